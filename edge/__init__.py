@@ -1,0 +1,3 @@
+"""edge: one front door for LLM traffic."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,46 @@
+"""Everything that can go wrong, numbered: the number is the index of its templates and of its counters."""
+
+cpdef enum Condition:
+    ok
+    client_closed
+    request_malformed
+    request_timeout
+    uri_too_long
+    headers_too_large
+    body_too_large
+    body_unreadable
+    version_unsupported
+    endpoint_unknown
+    method_not_allowed
+    content_type
+    json_invalid
+    field_missing
+    field_type
+    field_value
+    key_missing
+    key_malformed
+    key_unknown
+    key_disabled
+    key_expired
+    scope_missing
+    model_denied
+    model_unknown
+    rate_limited
+    global_rate_limited
+    gateway_overloaded
+    draining
+    not_implemented
+    provider_auth
+    provider_rate_limited
+    provider_overloaded
+    provider_unreachable
+    provider_timeout
+    provider_error
+    provider_rejected
+    provider_response_invalid
+    provider_cut
+    provider_stalled
+    internal_error
+    out_of_memory
+    config_invalid
+    config_missing_field

@@ -1,0 +1,1 @@
+"""Names the conditions for Python: see condition.pxd."""

@@ -1,0 +1,52 @@
+"""Strict HTTP/1.1 heads (RFC 9112) as spans into the receive buffer: no object per field."""
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t
+
+cdef enum:
+    MAX_FIELDS = 128
+
+cdef enum HeadResult:
+    HEAD_DONE = 1
+    HEAD_MORE = 0
+    HEAD_BAD = -1               # 400: anything RFC 9112 forbids, or leaves open to two readings
+    HEAD_LARGE = -2             # 431: over the size limit, or more than MAX_FIELDS fields
+    HEAD_TARGET_LONG = -3       # 414
+    HEAD_VERSION = -4           # 505: not HTTP/1.0 or HTTP/1.1
+    HEAD_CODING = -5            # 501: a transfer coding other than chunked
+
+cdef enum Method:
+    M_OTHER, M_GET, M_HEAD, M_POST, M_PUT, M_DELETE, M_PATCH, M_OPTIONS
+
+cdef enum Known:                # fields that the gateway itself reads; Head.known is indexed by these
+    K_OTHER, K_HOST, K_CONTENT_LENGTH, K_TRANSFER_ENCODING, K_CONNECTION, K_CONTENT_TYPE, K_CONTENT_ENCODING
+    K_EXPECT, K_AUTHORIZATION, K_X_API_KEY, K_X_REQUEST_ID, K_REQUEST_ID, K_TRACEPARENT, K_ANTHROPIC_VERSION
+    K_RETRY_AFTER, K_RETRY_AFTER_MS, K_STAINLESS_RETRY_COUNT, K_UPGRADE, K_DROPPED, N_KNOWN
+
+cdef struct Field:
+    uint32_t name
+    uint32_t value
+    uint32_t value_len
+    uint16_t name_len
+    uint8_t known
+    uint8_t relay               # an end-to-end field that goes on to the other side
+
+cdef struct Head:
+    uint32_t size               # bytes of the head, its last empty line included
+    uint8_t method
+    uint8_t minor               # HTTP/1.minor
+    uint8_t keep_alive
+    uint8_t chunked
+    uint8_t expect_continue
+    uint8_t has_body            # responses: false for 1xx, 204, 304 and answers to HEAD
+    uint16_t status
+    uint16_t n_fields
+    uint32_t path               # path without query
+    uint32_t path_len
+    uint32_t query              # query with its '?', length 0 when there is none
+    uint32_t query_len
+    int64_t content_length      # -1: none given
+    int16_t known[N_KNOWN]      # index into fields, -1: absent
+    Field fields[MAX_FIELDS]
+
+cdef int parse_request(const char* buf, size_t size, size_t max_size, size_t max_target, Head* head) noexcept nogil
+cdef int parse_response(const char* buf, size_t size, size_t max_size, bint to_head, Head* head) noexcept nogil
+cdef size_t write_relayed(const char* buf, const Head* head, char* out) noexcept nogil

@@ -1,0 +1,14 @@
+"""Error answers as compiled byte templates: slots are filled, nothing else is computed."""
+
+cdef enum Slot:                 # the named values a message may use; index into the list given to render
+    S_REQUEST_ID, S_TRACE_ID, S_RETRY_AFTER_MS, S_FIELD, S_EXPECTED, S_GOT, S_MODEL, S_REASON, S_UPSTREAM_STATUS
+    S_UPSTREAM_REASON, S_TIMEOUT, S_MESSAGE, S_LINE, S_METHOD, S_PATH, S_LIMIT, N_SLOTS
+
+cdef class Template:
+    cdef readonly str condition
+    cdef readonly int status            # 0: the upstream's own status, from S_UPSTREAM_STATUS
+    cdef bytes head                     # status line and fixed fields
+    cdef tuple pieces                   # bytes, or the index of a slot (negative where the contract wants it bare)
+    cdef tuple event_pieces             # the same as the dialect's stream error event
+    cpdef bytes render(self, list values, bytes extra, bint close)
+    cpdef bytes event(self, list values)

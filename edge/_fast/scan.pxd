@@ -1,0 +1,36 @@
+"""A validating JSON scanner (RFC 8259) that finds top-level members without building objects."""
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+cdef enum Kind:
+    ABSENT, NULL_, FALSE_, TRUE_, NUMBER, STRING, ARRAY, OBJECT
+
+cdef enum ScanResult:
+    SCAN_OK = 0
+    SCAN_BAD = -1               # not JSON (or a wanted member twice)
+    SCAN_DEEP = -2              # nested deeper than MAX_DEPTH
+    SCAN_NOT_OBJECT = -3        # JSON, but not an object at the top
+
+cdef enum:
+    MAX_DEPTH = 256
+    MAX_NAMES = 24
+
+cdef struct Member:
+    Py_ssize_t start            # of the value; a string's quotes are inside
+    Py_ssize_t end
+    uint8_t kind
+    uint8_t escaped             # a string that contains a backslash
+
+cdef struct NameTable:
+    int count
+    uint8_t length[MAX_NAMES]
+    const char* name[MAX_NAMES]
+    # the implementation may add fields for a faster look-up
+
+cdef class Names:
+    cdef readonly tuple names
+    cdef NameTable table
+
+cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* members,
+              Py_ssize_t* where) noexcept nogil
+cdef int64_t integer(const char* buf, const Member* member) noexcept nogil
+cdef double number(const char* buf, const Member* member) noexcept nogil

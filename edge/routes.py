@@ -1,0 +1,84 @@
+"""The data port's routes: what each path is, and what its body must hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Surface = Literal["openai", "anthropic"]
+Dialect = Literal["none", "chat", "responses", "messages"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """A top-level member: the JSON types it may have (`null` counts as absent), and its range where it is a number.
+
+    Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages).
+    """
+
+    name: str
+    types: tuple[str, ...]
+    required: bool = False
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path. `name` is its metric label and its scope; `json` says that the body is looked into."""
+
+    name: str
+    method: str
+    path: str
+    surface: Surface
+    dialect: Dialect = "none"
+    json: bool = True
+    fields: tuple[FieldRule, ...] = ()
+
+
+_MODEL = FieldRule("model", ("string",), required=True)
+_STREAM = FieldRule("stream", ("boolean",))
+_TEMPERATURE = FieldRule("temperature", ("number",), low=0, high=2)
+_TOP_P = FieldRule("top_p", ("number",), low=0, high=1)
+
+
+def _count(name: str, required: bool = False, low: float = 1) -> FieldRule:
+    return FieldRule(name, ("number",), required, low=low)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("chat", "POST", "/v1/chat/completions", "openai", "chat", fields=(
+        _MODEL, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
+        _count("max_tokens"), _count("max_completion_tokens"), _count("n"))),
+    Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
+        _MODEL, FieldRule("prompt", ("string", "array")), _STREAM, _TEMPERATURE, _TOP_P,
+        _count("max_tokens", low=0), _count("n"))),
+    Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
+        _MODEL, FieldRule("input", ("string", "array")), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"))),
+    Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
+        _MODEL, FieldRule("input", ("string", "array"), required=True), _count("dimensions"))),
+    Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(
+        _MODEL, FieldRule("messages", ("array",), required=True), _count("max_tokens", required=True), _STREAM,
+        FieldRule("temperature", ("number",), low=0, high=1), _TOP_P)),
+    Route("count_tokens", "POST", "/v1/messages/count_tokens", "anthropic", fields=(
+        _MODEL, FieldRule("messages", ("array",), required=True))),
+)
+
+# Paths that go to a provider as they are, by the provider's kind. An operator's own `routes` come first.
+RELAYED: tuple[tuple[str, Surface], ...] = (
+    ("/v1/messages/batches*", "anthropic"),
+    ("/v1/audio/*", "openai"), ("/v1/batches*", "openai"), ("/v1/chat/completions/*", "openai"),
+    ("/v1/conversations*", "openai"), ("/v1/containers*", "openai"), ("/v1/evals*", "openai"),
+    ("/v1/files*", "openai"), ("/v1/fine_tuning/*", "openai"), ("/v1/images/*", "openai"),
+    ("/v1/moderations", "openai"), ("/v1/responses/*", "openai"), ("/v1/uploads*", "openai"),
+    ("/v1/vector_stores*", "openai"), ("/v1/videos*", "openai"),
+)
+
+# Routes that the gateway answers itself; names are scopes and metric labels like the others.
+OWN: tuple[Route, ...] = (
+    Route("models", "GET", "/v1/models", "openai", json=False),
+    Route("health", "GET", "/health", "openai", json=False),
+    Route("livez", "GET", "/livez", "openai", json=False),
+    Route("readyz", "GET", "/readyz", "openai", json=False),
+    Route("stats", "GET", "/stats", "openai", json=False),
+)
