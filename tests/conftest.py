@@ -30,8 +30,8 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _start(binary: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """A server that keeps nothing on disk. Its port may be taken between our look and its bind: then once more."""
-    log = folder / "log"
+    """A server that keeps nothing on disk. Its port may be taken between our look and its bind: then again."""
+    seen = b""
     for _ in range(5):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -41,11 +41,10 @@ def _start(binary: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
              "--dir", str(folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert server.stdout is not None
-        seen = b""
         for line in server.stdout:              # ends when the server does
             seen += line
             if READY in line:
+                server.stdout.close()           # so that its later lines can never fill the pipe
                 return server, port
-        log.write_bytes(seen)
         server.wait()
-    pytest.fail(f"{binary} does not start: {log.read_text(errors='replace')}")
+    pytest.fail(f"{binary} does not start: {seen.decode(errors='replace')}")

@@ -32,6 +32,6 @@ def test_a_script_runs_by_its_hash(client: redis.Redis) -> None:
 
 
 def test_an_unknown_script_is_named_as_such(client: redis.Redis) -> None:
-    """A hash that the server does not know is answered with NOSCRIPT, which a caller can tell from other errors."""
+    """A hash that the server does not know is answered with NOSCRIPT, an error of its own."""
     with pytest.raises(redis.exceptions.NoScriptError):
         client.evalsha("0" * 40, 0)
