@@ -24,7 +24,8 @@ cdef struct NameTable:
     int count
     uint8_t length[MAX_NAMES]
     const char* name[MAX_NAMES]
-    # the implementation may add fields for a faster look-up
+    uint32_t by_length[32]      # bit i: name i has this length (modulo 32)
+    uint32_t by_first[32]       # bit i: name i has this first byte (modulo 32)
 
 cdef class Names:
     cdef readonly tuple names

@@ -1,0 +1,338 @@
+"""A validating JSON scanner (RFC 8259) that finds top-level members without building objects.
+
+It accepts less than orjson, never more, and reads what it accepts alike: UTF-8 is checked everywhere, in skipped
+members too, a lone surrogate escape and a number beyond the range of a double are refused. Stricter than orjson:
+nesting ends at MAX_DEPTH, a wanted member may be there once, and its name must be written without escapes. Where
+two readers could see two different values for `model`, the gateway must not be the one that picks.
+
+There is no recursion: the nesting is one bit per level. The loops over bytes are in scan_kernel.h.
+"""
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.math cimport NAN
+from libc.stdint cimport INT64_MAX, INT64_MIN, uint64_t
+from libc.string cimport memcmp, memset
+
+cdef extern from "scan_kernel.h" nogil:
+    """
+    static int edge_scan_setup(void)
+    {
+        edge_c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+        return edge_c_locale != (locale_t)0;
+    }
+    """
+    ctypedef const uint8_t* edge_text
+    int edge_scan_setup()
+    edge_text edge_space(edge_text p, edge_text end)
+    edge_text edge_string(edge_text p, edge_text end, uint8_t* escaped, edge_text* bad)
+    edge_text edge_escape(edge_text p, edge_text end, uint32_t* point, edge_text* bad)
+    edge_text edge_number(edge_text p, edge_text end, edge_text* bad)
+    edge_text edge_word(edge_text p, edge_text end, const char* word, Py_ssize_t length, edge_text* bad)
+    double edge_double(const char* text, size_t size)
+
+if not edge_scan_setup():
+    raise MemoryError("no C locale")
+
+cdef struct Scan:
+    edge_text start
+    edge_text end
+    edge_text bad               # what is wrong, once something is
+    Member* member              # the wanted top-level member whose value is being read
+    const NameTable* names
+    Member* members
+    uint64_t objects[4]         # MAX_DEPTH bits; bit i: level i is an object, not an array
+
+
+cdef class Names:
+    """The names of wanted members, prepared for the scanner: at most MAX_NAMES, 1 to 255 bytes each as UTF-8."""
+
+    def __init__(self, names):
+        cdef Py_ssize_t size
+        cdef const char* text
+        cdef int i = 0
+        self.names = tuple(names)
+        memset(&self.table, 0, sizeof(NameTable))
+        if len(self.names) > MAX_NAMES or len(set(self.names)) < len(self.names):
+            raise ValueError(f"at most {MAX_NAMES} names, each once")
+        for name in self.names:
+            text = PyUnicode_AsUTF8AndSize(name, &size)     # kept by the str itself, which self.names keeps
+            if not 0 < size < 256:
+                raise ValueError(f"a name has 1 to 255 bytes: {name!r}")
+            self.table.name[i] = text
+            self.table.length[i] = <uint8_t>size
+            self.table.by_length[size & 31] |= <uint32_t>1 << i
+            self.table.by_first[<uint8_t>text[0] & 31] |= <uint32_t>1 << i
+            i += 1
+        self.table.count = i
+
+
+cdef inline int find(const NameTable* names, edge_text text, Py_ssize_t size) noexcept nogil:
+    """The index of a name, or -1."""
+    cdef uint32_t likely
+    cdef int i = 0
+    if size == 0:
+        return -1
+    likely = names.by_length[size & 31] & names.by_first[text[0] & 31]
+    while likely:
+        if likely & 1 and names.length[i] == size and memcmp(names.name[i], text, <size_t>size) == 0:
+            return i
+        likely >>= 1
+        i += 1
+    return -1
+
+
+cdef int find_escaped(const NameTable* names, edge_text p, edge_text end) noexcept nogil:
+    """The same for a name written with escapes (already seen to be valid)."""
+    cdef uint8_t plain[256]
+    cdef Py_ssize_t size = 0
+    cdef uint32_t point = 0
+    cdef edge_text bad
+    while p < end:
+        if size > 251:                      # longer than any name
+            return -1
+        if p[0] != c"\\":
+            plain[size] = p[0]
+            size += 1
+            p += 1
+            continue
+        p = edge_escape(p, end, &point, &bad)
+        size += encode(point, plain + size)
+    return find(names, plain, size)
+
+
+cdef int encode(uint32_t point, uint8_t* out) noexcept nogil:
+    """Writes a character as UTF-8; returns its length."""
+    cdef int size = 1 if point < 0x80 else 2 if point < 0x800 else 3 if point < 0x10000 else 4
+    cdef int i
+    if size == 1:
+        out[0] = <uint8_t>point
+        return 1
+    for i in range(size - 1, 0, -1):
+        out[i] = <uint8_t>(0x80 | (point & 0x3f))
+        point >>= 6
+    out[0] = <uint8_t>((0xf00 >> size) & 0xff) | <uint8_t>point
+    return size
+
+
+cdef edge_text wanted(Scan* s, edge_text name, edge_text end, bint escaped, edge_text value) noexcept nogil:
+    """Opens the member that a top-level name asks for, if any. NULL: it must not be there."""
+    cdef int i = find_escaped(s.names, name, end) if escaped else find(s.names, name, end - name)
+    cdef uint8_t c
+    s.member = NULL
+    if i < 0 or value == s.end:
+        return value
+    if escaped or s.members[i].kind != ABSENT:
+        s.bad = name - 1
+        return NULL
+    s.member = &s.members[i]
+    s.member.start = value - s.start
+    c = value[0]
+    s.member.kind = (STRING if c == c'"' else OBJECT if c == c"{" else ARRAY if c == c"[" else TRUE_ if c == c"t"
+                     else FALSE_ if c == c"f" else NULL_ if c == c"n" else NUMBER)
+    return value
+
+
+cdef inline edge_text read_name(Scan* s, edge_text p, bint top) noexcept nogil:
+    """From a member's name to its value."""
+    cdef uint8_t escaped
+    cdef edge_text name = p + 1, behind
+    s.bad = p
+    if p == s.end or p[0] != c'"':
+        return NULL
+    behind = edge_string(name, s.end, &escaped, &s.bad)
+    if behind == NULL:
+        return NULL
+    p = edge_space(behind, s.end)
+    s.bad = p
+    if p == s.end or p[0] != c":":
+        return NULL
+    p = edge_space(p + 1, s.end)
+    if top and s.names.count:
+        return wanted(s, name, behind - 1, escaped, p)
+    return p
+
+
+cdef inline edge_text read_plain(Scan* s, edge_text p, uint8_t* escaped) noexcept nogil:
+    """Over a string, a number or a literal."""
+    if p[0] == c'"':
+        return edge_string(p + 1, s.end, escaped, &s.bad)
+    if p[0] == c"-" or 48 <= p[0] <= 57:
+        return edge_number(p, s.end, &s.bad)
+    if p[0] == c"t":
+        return edge_word(p, s.end, "true", 4, &s.bad)
+    if p[0] == c"f":
+        return edge_word(p, s.end, "false", 5, &s.bad)
+    if p[0] == c"n":
+        return edge_word(p, s.end, "null", 4, &s.bad)
+    s.bad = p
+    return NULL
+
+
+cdef int walk(Scan* s) noexcept nogil:
+    """Over the whole text. The outer loop reads a value, the inner one what may stand behind it."""
+    cdef edge_text end = s.end, p = edge_space(s.start, end), top = p
+    cdef int depth = 0
+    cdef bint in_object = False
+    cdef uint8_t c, escaped = 0
+    while True:
+        if p == end:
+            s.bad = p
+            return SCAN_BAD
+        c = p[0]
+        if c == c"{" or c == c"[":
+            if depth == MAX_DEPTH:
+                s.bad = p
+                return SCAN_DEEP
+            p = edge_space(p + 1, end)
+            if p == end or p[0] != c + 2:           # in ASCII, closers stand two behind openers
+                if c == c"{":
+                    s.objects[depth >> 6] |= <uint64_t>1 << (depth & 63)
+                else:
+                    s.objects[depth >> 6] &= ~(<uint64_t>1 << (depth & 63))
+                depth += 1
+                in_object = c == c"{"
+                if in_object:
+                    p = read_name(s, p, depth == 1)
+                    if p == NULL:
+                        return SCAN_BAD
+                continue
+            p += 1
+        else:
+            p = read_plain(s, p, &escaped)
+            if p == NULL:
+                return SCAN_BAD
+        while True:
+            if depth <= 1:
+                if depth == 0:
+                    s.bad = edge_space(p, end)
+                    if s.bad < end:
+                        return SCAN_BAD
+                    s.bad = top
+                    return SCAN_OK if top[0] == c"{" else SCAN_NOT_OBJECT
+                if s.member != NULL:
+                    s.member.end = p - s.start
+                    s.member.escaped = escaped if s.member.kind == STRING else 0
+                    s.member = NULL
+            p = edge_space(p, end)
+            s.bad = p
+            if p == end:
+                return SCAN_BAD
+            c = p[0]
+            p += 1
+            if c == c",":
+                p = edge_space(p, end)
+                if in_object:
+                    p = read_name(s, p, depth == 1)
+                    if p == NULL:
+                        return SCAN_BAD
+                break
+            if c != (c"}" if in_object else c"]"):
+                return SCAN_BAD
+            depth -= 1
+            if depth:
+                in_object = s.objects[(depth - 1) >> 6] >> ((depth - 1) & 63) & 1
+
+
+cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* members,
+              Py_ssize_t* where) noexcept nogil:
+    """Validates a whole text and finds the wanted members of its top-level object; the others are ABSENT.
+
+    Returns a ScanResult. Unless it is SCAN_OK, `where` receives the offset of the trouble (`size` where the text
+    ends too early; the second name of a member given twice) and the members are not to be used.
+    """
+    cdef Scan s
+    cdef int result
+    s.start = <edge_text>buf
+    s.end = s.start + size
+    s.member = NULL
+    s.names = names
+    s.members = members
+    if names.count:
+        memset(members, 0, <size_t>names.count * sizeof(Member))
+    result = walk(&s)
+    if result != SCAN_OK:
+        where[0] = s.bad - s.start
+    return result
+
+
+cdef int64_t integer(const char* buf, const Member* member) noexcept nogil:
+    """The value of a number written without fraction and exponent that fits; INT64_MIN for everything else."""
+    cdef const char* p = buf + member.start
+    cdef const char* end = buf + member.end
+    cdef uint64_t value = 0
+    cdef bint minus
+    if member.kind != NUMBER or end - p > 20:
+        return INT64_MIN
+    minus = p[0] == c"-"
+    p += minus
+    if end - p > 19:                        # 19 digits fit 64 bits without a sign
+        return INT64_MIN
+    while p < end:
+        if not 48 <= p[0] <= 57:
+            return INT64_MIN
+        value = value * 10 + <uint64_t>(p[0] - 48)
+        p += 1
+    if value > <uint64_t>INT64_MAX:
+        return INT64_MIN
+    return -<int64_t>value if minus else <int64_t>value
+
+
+cdef double number(const char* buf, const Member* member) noexcept nogil:
+    """The value of a number as the nearest double, whatever the locale; NaN where the member is none."""
+    if member.kind != NUMBER:
+        return NAN
+    return edge_double(buf + member.start, <size_t>(member.end - member.start))
+
+
+_KINDS = ("absent", "null", "false", "true", "number", "string", "array", "object")
+_REASONS = {SCAN_BAD: "not JSON, or a wanted member twice", SCAN_DEEP: "nested too deep",
+            SCAN_NOT_OBJECT: "not an object"}
+
+
+class ScanError(ValueError):
+    """A text that the scanner refuses: why, and at which byte."""
+
+    def __init__(self, reason, position):
+        super().__init__(f"{reason} at byte {position}")
+        self.reason = reason
+        self.position = position
+
+
+def scan_members(data, names):
+    """The top-level members of these names that a JSON object has, for tests and tools.
+
+    A dict of name: (kind, start, end), kind one of null, false, true, number, string, array, object; absent ones
+    are left out. Raises ScanError. `data` is any contiguous buffer.
+    """
+    cdef Names wanted_names = Names(names)
+    cdef Member members[MAX_NAMES]
+    cdef Py_buffer view
+    cdef Py_ssize_t position
+    cdef int result
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    with nogil:
+        result = scan(<const char*>view.buf, view.len, &wanted_names.table, members, &position)
+    PyBuffer_Release(&view)
+    if result != SCAN_OK:
+        raise ScanError(_REASONS[result], position)
+    return {name: (_KINDS[members[i].kind], members[i].start, members[i].end)
+            for i, name in enumerate(wanted_names.names) if members[i].kind != ABSENT}
+
+
+def is_object(bytes data, Names names):
+    """Whether the scanner takes a text for a JSON object; nothing is built (what the benchmark times)."""
+    cdef Member members[MAX_NAMES]
+    cdef Py_ssize_t position
+    return scan(data, len(data), &names.table, members, &position) == SCAN_OK
+
+
+def read_number(data):
+    """What `integer` and `number` make of the member `n` of a JSON object, as (int or None, float)."""
+    cdef Names wanted_names = Names(("n",))
+    cdef Member member
+    cdef Py_ssize_t position
+    cdef bytes text = data
+    if scan(text, len(text), &wanted_names.table, &member, &position) != SCAN_OK:
+        raise ScanError("not a JSON object", position)
+    whole = integer(text, &member)
+    return None if whole == INT64_MIN else whole, number(text, &member)
