@@ -11,6 +11,7 @@ cdef struct Chunked:
     uint64_t left
     uint32_t overhead
     uint8_t state
+    uint8_t digits              # of the size being read
 
 cdef void chunk_begin(Chunked* c) noexcept nogil
 cdef int chunk_next(Chunked* c, const char* buf, size_t size, size_t* pos,

@@ -3,6 +3,9 @@ from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t
 
 cdef enum:
     MAX_FIELDS = 128
+    MAX_NAME = 256              # bytes of one field name; more is 431
+    MAX_METHOD = 32             # bytes of a method (the longest registered has 17); more is 400
+    MAX_NOMINATED = 32          # fields that Connection may nominate; more is 431
 
 cdef enum HeadResult:
     HEAD_DONE = 1
@@ -16,7 +19,7 @@ cdef enum HeadResult:
 cdef enum Method:
     M_OTHER, M_GET, M_HEAD, M_POST, M_PUT, M_DELETE, M_PATCH, M_OPTIONS
 
-cdef enum Known:                # fields that the gateway itself reads; Head.known is indexed by these
+cdef enum:                      # fields that the gateway itself reads; Head.known is indexed by these
     K_OTHER, K_HOST, K_CONTENT_LENGTH, K_TRANSFER_ENCODING, K_CONNECTION, K_CONTENT_TYPE, K_CONTENT_ENCODING
     K_EXPECT, K_AUTHORIZATION, K_X_API_KEY, K_X_REQUEST_ID, K_REQUEST_ID, K_TRACEPARENT, K_ANTHROPIC_VERSION
     K_RETRY_AFTER, K_RETRY_AFTER_MS, K_STAINLESS_RETRY_COUNT, K_UPGRADE, K_DROPPED, N_KNOWN
@@ -36,7 +39,7 @@ cdef struct Head:
     uint8_t keep_alive
     uint8_t chunked
     uint8_t expect_continue
-    uint8_t has_body            # responses: false for 1xx, 204, 304 and answers to HEAD
+    uint8_t has_body            # false: responses 1xx, 204, 304 or to HEAD; requests without or of length 0
     uint16_t status
     uint16_t n_fields
     uint32_t path               # path without query
@@ -45,8 +48,15 @@ cdef struct Head:
     uint32_t query_len
     int64_t content_length      # -1: none given
     int16_t known[N_KNOWN]      # index into fields, -1: absent
+    uint32_t method_at          # the method as sent
+    uint16_t method_len
+    uint8_t options             # private: what Connection said, see head.pyx
+    uint8_t nominated           # private: how many fields Connection nominated
     Field fields[MAX_FIELDS]
 
-cdef int parse_request(const char* buf, size_t size, size_t max_size, size_t max_target, Head* head) noexcept nogil
-cdef int parse_response(const char* buf, size_t size, size_t max_size, bint to_head, Head* head) noexcept nogil
+cdef int parse_request(const char* buf, size_t size, size_t max_size, size_t max_target,
+                       Head* head) noexcept nogil
+cdef int parse_response(const char* buf, size_t size, size_t max_size, bint to_head,
+                        Head* head) noexcept nogil
 cdef size_t write_relayed(const char* buf, const Head* head, char* out) noexcept nogil
+cdef bint is_token(uint8_t byte) noexcept nogil
