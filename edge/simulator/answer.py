@@ -1,0 +1,113 @@
+"""The values between a request and its bytes on the wire: Request, Call, Answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge.simulator.faults import NO_FAULT, Fault
+
+Dialect = Literal["openai", "anthropic"]
+JSON = b"application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a simulator behaves where no fault says otherwise. Times in milliseconds."""
+
+    key: str | None = None          # the only key it accepts; None: any, or none
+    latency: float = 0              # before the head
+    jitter: float = 0               # at most this much longer
+    tokens: int = 16                # of an answer's text
+    delay: float = 0                # between two events of a stream
+    tls_cert: str | None = None     # PEM files
+    tls_key: str | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as it came: header names and values are the client's own bytes, in its order."""
+
+    method: str
+    target: str
+    version: str
+    headers: list[tuple[bytes, bytes]]
+    keep_alive: bool
+    number: int                     # of the request, from 1
+    connection: int                 # number of its connection, from 1
+    at: float                       # Unix time of its head
+    body: bytes = b""
+    size: int = 0                   # of the body, even when the journal keeps only its beginning
+
+    @property
+    def id(self) -> str:
+        """The provider's id of this request, in the answer's headers and in Anthropic's errors."""
+        return unique("req", self)
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    def header(self, name: bytes) -> str | None:
+        """The value of the first header of this (lower-case) name."""
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value.decode("latin-1")
+        return None
+
+    @property
+    def dialect(self) -> Dialect:
+        """Whose manners the answer has where the path alone does not say: `anthropic-version` marks the one."""
+        if self.path.startswith("/v1/messages") or self.header(b"anthropic-version") is not None:
+            return "anthropic"
+        return "openai"
+
+    @property
+    def key(self) -> str | None:
+        """The client's key, from either header that carries one."""
+        bearer = self.header(b"authorization")
+        if bearer is not None and bearer[:7].lower() == "bearer ":
+            return bearer[7:].strip()
+        return self.header(b"x-api-key")
+
+
+def unique(prefix: str, request: Request) -> str:
+    """An id as providers make them: its prefix, then letters that no other request gets."""
+    return f"{prefix}_{int(request.at * 1e6):014x}{request.number:010x}"
+
+
+@dataclass(slots=True)
+class Call:
+    """What an endpoint gets: the request, its JSON body, and how long and how slow to answer."""
+
+    request: Request
+    body: Any
+    options: Options
+    fault: Fault = NO_FAULT
+
+    @property
+    def tokens(self) -> int:
+        return self.options.tokens if self.fault.tokens is None else self.fault.tokens
+
+    def bound(self, *names: str) -> int | None:
+        """The client's own bound on the answer's tokens, from the first of these members that it set."""
+        found = [self.body[name] for name in names if isinstance(self.body.get(name), int)]
+        return found[0] if found else None
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer before framing. With `events` it is a stream, else `body` is all of it.
+
+    `terminal` are the events that end a stream well; `error_event` makes the dialect's in-band error for a
+    stream that has sent the given number of events.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: bytes = JSON
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    events: Iterable[bytes] | None = None
+    terminal: tuple[bytes, ...] = ()
+    error_event: Callable[[int], bytes] | None = None

@@ -1,0 +1,179 @@
+"""The language of faults: what a simulated provider can be told to do wrong.
+
+A spec is a list of items separated by `;`, such as `status=529;retry-after=7` or `stall=3`. The table
+`FAULTS` is the whole language: the parser, the help of a bad spec and `edge simulate --list-faults`
+all come from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Malformed = Literal["head", "chunk", "json", "length"]
+
+
+class FaultError(ValueError):
+    """A spec that is not in the language; its text says which item, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A parsed spec. Times in seconds; the field of an item has its name, with `_` for `-`."""
+
+    status: int | None = None
+    retry_after: tuple[Literal["seconds", "ms", "date"], int] | None = None
+    error_in_200: bool = False
+    empty: bool = False
+    big: int = 0
+    tokens: int | None = None
+    delay: float | None = None
+    latency: float | None = None
+    jitter: float | None = None
+    early: bool = False
+    hang: bool = False
+    drip: tuple[int, float] | None = None
+    stall: tuple[int, float] | None = None
+    cut: int | None = None
+    reset: int | None = None
+    refuse: float | None = None
+    close_idle: float | None = None
+    malformed: Malformed | None = None
+    extra_bytes: int = 0
+    error_event: int | None = None
+    no_terminal: bool = False
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of the language. `default` is the value of the bare name; None: the name must have a value."""
+
+    name: str
+    form: str
+    meaning: str
+    read: Callable[[str], Any] = bool
+    default: str | None = None
+
+    @property
+    def field(self) -> str:
+        return self.name.replace("-", "_")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+            raise FaultError(f"wants a whole number from {low} to {high}")
+        return int(text)
+    return read
+
+
+_COUNT = _whole(0, 1 << 28)
+
+
+def _milliseconds(text: str) -> float:
+    return _whole(0, 3_600_000)(text) / 1000
+
+
+def _counted(low: int, pause: float) -> Callable[[str], tuple[int, float]]:
+    def read(text: str) -> tuple[int, float]:
+        count, comma, time = text.partition(",")
+        return _whole(low, 1 << 28)(count), _milliseconds(time) if comma else pause
+    return read
+
+
+def _retry_after(text: str) -> tuple[str, int]:
+    unit, colon, number = text.partition(":")
+    if not colon:
+        return "seconds", _COUNT(text)
+    if unit not in ("ms", "date"):
+        raise FaultError("wants N, ms:N or date:N")
+    return unit, _COUNT(number)
+
+
+def _malformed(text: str) -> str:
+    if text not in ("head", "chunk", "json", "length"):
+        raise FaultError("wants head, chunk, json or length")
+    return text
+
+
+FAULTS: tuple[Item, ...] = (
+    Item("status", "status=N", "answer with this status, in the provider's own error shape", _whole(200, 599)),
+    Item("retry-after", "retry-after=N | ms:N | date:N",
+         "add Retry-After: N seconds; or retry-after-ms; or an HTTP date N seconds from now", _retry_after),
+    Item("error-in-200", "error-in-200", "answer 200 with an error object for a body"),
+    Item("empty", "empty", "answer 200 with no body, or a stream without events"),
+    Item("big", "big=N", "make the answer's text N bytes long", _COUNT),
+    Item("tokens", "tokens=N", "make the answer's text N tokens long: N events of a stream", _COUNT),
+    Item("delay", "delay=MS", "wait this long between two events of a stream", _milliseconds),
+    Item("latency", "latency=MS", "wait this long before the head", _milliseconds),
+    Item("jitter", "jitter=MS", "wait up to this much longer before the head", _milliseconds),
+    Item("early", "early", "answer as soon as the request's head is in, before its body "
+         "(by header, or by a rule that does not match on the model)"),
+    Item("hang", "hang", "read the request and never answer"),
+    Item("drip", "drip[=N[,MS]]", "send N bytes (1) at a time, one piece every MS milliseconds (10)",
+         _counted(1, 0.01), "1"),
+    Item("stall", "stall[=N[,MS]]", "stop after N events (1) of the answer, for MS milliseconds or for ever; "
+         "a plain body is one event", _counted(0, math.inf), "1"),
+    Item("cut", "cut=N", "close the connection after N bytes of the answer, head included", _COUNT),
+    Item("reset", "reset=N", "reset the connection after N bytes of the answer, head included", _COUNT),
+    Item("refuse", "refuse[=MS]", "reset every connection and refuse new ones for MS milliseconds (1000)",
+         _milliseconds, "1000"),
+    Item("close-idle", "close-idle[=MS]", "answer as if to keep the connection, close it MS milliseconds (0) after",
+         _milliseconds, "0"),
+    Item("malformed", "malformed=head | chunk | json | length",
+         "a status line that is none; a chunk size that is none; JSON (or an event's data) broken off; "
+         "two Content-Lengths that disagree", _malformed),
+    Item("extra-bytes", "extra-bytes[=N]", "send N bytes (8) after the answer's end", _whole(1, 1 << 20), "8"),
+    Item("error-event", "error-event[=N]", "after N events (1) of a stream send the provider's error event and end",
+         _COUNT, "1"),
+    Item("no-terminal", "no-terminal", "end a stream cleanly but without its terminal event"),
+    Item("body", "body=TEXT", "the answer's body as it is; takes the rest of the spec, so it comes last", str.encode),
+)
+
+_BY_NAME = {item.name: item for item in FAULTS}
+NO_FAULT = Fault()
+
+
+def table() -> str:
+    """The language as aligned text, one item a line."""
+    width = max(len(item.form) for item in FAULTS)
+    return "\n".join(f"{item.form:<{width}}  {item.meaning}" for item in FAULTS)
+
+
+def parse(spec: str) -> Fault:
+    """The fault that `spec` describes. Raises FaultError."""
+    found: dict[str, Any] = {}
+    rest = spec
+    while rest.strip():
+        item, separator, rest = rest.partition(";")
+        name, equals, value = item.strip().partition("=")
+        if name == "body":
+            value, rest = value + separator + rest, ""
+        field, read = _read(name, equals, value)
+        if field in found:
+            raise FaultError(f"`{name}` is given twice")
+        found[field] = read
+    if not found:
+        raise FaultError("the spec is empty")
+    return Fault(**found)
+
+
+def _read(name: str, equals: str, value: str) -> tuple[str, Any]:
+    item = _BY_NAME.get(name)
+    if item is None:
+        raise FaultError(f"`{name}` is no fault")
+    if item.read is bool:
+        if equals:
+            raise FaultError(f"`{name}` takes no value")
+        return item.field, True
+    if not equals:
+        if item.default is None:
+            raise FaultError(f"`{name}` needs a value: {item.form}")
+        value = item.default
+    try:
+        return item.field, item.read(value)
+    except FaultError as error:
+        raise FaultError(f"`{name}={value}`: {error}") from None

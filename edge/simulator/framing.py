@@ -1,0 +1,165 @@
+"""From an Answer to steps: what is written when, with the faults of the wire worked in."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from email.utils import formatdate
+from enum import Enum
+from functools import lru_cache
+from http import HTTPStatus
+from itertools import chain
+
+from edge.simulator.answer import Answer, Call
+from edge.simulator.faults import NO_FAULT, Fault
+
+
+class End(Enum):
+    """How a connection ends: with a FIN, or with a RST."""
+
+    CLOSE = "close"
+    RESET = "reset"
+
+
+Piece = bytes | float       # bytes to write, or seconds to wait (inf: for ever)
+Step = Piece | End
+
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {529: b"Overloaded"}
+LAST_CHUNK = b"0\r\n\r\n"
+BROKEN_CHUNK = b"zz\r\n"
+BROKEN_STATUS_LINE = b"HTTP/1.1 20O OK\r\n"      # the letter O for the digit
+# The names are those that the providers send; the figures stay the same, as nothing is limited here.
+OPENAI_HEADERS = (
+    b"openai-organization: org-simulated\r\nopenai-processing-ms: %d\r\nopenai-version: 2020-10-01\r\n"
+    b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
+    b"x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 1999900\r\n"
+    b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 3ms\r\nx-request-id: %s\r\n")
+ANTHROPIC_LIMITS = ((b"requests", 4000, 3999), (b"tokens", 480000, 479900),
+                    (b"input-tokens", 400000, 399920), (b"output-tokens", 80000, 79980))
+
+
+def steps(call: Call, answer: Answer, latency: float, delay: float) -> Iterator[Step]:
+    """All that happens on the wire for this answer. `latency` and `delay` in seconds."""
+    fault, request = call.fault, call.request
+    if fault.hang:
+        return iter((math.inf,))
+    chunked = ((answer.events is not None or fault.malformed == "chunk")
+               and fault.malformed != "length" and request.version == "1.1")
+    head = _head(call, answer, chunked, latency)
+    if answer.events is None and not chunked and fault.stall is None:
+        found: Iterator[Step] = iter((head + answer.body + b"x" * fault.extra_bytes,))
+    else:
+        found = _framed(head, _pieces(answer, fault, delay), chunked, fault)
+    if latency:
+        found = chain((latency,), found)
+    if fault is NO_FAULT:
+        return found
+    if fault.drip is not None:
+        found = _dripped(found, *fault.drip)
+    if fault.cut is not None:
+        found = _ended(found, fault.cut, End.CLOSE)
+    if fault.reset is not None:
+        found = _ended(found, fault.reset, End.RESET)
+    return found
+
+
+def _head(call: Call, answer: Answer, chunked: bool, latency: float) -> bytes:
+    request, malformed = call.request, call.fault.malformed
+    line = b"HTTP/1.1 %d %s\r\n" % (answer.status, REASONS.get(answer.status, b"Unknown"))
+    if malformed == "head":
+        line = BROKEN_STATUS_LINE
+    if request.dialect == "anthropic":
+        own = _anthropic_headers(int(request.at)) + b"request-id: %s\r\n" % request.id.encode()
+    else:
+        own = OPENAI_HEADERS % (int(latency * 1000) + 1, request.id.encode())
+    length = len(answer.body)
+    if chunked:
+        framing = b"transfer-encoding: chunked\r\n"
+    elif malformed == "length":
+        framing = b"content-length: %d\r\ncontent-length: %d\r\n" % (length, length + 7)
+    else:
+        framing = b"" if answer.events is not None else b"content-length: %d\r\n" % length
+    if answer.events is not None:
+        framing += b"cache-control: no-cache\r\n"
+    if not request.keep_alive:
+        framing += b"connection: close\r\n"
+    extra = b"".join(b"%s: %s\r\n" % header for header in answer.headers)
+    return b"%sdate: %s\r\nserver: edge-simulator\r\ncontent-type: %s\r\n%s%s%s\r\n" % (
+        line, _date(int(request.at)), answer.content_type, own, extra, framing)
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
+@lru_cache(maxsize=2)
+def _anthropic_headers(second: int) -> bytes:
+    reset = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second + 1)).encode()
+    limits = b"".join(
+        b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\nanthropic-ratelimit-%b-reset: "
+        b"%b\r\n" % (kind, limit, kind, left, kind, reset) for kind, limit, left in ANTHROPIC_LIMITS)
+    return b"anthropic-organization-id: 00000000-0000-4000-8000-000000000000\r\n" + limits
+
+
+def _pieces(answer: Answer, fault: Fault, delay: float) -> Iterator[Piece]:
+    """The body's parts and the pauses between. A plain body's parts are its halves."""
+    if answer.events is None:
+        half = len(answer.body) // 2
+        parts: Iterable[bytes] = (answer.body[:half], answer.body[half:])
+    else:
+        parts = chain(answer.events, answer.terminal)
+    after, pause = fault.stall or (-1, 0.0)
+    if after == 0:
+        yield pause
+    number = 0
+    for part in parts:
+        if number and delay:
+            yield delay
+        yield part
+        number += 1
+        if number == after:
+            yield pause
+
+
+def _framed(head: bytes, pieces: Iterator[Piece], chunked: bool, fault: Fault) -> Iterator[Step]:
+    yield head
+    broken = fault.malformed == "chunk"
+    for piece in pieces:
+        if isinstance(piece, float) or not chunked:
+            yield piece
+        elif piece:                         # an empty chunk would be the last one
+            yield b"%x\r\n%b\r\n" % (len(piece), piece)
+            if broken:
+                yield BROKEN_CHUNK
+                broken = False
+    if chunked:
+        yield LAST_CHUNK
+    if fault.extra_bytes:
+        yield b"x" * fault.extra_bytes
+
+
+def _dripped(found: Iterator[Step], size: int, pause: float) -> Iterator[Step]:
+    for step in found:
+        if isinstance(step, bytes):
+            for at in range(0, len(step), size):
+                yield step[at:at + size]
+                yield pause
+        else:
+            yield step
+
+
+def _ended(found: Iterator[Step], left: int, end: End) -> Iterator[Step]:
+    """The first `left` bytes, then the end of the connection."""
+    for step in found:
+        if isinstance(step, bytes):
+            if len(step) >= left:
+                break
+            left -= len(step)
+        yield step
+    else:
+        step = b""
+    if left and isinstance(step, bytes):
+        yield step[:left]
+    yield end
