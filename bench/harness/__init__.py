@@ -1,0 +1,1 @@
+"""What the measurements share: processes, targets, loads, interleaved rounds and tables."""
