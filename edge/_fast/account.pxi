@@ -1,0 +1,216 @@
+# refuse, fail: the only makers of error answers. finish: the only giver, and the only reporter, once per request.
+
+cdef int set_value(Exchange x, int slot, object value) except -1:
+    """A value that the words of a refusal may use."""
+    if x.values is None:
+        x.values = [None] * N_SLOTS
+    x.values[slot] = value
+    return 0
+
+
+cdef int fill_values(Exchange x) except -1:
+    cdef object name = PyBytes_FromStringAndSize(x.request_id, x.request_id_size)
+    set_value(x, S_REQUEST_ID, name)
+    set_value(x, S_TRACE_ID, name)
+    if x.retry_after_ms >= 0:
+        set_value(x, S_RETRY_AFTER_MS, x.retry_after_ms)
+    if x.target is not None:
+        if x.values[S_TIMEOUT] is None:
+            set_value(x, S_TIMEOUT, f"{x.target.pool.provider.first_byte_timeout:g}")
+        if x.values[S_MODEL] is None and x.model_end and x.body is not None:
+            set_value(x, S_MODEL,
+                      PyBytes_FromStringAndSize(x.body.at + x.model_start + 1, x.model_end - x.model_start - 2))
+    return 0
+
+
+cdef int refuse(Exchange x, int condition, bint close) except -1:
+    """Ends a request that has had no answer with an error in contract."""
+    cdef Gateway g = x.gateway
+    cdef Template template = (<list>g.templates[x.surface])[condition]
+    cdef Downstream d = x.downstream
+    cdef char* out = g.scratch
+    cdef bytes answer
+    cdef bint unread = close
+    if x.state == READING and not close:
+        close = not x.keep_alive
+    elif not x.keep_alive:
+        close = True
+    fill_values(x)
+    out = put_date(out, g)
+    if x.limited:
+        out = put_limits(out, x)
+    if condition == method_not_allowed:
+        out = put_bytes(out, b"allow: POST\r\n" if x.route.own is None else b"allow: GET, HEAD\r\n")
+    answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, out - g.scratch), close)
+    if x.method == M_HEAD:
+        answer = answer[:answer.index(b"\r\n\r\n") + 4]
+    x.keep_alive = not close
+    x.status = 0
+    d.write_bytes(answer)
+    if unread:
+        d.linger()
+    return finish(x, E_REFUSED, condition)
+
+
+cdef int refuse_unread(Exchange x, int condition) except -1:
+    """Refuses on the head alone. A short body is read past, so that the connection stays; a long one ends it."""
+    cdef bint wait = x.gateway.head.expect_continue
+    if x.chunked or wait or x.length > SKIP_MAX:
+        return refuse(x, condition, True)
+    x.downstream.skip = x.length
+    return refuse(x, condition, False)
+
+
+cdef int fail(Exchange x, int condition, object reason) except -1:
+    """The provider has failed: an error answer, or, where the client has the head already, the stream's own error."""
+    if reason is not None:
+        set_value(x, S_REASON, reason)
+    if x.state != RELAYING:
+        return refuse(x, condition, False)
+    return break_off(x, condition)
+
+
+cdef int break_off(Exchange x, int condition) except -1:
+    """Trouble after the head. Server-sent events end with the dialect's error event; other bodies can only be cut."""
+    cdef Downstream d = x.downstream
+    cdef Template template = (<list>x.gateway.templates[x.surface])[condition]
+    cdef iovec parts[4]
+    cdef char line[24]
+    cdef bytes event
+    cdef int count
+    if x.mode == STREAM and x.tap.terminal:
+        if x.framing == F_CHUNKED:
+            d.write_bytes(b"0\r\n\r\n")
+        return finish(x, E_DONE, ok)        # the dialect's end was sent: the client has everything
+    if x.mode != STREAM:
+        d.abort()
+        return finish(x, E_BROKEN, condition)
+    fill_values(x)
+    event = template.event(x.values)
+    count = put_chunk(x, parts, 0, line, PyBytes_AS_STRING(event), PyBytes_GET_SIZE(event))
+    if x.framing == F_CHUNKED:
+        part_of(&parts[count], b"0\r\n\r\n", 5)
+        count += 1
+    d.write(parts, count)
+    return finish(x, E_BROKEN, condition)
+
+
+cdef int failed_inside(Exchange x, object error) except -1:
+    """A fault of ours: the traceback goes to the log, the client gets internal_error and no word of it."""
+    cdef int condition = out_of_memory if isinstance(error, MemoryError) else internal_error
+    x.gateway.log_fault(error, PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode())
+    if x.state == ENDED or x.downstream is None:
+        return 0
+    if x.state == RELAYING:
+        x.downstream.abort()
+        return finish(x, E_BROKEN, condition)
+    return refuse(x, condition, True)
+
+
+cdef int client_left(Exchange x) except -1:
+    """Nobody waits for the answer any more: the provider is told by closing, now."""
+    x.keep_alive = False
+    return finish(x, E_LEFT, client_closed)
+
+
+cdef int finish(Exchange x, int event, int condition) except -1:
+    """The end of every request: gives back what admit took, counts once, frees both connections."""
+    cdef Downstream d = x.downstream
+    cdef Upstream upstream = x.upstream
+    cdef Pool pool
+    if x.state == WAITING and x.target is not None and x in x.target.pool.waiting:
+        x.target.pool.waiting.remove(x)
+    move(x, event)
+    x.condition = condition
+    account(x)
+    x.downstream = None
+    d.exchange = None
+    if upstream is not None:
+        x.upstream = None
+        upstream.exchange = None
+        upstream.pending = None
+        pool = upstream.pool
+        if upstream.ended and upstream.keep_alive:
+            pool.release(upstream)
+        else:
+            pool.forget(upstream)
+            upstream.abort()
+    if x.gateway.report is not None and (condition != ok or x.gateway.debug):
+        report(x)
+    if x.keep_alive:
+        d.deadline = x.gateway.now + x.gateway.keep_ns
+        return d.resume()
+    if not d.lingering:
+        d.hang_up()
+    return 0
+
+
+cdef int account(Exchange x) except -1:
+    cdef Gateway g = x.gateway
+    cdef Series* series = x.series
+    cdef int64_t now = monotonic_ns()
+    if series == NULL:
+        series = g.slab.series(g.index, x.route.unrouted if x.route is not None else 0)
+    if x.counted:
+        series.in_flight -= 1
+        x.counted = False
+    series.outcomes[relayed_slot(x.status) if x.condition == ok else x.condition] += 1
+    observe_long(&series.total, now - x.started)
+    if x.first_byte:
+        observe_long(&series.first_byte, x.first_byte - x.started)
+        observe_short(&series.overhead, x.overhead)
+    if x.tap.usage.input > 0:
+        series.input_tokens += x.tap.usage.input
+    if x.tap.usage.output > 0:
+        series.output_tokens += x.tap.usage.output
+    if x.tap.usage.cached > 0:
+        series.cached_tokens += x.tap.usage.cached
+    return 0
+
+
+cdef int report(Exchange x) except -1:
+    """One event for the log. No word of it comes from a body but the provider's own error message."""
+    x.gateway.report({
+        "request_id": PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode(),
+        "condition": x.condition,
+        "route": x.route.name if x.route is not None else None,
+        "key": x.tenant.name if x.tenant is not None else None,
+        "provider": x.target.pool.name if x.target is not None else None,
+        "status": x.status,
+        "reason": x.values[S_REASON] or x.values[S_MESSAGE] if x.values is not None else None,
+        "seconds": (monotonic_ns() - x.started) / 1e9,
+        "overhead": x.overhead / 1e9,
+        "input_tokens": x.tap.usage.input if x.first_byte else None,
+        "output_tokens": x.tap.usage.output if x.first_byte else None,
+    })
+    return 0
+
+
+cdef int answer_own(Exchange x) except -1:
+    """A route that the gateway answers itself: the callable gives status and JSON."""
+    cdef Gateway g = x.gateway
+    cdef char* out = g.scratch
+    cdef iovec parts[2]
+    cdef bytes content
+    x.status, content = x.route.own(x.stream)
+    out = put_bytes(out, <bytes>g.status_lines[x.status])
+    out = put(out, b"content-type: application/json\r\ncontent-length: ", 48)
+    out = put_number(out, PyBytes_GET_SIZE(content))
+    out = put(out, b"\r\n", 2)
+    out = put_date(out, g)
+    out = put_ids(out, x)
+    if not x.keep_alive:
+        out = put(out, b"connection: close\r\n", 19)
+    out = put(out, b"\r\n", 2)
+    part_of(&parts[0], g.scratch, out - g.scratch)
+    part_of(&parts[1], PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content))
+    x.downstream.write(parts, 1 if x.method == M_HEAD else 2)
+    return finish(x, E_DONE, ok)
+
+
+cdef char* put_date(char* out, Gateway g) noexcept:
+    """RFC 9110 section 6.6.1, made once a second."""
+    if g.now >= g.date_until:
+        g.date = b"date: " + formatdate(time(NULL), usegmt=True).encode() + b"\r\n"
+        g.date_until = g.now + 1000000000
+    return put_bytes(out, g.date)

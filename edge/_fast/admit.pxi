@@ -1,0 +1,114 @@
+# authenticate: key bytes -> Tenant. admit: the only taker of limits.
+
+cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
+    """Sets the tenant. Returns the condition that ends the request, or 0."""
+    cdef Gateway g = x.gateway
+    cdef const Field* field = field_of(head, K_AUTHORIZATION)
+    cdef const char* at
+    cdef Py_ssize_t size
+    cdef Tenant tenant
+    if field != NULL:
+        at = buf + field.value
+        size = field.value_len
+        if size < 8 or strncasecmp(at, b"bearer ", 7) != 0:
+            return key_malformed
+        at += 7
+        size -= 7
+        while size and at[0] == 32:
+            at += 1
+            size -= 1
+    elif field_of(head, K_X_API_KEY) != NULL:
+        if x.surface != ANTHROPIC or g.bearer_only:
+            return key_malformed
+        field = field_of(head, K_X_API_KEY)
+        at = buf + field.value
+        size = field.value_len
+    else:
+        return key_missing
+    if size < 1 or size > 512:
+        return key_malformed
+    tenant = find_tenant(g, PyBytes_FromStringAndSize(at, size))
+    if tenant is None:
+        return key_unknown
+    x.tenant = tenant
+    if tenant.disabled:
+        return key_disabled
+    if tenant.expires and time(NULL) >= tenant.expires:
+        return key_expired
+    if not tenant.scopes & (<uint64_t>1 << x.route.index):
+        set_value(x, S_FIELD, x.route.name)
+        return scope_missing
+    return 0
+
+
+cdef Tenant find_tenant(Gateway g, bytes key):
+    """By digest, as keys are at rest; a key that was good once is remembered until the next configuration.
+
+    Only good keys are remembered, so that the memo is as small as the list of keys. The dictionary's own hash is
+    keyed (SipHash) and the digest's look-up is over a one-way function: neither says how near a guess was.
+    """
+    cdef Tenant tenant = g.known.get(key)
+    if tenant is None:
+        tenant = g.tenants.get(g.digest(key))
+        if tenant is not None:
+            g.known[key] = tenant
+    return tenant
+
+
+cdef bint is_allowed(Tenant tenant, bytes model) except -1:
+    allowed = tenant.allowed.get(model)
+    if allowed is None:
+        allowed = bool(tenant.allows(model.decode("utf-8", "replace")))
+        if len(tenant.allowed) < 1024:
+            tenant.allowed[model] = allowed
+    return allowed
+
+
+cdef int admit(Exchange x) except -1:
+    """Takes one request from the key's bucket and the gateway's: both or none. Returns the condition, or 0."""
+    cdef Gateway g = x.gateway
+    cdef int64_t wait
+    cdef int target = x.target.series[x.route.index]
+    x.series = g.slab.series(g.index, target)
+    x.limited = True
+    wait = bucket_take(x.tenant.bucket, g.now, 1)
+    if wait > 0:
+        g.counts.refused_key += 1
+        return limit_reached(x, rate_limited, wait)
+    wait = bucket_take(g.bucket, g.now, 1)
+    if wait > 0:
+        bucket_give(x.tenant.bucket, 1)
+        g.counts.refused_gateway += 1
+        return limit_reached(x, global_rate_limited, wait)
+    g.counts.admitted += 1
+    x.series.in_flight += 1
+    x.counted = True
+    x.deadline = g.now + x.target.pool.total_ns if x.target.pool.total_ns else FOREVER
+    return 0
+
+
+cdef int limit_reached(Exchange x, int condition, int64_t wait) except -1:
+    x.retry_after_ms = (wait + 999999) // 1000000
+    return condition
+
+
+cdef char* put_limits(char* out, Exchange x) noexcept:
+    """X-RateLimit-*: the binding limit of the two, the one that will run out first. Reset is a Unix time."""
+    cdef Gateway g = x.gateway
+    cdef Bucket* key = x.tenant.bucket if x.tenant is not None else NULL
+    cdef Bucket* binding = g.bucket
+    cdef int64_t left = bucket_left(binding, g.now), key_left
+    if key != NULL:
+        key_left = bucket_left(key, g.now)
+        if key_left <= left:
+            binding = key
+            left = key_left
+    if left == INT64_MAX:
+        return out                  # unlimited, both
+    out = put(out, b"x-ratelimit-limit: ", 19)
+    out = put_number(out, bucket_limit(binding))
+    out = put(out, b"\r\nx-ratelimit-remaining: ", 25)
+    out = put_number(out, left if left > 0 else 0)
+    out = put(out, b"\r\nx-ratelimit-reset: ", 21)
+    out = put_number(out, time(NULL) + (bucket_full_in(binding, g.now) + 999999999) // 1000000000)
+    return put(out, b"\r\n", 2)

@@ -1,0 +1,246 @@
+"""The data plane of one worker: from a client's bytes to the provider and back (design: one file per stage).
+
+    wire        the seam to the sockets             downstream  the client's side
+    life        a request's states                  upstream    the provider's side, and its pool
+    parse       bytes -> head -> intent             relay       the answer's way back
+    admit       key -> tenant; limits are taken     account     limits are given back; counted, reported, once
+    forward     the plan's targets
+
+The files are included here, so that the C compiler sees one unit: calls between stages cost nothing.
+Everything runs in the thread of the worker's event loop, and a callback never waits.
+"""
+
+import os
+from collections import deque
+from email.utils import formatdate, parsedate_to_datetime
+from http import HTTPStatus
+
+import orjson
+
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.math cimport INFINITY
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memmove
+from libc.time cimport time
+from posix.strings cimport strncasecmp
+from posix.uio cimport iovec, writev
+
+from .chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, chunk_begin, chunk_next
+from .condition cimport *
+from .head cimport *
+from .render cimport *
+from .scan cimport *
+from .slab cimport *
+from .tap cimport *
+
+cdef enum:
+    OPENAI = 0                      # surfaces
+    ANTHROPIC = 1
+    BUFFER = 262144                 # one read, and what is built for one write
+    PIPELINE_MAX = 65536            # bytes of further requests, beyond which a client is not read
+    SKIP_MAX = 65536                # longest body of a refused request that is read past
+    HEAD_LIMIT = 65536              # highest setting of head_bytes: heads are rebuilt in BUFFER
+
+cdef int64_t FOREVER = INT64_MAX
+cdef int64_t LINGER_NS = 2000000000
+cdef int64_t TERMINAL_NS = 1000000000       # from a stream's last event to the end of its framing
+
+cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
+cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
+cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
+                       "string": 1 << STRING, "array": 1 << ARRAY, "object": 1 << OBJECT}
+cdef dict REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+include "wire.pxi"
+include "life.pxi"
+include "parse.pxi"
+include "admit.pxi"
+include "forward.pxi"
+include "upstream.pxi"
+include "relay.pxi"
+include "account.pxi"
+include "downstream.pxi"
+
+
+cdef int64_t to_ns(double seconds) noexcept nogil:
+    return <int64_t>(seconds * 1e9)
+
+
+@cython.freelist(256)
+cdef class Exchange:
+    pass
+
+
+cdef class Route:
+
+    def __init__(self, route, int index, int surface, int dialect):
+        cdef int i
+        self.name = route.name
+        self.index = index
+        self.surface = surface
+        self.dialect = dialect
+        self.json = route.json
+        self.model_at = self.stream_at = -1
+        self.names = Names(tuple(rule.name for rule in route.fields))
+        self.words = tuple(" or ".join(rule.types) for rule in route.fields)
+        for i, rule in enumerate(route.fields):
+            self.checks[i].kinds = sum(KIND_BITS[kind] for kind in rule.types)
+            self.checks[i].required = rule.required
+            self.checks[i].low = -INFINITY if rule.low is None else rule.low
+            self.checks[i].high = INFINITY if rule.high is None else rule.high
+            if rule.name == "model":
+                self.model_at = i
+            elif rule.name == "stream":
+                self.stream_at = i
+
+    def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False):
+        """What the configuration adds: series, the provider of a relayed path, or who answers here."""
+        self.unrouted = unrouted
+        self.target = target
+        self.own = own
+        self.open_to_all = open_to_all
+        return self
+
+
+cdef class Tenant:
+
+    def __init__(self, Slab slab, key, int bucket, uint64_t scopes, allows):
+        self.name = key.name
+        self.digest = key.digest
+        self.bucket = slab.bucket(bucket)
+        self.disabled = key.disabled
+        self.expires = key.expires or 0
+        self.scopes = scopes
+        self.allows = allows
+        self.allowed = {}
+
+
+cdef class Target:
+
+    def __init__(self, Pool pool, bytes model, list series):
+        cdef int i
+        self.pool = pool
+        self.model = model
+        for i in range(len(series)):
+            self.series[i] = series[i]
+
+
+cdef class Model:
+
+    def __init__(self, str name, tuple targets):
+        self.name = name
+        self.targets = targets
+
+
+cdef class Gateway:
+
+    def __init__(self, loop, Slab slab, int index, connect, log_fault):
+        self.loop = loop
+        self.slab = slab
+        self.index = index
+        self.connect = connect
+        self.fault = log_fault
+        self.counts = slab.worker(index)
+        self.bucket = slab.bucket(0)
+        self.inbox = <char*>malloc(BUFFER)
+        self.outbox = <char*>malloc(BUFFER)
+        self.scratch = <char*>malloc(BUFFER)
+        if self.inbox == NULL or self.outbox == NULL or self.scratch == NULL:
+            raise MemoryError
+        self.window = Window.__new__(Window)
+        self.random = int.from_bytes(os.urandom(8), "little")
+        self.connections = set()
+        self.pools = {}
+        self.now = monotonic_ns()
+        self.status_lines = [b""] * 600
+        for status in range(100, 600):
+            self.status_lines[status] = f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}\r\n".encode()
+
+    def __dealloc__(self):
+        free(self.inbox)
+        free(self.outbox)
+        free(self.scratch)
+
+    def load(self, tables):
+        """Takes over one version of the configuration, whole: requests on their way keep what they hold."""
+        bounds = tables.bounds
+        self.routes = tables.routes
+        self.prefixes = tables.prefixes
+        self.models = dict(tables.models)
+        self.resolve = tables.resolve
+        self.tenants = tables.tenants
+        self.digest = tables.digest
+        self.known = {}
+        self.templates = tables.templates
+        self.native = tables.native
+        self.owned = tables.owned
+        self.bearer_only = tables.bearer_only
+        self.debug = tables.debug
+        self.report = tables.report
+        for name, pool in self.pools.items():
+            if tables.pools.get(name) is not pool:
+                pool.retire()
+        self.pools = tables.pools
+        self.head_ns = to_ns(bounds.head_timeout)
+        self.body_ns = to_ns(bounds.body_timeout)
+        self.keep_ns = to_ns(bounds.keep_alive)
+        self.max_body = bounds.body_bytes
+        self.max_head = min(bounds.head_bytes, HEAD_LIMIT)
+        self.max_target = bounds.target_bytes
+        self.max_connections = bounds.connections
+        self.queue = bounds.queue
+
+    def accept(self):
+        """The protocol of a client's connection."""
+        cdef Downstream downstream = Downstream.__new__(Downstream)
+        downstream.gateway = self
+        return downstream
+
+    def tick(self):
+        """Ends what is overdue. Called some times a second: deadlines are exact to that."""
+        cdef Downstream downstream
+        cdef Exchange x
+        cdef Pool pool
+        self.now = monotonic_ns()
+        self.counts.heartbeat_ns = self.now
+        overdue = []
+        for downstream in self.connections:
+            if downstream.deadline < self.now:
+                overdue.append(downstream)
+        for downstream in overdue:
+            x = downstream.exchange
+            try:
+                downstream.expired()
+            except Exception as error:
+                if x is None:
+                    self.log_fault(error, None)
+                    downstream.abort()
+                else:
+                    failed_inside(x, error)
+        for pool in tuple(self.pools.values()):
+            pool.sweep()
+
+    def drain(self):
+        """From now on new requests are refused; `busy` says how many are still on their way."""
+        self.draining = True
+
+    @property
+    def busy(self):
+        """Requests on their way."""
+        cdef Downstream downstream
+        return sum(1 for downstream in self.connections if downstream.exchange is not None)
+
+    def close(self):
+        """Drops every connection."""
+        for downstream in tuple(self.connections):
+            (<Downstream>downstream).abort()
+        for pool in self.pools.values():
+            pool.retire()
+
+    cdef int log_fault(self, object error, object request_id) except -1:
+        self.fault(error, request_id)
+        return 0

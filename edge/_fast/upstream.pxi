@@ -1,0 +1,326 @@
+# The provider's side: a pool of kept-alive connections per provider, and what each connection reads.
+
+cdef enum Framing:
+    F_NONE, F_LENGTH, F_CHUNKED, F_CLOSE
+
+cdef enum:
+    MAX_ANSWER_HEAD = 65536
+    STALE_NS = 1000000000       # a reused connection that breaks sooner after a request was never read by the provider
+
+
+cdef class Pool:
+
+    def __init__(self, Gateway gateway, provider, int surface, bytes base, int strip, tuple heads):
+        self.gateway = gateway
+        self.surface = surface
+        self.base = base
+        self.strip = strip
+        self.name = provider.name
+        self.idle = []
+        self.waiting = deque()
+        self.update(provider, heads)
+
+    def update(self, provider, tuple heads):
+        """Takes over what a reload changed without touching the connections."""
+        self.provider = provider
+        self.heads = heads
+        self.next_head = 0
+        self.first_byte_ns = to_ns(provider.first_byte_timeout)
+        self.idle_ns = to_ns(provider.idle_timeout)
+        self.total_ns = to_ns(provider.total_timeout)
+        self.keep_ns = to_ns(provider.keep_alive)
+
+    def connection(self):
+        """A protocol for a connection being opened; `connection_made` brings it into the pool."""
+        cdef Upstream upstream = Upstream.__new__(Upstream)
+        upstream.pool = self
+        return upstream
+
+    def failed(self, int condition, str reason):
+        """An attempt to connect has failed: the request that has waited longest learns of it."""
+        cdef Exchange x
+        self.opening -= 1
+        self.total -= 1
+        self.gateway.now = monotonic_ns()
+        if self.waiting:
+            x = self.waiting.popleft()
+            failed_before_answer(x, condition, reason)
+        self.serve()
+
+    def retire(self):
+        """A reload dropped the provider: idle connections go now, the others when their answers end."""
+        self.retired = True
+        for upstream in tuple(self.idle):
+            self.forget(upstream)
+            (<Upstream>upstream).abort()
+
+    cdef int acquire(self, Exchange x) except -1:
+        cdef Upstream upstream
+        if x.redialled == 0 and self.idle and not self.waiting:
+            upstream = self.idle.pop()
+            self.gateway.counts.upstream_reused += 1
+            return upstream.send(x)
+        if len(self.waiting) >= self.gateway.queue:
+            x.retry_after_ms = 1000
+            set_value(x, S_REASON, f"{len(self.waiting)} requests wait for a connection to {self.name}")
+            return refuse(x, gateway_overloaded, False)
+        self.waiting.append(x)
+        return self.serve()
+
+    cdef int serve(self) except -1:
+        """Gives idle connections to those who wait, and opens as many more as they need and the limit allows."""
+        cdef Upstream upstream
+        while self.waiting and self.idle:
+            upstream = self.idle.pop()
+            upstream.send(self.waiting.popleft())
+        while self.opening < len(self.waiting) and self.total < self.provider.max_connections:
+            self.opening += 1
+            self.total += 1
+            self.gateway.connect(self)
+        return 0
+
+    cdef int release(self, Upstream upstream) except -1:
+        """An answer has ended well: the connection is free for the next."""
+        upstream.used = True
+        upstream.answering = False
+        upstream.ended = False
+        upstream.idle_since = self.gateway.now
+        upstream.resume_reading()
+        if self.retired or len(self.idle) >= self.provider.max_idle:
+            self.forget(upstream)
+            return upstream.abort()
+        self.idle.append(upstream)
+        return self.serve() if self.waiting else 0
+
+    cdef int forget(self, Upstream upstream) except -1:
+        """The connection is, or is about to be, closed."""
+        if upstream.pool is None:
+            return 0
+        upstream.pool = None
+        self.total -= 1
+        self.gateway.counts.upstream_connections -= 1
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+        return self.serve() if self.waiting else 0
+
+    def sweep(self):
+        """Closes connections that were idle for too long, oldest first."""
+        cdef Upstream upstream
+        while self.idle and self.keep_ns:
+            upstream = self.idle[0]
+            if self.gateway.now - upstream.idle_since < self.keep_ns:
+                break
+            self.forget(upstream)
+            upstream.abort()
+
+
+cdef class Upstream(Peer):
+
+    def connection_made(self, transport):
+        """Joins the pool, and takes the first request that waits."""
+        cdef Pool pool = self.pool
+        self.attach(transport)
+        pool.gateway.now = monotonic_ns()
+        pool.opening -= 1
+        pool.gateway.counts.upstream_opened += 1
+        pool.gateway.counts.upstream_connections += 1
+        self.idle_since = pool.gateway.now
+        if pool.retired and not pool.waiting:
+            pool.forget(self)
+            self.abort()
+            return
+        pool.idle.append(self)
+        pool.serve()
+
+    def get_buffer(self, Py_ssize_t hint):
+        """Where the next bytes go: straight behind what is held of an answer whose length is known, if it is."""
+        cdef Pool pool = self.pool
+        cdef Gateway g
+        cdef Exchange x = self.exchange
+        cdef Py_ssize_t kept
+        if pool is None:
+            raise ConnectionError("closed")
+        g = pool.gateway
+        if self.answering and x is not None and x.mode == WHOLE and self.framing == F_LENGTH and x.held is not None:
+            g.window.at = x.held.at + x.held.size
+            g.window.size = x.held.room - x.held.size
+            return g.window
+        kept = 0
+        if self.pending is not None:
+            kept = PyBytes_GET_SIZE(self.pending)
+            memcpy(g.outbox, PyBytes_AS_STRING(self.pending), kept)
+        g.window.at = g.outbox + kept
+        g.window.size = BUFFER - kept
+        return g.window
+
+    def buffer_updated(self, Py_ssize_t count):
+        """Bytes from the provider."""
+        cdef Pool pool = self.pool
+        cdef Gateway g
+        cdef Exchange x = self.exchange
+        cdef Py_ssize_t size
+        if pool is None:
+            return
+        g = pool.gateway
+        g.now = monotonic_ns()
+        if x is None:
+            # Nothing was asked: a notice of closing, or somebody else's answer. Neither may meet the next request.
+            pool.forget(self)
+            self.abort()
+            return
+        try:
+            if self.answering and x.mode == WHOLE and self.framing == F_LENGTH and x.held is not None:
+                x.held.size += count
+                self.left -= count
+                self.ended = self.left == 0
+                answer_bytes(x, NULL, 0, self.ended)
+                return
+            size = count
+            if self.pending is not None:
+                size += PyBytes_GET_SIZE(self.pending)
+                self.pending = None
+            self.feed(g.outbox, size)
+        except Exception as error:
+            failed_inside(x, error)
+
+    cdef int send(self, Exchange x) except -1:
+        """The request goes out. The answer's first byte is due by the provider's timeout."""
+        cdef Gateway g = x.gateway
+        cdef int64_t due = g.now + self.pool.first_byte_ns
+        move(x, E_CONNECTED)
+        self.exchange = x
+        x.upstream = self
+        self.answering = False
+        self.ended = False
+        self.keep_alive = False
+        write_request(x, self)
+        x.sent = monotonic_ns()
+        x.overhead += x.sent - g.now
+        x.downstream.deadline = due if self.pool.first_byte_ns and due < x.deadline else x.deadline
+        return 0
+
+    cdef int feed(self, char* buf, Py_ssize_t size) except -1:
+        """A head (interim ones are passed over), then the body behind it."""
+        cdef Gateway g = self.pool.gateway
+        cdef Head* head = &g.answer
+        cdef Exchange x = self.exchange
+        cdef int result
+        cdef int interim = 0
+        while not self.answering:
+            result = parse_response(buf, size, MAX_ANSWER_HEAD, x.method == M_HEAD, head)
+            if result == HEAD_MORE:
+                self.pending = PyBytes_FromStringAndSize(buf, size)
+                return 0
+            interim += 1
+            if result < 0 or head.status == 101 or interim > 8:
+                return fail(x, provider_response_invalid, "malformed response head")
+            if head.status >= 200:
+                self.answering = True
+                self.keep_alive = head.keep_alive
+                self.left = head.content_length
+                self.framing = (F_NONE if not head.has_body or head.content_length == 0 else F_CHUNKED if head.chunked
+                                else F_LENGTH if head.content_length > 0 else F_CLOSE)
+                if self.framing == F_CHUNKED:
+                    chunk_begin(&self.inbound)
+                answer_head(x, buf, head)
+            buf += head.size
+            size -= head.size
+        return self.body(buf, size)
+
+    cdef int body(self, char* buf, Py_ssize_t size) except -1:
+        """Takes the framing off. Pieces of one read are moved together, so that they go on as one."""
+        cdef Exchange x = self.exchange
+        cdef size_t pos = 0, length
+        cdef const char* data
+        cdef char* start = buf
+        cdef Py_ssize_t total = 0
+        cdef int result
+        if self.framing == F_NONE:
+            self.ended = True
+        elif self.framing == F_LENGTH:
+            total = size if size < self.left else self.left
+            self.left -= total
+            self.ended = self.left == 0
+            pos = total
+        elif self.framing == F_CLOSE:
+            total = size
+            pos = size
+        while self.framing == F_CHUNKED:
+            result = chunk_next(&self.inbound, buf, size, &pos, &data, &length)
+            if result == CHUNK_DATA:
+                if total == 0:
+                    start = <char*>data
+                else:
+                    memmove(start + total, data, length)
+                total += length
+                continue
+            if result == CHUNK_BAD:
+                if total:
+                    answer_bytes(x, start, total, False)
+                if self.exchange is x:
+                    fail(x, provider_response_invalid, "malformed chunk")
+                return 0
+            self.ended = result == CHUNK_END
+            break
+        if self.ended and <Py_ssize_t>pos < size:
+            self.keep_alive = False         # more than was asked for: what follows is nobody's
+        return answer_bytes(x, start, total, self.ended)
+
+    def pause_writing(self):
+        """The provider reads the request slower than we send it; the body is in memory anyway."""
+
+    def resume_writing(self):
+        """See pause_writing."""
+
+    def eof_received(self):
+        """The provider has closed its side; nothing that we could still send would be answered."""
+        self.closed("connection closed")
+        return False
+
+    def connection_lost(self, error):
+        """Closed, by whichever side."""
+        self.fd = -1
+        self.transport = None
+        self.closed("connection reset" if error is not None else "connection closed")
+
+    cdef int closed(self, str reason) except -1:
+        cdef Pool pool = self.pool
+        cdef Exchange x = self.exchange
+        if pool is None:
+            return 0
+        pool.gateway.now = monotonic_ns()
+        self.keep_alive = False
+        self.exchange = None
+        pool.forget(self)
+        self.abort()
+        if x is None:
+            return 0
+        try:
+            return self.answer_closed(x, pool, reason)
+        except Exception as error:
+            return failed_inside(x, error)
+
+    cdef int answer_closed(self, Exchange x, Pool pool, str reason) except -1:
+        """What the end of the connection means for the answer."""
+        x.upstream = None
+        if self.answering and self.framing == F_CLOSE and reason == "connection closed":
+            return answer_bytes(x, NULL, 0, True)
+        if self.answering:
+            return fail(x, provider_cut, reason)
+        if self.pending is None and self.used and not x.redialled and pool.gateway.now - x.sent < STALE_NS:
+            # Closed while it was idle; the request crossed the closing on its way and was never read.
+            x.redialled = 1
+            return again(x)
+        return fail(x, provider_unreachable if self.pending is None else provider_response_invalid, reason)
+
+    cdef int pause_reading(self) except -1:
+        if not self.reading_paused and self.transport is not None:
+            self.reading_paused = True
+            self.transport.pause_reading()
+        return 0
+
+    cdef int resume_reading(self) except -1:
+        if self.reading_paused and self.transport is not None:
+            self.reading_paused = False
+            self.transport.resume_reading()
+        return 0

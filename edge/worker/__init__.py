@@ -1,0 +1,7 @@
+"""One worker: an event loop, a listening socket of its own, the compiled data plane."""
+
+from __future__ import annotations
+
+from edge.worker.process import run
+
+__all__ = ["run"]

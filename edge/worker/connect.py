@@ -1,0 +1,172 @@
+"""Opens connections to providers: names resolved once in a while, addresses raced, proxies, TLS verified."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
+from python_socks.async_.asyncio import Proxy
+
+from edge._fast import Condition
+from edge.catalogue import Provider
+
+# getaddrinfo tells no time to live, and goes through nsswitch as every other program of the host does. Half a
+# minute is what providers' load balancers announce; a name that has resolved once outlives a resolver's failure.
+DNS_SECONDS = 30.0
+STALE_SECONDS = 3600.0
+STAGGER_SECONDS = 0.25      # RFC 8305 section 8
+
+Address = tuple[socket.AddressFamily, Any]
+
+
+class Names:
+    """Host names -> addresses, remembered."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.known: dict[tuple[str, int], tuple[float, list[Address]]] = {}
+
+    async def resolve(self, host: str, port: int) -> list[Address]:
+        """Addresses in the order to try them. gaierror when there are none and never were."""
+        resolved, addresses = self.known.get((host, port), (-STALE_SECONDS, []))
+        age = time.monotonic() - resolved
+        if addresses and age < DNS_SECONDS:
+            return addresses
+        try:
+            found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except socket.gaierror:
+            if addresses and age < STALE_SECONDS:
+                return addresses
+            raise
+        addresses = interleave([(family, address) for family, _, _, _, address in found])
+        self.known[host, port] = (time.monotonic(), addresses)
+        return addresses
+
+
+def interleave(addresses: list[Address]) -> list[Address]:
+    """Families in turn, the resolver's favourite first (RFC 8305 section 4)."""
+    first = [a for a in addresses if a[0] == addresses[0][0]]
+    second = [a for a in addresses if a[0] != addresses[0][0]]
+    mixed = [a for pair in zip(first, second, strict=False) for a in pair]
+    return mixed + first[len(second):] + second[len(first):]
+
+
+class Connector:
+    """What the data plane calls for a further connection of a pool."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.names = Names(loop)
+        self.contexts: dict[str | None, ssl.SSLContext] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, pool: Any) -> None:
+        """Begins to connect; the pool hears of the outcome."""
+        task = self.loop.create_task(self.connect(pool))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def connect(self, pool: Any) -> None:
+        """Opens one connection, or tells the pool why not."""
+        provider: Provider = pool.provider
+        try:
+            async with asyncio.timeout(provider.connect_timeout or None):
+                await self.open(pool, provider)
+        except TimeoutError:
+            pool.failed(Condition.provider_unreachable, "Connection timeout")
+        except (OSError, ProxyError, ProxyConnectionError, ProxyTimeoutError, ssl.SSLError) as error:
+            pool.failed(Condition.provider_unreachable, reason(error))
+
+    async def open(self, pool: Any, provider: Provider) -> None:
+        """The steps: address, perhaps a proxy, TCP, perhaps TLS."""
+        url = urlsplit(provider.base_url)
+        host, port = url.hostname or "", port_of(url)
+        if provider.proxy is not None:
+            proxy = Proxy.from_url(provider.proxy.reveal().replace("socks5h://", "socks5://"), rdns=True)
+            sock = await proxy.connect(host, port)
+        else:
+            sock = await race(self.loop, await self.names.resolve(host, port))
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tls: dict[str, Any] = {}
+            if url.scheme == "https":
+                tls = {"ssl": self.context(provider.ca_bundle), "server_hostname": host}
+            await self.loop.create_connection(pool.connection, sock=sock, **tls)
+        except BaseException:
+            sock.close()
+            raise
+
+    def context(self, ca_bundle: str | None) -> ssl.SSLContext:
+        """The system's roots (SSL_CERT_FILE and SSL_CERT_DIR heeded), and the operator's own beside them."""
+        if ca_bundle not in self.contexts:
+            context = ssl.create_default_context()
+            if ca_bundle is not None:
+                context.load_verify_locations(ca_bundle)
+            self.contexts[ca_bundle] = context
+        return self.contexts[ca_bundle]
+
+    def forget(self) -> None:
+        """A reload: certificates and addresses are read anew."""
+        self.contexts.clear()
+        self.names.known.clear()
+
+
+async def race(loop: asyncio.AbstractEventLoop, addresses: list[Address]) -> socket.socket:
+    """Connects to the first address that answers, each started a moment after the last, or when it failed."""
+    pending: set[asyncio.Task[socket.socket]] = set()
+    failure: BaseException = OSError("no address")
+    waiting = list(addresses)
+    try:
+        while waiting or pending:
+            if waiting:
+                pending.add(loop.create_task(dial(loop, waiting.pop(0))))
+            done, pending = await asyncio.wait(pending, timeout=STAGGER_SECONDS if waiting else None,
+                                               return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if task.exception() is None:
+                    return task.result()
+                failure = task.exception() or failure
+    finally:
+        for task in pending:
+            task.add_done_callback(lambda late: late.cancelled() or late.exception() or late.result().close())
+            task.cancel()
+    raise failure
+
+
+async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
+    """One TCP connection."""
+    sock = socket.socket(address[0], socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address[1])
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def port_of(url: SplitResult) -> int:
+    """The URL's port, or its scheme's."""
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def reason(error: BaseException) -> str:
+    """A few stable words for a client and a log; never the exception's own text, which may name hosts."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS failure: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return "TLS failure"
+    if isinstance(error, socket.gaierror):
+        return "DNS failure"
+    if isinstance(error, ProxyError | ProxyConnectionError | ProxyTimeoutError):
+        return "Proxy failure"
+    if isinstance(error, ConnectionRefusedError):
+        return "Connection refused"
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return "Connection reset"
+    return "Network unreachable"

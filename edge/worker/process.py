@@ -1,0 +1,132 @@
+"""The worker process: from the supervisor's fork to its last request."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+
+from edge import _fast, contract, log
+from edge.catalogue import Snapshot
+from edge.channel import Drain, Failed, Load, Loaded, Reader, send
+from edge.registry import Registry
+from edge.stats import collect
+from edge.worker.connect import Connector
+from edge.worker.own import OwnAnswers
+from edge.worker.tables import Compiler
+
+TICK_SECONDS = 0.1          # how exact timeouts are
+BACKLOG = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What a worker gets through the fork."""
+
+    index: int
+    slab: Any
+    registry: Registry
+    snapshot: Snapshot
+    channel: socket.socket
+    listener: socket.socket
+
+
+def run(inheritance: Inheritance) -> None:
+    """Serves until told to stop. Returns when the last request has ended, or the drain's time is over."""
+    # The terminal's Ctrl-C reaches every process of the group; the supervisor decides what it means.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Worker(inheritance).serve())
+
+
+class Worker:
+    """One worker's life."""
+
+    def __init__(self, inheritance: Inheritance) -> None:
+        self.inherited = inheritance
+        self.registry = inheritance.registry
+        self.snapshot = inheritance.snapshot
+        self.log = log.setup(f"worker-{inheritance.index}", debug=inheritance.snapshot.debug)
+        self.stopped = asyncio.Event()
+        self.blames = contract.blames()
+
+    async def serve(self) -> None:
+        """Listens, ticks, obeys the supervisor."""
+        self.loop = asyncio.get_running_loop()
+        self.connector = Connector(self.loop)
+        slab = self.inherited.slab
+        self.gateway = _fast.Gateway(self.loop, slab, self.inherited.index, self.connector, self.fault)
+        self.compiler = Compiler(self.gateway, slab)
+        self.own = OwnAnswers(self.gateway, lambda: collect(slab, self.registry, self.snapshot))
+        self.load(self.snapshot, self.registry)
+        # What is here now stays: the collector need not walk it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20000, 20, 50)
+        server = await self.loop.create_server(self.gateway.accept, sock=self.inherited.listener, backlog=BACKLOG)
+        self.tick()
+        channel = self.inherited.channel
+        channel.setblocking(False)
+        self.reader = Reader(channel)
+        self.loop.add_reader(channel, self.obey)
+        send(channel, Loaded(self.snapshot.version))
+        await self.stopped.wait()
+        server.close()
+        self.gateway.close()
+        await asyncio.sleep(0)
+
+    def load(self, snapshot: Snapshot, registry: Registry) -> None:
+        """One version of the configuration, or an exception and nothing changed."""
+        tables = self.compiler.compile(snapshot, registry, self.own.answers(snapshot), self.report)
+        self.gateway.load(tables)
+        self.snapshot, self.registry = snapshot, registry
+
+    def obey(self) -> None:
+        """What the supervisor says; its silence for ever, when it has died, means drain."""
+        messages = self.reader.read()
+        for message in messages if messages is not None else [Drain(self.snapshot.drain_timeout)]:
+            if isinstance(message, Load):
+                try:
+                    self.load(message.snapshot, message.registry)
+                    self.connector.forget()
+                    answer: Loaded | Failed = Loaded(message.snapshot.version)
+                except Exception as error:
+                    self.log.exception("the configuration was not taken over")
+                    answer = Failed(repr(error))
+                send(self.inherited.channel, answer)
+            elif isinstance(message, Drain):
+                self.drain(message.timeout)
+        if messages is None:
+            self.loop.remove_reader(self.inherited.channel)
+
+    def drain(self, seconds: float) -> None:
+        """New requests are refused from now on; running ones have `seconds` to end."""
+        self.gateway.drain()
+        self.until = min(getattr(self, "until", float("inf")), self.loop.time() + seconds)
+
+    def tick(self) -> None:
+        """Ends what is overdue, and the worker itself once it is drained."""
+        self.gateway.tick()
+        if self.gateway.draining and (not self.gateway.busy or self.loop.time() >= self.until):
+            self.stopped.set()
+        self.loop.call_later(TICK_SECONDS, self.tick)
+
+    def fault(self, error: BaseException, request_id: str | None) -> None:
+        """A fault of ours, with its traceback."""
+        self.log.error("internal error", exc_info=error, extra={"facts": {"request_id": request_id}})
+
+    def report(self, facts: dict[str, Any]) -> None:
+        """A line per request that a provider or the gateway failed; all of them with --debug."""
+        condition = _fast.Condition(facts["condition"])
+        facts["condition"] = condition.name
+        blame = self.blames.get(condition.name)
+        if blame in ("upstream", "edge"):
+            self.log.warning("request failed", extra={"facts": {"blame": blame, **facts}})
+        elif self.snapshot.debug:
+            self.log.debug("request", extra={"facts": facts})

@@ -1,0 +1,166 @@
+"""Snapshot -> the tables that the data plane looks things up in. Runs once per worker and version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from edge import _fast, contract
+from edge.catalogue import Bounds, Key, Model, Provider, Snapshot
+from edge.config.keys import digest
+from edge.registry import Registry
+from edge.routes import OWN, RELAYED, ROUTES, Route
+
+SURFACES = ("openai", "anthropic")
+DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
+RELAY = len(ROUTES)         # the index that all relayed paths share, as a metric label and as a scope
+OPEN = frozenset({"health", "livez", "readyz"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What `Gateway.load` takes over, whole."""
+
+    bounds: Bounds
+    routes: dict[bytes, Any]
+    prefixes: tuple[tuple[bytes, Any], ...]
+    models: dict[bytes, Any]
+    resolve: Callable[[bytes], Any]
+    tenants: dict[bytes, Any]
+    digest: Callable[[bytes], bytes]
+    templates: list[Any]
+    native: tuple[bool, ...]
+    owned: frozenset[bytes]
+    bearer_only: bool
+    debug: bool
+    report: Callable[[dict[str, Any]], None] | None
+    pools: dict[str, Any]
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """A name in which `*` stands for anything."""
+    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """True for names that one of the patterns fits."""
+    compiled = [pattern(text) for text in patterns]
+    return lambda name: any(p.fullmatch(name) for p in compiled)
+
+
+def heads(provider: Provider) -> tuple[bytes, ...]:
+    """The fixed part of a request's head, once per provider key: from behind the target to the client's fields."""
+    parts = urlsplit(provider.base_url)
+    # identity: usage is read in passing, and an answer that nobody can read cannot be judged either.
+    lines = [" HTTP/1.1", f"host: {parts.netloc.rpartition('@')[2]}", "accept-encoding: identity"]
+    lines += [f"{name}: {value.reveal()}" for name, value in provider.headers]
+    field = "x-api-key: " if provider.kind == "anthropic" else "authorization: Bearer "
+    keyed = [[*lines, field + key.reveal()] for key in provider.keys] or [lines]
+    return tuple("".join(line + "\r\n" for line in group).encode() for group in keyed)
+
+
+class Compiler:
+    """Makes the tables of one worker; connections to providers that did not change are kept."""
+
+    def __init__(self, gateway: Any, slab: Any) -> None:
+        self.gateway = gateway
+        self.slab = slab
+
+    def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Callable[[bool], tuple[int, bytes]]],
+                report: Callable[[dict[str, Any]], None] | None) -> Tables:
+        """All of it, or an exception: nothing of the running version is touched before `Gateway.load`."""
+        pools = {provider.name: self.pool(provider) for provider in snapshot.providers}
+        kinds = {provider.name: provider.kind for provider in snapshot.providers}
+        series = partial(self.series, registry)
+        models = [(model, self.model(model, kinds, pools, series)) for model in snapshot.models]
+        routes, prefixes = self.routes(snapshot, pools, registry, own)
+        contracts = dict(snapshot.contracts)
+        return Tables(
+            bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
+            models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
+            resolve=resolver([(pattern(model.name), compiled) for model, compiled in models if "*" in model.name]),
+            tenants={key.digest: self.tenant(key, registry) for key in snapshot.keys},
+            digest=partial(digest, secret=snapshot.key_secret),
+            templates=[contract.compile_surface(contracts[surface], surface, files=snapshot.contract_files,
+                                                mask_rate_limit=snapshot.mask_rate_limit) for surface in SURFACES],
+            native=tuple(contracts[surface] == surface for surface in SURFACES),
+            owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
+            bearer_only=snapshot.bearer_only, debug=snapshot.debug, report=report, pools=pools)
+
+    def pool(self, provider: Provider) -> Any:
+        """The running pool where its connections still lead to the same place, else a new one."""
+        running = self.gateway.pools.get(provider.name)
+        if running is not None and all(getattr(running.provider, name) == getattr(provider, name)
+                                       for name in ("base_url", "kind", "ca_bundle", "proxy")):
+            running.update(provider, heads(provider))
+            return running
+        base = urlsplit(provider.base_url).path.rstrip("/")
+        strip = len("/v1") if base.endswith("/v1") or provider.kind == "openai" else 0
+        return _fast.Pool(self.gateway, provider, SURFACES.index(provider.kind), base.encode(), strip, heads(provider))
+
+    @staticmethod
+    def series(registry: Registry, provider: str, model: str) -> list[int]:
+        """By route index."""
+        names = [*(route.name for route in ROUTES), "relay"]
+        return [registry.series(name, provider, model) for name in names]
+
+    def model(self, model: Model, kinds: dict[str, str], pools: dict[str, Any],
+              series: Callable[[str, str], list[int]]) -> Any:
+        """Its targets, by surface: a provider serves the dialect that it speaks."""
+        by_surface = []
+        for surface in SURFACES:
+            by_surface.append(tuple(
+                _fast.Target(pools[target.provider], None if target.model is None else orjson.dumps(target.model),
+                             series(target.provider, model.name))
+                for target in model.targets if kinds[target.provider] == surface))
+        return _fast.Model(model.name, tuple(by_surface))
+
+    def tenant(self, key: Key, registry: Registry) -> Any:
+        """A key's own bucket, scopes and models."""
+        names = [*(route.name for route in ROUTES), "relay", *(route.name for route in OWN)]
+        scopes = sum(1 << index for index, name in enumerate(names) if not key.scopes or name in key.scopes)
+        return _fast.Tenant(self.slab, key, registry.bucket(f"key:{key.name}"), scopes,
+                            matcher(key.models) if key.models else None)
+
+    def routes(self, snapshot: Snapshot, pools: dict[str, Any], registry: Registry,
+               own: dict[str, Callable[[bool], tuple[int, bytes]]]) -> tuple[dict[bytes, Any], tuple[Any, ...]]:
+        """Exact paths, and prefixes in the order in which they are tried: the operator's own come first."""
+        exact: dict[bytes, Any] = {}
+        prefixes: list[tuple[bytes, Any]] = []
+        for index, route in enumerate(ROUTES):
+            exact[route.path.encode()] = compiled_route(route, index).bind(registry.series(route.name, "", ""))
+        for index, route in enumerate(OWN, RELAY + 1):
+            exact[route.path.encode()] = compiled_route(route, index).bind(
+                registry.series(route.name, "", ""), None, own[route.name], route.name in OPEN)
+        kinds = {provider.name: provider.kind for provider in snapshot.providers}
+        first = {kind: name for name, kind in reversed(kinds.items())}
+        relayed = [(relay.path, relay.provider) for relay in snapshot.relays]
+        relayed += [(path, first[kind]) for path, kind in RELAYED if kind in first]
+        for path, provider in relayed:
+            route = Route("relay", "*", path, kinds[provider], json=False)
+            target = _fast.Target(pools[provider], None, self.series(registry, provider, ""))
+            compiled = compiled_route(route, RELAY).bind(registry.series("relay", "", ""), target)
+            if path.endswith("*"):
+                prefixes.append((path[:-1].encode(), compiled))
+            else:
+                exact.setdefault(path.encode(), compiled)
+        return exact, tuple(prefixes)
+
+
+def compiled_route(route: Route, index: int) -> Any:
+    """The route as the data plane knows it."""
+    return _fast.Route(route, index, SURFACES.index(route.surface), DIALECTS[route.dialect])
+
+
+def resolver(patterns: list[tuple[re.Pattern[str], Any]]) -> Callable[[bytes], Any]:
+    """Finds the first pattern that fits a name; None where none does."""
+    def resolve(name: bytes) -> Any:
+        text = name.decode("utf-8", "replace")
+        return next((model for compiled, model in patterns if compiled.fullmatch(text)), None)
+    return resolve
