@@ -7,19 +7,21 @@ cdef enum Dialect:
     D_RESPONSES                 # /v1/responses
     D_MESSAGES                  # /v1/messages
 
-cdef struct Usage:
+cdef struct Usage:              # as the provider counts: Anthropic's input leaves the cached tokens out
     int64_t input               # tokens; -1: the provider did not say
     int64_t output
     int64_t cached              # of the input tokens, those read from a cache
 
 cdef struct Tap:
     Usage usage
-    uint32_t events
+    uint32_t events             # whole events that carry data; pings and errors are not counted
     uint8_t dialect
     uint8_t terminal            # the dialect's last event was seen
     uint8_t error               # an error event (or error body) was seen
-    Py_ssize_t data             # the error object's JSON: span in the bytes last fed
-    Py_ssize_t data_end
+    Py_ssize_t data             # span in the bytes last fed: the error object of a body, the data of an error
+    Py_ssize_t data_end         # event; always JSON, and empty (data == data_end) where the provider sent none
+    Py_ssize_t scanned          # bytes of the unconsumed tail that are known to hold no whole event
+    uint8_t begun               # something was consumed
 
 cdef void tap_begin(Tap* tap, int dialect) noexcept nogil
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil

@@ -1,0 +1,25 @@
+"""Types of tap.pyx for Python."""
+
+from collections.abc import Iterable
+from typing import Literal, TypedDict
+
+_Dialect = Literal["none", "chat", "responses", "messages"]
+
+class _Seen(TypedDict):
+    input: int
+    output: int
+    cached: int
+    events: int
+    terminal: bool
+    error: bool
+    data: bytes
+
+class _Stream(_Seen):
+    consumed: int
+    tail: bytes
+
+class _Answer(_Seen):
+    valid: bool
+
+def tap_stream(dialect: _Dialect, chunks: Iterable[bytes | memoryview]) -> _Stream: ...
+def tap_answer(dialect: _Dialect, body: bytes | memoryview) -> _Answer: ...
