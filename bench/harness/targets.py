@@ -70,6 +70,10 @@ RECIPES = {
                    ("serve", "--config", "{file}", "--workers", "1")),
 }
 UPSTREAM = Recipe("nginx", "upstream.conf.in")
+# nginx takes no longer words in its configuration. A POST to a file is answered with 405, and here the file's
+# content with status 200 takes that answer's place; as that costs more, small answers stand in the configuration.
+LITERAL = 3500
+FROM_FILE = "error_page 405 =200 /answer.json; try_files /answer.json =404;"
 
 
 def fill(template: str, destination: Path, values: dict[str, object]) -> None:
@@ -116,9 +120,11 @@ def answer(size: int) -> bytes:
 def json_upstream(stage: Stage, size: int) -> Upstream:
     """nginx answering one fixed JSON; its own counter of requests is read over HTTP."""
     certificates(stage)
-    (stage.folder / "answer.json").write_bytes(answer(size))
+    body = answer(size)
+    (stage.folder / "answer.json").write_bytes(body)
     tls_port, asked = free_port(), 0
-    running = _start(stage, UPSTREAM, LOAD_CORE, _values(stage, "upstream") | {"TLS_PORT": tls_port})
+    running = _start(stage, UPSTREAM, LOAD_CORE, _values(stage, "upstream") | {
+        "TLS_PORT": tls_port, "ANSWER": f"return 200 '{body.decode()}';" if size < LITERAL else FROM_FILE})
 
     def count() -> int:
         nonlocal asked                          # asking is a request too
