@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 NEWEST := import sys; raise SystemExit(sys.version_info < (3, 11))
 PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    $$p -c '$(NEWEST)' 2>/dev/null && echo $$p; done) python-3.11-or-newer-is-needed)
-SOURCES := $(wildcard edge/_fast/*.pyx edge/_fast/*.pxd)
+SOURCES := $(wildcard $(addprefix edge/_fast/,*.pyx *.pxd *.pxi *.h))
 ARGS   ?=
 
 # CPython's own allocator would hide overruns of its objects, and it leaks on purpose at exit. libstdc++ is named for

@@ -30,7 +30,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _start(binary: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """A server that keeps nothing on disk. Its port may be taken between our look and its bind: then again."""
+    """A server that keeps nothing on disk. Its port may be taken before it binds: then again."""
     seen = b""
     for _ in range(5):
         with socket.socket() as probe:

@@ -70,8 +70,8 @@ RECIPES = {
                    ("serve", "--config", "{file}", "--workers", "1")),
 }
 UPSTREAM = Recipe("nginx", "upstream.conf.in")
-# nginx takes no longer words in its configuration. A POST to a file is answered with 405, and here the file's
-# content with status 200 takes that answer's place; as that costs more, small answers stand in the configuration.
+# nginx takes no longer words in its configuration. A POST to a file is answered with 405, whose place the
+# file's content with status 200 can take; that costs more, so small answers stand in the configuration.
 LITERAL = 3500
 FROM_FILE = "error_page 405 =200 /answer.json; try_files /answer.json =404;"
 
