@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge.simulator.faults import NO_FAULT, Fault
+
+if TYPE_CHECKING:
+    from edge.simulator.files import File
 
 Dialect = Literal["openai", "anthropic"]
 JSON = b"application/json"
@@ -47,6 +50,7 @@ class Request:
 
     @property
     def path(self) -> str:
+        """The target without its query."""
         return self.target.partition("?")[0]
 
     def header(self, name: bytes) -> str | None:
@@ -58,7 +62,7 @@ class Request:
 
     @property
     def dialect(self) -> Dialect:
-        """Whose manners the answer has where the path alone does not say: `anthropic-version` marks the one."""
+        """Whose manners the answer has. /v1/messages is Anthropic's; elsewhere `anthropic-version` tells."""
         if self.path.startswith("/v1/messages") or self.header(b"anthropic-version") is not None:
             return "anthropic"
         return "openai"
@@ -84,10 +88,12 @@ class Call:
     request: Request
     body: Any
     options: Options
+    files: dict[str, File] = field(default_factory=dict)
     fault: Fault = NO_FAULT
 
     @property
     def tokens(self) -> int:
+        """How long the answer's text shall be."""
         return self.options.tokens if self.fault.tokens is None else self.fault.tokens
 
     def bound(self, *names: str) -> int | None:

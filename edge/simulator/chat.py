@@ -12,11 +12,12 @@ import orjson
 
 from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
-from edge.simulator.content import Text
+from edge.simulator.content import Text, ToolCall
 from edge.simulator.errors import openai_error
 
 STREAM = b"text/event-stream; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
+CHOICES: dict[str, str | None] = {"auto": None, "required": "any"}     # of tools; others are names, or `none`
 FINGERPRINT = "fp_simulated00"
 
 
@@ -24,8 +25,7 @@ def chat(call: Call) -> Answer:
     """POST /v1/chat/completions."""
     body = call.body
     prompt = content.last_user(body["messages"])
-    sent = 3 + sum(4 + content.count(content.plain(message.get("content")))
-                   for message in body["messages"] if isinstance(message, dict))
+    sent = 3 + sum(4 + content.count(content.plain(message)) for message in body["messages"])
     bound = call.bound("max_completion_tokens", "max_tokens")
     texts = [_say(call, prompt, index, bound) for index in range(body.get("n") or 1)]
     tool = _tool(body, prompt)
@@ -41,7 +41,7 @@ def chat(call: Call) -> Answer:
 def completions(call: Call) -> Answer:
     """POST /v1/completions."""
     body = call.body
-    prompts = _prompts(body.get("prompt"))
+    prompts = content.prompts(body.get("prompt"))
     sent = sum(content.count(prompt) for prompt in prompts)
     texts = [_say(call, prompt, index, call.bound("max_tokens"))
              for prompt in prompts for index in range(body.get("n") or 1)]
@@ -58,15 +58,6 @@ def _say(call: Call, prompt: str, index: int, bound: int | None) -> Text:
     return content.say(prompt, seed, call.tokens, bound, call.fault.big)
 
 
-def _prompts(prompt: Any) -> list[str]:
-    """A prompt may be a string, a list of strings, one list of token numbers, or several."""
-    if isinstance(prompt, list) and prompt and all(isinstance(part, str) for part in prompt):
-        return prompt
-    if isinstance(prompt, list) and prompt and all(isinstance(part, list) for part in prompt):
-        return [" ".join(map(str, part)) for part in prompt]
-    return [prompt if isinstance(prompt, str) else " ".join(map(str, prompt or []))]
-
-
 def _common(call: Call, prefix: str, kind: str) -> dict[str, Any]:
     return {"id": unique(prefix, call.request).replace("_", "-"), "object": kind,
             "created": int(call.request.at), "model": call.body["model"], "system_fingerprint": FINGERPRINT}
@@ -79,32 +70,29 @@ def _usage(sent: int, made: int) -> dict[str, Any]:
                                           "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}}
 
 
-def _made(texts: list[Text], tool: tuple[str, str] | None) -> int:
-    return len(texts) * content.count(*tool) if tool else sum(len(text.pieces) for text in texts)
+def _made(texts: list[Text], tool: ToolCall | None) -> int:
+    """The tokens of all choices."""
+    if tool:
+        return len(texts) * content.count(tool.name, tool.arguments)
+    return sum(len(text.pieces) for text in texts)
 
 
-def _tool(body: dict[str, Any], prompt: str) -> tuple[str, str] | None:
-    """The name and arguments of the tool to call: the one that is asked for, or one the prompt names."""
-    tools = [tool["function"] for tool in body.get("tools") or []
-             if isinstance(tool, dict) and isinstance(tool.get("function"), dict)]
-    choice = body.get("tool_choice", "auto")
-    if not tools or choice == "none":
-        return None
-    wanted = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
-    named = [tool for tool in tools if tool.get("name") == wanted
-             or (choice == "auto" and str(tool.get("name")) in prompt)]
-    chosen = (named or (tools if choice == "required" else [None]))[0]
-    if chosen is None:
-        return None
-    return str(chosen.get("name")), orjson.dumps(content.example(chosen.get("parameters")) or {}).decode()
+def _tool(body: dict[str, Any], prompt: str) -> ToolCall | None:
+    functions = [tool["function"] for tool in body.get("tools") or []
+                 if isinstance(tool, dict) and isinstance(tool.get("function"), dict)]
+    choice = body.get("tool_choice") or "auto"
+    if isinstance(choice, dict):
+        choice = choice.get("function", {}).get("name", "none")
+    schemas = {str(function.get("name")): function.get("parameters") for function in functions}
+    return content.call_tool(schemas, prompt, CHOICES.get(choice, choice))
 
 
-def _message(call: Call, text: Text, tool: tuple[str, str] | None, index: int) -> dict[str, Any]:
+def _message(call: Call, text: Text, tool: ToolCall | None, index: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": None if tool else text.whole,
                                "refusal": None, "annotations": []}
     if tool:
         message["tool_calls"] = [{"id": f"{unique('call', call.request)}{index}", "type": "function",
-                                  "function": {"name": tool[0], "arguments": tool[1]}}]
+                                  "function": {"name": tool.name, "arguments": tool.arguments}}]
     return message
 
 
@@ -113,7 +101,7 @@ def _stream(events: Iterator[bytes]) -> Answer:
     return Answer(content_type=STREAM, events=events, terminal=(DONE,), error_event=lambda sent: error)
 
 
-def _chat_events(call: Call, texts: list[Text], tool: tuple[str, str] | None, sent: int) -> Iterator[bytes]:
+def _chat_events(call: Call, texts: list[Text], tool: ToolCall | None, sent: int) -> Iterator[bytes]:
     """Chunks as OpenAI sends them: the role, the pieces, the finish, and usage when it was asked for."""
     with_usage = _wants_usage(call)
     common = orjson.dumps({**_common(call, "chatcmpl", "chat.completion.chunk"), "service_tier": "default"})
@@ -128,11 +116,10 @@ def _chat_events(call: Call, texts: list[Text], tool: tuple[str, str] | None, se
         opening: dict[str, Any] = {"role": "assistant", "content": None if tool else "", "refusal": None}
         if tool:
             opening["tool_calls"] = [{"index": 0, "id": f"{unique('call', call.request)}{index}",
-                                      "type": "function", "function": {"name": tool[0], "arguments": ""}}]
+                                      "type": "function", "function": {"name": tool.name, "arguments": ""}}]
         yield chunk(index, opening)
         if tool:
-            half = len(tool[1]) // 2
-            for part in (tool[1][:half], tool[1][half:]):
+            for part in content.halves(tool.arguments):
                 yield chunk(index, {"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
         else:
             # One piece costs one small concatenation: a simulator that streams to thousands must be cheap.
@@ -158,7 +145,8 @@ def _completion_events(call: Call, texts: list[Text], sent: int) -> Iterator[byt
                 chunk["usage"] = None
             yield b"data: " + orjson.dumps(chunk) + b"\n\n"
     if with_usage:
-        yield b"data: " + orjson.dumps({**common, "choices": [], "usage": _usage(sent, _made(texts, None))}) + b"\n\n"
+        usage = _usage(sent, _made(texts, None))
+        yield b"data: " + orjson.dumps({**common, "choices": [], "usage": usage}) + b"\n\n"
 
 
 def _wants_usage(call: Call) -> bool:

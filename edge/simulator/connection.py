@@ -50,24 +50,29 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected. TCP_NODELAY is set: uvloop does so on every TCP connection."""
         self.transport = cast(asyncio.Transport, transport)
         self._simulator.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        """Some bytes of requests."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(BAD_REQUEST)
 
     def pause_writing(self) -> None:
+        """The client does not read."""
         if self._playback is not None:
             self._playback.pause()
 
     def resume_writing(self) -> None:
+        """The client reads again."""
         if self._playback is not None:
             self._playback.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The client has left, or this side has closed. An answer that is not at its end is cancelled."""
         self._simulator.connections.discard(self)
         self._queue.clear()
         self._over("cancelled")
@@ -75,15 +80,19 @@ class Connection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
+        """The first byte of a request."""
         self._begin()
 
     def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line."""
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        """The request's head is in."""
         parser = self._parser
         self._coming = Request(
             method=parser.get_method().decode(), target=self._target.decode("latin-1"),
@@ -96,6 +105,7 @@ class Connection(asyncio.Protocol):
             self._take(self._coming)
 
     def on_body(self, data: bytes) -> None:
+        """A part of the body, without its framing."""
         self._size += len(data)
         if self._size > MAX_BODY:
             self._refuse(TOO_LARGE)
@@ -103,6 +113,7 @@ class Connection(asyncio.Protocol):
             self._body.append(data)
 
     def on_message_complete(self) -> None:
+        """The request is in."""
         self._coming.body = b"".join(self._body)
         self._coming.size = self._size
         if not self._early:
@@ -147,7 +158,8 @@ class Connection(asyncio.Protocol):
         if playback is not None:
             playback.stop()
         if exchange is not None and exchange.record is not None:
-            self._simulator.journal.end(exchange.record, outcome, playback.sent if playback else 0, time.time())
+            sent = playback.sent if playback is not None else 0
+            self._simulator.journal.end(exchange.record, outcome, sent, time.time())
 
     def reset(self) -> None:
         """End with a RST, once what was written has left this process."""

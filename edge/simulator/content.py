@@ -8,23 +8,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 WORDS = (
-    "amber basin candle delta ember forest garden harbor island juniper kernel lantern meadow needle orchard "
-    "pepper quartz river saddle timber umbra valley willow yarrow zephyr anchor bridge copper dragon engine"
-).split()
+    "amber", "basin", "candle", "delta", "ember", "forest", "garden", "harbor", "island", "juniper", "kernel",
+    "lantern", "meadow", "needle", "orchard", "pepper", "quartz", "river", "saddle", "timber", "umbra",
+    "valley", "willow", "yarrow", "zephyr", "anchor", "bridge", "copper", "dragon", "engine")
 ECHOED = 8          # words of the prompt that the answer repeats
 BIG_PIECE = 1024    # bytes of a piece of a text whose length was asked for
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """An answer's text in pieces of one token each, and why it ends: `stop`, or `length` at the client's bound."""
+    """An answer's text in pieces of one token each; `finish` is `stop`, or `length` at the client's bound."""
 
     pieces: tuple[str, ...]
     finish: str
 
     @property
     def whole(self) -> str:
+        """The pieces as one text."""
         return "".join(self.pieces)
 
 
@@ -54,13 +57,12 @@ def say(prompt: str, seed: bytes, tokens: int, bound: int | None, big: int = 0) 
 
 
 def plain(content: Any) -> str:
-    """The text in a message's content: a string, or the text parts of a list (their type varies by dialect)."""
+    """The text in a message's content: a string, or a list of parts, whose types vary by dialect."""
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        return " ".join(plain(part.get("text") or part.get("content")) if isinstance(part, dict) else plain(part)
-                        for part in content)
-    return ""
+    if isinstance(content, dict):
+        return plain(content.get("text") or content.get("content"))
+    return " ".join(map(plain, content)) if isinstance(content, list) else ""
 
 
 def last_user(messages: list[Any]) -> str:
@@ -70,9 +72,47 @@ def last_user(messages: list[Any]) -> str:
     return plain((users or said or [{}])[-1].get("content"))
 
 
+def prompts(given: Any) -> list[str]:
+    """The texts of an `input` or `prompt`: a string, a list of them, token numbers, or a list of those."""
+    if isinstance(given, list) and given and all(isinstance(part, str) for part in given):
+        return given
+    if isinstance(given, list) and given and all(isinstance(part, list) for part in given):
+        return [" ".join(map(str, part)) for part in given]
+    return [given if isinstance(given, str) else " ".join(map(str, given or []))]
+
+
 def count(*texts: str) -> int:
     """An estimate of tokens as providers bill them: words and marks, long words in pieces of four letters."""
     return sum(-(-len(part) // 4) for text in texts for part in re.findall(r"\w+|[^\w\s]", text))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a client's tool, with arguments that fit its schema as JSON."""
+
+    name: str
+    arguments: str
+
+
+def call_tool(tools: dict[str, Any], prompt: str, choice: str | None) -> ToolCall | None:
+    """The call that the answer makes of `tools` (name to JSON schema), if any.
+
+    `choice` is `none`, `any`, a tool's name, or None: the model chooses, namely a tool that the prompt names.
+    """
+    if choice is None:
+        wanted = [name for name in tools if name in prompt]
+    elif choice == "any":
+        wanted = list(tools)
+    else:
+        wanted = [name for name in tools if name == choice]
+    if not wanted:
+        return None
+    return ToolCall(wanted[0], orjson.dumps(example(tools[wanted[0]]) or {}).decode())
+
+
+def halves(text: str) -> tuple[str, str]:
+    """A text in two parts, as arguments are streamed."""
+    return text[:len(text) // 2], text[len(text) // 2:]
 
 
 def example(schema: Any, depth: int = 0) -> Any:

@@ -14,8 +14,8 @@ from edge.simulator.answer import Answer, Request
 
 OPENAI: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", None, "The request is invalid."),
-    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided. You can find your API key at "
-          "https://platform.openai.com/account/api-keys."),
+    401: ("invalid_request_error", "invalid_api_key",
+          "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."),
     402: ("insufficient_quota", "billing_hard_limit_reached", "Billing hard limit has been reached."),
     403: ("invalid_request_error", "unsupported_country_region_territory",
           "Country, region, or territory not supported"),
@@ -41,7 +41,8 @@ ANTHROPIC: dict[int, tuple[str, str]] = {
     409: ("conflict_error", "Conflict"),
     413: ("request_too_large", "Request exceeds the maximum size"),
     422: ("invalid_request_error", "Unprocessable request."),
-    429: ("rate_limit_error", "This request would exceed your organization's rate limit of 50 requests per minute."),
+    429: ("rate_limit_error",
+          "This request would exceed your organization's rate limit of 50 requests per minute."),
     500: ("api_error", "Internal server error"),
     504: ("timeout_error", "Request timed out"),
     529: ("overloaded_error", "Overloaded"),

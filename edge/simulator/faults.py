@@ -59,6 +59,7 @@ class Item:
 
     @property
     def field(self) -> str:
+        """The name of its field of a Fault."""
         return self.name.replace("-", "_")
 
 
@@ -100,7 +101,7 @@ def _malformed(text: str) -> str:
 
 
 FAULTS: tuple[Item, ...] = (
-    Item("status", "status=N", "answer with this status, in the provider's own error shape", _whole(200, 599)),
+    Item("status", "status=N", "answer with this status, an error in the provider's shape", _whole(200, 599)),
     Item("retry-after", "retry-after=N | ms:N | date:N",
          "add Retry-After: N seconds; or retry-after-ms; or an HTTP date N seconds from now", _retry_after),
     Item("error-in-200", "error-in-200", "answer 200 with an error object for a body"),
@@ -115,22 +116,25 @@ FAULTS: tuple[Item, ...] = (
     Item("hang", "hang", "read the request and never answer"),
     Item("drip", "drip[=N[,MS]]", "send N bytes (1) at a time, one piece every MS milliseconds (10)",
          _counted(1, 0.01), "1"),
-    Item("stall", "stall[=N[,MS]]", "stop after N events (1) of the answer, for MS milliseconds or for ever; "
-         "a plain body is one event", _counted(0, math.inf), "1"),
+    Item("stall", "stall[=N[,MS]]",
+         "stop after N events (1), at the latest before the last, for MS milliseconds or for ever; "
+         "a plain body's events are its halves", _counted(0, math.inf), "1"),
     Item("cut", "cut=N", "close the connection after N bytes of the answer, head included", _COUNT),
     Item("reset", "reset=N", "reset the connection after N bytes of the answer, head included", _COUNT),
     Item("refuse", "refuse[=MS]", "reset every connection and refuse new ones for MS milliseconds (1000)",
          _milliseconds, "1000"),
-    Item("close-idle", "close-idle[=MS]", "answer as if to keep the connection, close it MS milliseconds (0) after",
-         _milliseconds, "0"),
+    Item("close-idle", "close-idle[=MS]",
+         "answer as if to keep the connection, close it MS milliseconds (0) after", _milliseconds, "0"),
     Item("malformed", "malformed=head | chunk | json | length",
          "a status line that is none; a chunk size that is none; JSON (or an event's data) broken off; "
          "two Content-Lengths that disagree", _malformed),
-    Item("extra-bytes", "extra-bytes[=N]", "send N bytes (8) after the answer's end", _whole(1, 1 << 20), "8"),
-    Item("error-event", "error-event[=N]", "after N events (1) of a stream send the provider's error event and end",
-         _COUNT, "1"),
+    Item("extra-bytes", "extra-bytes[=N]", "send N bytes (8) behind the answer's end",
+         _whole(1, 1 << 20), "8"),
+    Item("error-event", "error-event[=N]",
+         "after N events (1) of a stream send the provider's error event and end", _COUNT, "1"),
     Item("no-terminal", "no-terminal", "end a stream cleanly but without its terminal event"),
-    Item("body", "body=TEXT", "the answer's body as it is; takes the rest of the spec, so it comes last", str.encode),
+    Item("body", "body=TEXT", "the answer's body as it is; takes the rest of the spec, so it comes last",
+         str.encode),
 )
 
 _BY_NAME = {item.name: item for item in FAULTS}

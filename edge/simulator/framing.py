@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from email.utils import formatdate
 from enum import Enum
 from functools import lru_cache
@@ -98,29 +98,32 @@ def _date(second: int) -> bytes:
 def _anthropic_headers(second: int) -> bytes:
     reset = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second + 1)).encode()
     limits = b"".join(
-        b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\nanthropic-ratelimit-%b-reset: "
-        b"%b\r\n" % (kind, limit, kind, left, kind, reset) for kind, limit, left in ANTHROPIC_LIMITS)
+        b"anthropic-ratelimit-%b-%b: %b\r\n" % (kind, name, value)
+        for kind, limit, left in ANTHROPIC_LIMITS
+        for name, value in ((b"limit", b"%d" % limit), (b"remaining", b"%d" % left), (b"reset", reset)))
     return b"anthropic-organization-id: 00000000-0000-4000-8000-000000000000\r\n" + limits
 
 
 def _pieces(answer: Answer, fault: Fault, delay: float) -> Iterator[Piece]:
     """The body's parts and the pauses between. A plain body's parts are its halves."""
-    if answer.events is None:
-        half = len(answer.body) // 2
-        parts: Iterable[bytes] = (answer.body[:half], answer.body[half:])
-    else:
-        parts = chain(answer.events, answer.terminal)
+    half = len(answer.body) // 2
+    plain = answer.events is None
+    parts = (answer.body[:half],) if answer.events is None else answer.events
+    last = (answer.body[half:],) if plain else answer.terminal
     after, pause = fault.stall or (-1, 0.0)
-    if after == 0:
-        yield pause
-    number = 0
-    for part in parts:
-        if number and delay:
+    sent = 0
+    for sent, part in enumerate(parts, 1):
+        if sent - 1 == after:
+            yield pause
+        elif delay and sent > 1:
             yield delay
         yield part
-        number += 1
-        if number == after:
-            yield pause
+    if after >= sent:
+        yield pause
+    for part in last:
+        if delay:
+            yield delay
+        yield part
 
 
 def _framed(head: bytes, pieces: Iterator[Piece], chunked: bool, fault: Fault) -> Iterator[Step]:

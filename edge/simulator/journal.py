@@ -29,8 +29,8 @@ class Record:
         """The record as GET /_simulate gives it; a body is UTF-8 text, and at most KEPT_BODY bytes of it."""
         request = self.request
         return {
-            "number": request.number, "connection": request.connection, "at": request.at, "method": request.method,
-            "target": request.target, "version": request.version,
+            "number": request.number, "connection": request.connection, "at": request.at,
+            "method": request.method, "target": request.target, "version": request.version,
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.headers],
             "size": request.size, "body": request.body[:KEPT_BODY].decode(errors="replace"),
             "model": self.model, "stream": self.stream, "fault": self.spec, "status": self.status,
@@ -64,7 +64,7 @@ class Journal:
         log = list(self.log)
         return {
             "requests": self.requests, "by_path": dict(self.by_path),
-            "cancelled": [{"number": record.request.number, "path": record.request.path, "model": record.model,
-                           "stream": record.stream, "at": record.ended, "sent": record.sent}
-                          for record in self.cancelled],
+            "cancelled": [{"number": record.request.number, "path": record.request.path,
+                           "model": record.model, "stream": record.stream,
+                           "at": record.ended, "sent": record.sent} for record in self.cancelled],
             "log": [record.show() for record in log[max(0, len(log) - last):]]}

@@ -5,7 +5,7 @@ Shapes: https://docs.anthropic.com/en/api/messages and /messages-streaming.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -13,9 +13,11 @@ import orjson
 from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
 from edge.simulator.chat import STREAM
-from edge.simulator.content import Text
+from edge.simulator.content import ToolCall
 from edge.simulator.errors import anthropic_error
 
+DELTA = (b'event: content_block_delta\n'
+         b'data: {"type":"content_block_delta","index":0,"delta":{%s}}\n\n')
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
 
 
@@ -26,17 +28,26 @@ def messages(call: Call) -> Answer:
     seed = content.digest(body["model"], prompt)
     text = content.say(prompt, seed, call.tokens, call.bound("max_tokens"), call.fault.big)
     tool = _tool(call, prompt)
-    made = content.count(tool["name"], orjson.dumps(tool["input"]).decode()) if tool else len(text.pieces)
-    stop = "tool_use" if tool else STOP_REASONS[text.finish]
-    message = {"id": unique("msg", call.request), "type": "message", "role": "assistant", "model": body["model"],
-               "content": [], "stop_reason": None, "stop_sequence": None, "usage": _usage(_sent(body), 1)}
+    made = content.count(tool.name, tool.arguments) if tool else len(text.pieces)
+    stop = {"stop_reason": "tool_use" if tool else STOP_REASONS[text.finish], "stop_sequence": None}
+    sent = _sent(body)
+    message = {"id": unique("msg", call.request), "type": "message", "role": "assistant",
+               "model": body["model"], "content": [], "stop_reason": None, "stop_sequence": None,
+               "usage": _usage(sent, 1)}
     if body.get("stream"):
+        if tool:
+            block = _block(call, tool, {})
+            deltas = (b'"type":"input_json_delta","partial_json":%s' % orjson.dumps(part)
+                      for part in ("", *content.halves(tool.arguments)))
+        else:
+            block = {"type": "text", "text": ""}
+            deltas = (b'"type":"text_delta","text":%s' % orjson.dumps(piece) for piece in text.pieces)
         error = event(anthropic_error(529))
-        return Answer(content_type=STREAM, events=_events(message, text, tool, stop, made),
-                      terminal=(event({"type": "message_stop"}),), error_event=lambda sent: error)
-    message |= {"content": [tool or {"type": "text", "text": text.whole}], "stop_reason": stop,
-                "usage": _usage(_sent(body), made)}
-    return Answer(body=orjson.dumps(message))
+        events = _events(message, block, deltas, {"delta": stop, "usage": {"output_tokens": made}})
+        return Answer(content_type=STREAM, events=events, terminal=(event({"type": "message_stop"}),),
+                      error_event=lambda sent: error)
+    block = _block(call, tool, orjson.loads(tool.arguments)) if tool else {"type": "text", "text": text.whole}
+    return Answer(body=orjson.dumps(message | {"content": [block], "usage": _usage(sent, made)} | stop))
 
 
 def count_tokens(call: Call) -> Answer:
@@ -50,7 +61,7 @@ def event(data: dict[str, Any]) -> bytes:
 
 
 def _sent(body: dict[str, Any]) -> int:
-    texts = [content.plain(message.get("content")) for message in body["messages"] if isinstance(message, dict)]
+    texts = [content.plain(message) for message in body["messages"]]
     return 3 + 4 * len(texts) + content.count(content.plain(body.get("system")), *texts)
 
 
@@ -60,37 +71,26 @@ def _usage(sent: int, made: int) -> dict[str, Any]:
             "output_tokens": made, "service_tier": "standard"}
 
 
-def _tool(call: Call, prompt: str) -> dict[str, Any] | None:
-    """The tool_use block, for the tool that is asked for or one that the prompt names."""
-    tools = [tool for tool in call.body.get("tools") or [] if isinstance(tool, dict) and tool.get("name")]
-    choice = call.body.get("tool_choice") or {"type": "auto"}
+def _tool(call: Call, prompt: str) -> ToolCall | None:
+    schemas = {str(tool.get("name")): tool["input_schema"] for tool in call.body.get("tools") or []
+               if isinstance(tool, dict) and "input_schema" in tool}        # Anthropic's own tools have none
+    choice = call.body.get("tool_choice")
     kind = choice.get("type") if isinstance(choice, dict) else "auto"
-    if kind == "any":
-        chosen = tools
-    elif kind == "tool":
-        chosen = [tool for tool in tools if tool["name"] == choice.get("name")]
-    else:
-        chosen = [tool for tool in tools if kind == "auto" and str(tool["name"]) in prompt]
-    if not chosen:
-        return None
-    return {"type": "tool_use", "id": unique("toolu", call.request), "name": str(chosen[0]["name"]),
-            "input": content.example(chosen[0].get("input_schema")) or {}}
+    wanted = choice.get("name", "none") if kind == "tool" and isinstance(choice, dict) else kind
+    return content.call_tool(schemas, prompt, None if wanted == "auto" else wanted)
 
 
-def _events(message: dict[str, Any], text: Text, tool: dict[str, Any] | None, stop: str, made: int) -> Iterator[bytes]:
+def _block(call: Call, tool: ToolCall, arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "id": unique("toolu", call.request), "name": tool.name, "input": arguments}
+
+
+def _events(message: dict[str, Any], block: dict[str, Any], deltas: Iterable[bytes],
+            delta: dict[str, Any]) -> Iterator[bytes]:
     """A message's events up to message_delta; message_stop is the terminal one."""
     yield event({"type": "message_start", "message": message})
-    block = {**tool, "input": {}} if tool else {"type": "text", "text": ""}
     yield event({"type": "content_block_start", "index": 0, "content_block": block})
     yield event({"type": "ping"})
-    before = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{'
-    if tool:
-        whole = orjson.dumps(tool["input"]).decode()
-        for part in ("", whole[:len(whole) // 2], whole[len(whole) // 2:]):
-            yield b'%s"type":"input_json_delta","partial_json":%s}}\n\n' % (before, orjson.dumps(part))
-    else:
-        for piece in text.pieces:
-            yield b'%s"type":"text_delta","text":%s}}\n\n' % (before, orjson.dumps(piece))
+    for part in deltas:
+        yield DELTA % part
     yield event({"type": "content_block_stop", "index": 0})
-    yield event({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None},
-                 "usage": {"output_tokens": made}})
+    yield event({"type": "message_delta", **delta})

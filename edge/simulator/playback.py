@@ -10,7 +10,7 @@ from edge.simulator.framing import End, Step
 
 
 class Playback:
-    """Writes steps to a transport. `done` is called once at the end, with how the connection shall end, if it shall.
+    """Writes steps to a transport, then calls `done`: with an End when the connection shall end too.
 
     Two writes never share a turn of the loop, so that each event goes out by itself; while the client does
     not read, no step is taken, so that a stream of any length holds little memory.

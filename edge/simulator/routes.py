@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from edge.simulator import chat, messages
+from edge.simulator import chat, extras, files, messages, responses
 from edge.simulator.answer import Answer, Call, Request
 from edge.simulator.errors import failure
 
@@ -50,12 +50,31 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("POST", "/v1/messages"): Endpoint(messages.messages, (
         MODEL, _bound("max_tokens", required=True), MESSAGES, STREAM)),
     ("POST", "/v1/messages/count_tokens"): Endpoint(messages.count_tokens, (MODEL, MESSAGES)),
+    ("POST", "/v1/responses"): Endpoint(responses.responses, (
+        MODEL, Field("input", (str, list)), STREAM, _bound("max_output_tokens"))),
+    ("POST", "/v1/embeddings"): Endpoint(extras.embeddings, (
+        MODEL, Field("input", (str, list), required=True), Field("dimensions", (int,), low=1, high=8192))),
+    ("POST", "/v1/moderations"): Endpoint(extras.moderations, (Field("input", (str, list), required=True),)),
+    ("POST", "/v1/images/generations"): Endpoint(extras.images, (
+        Field("prompt", (str,), required=True), Field("n", (int,), low=1, high=10))),
+    ("POST", "/v1/images/edits"): Endpoint(extras.images),
+    ("POST", "/v1/audio/speech"): Endpoint(extras.speech, (MODEL, Field("input", (str,), required=True))),
+    ("POST", "/v1/audio/transcriptions"): Endpoint(extras.transcription),
+    ("POST", "/v1/audio/translations"): Endpoint(extras.transcription),
+    ("GET", "/v1/models"): Endpoint(extras.models),
+    ("GET", "/v1/models/*"): Endpoint(extras.model),
+    ("GET", "/v1/files"): Endpoint(files.listing),
+    ("POST", "/v1/files"): Endpoint(files.upload),
+    ("GET", "/v1/files/*"): Endpoint(files.fetch),
+    ("DELETE", "/v1/files/*"): Endpoint(files.delete),
 }
+COLLECTIONS = ("/v1/models/", "/v1/files/")     # any path below one is `*`
 
 # How each provider's validator names a type, in its own sentences.
 OPENAI_TYPES = {str: "a string", list: "an array", int: "an integer", bool: "a boolean", float: "a decimal",
                 dict: "an object", type(None): "null"}
-ANTHROPIC_TYPES = {str: "a valid string", list: "a valid list", int: "a valid integer", bool: "a valid boolean"}
+ANTHROPIC_TYPES = {str: "a valid string", list: "a valid list", int: "a valid integer",
+                   bool: "a valid boolean"}
 
 
 def body_of(request: Request) -> Any:
@@ -71,7 +90,7 @@ def body_of(request: Request) -> Any:
 def answer(call: Call) -> Answer:
     """The provider's answer to a request: its own error, or what the endpoint says."""
     request = call.request
-    endpoint = ENDPOINTS.get((request.method, request.path))
+    endpoint = ENDPOINTS.get((request.method, _pattern(request.path)))
     if endpoint is None:
         return _unknown(request)
     if request.dialect == "anthropic" and request.header(b"anthropic-version") is None:
@@ -86,6 +105,13 @@ def answer(call: Call) -> Answer:
     return endpoint.answer(call)
 
 
+def _pattern(path: str) -> str:
+    for collection in COLLECTIONS:
+        if path.startswith(collection):
+            return collection + "*"
+    return path
+
+
 def wrong_key(request: Request, key: str | None) -> Answer | None:
     """The refusal of a request that does not carry `key`; None when it does, or none is wanted."""
     given = request.key
@@ -98,28 +124,29 @@ def wrong_key(request: Request, key: str | None) -> Answer | None:
         return failure(request, 401, "Invalid bearer token" if bearer else "invalid x-api-key")
     if given is None:
         return failure(request, 401, "You didn't provide an API key. You need to provide your API key in an "
-                       "Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY). You can obtain "
-                       "an API key from https://platform.openai.com/account/api-keys.")
+                       "Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY). "
+                       "You can obtain an API key from https://platform.openai.com/account/api-keys.")
     shown = f"{given[:8]}{'*' * 8}{given[-4:]}" if len(given) > 16 else "*" * 8
     return failure(request, 401, f"Incorrect API key provided: {shown}. You can find your API key at "
                    "https://platform.openai.com/account/api-keys.", code="invalid_api_key")
 
 
 def _unknown(request: Request) -> Answer:
-    known = any(path == request.path for _, path in ENDPOINTS)
+    known = any(path == _pattern(request.path) for _, path in ENDPOINTS)
     if request.dialect == "anthropic":
         return failure(request, 405, "Method Not Allowed") if known else failure(request, 404)
     if known:
-        return failure(request, 405, f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant "
-                       "to use a different HTTP method?)")
+        return failure(request, 405, f"Not allowed to {request.method} on {request.path}. "
+                       "(HINT: Perhaps you meant to use a different HTTP method?)")
     return failure(request, 404, f"Invalid URL ({request.method} {request.path})")
 
 
 def _not_json(request: Request) -> str:
     if request.dialect == "anthropic":
         return "The request body is not valid JSON"
-    return ("We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
-            "library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)")
+    return ("We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
+            "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not "
+            "valid JSON.)")
 
 
 def _check(request: Request, field: Field, value: Any) -> Answer | None:
@@ -142,21 +169,22 @@ def _check(request: Request, field: Field, value: Any) -> Answer | None:
                        f"{OPENAI_TYPES[type(value)]} instead.", param=name, code="invalid_type")
     if name == "messages" and not value:
         return (failure(request, 400, "messages: at least one message is required") if anthropic else
-                failure(request, 400, "Invalid 'messages': empty array. Expected an array with minimum length 1, but "
-                        "got an empty array instead.", param=name, code="empty_array"))
+                failure(request, 400, "Invalid 'messages': empty array. Expected an array with minimum "
+                        "length 1, but got an empty array instead.", param=name, code="empty_array"))
     return _check_bounds(request, field, value)
 
 
 def _check_bounds(request: Request, field: Field, value: Any) -> Answer | None:
-    name = field.name
-    if field.low is not None and value < field.low:
-        word, openai_word, code, bound = "greater", "minimum", "integer_below_min_value", field.low
-    elif field.high is not None and value > field.high:
-        word, openai_word, code, bound = "less", "maximum", "integer_above_max_value", field.high
+    name, low, high = field.name, field.low, field.high
+    if low is not None and value < low:
+        anthropic = f"{name}: Input should be greater than or equal to {low}"
+        openai, code = f"below minimum value. Expected a value >= {low}", "integer_below_min_value"
+    elif high is not None and value > high:
+        anthropic = f"{name}: Input should be less than or equal to {high}"
+        openai, code = f"above maximum value. Expected a value <= {high}", "integer_above_max_value"
     else:
         return None
     if request.dialect == "anthropic":
-        return failure(request, 400, f"{name}: Input should be {word} than or equal to {bound}")
-    return failure(request, 400, f"Invalid '{name}': integer {'below' if word == 'greater' else 'above'} "
-                   f"{openai_word} value. Expected a value {'>=' if word == 'greater' else '<='} {bound}, but got "
-                   f"{value} instead.", param=name, code=code)
+        return failure(request, 400, anthropic)
+    return failure(request, 400, f"Invalid '{name}': integer {openai}, but got {value} instead.",
+                   param=name, code=code)

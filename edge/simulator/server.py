@@ -20,6 +20,7 @@ from edge.simulator.answer import Answer, Call, Options, Request
 from edge.simulator.connection import Connection
 from edge.simulator.errors import failure
 from edge.simulator.faults import NO_FAULT, Fault, FaultError
+from edge.simulator.files import File
 from edge.simulator.framing import Step, steps
 from edge.simulator.journal import Journal, Record
 from edge.simulator.rules import Rule
@@ -30,6 +31,7 @@ MODEL_PREFIX = "fault:"
 API = "/_simulate"
 SHOWN = 100             # requests that GET /_simulate shows unless `last` says otherwise
 BACKLOG = 4096
+Ready = Callable[[int], None]
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class Simulator:
         self.connections: set[Connection] = set()
         self.journal = Journal()
         self.rules: list[Rule] = []
+        self.files: dict[str, File] = {}
         self._options = options
         self._sock = sock
         self._address = sock.getsockname()
@@ -87,9 +90,9 @@ class Simulator:
             return
         self._server.close()
         self._server = None
-        # A listener that another process has a copy of goes on listening when it is closed; not after a shutdown.
+        # Closing does not stop a listener that another process has a copy of; a shutdown does.
         self._sock.shutdown(socket.SHUT_RDWR)
-        # Linux takes a port that the kernel chose away at that moment; one that was asked for it keeps (EINVAL).
+        # With that, Linux takes back a port that it chose itself. One that was asked for stays bound: EINVAL.
         with contextlib.suppress(OSError):
             self._sock.bind(self._address)
         for connection in list(self.connections):
@@ -125,7 +128,7 @@ class Simulator:
         body = routes.body_of(request)
         model = body.get("model") if isinstance(body, dict) else None
         model = model if isinstance(model, str) else None
-        call = Call(request, body, self._options)
+        call = Call(request, body, self._options, self.files)
         spec = None
         try:
             spec, call.fault, rule = self._find(request, model)
@@ -142,7 +145,7 @@ class Simulator:
         return Exchange(request, call.fault, steps(call, answer, latency, delay), record)
 
     def _find(self, request: Request, model: str | None) -> tuple[str | None, Fault, Rule | None]:
-        """The fault for a request: by its header, else by its model's name, else by the first rule that fits."""
+        """The fault for a request: by its header, by its model's name, or by the first rule that fits."""
         spec = request.header(HEADER)
         if spec is None and model is not None and model.startswith(MODEL_PREFIX):
             spec = model[len(MODEL_PREFIX):]
@@ -178,33 +181,42 @@ class Simulator:
         if request.method == "DELETE":
             self.journal = Journal()
             self.rules.clear()
+            self.files.clear()
             return Answer(body=b"{}")
         return Answer(405, orjson.dumps({"error": {"message": "GET, POST or DELETE"}}), headers=[
             (b"allow", b"GET, POST, DELETE")])
 
     def _show(self, last: int) -> dict[str, Any]:
-        playing = [connection.exchange for connection in self.connections if connection.exchange is not None]
+        records = [connection.exchange.record for connection in self.connections if connection.exchange]
         return {**self.journal.show(last), "faults": [rule.show() for rule in self.rules],
                 "connections": {"accepted": self._accepted, "open": len(self.connections)},
-                "streams": sum(exchange.record is not None and exchange.record.stream for exchange in playing)}
+                "streams": sum(record is not None and record.stream for record in records)}
 
 
 def _language(error: FaultError) -> str:
     return f"{error}. A fault is a list of these, separated by `;`:\n{faults.table()}"
 
 
-async def serve(host: str, port: int, *, ready: Callable[[int], None] | None = None,
-                options: Options | None = None) -> None:
-    """Simulate on host:port (0: a port that the kernel chooses) until cancelled. `ready` gets the port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as sock:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to host:port (0: a port that the kernel chooses). Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        await _serve(sock, ready, options or Options())
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
-async def _serve(sock: socket.socket, ready: Callable[[int], None] | None, options: Options) -> None:
-    simulator = Simulator(sock, options)
+async def serve(host: str, port: int, *, ready: Ready | None = None, options: Options | None = None) -> None:
+    """Simulate on host:port until cancelled. `ready` gets the port once it is listened on."""
+    with bind(host, port) as sock:
+        await _serve(sock, ready, options)
+
+
+async def _serve(sock: socket.socket, ready: Ready | None, options: Options | None) -> None:
+    simulator = Simulator(sock, options or Options())
     await simulator.open()
     try:
         if ready is not None:
@@ -214,16 +226,12 @@ async def _serve(sock: socket.socket, ready: Callable[[int], None] | None, optio
         simulator.close()
 
 
-async def _until_signalled(work: asyncio.Task[None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
-
-
-def run(sock: socket.socket, options: Options | None = None) -> None:
+def run(sock: socket.socket, options: Options | None = None, *, ready: Ready | None = None) -> None:
     """Simulate on a bound socket, in a process of its own, until SIGTERM or SIGINT."""
     async def main() -> None:
-        await _until_signalled(asyncio.create_task(_serve(sock, None, options or Options())))
+        loop, work = asyncio.get_running_loop(), asyncio.create_task(_serve(sock, ready, options))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, work.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
     uvloop.run(main())

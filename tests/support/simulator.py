@@ -20,7 +20,7 @@ run(socket.socket(fileno=int(sys.argv[1])), Options(**json.loads(sys.argv[2])))
 
 
 class Simulator:
-    """Runs while the `with` block does. The socket listens before the child starts: connect at once, it will answer.
+    """Runs while the `with` block does. Its socket listens before its process starts: no need to wait.
 
     `options` are those of `edge.simulator.Options`: key, latency, jitter, tokens, delay, tls_cert, tls_key.
     """
@@ -35,8 +35,9 @@ class Simulator:
             sock.bind(("127.0.0.1", 0))
             sock.listen(1024)
             self.port: int = sock.getsockname()[1]
-            self._child = subprocess.Popen(
-                [sys.executable, "-c", CHILD, str(sock.fileno()), json.dumps(self._options)], pass_fds=[sock.fileno()])
+            arguments = [str(sock.fileno()), json.dumps(self._options)]
+            self._child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments],
+                                           pass_fds=[sock.fileno()])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -65,11 +66,11 @@ class Simulator:
         return f"{self.url}/v1"
 
     def fault(self, spec: str, *, times: int | None = None, **match: str) -> None:
-        """Give requests that fit `model=`, `path=` and `key=` (patterns) this fault, `times` times or until reset."""
+        """Give this fault to requests that fit `model=`, `path=`, `key=`, `times` times or until reset."""
         self.faults([{"match": match, "times": times, "fault": spec}])
 
     def faults(self, rules: list[dict[str, Any]]) -> None:
-        """Add rules: [{"match": {"model": ..., "path": ..., "key": ...}, "times": 1, "fault": "status=503"}]."""
+        """Add rules, each {"match": {"model": PATTERN, ...}, "times": 1, "fault": "status=503"}."""
         self._api("POST", json.dumps({"faults": rules}))
 
     def state(self, last: int = 1000) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class Simulator:
         return self._api("GET", last=last)
 
     def requests(self) -> list[dict[str, Any]]:
-        """The requests that came since the last reset, oldest first: method, target, headers, body, outcome ..."""
+        """The requests since the last reset, oldest first: method, target, headers, body, outcome ..."""
         log: list[dict[str, Any]] = self.state()["log"]
         return log
 
