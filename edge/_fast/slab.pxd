@@ -1,7 +1,7 @@
 """The host's shared memory: token buckets, counters, histograms. Lock-free, touched by this module alone."""
 from libc.stdint cimport int64_t, uint64_t
 
-cdef enum:
+cpdef enum:
     MAX_WORKERS = 64
     MAX_SERIES = 2048
     MAX_BUCKETS = 65536
@@ -9,10 +9,13 @@ cdef enum:
     RELAYED = 64
     N_BOUNDS = 20               # finite bounds; one more bucket for +Inf
 
-cdef struct Bucket:             # GCRA: one word says all, so that a step is one compare-and-swap
-    int64_t arrival             # theoretical arrival time, ns of CLOCK_MONOTONIC
+cdef struct Terms:              # what a bucket grants
     int64_t interval            # ns per unit; 0: unlimited
     int64_t window              # ns that a full bucket spans: burst * interval
+
+cdef struct Bucket:             # GCRA: one word says all, so that a step is one compare-and-swap
+    int64_t word                # theoretical arrival time (CLOCK_MONOTONIC, ns) * 2 + the terms in force
+    Terms terms[2]              # new terms are written beside the old ones, and come into force with the word
 
 cdef struct Histogram:
     uint64_t counts[N_BOUNDS + 1]
@@ -38,12 +41,16 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t refused_gateway
     uint64_t upstream_opened
     uint64_t upstream_reused
+    uint64_t restarts           # written by the supervisor, between two lives of the worker
+    uint64_t series_used        # series from here on were never touched, and their pages cost nothing
 
 cdef class Slab:
     cdef object mapping
     cdef char* base
+    cdef readonly int workers
     cdef Bucket* bucket(self, int index) noexcept nogil
     cdef Series* series(self, int worker, int index) noexcept nogil
+    cdef Series* peek(self, int worker, int index) noexcept nogil
     cdef Worker* worker(self, int worker) noexcept nogil
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
@@ -51,6 +58,7 @@ cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil
 cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil
 cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil
 cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil
+cdef int relayed_slot(int status) noexcept nogil
 cdef void observe_long(Histogram* histogram, int64_t ns) noexcept nogil
 cdef void observe_short(Histogram* histogram, int64_t ns) noexcept nogil
 cdef int64_t monotonic_ns() noexcept nogil

@@ -1,0 +1,74 @@
+"""The host's shared memory as Python sees it; workers write through the C interface of slab.pxd."""
+
+from typing import Final, NamedTuple
+
+MAX_WORKERS: Final[int]
+MAX_SERIES: Final[int]
+MAX_BUCKETS: Final[int]
+N_OUTCOMES: Final[int]
+RELAYED: Final[int]
+N_BOUNDS: Final[int]
+MAX_WINDOW: Final[int]
+UNLIMITED: Final[int]
+LONG_BOUNDS: Final[tuple[float, ...]]
+SHORT_BOUNDS: Final[tuple[float, ...]]
+RELAYED_STATUSES: Final[tuple[int, ...]]
+
+class HistogramTotal(NamedTuple):
+    """Observations per bucket (not cumulative; the last is +Inf), and their sum."""
+
+    counts: list[int]
+    sum_ns: int
+
+class SeriesTotal(NamedTuple):
+    """What all workers counted of one series."""
+
+    in_flight: int
+    outcomes: list[int]
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    total: HistogramTotal
+    first_byte: HistogramTotal
+    overhead: HistogramTotal
+
+class WorkerTotal(NamedTuple):
+    """What one worker counted whatever the series."""
+
+    heartbeat_ns: int
+    accepted: int
+    connections: int
+    upstream_connections: int
+    admitted: int
+    refused_key: int
+    refused_gateway: int
+    upstream_opened: int
+    upstream_reused: int
+    restarts: int
+
+class Slab:
+    """Shared memory for `workers` workers; children get it through fork. Times are ns of CLOCK_MONOTONIC."""
+
+    @property
+    def workers(self) -> int: ...
+    def __init__(self, workers: int) -> None: ...
+    def set_bucket(self, index: int, rate: float, burst: int, now: int | None = None) -> None: ...
+    def take(self, index: int, cost: int = 1, now: int | None = None) -> int: ...
+    def give(self, index: int, cost: int = 1) -> None: ...
+    def left(self, index: int, now: int | None = None) -> int: ...
+    def limit(self, index: int) -> int: ...
+    def full_in(self, index: int, now: int | None = None) -> int: ...
+    def series_total(self, index: int) -> SeriesTotal: ...
+    def worker_total(self, worker: int) -> WorkerTotal: ...
+    def worker_died(self, worker: int) -> None: ...
+    def restarted(self, worker: int) -> None: ...
+    def account(
+        self, worker: int, index: int, outcome: int, times_ns: tuple[int, int, int], tokens: tuple[int, int, int]
+    ) -> None: ...
+    def enter(self, worker: int, index: int, change: int = 1) -> None: ...
+    def beat(self, worker: int, counts: dict[str, int]) -> None: ...
+    def bench_take(self, index: int, n: int) -> float: ...
+    def bench_observe(self, worker: int, index: int, n: int) -> float: ...
+
+def monotonic() -> int: ...
+def slot_of(status: int) -> int: ...

@@ -1,0 +1,457 @@
+"""The host's shared memory: token buckets, counters, histograms.
+
+One anonymous shared mapping, made by the supervisor and inherited through fork, so that it has no name, no
+permissions to get wrong and no remains when the host crashes. Three rules make it safe without locks:
+
+- a bucket's state is one word, changed by compare-and-swap alone: any process may step any bucket;
+- a stripe (one Worker and its Series) has one writer, the worker with that number. Its words are aligned,
+  so that a reader sees whole values, each of them a little earlier or later than its neighbour;
+- stripes and buckets never share a cache line with another's.
+
+A page that was never touched costs nothing, but reading an untouched page of a shared mapping makes it real:
+readers stop at Worker.series_used.
+"""
+
+import mmap
+from collections import namedtuple
+from fractions import Fraction
+from math import ceil
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+cdef extern from *:
+    """
+    #define EDGE_LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+    #define EDGE_SWAP(p, expected, desired) \\
+        __atomic_compare_exchange_n(p, expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+    #define EDGE_SUB(p, n) __atomic_fetch_sub(p, n, __ATOMIC_ACQ_REL)
+    #define EDGE_MULTIPLY(a, b, out) __builtin_mul_overflow(a, b, out)
+    """
+    int64_t EDGE_LOAD(const int64_t* p) noexcept nogil
+    bint EDGE_SWAP(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
+    int64_t EDGE_SUB(int64_t* p, int64_t n) noexcept nogil
+    bint EDGE_MULTIPLY(int64_t a, int64_t b, int64_t* out) noexcept nogil
+
+cdef enum:
+    LINE = 64                   # bytes of a cache line
+    PAGE = 4096
+    OVERFLOW = 1                # the series that counts what has none of its own (edge.registry)
+
+MAX_WINDOW = 2**61              # ns (73 years): arrival times stay far from the end of a word
+
+cdef uint64_t MAGIC = 0x62616C7365676465        # "edgeslab" in a core dump
+
+# Upper bounds, inclusive, in seconds. A provider's answer takes milliseconds to minutes ...
+LONG_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0,
+               60.0, 120.0, 300.0, 600.0)
+# ... the gateway's own share tens of microseconds, and a second when something is wrong.
+SHORT_BOUNDS = (10e-6, 20e-6, 30e-6, 50e-6, 75e-6, 100e-6, 150e-6, 200e-6, 300e-6, 500e-6, 750e-6,
+                1e-3, 2e-3, 3e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 1.0)
+
+# Statuses of a provider that are relayed and counted one by one; any other shares the slot behind the last.
+RELAYED_STATUSES = (201, 202, 204, 206, 301, 302, 304, 307, 308, 400, 402, 404, 405, 406, 408, 409, 410, 411,
+                    413, 414, 415, 416, 422, 424, 426, 428, 431, 451)
+
+UNLIMITED = INT64_MAX           # what an unlimited bucket holds; how long to wait for what no bucket holds
+
+HistogramTotal = namedtuple("HistogramTotal", "counts sum_ns")
+SeriesTotal = namedtuple(
+    "SeriesTotal",
+    "in_flight outcomes input_tokens output_tokens cached_tokens total first_byte overhead")
+WorkerTotal = namedtuple(
+    "WorkerTotal",
+    "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_gateway "
+    "upstream_opened upstream_reused restarts")
+
+cdef struct Header:
+    uint64_t magic
+    uint64_t size               # of the whole mapping: a layout of another version has another
+    uint64_t workers
+
+cdef int64_t long_bounds[31]    # ns; padded with what nothing exceeds, so that the search needs no end
+cdef int64_t short_bounds[31]
+cdef uint8_t relayed_slots[600]
+
+
+cdef int fill_tables() except -1:
+    cdef int i
+    for i in range(31):
+        long_bounds[i] = round(LONG_BOUNDS[i] * 1e9) if i < N_BOUNDS else INT64_MAX
+        short_bounds[i] = round(SHORT_BOUNDS[i] * 1e9) if i < N_BOUNDS else INT64_MAX
+    memset(relayed_slots, RELAYED + len(RELAYED_STATUSES), sizeof(relayed_slots))
+    for i, status in enumerate(RELAYED_STATUSES):
+        relayed_slots[<int> status] = RELAYED + i
+    relayed_slots[200] = 0
+    return 0
+
+
+fill_tables()
+
+
+# Token buckets
+#
+# The generic cell rate algorithm (ITU-T I.371) is a token bucket whose whole state is one time, the
+# "theoretical arrival time" at which the bucket will be full again. What is missing from a full bucket is
+# (arrival - now) / interval units, and no timer ever has to refill anything.
+#
+# The lowest bit of the word says which of the bucket's two Terms are in force. A change of the rate writes
+# the idle ones, then swaps arrival time and bit in one step, so that nobody ever computes with half of a
+# change: a step that read the old word fails its compare-and-swap and begins again.
+
+cdef inline int64_t later(int64_t a, int64_t b) noexcept nogil:
+    return a if a > b else b
+
+
+cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """Take `cost` (>= 0) units: 0 when taken, else ns until it can succeed; INT64_MAX: never.
+
+    Never: a full bucket holds less than `cost`. A clock that is behind another process's (or goes backwards)
+    lengthens the wait and does not admit more.
+    """
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t span, arrival
+    cdef const Terms* terms
+    while True:
+        terms = &bucket.terms[word & 1]
+        if terms.interval == 0:
+            return 0
+        if EDGE_MULTIPLY(cost, terms.interval, &span) or span > terms.window:
+            return INT64_MAX
+        arrival = later(word >> 1, now) + span
+        if arrival - now > terms.window:
+            return arrival - now - terms.window
+        if EDGE_SWAP(&bucket.word, &word, arrival * 2 + (word & 1)):
+            return 0
+
+
+cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil:
+    """Put back what bucket_take took just now: the undoing of one limit when the next one refuses."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    while not EDGE_SWAP(&bucket.word, &word, word - 2 * cost * bucket.terms[word & 1].interval):
+        pass
+
+
+cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil:
+    """Units that a step could take now; INT64_MAX: unlimited."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef const Terms* terms = &bucket.terms[word & 1]
+    if terms.interval == 0:
+        return INT64_MAX
+    return later(0, terms.window - later(0, (word >> 1) - now)) / terms.interval
+
+
+cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil:
+    """Units that a full bucket holds; INT64_MAX: unlimited."""
+    cdef const Terms* terms = &bucket.terms[EDGE_LOAD(&bucket.word) & 1]
+    return terms.window / terms.interval if terms.interval else INT64_MAX
+
+
+cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil:
+    """Nanoseconds until the bucket is full again, if nobody takes from it."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    if bucket.terms[word & 1].interval == 0:
+        return 0
+    return later(0, (word >> 1) - now)
+
+
+# Counters
+
+cdef inline int bound_of(const int64_t* bounds, int64_t ns) noexcept nogil:
+    """How many bounds are below `ns`: a search of five steps that compiles to no branch at all."""
+    cdef int i = (bounds[15] < ns) * 16
+    i += (bounds[i + 7] < ns) * 8
+    i += (bounds[i + 3] < ns) * 4
+    i += (bounds[i + 1] < ns) * 2
+    return i + (bounds[i] < ns)
+
+
+cdef inline void observe(Histogram* histogram, const int64_t* bounds, int64_t ns) noexcept nogil:
+    ns = later(ns, 0)
+    histogram.counts[bound_of(bounds, ns)] += 1
+    histogram.sum_ns += <uint64_t> ns
+
+
+cdef void observe_long(Histogram* histogram, int64_t ns) noexcept nogil:
+    """Count a time of the total or first-byte kind: see LONG_BOUNDS."""
+    observe(histogram, long_bounds, ns)
+
+
+cdef void observe_short(Histogram* histogram, int64_t ns) noexcept nogil:
+    """Count a time of the overhead kind: see SHORT_BOUNDS."""
+    observe(histogram, short_bounds, ns)
+
+
+cdef int relayed_slot(int status) noexcept nogil:
+    """Where Series.outcomes counts a provider's status that was relayed: 0 for 200, else from RELAYED."""
+    return relayed_slots[status if 0 <= status < 600 else 0]
+
+
+cdef int64_t monotonic_ns() noexcept nogil:
+    """CLOCK_MONOTONIC, the same for all processes of the host, in ns."""
+    cdef timespec at
+    clock_gettime(CLOCK_MONOTONIC, &at)
+    return at.tv_sec * <int64_t> 1000000000 + at.tv_nsec
+
+
+# The mapping
+
+cdef inline size_t aligned(size_t size, size_t to) noexcept nogil:
+    return (size + to - 1) & ~(to - 1)
+
+
+cdef inline size_t stripes_at() noexcept nogil:
+    return PAGE + aligned(MAX_BUCKETS * aligned(sizeof(Bucket), LINE), PAGE)
+
+
+cdef inline size_t stripe_size() noexcept nogil:
+    return aligned(aligned(sizeof(Worker), LINE) + MAX_SERIES * aligned(sizeof(Series), LINE), PAGE)
+
+
+cdef void add_histogram(Histogram* into, const Histogram* part) noexcept nogil:
+    cdef int i
+    for i in range(N_BOUNDS + 1):
+        into.counts[i] += part.counts[i]
+    into.sum_ns += part.sum_ns
+
+
+cdef void add_series(Series* into, const Series* part) noexcept nogil:
+    cdef int i
+    into.in_flight += part.in_flight
+    for i in range(N_OUTCOMES):
+        into.outcomes[i] += part.outcomes[i]
+    into.input_tokens += part.input_tokens
+    into.output_tokens += part.output_tokens
+    into.cached_tokens += part.cached_tokens
+    add_histogram(&into.total, &part.total)
+    add_histogram(&into.first_byte, &part.first_byte)
+    add_histogram(&into.overhead, &part.overhead)
+
+
+cdef object histogram_total(const Histogram* h):
+    return HistogramTotal([h.counts[i] for i in range(N_BOUNDS + 1)], h.sum_ns)
+
+
+cdef int check(str what, int index, int end) except -1:
+    if not 0 <= index < end:
+        raise IndexError(f"{what} must be 0 to {end - 1}, not {index}")
+    return 0
+
+
+cdef class Slab:
+    """Shared memory for `workers` (1 .. MAX_WORKERS) workers; children get it through fork.
+
+    All of it starts at 0, every bucket unlimited. Indices come from `edge.registry`.
+    """
+
+    def __cinit__(self, int workers):
+        cdef size_t size
+        cdef Py_buffer view
+        if not 1 <= workers <= MAX_WORKERS:
+            raise ValueError(f"workers must be 1 to {MAX_WORKERS}, not {workers}")
+        size = stripes_at() + workers * stripe_size()
+        self.mapping = mmap.mmap(-1, size)
+        PyObject_GetBuffer(self.mapping, &view, PyBUF_WRITABLE)
+        self.base = <char*> view.buf
+        PyBuffer_Release(&view)         # the mapping lasts as long as this object, which alone can reach it
+        self.workers = workers
+        header = <Header*> self.base
+        header.magic = MAGIC
+        header.size = size
+        header.workers = workers
+
+    cdef Bucket* bucket(self, int index) noexcept nogil:
+        """The bucket of an index below MAX_BUCKETS."""
+        return <Bucket*> (self.base + PAGE + index * aligned(sizeof(Bucket), LINE))
+
+    cdef Worker* worker(self, int worker) noexcept nogil:
+        """The stripe of a worker below `workers`."""
+        return <Worker*> (self.base + stripes_at() + worker * stripe_size())
+
+    cdef Series* peek(self, int worker, int index) noexcept nogil:
+        return <Series*> (<char*> self.worker(worker) + aligned(sizeof(Worker), LINE)
+                          + index * aligned(sizeof(Series), LINE))
+
+    cdef Series* series(self, int worker, int index) noexcept nogil:
+        """A series for its writer. An index that no registry gives counts as the overflow series."""
+        cdef Worker* stripe = self.worker(worker)
+        if <uint64_t> index >= stripe.series_used:
+            if <uint64_t> index >= MAX_SERIES:
+                index = OVERFLOW
+            stripe.series_used = max(stripe.series_used, <uint64_t> index + 1)
+        return self.peek(worker, index)
+
+    # For Python: configuration, control and the tests.
+
+    def set_bucket(self, int index, double rate, int64_t burst, now=None):
+        """Give a bucket its terms: `rate` units per second (0: unlimited), `burst` (>= 1) at once.
+
+        Only one process may do so. What is missing from the bucket stays missing, up to the new burst; the
+        same terms again change nothing. ValueError: a rate below 0 or not finite, a burst below 1, or a
+        bucket that takes over 73 years to fill.
+        """
+        check("bucket", index, MAX_BUCKETS)
+        cdef Bucket* bucket = self.bucket(index)
+        cdef int64_t word = EDGE_LOAD(&bucket.word)
+        cdef Terms before = bucket.terms[word & 1]
+        if not 0 <= rate < float("inf") or (rate and burst < 1):
+            raise ValueError(f"a bucket of {burst} refilled at {rate}/s is none")
+        # Rounded up: a bucket may grant a billionth less than asked, and never more.
+        interval = ceil(Fraction(10**9) / Fraction(rate)) if rate else 0
+        if interval * burst > MAX_WINDOW:
+            raise ValueError(f"a bucket of {burst} refilled at {rate}/s takes over 73 years to fill")
+        window = interval * burst
+        if before.interval == interval and before.window == window:
+            return
+        bucket.terms[1 - (word & 1)] = Terms(interval, window)
+        cdef int64_t at = monotonic_ns() if now is None else now
+        cdef int64_t arrival
+        while True:
+            missing = 0
+            if before.interval:
+                missing = min(-(-max((word >> 1) - at, 0) * interval // before.interval), window)
+            arrival = at + missing
+            if EDGE_SWAP(&bucket.word, &word, arrival * 2 + 1 - (word & 1)):
+                return
+
+    def take(self, int index, int64_t cost=1, now=None):
+        """Take `cost` (>= 0) units: 0 when taken, else ns until it can succeed; 2**63 - 1: never."""
+        check("bucket", index, MAX_BUCKETS)
+        if cost < 0:
+            raise ValueError("cost must not be negative")
+        return bucket_take(self.bucket(index), monotonic_ns() if now is None else <int64_t> now, cost)
+
+    def give(self, int index, int64_t cost=1):
+        """Put back what `take` took just now."""
+        check("bucket", index, MAX_BUCKETS)
+        bucket_give(self.bucket(index), cost)
+
+    def left(self, int index, now=None):
+        """Units that `take` could take now; 2**63 - 1: unlimited."""
+        check("bucket", index, MAX_BUCKETS)
+        return bucket_left(self.bucket(index), monotonic_ns() if now is None else <int64_t> now)
+
+    def limit(self, int index):
+        """Units that a full bucket holds; 2**63 - 1: unlimited."""
+        check("bucket", index, MAX_BUCKETS)
+        return bucket_limit(self.bucket(index))
+
+    def full_in(self, int index, now=None):
+        """Nanoseconds until the bucket is full again."""
+        check("bucket", index, MAX_BUCKETS)
+        return bucket_full_in(self.bucket(index), monotonic_ns() if now is None else <int64_t> now)
+
+    def series_total(self, int index):
+        """What all workers, dead lives included, have counted of a series: a SeriesTotal."""
+        check("series", index, MAX_SERIES)
+        cdef Series sum
+        cdef int worker
+        memset(&sum, 0, sizeof(sum))
+        for worker in range(self.workers):
+            if <uint64_t> index < self.worker(worker).series_used:
+                add_series(&sum, self.peek(worker, index))
+        return SeriesTotal(sum.in_flight, [sum.outcomes[i] for i in range(N_OUTCOMES)],
+                           sum.input_tokens, sum.output_tokens, sum.cached_tokens,
+                           histogram_total(&sum.total), histogram_total(&sum.first_byte),
+                           histogram_total(&sum.overhead))
+
+    def worker_total(self, int worker):
+        """What a worker, dead lives included, has counted whatever the series: a WorkerTotal."""
+        check("worker", worker, self.workers)
+        cdef Worker* w = self.worker(worker)
+        return WorkerTotal(w.heartbeat_ns, w.accepted, w.connections, w.upstream_connections, w.admitted,
+                           w.refused_key, w.refused_gateway, w.upstream_opened, w.upstream_reused, w.restarts)
+
+    def worker_died(self, int worker):
+        """The supervisor has reaped a worker: what it held is free again. Its counts stay."""
+        check("worker", worker, self.workers)
+        cdef Worker* stripe = self.worker(worker)
+        cdef uint64_t index
+        stripe.connections = 0
+        stripe.upstream_connections = 0
+        for index in range(stripe.series_used):
+            self.peek(worker, <int> index).in_flight = 0
+
+    def restarted(self, int worker):
+        """The supervisor is about to start a worker again, which continues its predecessor's stripe."""
+        check("worker", worker, self.workers)
+        self.worker(worker).restarts += 1
+
+    def account(self, int worker, int index, int outcome, tuple times_ns, tuple tokens):
+        """Count one ended request as a worker does (the tests' way in: workers use the C interface).
+
+        Times are total, first byte and overhead; tokens are input, output and cached.
+        """
+        check("worker", worker, self.workers)
+        check("series", index, MAX_SERIES)
+        check("outcome", outcome, N_OUTCOMES)
+        cdef Series* series = self.series(worker, index)
+        series.outcomes[outcome] += 1
+        observe_long(&series.total, times_ns[0])
+        observe_long(&series.first_byte, times_ns[1])
+        observe_short(&series.overhead, times_ns[2])
+        series.input_tokens += <uint64_t> tokens[0]
+        series.output_tokens += <uint64_t> tokens[1]
+        series.cached_tokens += <uint64_t> tokens[2]
+
+    def enter(self, int worker, int index, int64_t change=1):
+        """Change the number of requests in flight, as a worker does (likewise)."""
+        check("worker", worker, self.workers)
+        check("series", index, MAX_SERIES)
+        self.series(worker, index).in_flight += change
+
+    def beat(self, int worker, dict counts):
+        """Set a worker's heartbeat to now and add to its counters by name, as a worker does (likewise)."""
+        check("worker", worker, self.workers)
+        cdef Worker* w = self.worker(worker)
+        w.heartbeat_ns = monotonic_ns()
+        w.accepted += <uint64_t> counts.get("accepted", 0)
+        w.connections += <int64_t> counts.get("connections", 0)
+        w.upstream_connections += <int64_t> counts.get("upstream_connections", 0)
+        w.admitted += <uint64_t> counts.get("admitted", 0)
+        w.refused_key += <uint64_t> counts.get("refused_key", 0)
+        w.refused_gateway += <uint64_t> counts.get("refused_gateway", 0)
+        w.upstream_opened += <uint64_t> counts.get("upstream_opened", 0)
+        w.upstream_reused += <uint64_t> counts.get("upstream_reused", 0)
+
+    def bench_take(self, int index, int64_t n):
+        """Nanoseconds per step of `n` steps on one bucket, in C, on a clock that moves 1 us a step."""
+        check("bucket", index, MAX_BUCKETS)
+        cdef Bucket* bucket = self.bucket(index)
+        cdef int64_t began, i
+        cdef int64_t taken = 0
+        with nogil:
+            began = monotonic_ns()
+            for i in range(n):
+                taken += bucket_take(bucket, began + i * 1000, 1) == 0
+            began = monotonic_ns() - began
+        return began / <double> n if taken else 0.0
+
+    def bench_observe(self, int worker, int index, int64_t n):
+        """Nanoseconds per observation of `n` spread over all buckets of a histogram, in C."""
+        check("worker", worker, self.workers)
+        check("series", index, MAX_SERIES)
+        cdef Histogram* histogram = &self.series(worker, index).total
+        cdef int64_t began, _i
+        cdef uint64_t random = 88172645463325252    # xorshift64, Marsaglia 2003
+        with nogil:
+            began = monotonic_ns()
+            for _i in range(n):
+                random ^= random << 13
+                random ^= random >> 7
+                random ^= random << 17
+                observe_long(histogram, <int64_t> (random >> (24 + (random >> 60))))
+            began = monotonic_ns() - began
+        return began / <double> n
+
+
+def monotonic():
+    """CLOCK_MONOTONIC in ns: the clock of all times in the slab."""
+    return monotonic_ns()
+
+
+def slot_of(int status):
+    """Where SeriesTotal.outcomes counts a relayed status."""
+    return relayed_slot(status)
