@@ -1,0 +1,73 @@
+"""The `edge` command. A subcommand's module is imported when it runs, so `edge --help` stays quick."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from edge import __version__
+
+# name: its module, and what `edge --help` says of it. The command in the module bears the same name.
+COMMANDS = {
+    "serve": ("edge.cli.serve", "Run the gateway."),
+    "config": ("edge.cli.config", "Check and show the configuration."),
+    "auth": ("edge.cli.auth", "Make a gateway key, or hash one."),
+    "errors": ("edge.cli.errors", "Print the reference of all errors."),
+    "explain": ("edge.cli.errors", "Explain one error: its cause and the fix."),
+    "simulate": ("edge.cli.simulate", "Run a simulator of providers."),
+    "health": ("edge.cli.health", "Ask a running gateway whether it is well."),
+}
+
+
+class Commands(click.Group):
+    """The subcommands of COMMANDS. A ConfigError of any of them is told in full, with exit code 78."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of a first day's use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a subcommand."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of `--help`, without an import."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of subcommands, without an import, and options."""
+        names = [CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items()
+                 if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # ConfigError, told by its attribute: `edge --version` need not import pydantic to know the class.
+            if type(error).__name__ != "ConfigError":
+                raise
+            from edge.config import ConfigError
+
+            if not isinstance(error, ConfigError):
+                raise
+            click.echo(error.render(), err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(name="edge", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message=f"edge {__version__} (Python {platform.python_version()}, "
+                                           f"{platform.system()} {platform.machine()})")
+def main() -> None:
+    """One front door for LLM traffic."""

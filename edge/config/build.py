@@ -1,0 +1,137 @@
+"""Settings of the right shape made into a Snapshot, with the checks that need more than one key."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge.catalogue import Bounds, Limit, Provider, Relay, Secret, Snapshot
+from edge.catalogue import Model as CatalogueModel
+from edge.strict_yaml import Path as Key
+
+from . import clients, keys, routing
+from .model import MAX_WORKERS, Settings
+from .references import Secrets
+from .report import Report
+from .tree import ABSENT, find
+from .upstreams import Upstreams
+
+_TOKENPAK_ONLY = ("circuit_breaker", "fallback", "cache_max_size")
+
+
+class Builder:
+    """One configuration on its way to a Snapshot. `folder` is where relative paths begin."""
+
+    def __init__(self, report: Report, folder: Path, environ: Mapping[str, str]) -> None:
+        self.report = report
+        self.folder = folder
+        self.environ = environ
+        self.secrets = Secrets(report, folder, environ)
+
+    def key_secret(self, settings: Settings) -> Secret | None:
+        """What keys the hashes."""
+        secret = self.secrets.get(settings.key_secret, ("key_secret",)) if settings.key_secret else None
+        if secret and not keys.MIN_SECRET <= len(secret.reveal().encode()) <= keys.MAX_SECRET:
+            self.report.problem(("key_secret",), f"must be {keys.MIN_SECRET} to {keys.MAX_SECRET} bytes long",
+                                "for example what `openssl rand -hex 32` prints")
+            return None
+        return secret
+
+    def snapshot(self, settings: Settings, version: int) -> Snapshot:
+        """The Snapshot; not to be used when the report holds problems."""
+        secret = self.key_secret(settings)
+        providers, models, relays = self._upstream(settings)
+        admin_addr, admin_port, admin_key = self._admin(settings)
+        for key in _TOKENPAK_ONLY:
+            if getattr(settings, key) is not None:
+                self.report.warn((key,), "is accepted but not in force yet")
+        bounds = settings.limits
+        if bounds.target_bytes > bounds.head_bytes:
+            self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
+        return Snapshot(
+            version=version, port=settings.port,
+            listen_addr=self._address(("listen_addr",), settings.listen_addr),
+            workers=settings.workers or cores(), admin_addr=admin_addr, admin_port=admin_port,
+            providers=providers, models=models, relays=relays,
+            keys=clients.clients(self.report, settings.keys, self.secrets, secret),
+            limit=self._limit(settings),
+            bounds=Bounds(**bounds.model_dump(), queue=settings.queue.queue_size),
+            contracts=(("openai", settings.contract.openai), ("anthropic", settings.contract.anthropic)),
+            contract_files=tuple(self._contract_files(settings)), bearer_only=settings.bearer_only,
+            mask_rate_limit=settings.provider_rate_limit == "mask", key_secret=secret, admin_key=admin_key,
+            drain_timeout=settings.drain_timeout, debug=settings.debug, warnings=tuple(self.report.warnings))
+
+    def _upstream(self, settings: Settings) -> tuple[
+            tuple[Provider, ...], tuple[CatalogueModel, ...], tuple[Relay, ...]]:
+        report = self.report
+        written = report.layers.data.get("providers")
+        names = [str(name) for name in written] if isinstance(written, dict) else []
+        make = Upstreams(report, self.secrets, self.folder, self.environ).make
+        providers = tuple(make(name, given, settings.timeout) for name, given in settings.providers.items())
+        if written == {}:
+            report.problem(("providers",), "is empty", "for example `openai: {key: env:OPENAI_API_KEY}`")
+        by_name = {provider.name: provider for provider in providers}
+        models = routing.models(report, settings.models, by_name, names) or routing.default_models(providers)
+        relays = routing.relays(report, settings.routes, names)
+        for name in routing.idle(providers, models, relays):
+            report.warn(("providers", name), "no model and no route leads to it")
+        return providers, models, relays
+
+    def _limit(self, settings: Settings) -> Limit | None:
+        given = settings.rate_limit
+        found = clients.limit(self.report, ("rate_limit",), given.requests_per_second, given.burst_size)
+        return found if found.rate else None
+
+    def _address(self, at: Key, text: str) -> str:
+        if text == "localhost":
+            return "127.0.0.1"
+        try:
+            return str(ipaddress.ip_address(text))
+        except ValueError:
+            self.report.problem(at, "is no IP address",
+                                "for example 127.0.0.1, or 0.0.0.0 for all; the port has a key of its own")
+            return "127.0.0.1"
+
+    def _admin(self, settings: Settings) -> tuple[str, int, Secret | None]:
+        admin, port = settings.admin, admin_port(settings)
+        address = self._address(("admin", "listen_addr"), admin.listen_addr)
+        key = self.secrets.get(admin.key, ("admin", "key")) if admin.key else None
+        if key is not None and clients.client_key_fault(self.report, ("admin", "key"), key):
+            key = None
+        keyless = find(self.report.layers.data, ("admin", "key")) is ABSENT
+        if keyless and not ipaddress.ip_address(address).is_loopback:
+            self.report.problem(("admin", "listen_addr"),
+                                "is reachable from other hosts, and admin.key is not set",
+                                "set admin.key, for example env:ADMIN_KEY, or listen on 127.0.0.1")
+        if port > 65535:
+            self.report.problem(("port",), "leaves no port above it for admin", "set admin.port")
+        elif port and port == settings.port:
+            self.report.problem(("admin", "port"), "is the data port", "choose another, or leave it out")
+        return address, port, key
+
+    def _contract_files(self, settings: Settings) -> list[str]:
+        found = []
+        for index, name in enumerate(settings.contract_files):
+            path = self.folder / name
+            try:
+                path.open("rb").close()
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "no path"
+                self.report.problem(("contract_files", index), f"cannot read {path}: {reason}",
+                                    "correct the path")
+            found.append(str(path))
+        return found
+
+
+def admin_port(settings: Settings) -> int:
+    """As set, or the data port's neighbour; beside a port chosen by the kernel, chosen likewise."""
+    if settings.admin.port is not None:
+        return settings.admin.port
+    return settings.port + 1 if settings.port else 0
+
+
+def cores() -> int:
+    """The processors this process may use."""
+    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)

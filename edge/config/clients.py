@@ -1,0 +1,95 @@
+"""Client keys and limits of the file made into those of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from edge import catalogue
+from edge.catalogue import Limit, Secret
+from edge.routes import OWN, ROUTES
+from edge.strict_yaml import Path
+
+from . import keys, model, patterns
+from .references import Secrets
+from .report import Report, suggest
+
+SCOPES = frozenset(route.name for route in (*ROUTES, *OWN)) | {"relay"}
+
+# A bucket's word counts nanoseconds in 63 bits (slab.pxd); a year leaves ample room and is beyond any use.
+_LONGEST_REFILL = 365 * 86400
+
+
+def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
+            key_secret: Secret | None) -> tuple[catalogue.Key, ...]:
+    """The file's keys. Two of the same name or with the same key are a problem."""
+    made: list[catalogue.Key] = []
+    names: dict[str, int] = {}
+    digests: dict[bytes, str] = {}
+    if len(given) > model.MAX_KEYS:
+        report.problem(("keys",), f"has {len(given)} keys", f"at most {model.MAX_KEYS} fit")
+    for index, item in enumerate(given):
+        at: Path = ("keys", index)
+        if names.setdefault(item.name, index) != index:
+            report.problem((*at, "name"), f"{item.name} is the name of keys[{names[item.name]}] too",
+                           "rename one")
+        digest = _digest(report, at, item, secrets, key_secret)
+        if digest is not None and digests.setdefault(digest, item.name) != item.name:
+            report.problem(at, f"is the same key as {digests[digest]}", "every client gets a key of its own")
+        for position, pattern in enumerate(item.models):
+            patterns.check(report, (*at, "models", position), pattern)
+        for position, scope in enumerate(item.scopes):
+            if scope not in SCOPES:
+                report.problem((*at, "scopes", position), f"there is no scope {scope}",
+                               suggest(scope, SCOPES))
+        made.append(catalogue.Key(
+            name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
+            expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),
+            scopes=tuple(item.scopes)))
+    return tuple(made)
+
+
+def limit(report: Report, at: Path, rate: float, burst: int) -> Limit:
+    """A token bucket, if it refills within a year."""
+    if rate and burst / rate > _LONGEST_REFILL:
+        report.problem(at, "takes more than a year to refill",
+                       "raise requests_per_second, or lower burst_size")
+    return Limit(rate, burst)
+
+
+def client_key_fault(report: Report, at: Path, key: Secret) -> bool:
+    """Whether a key is unusable as one; the report then says why."""
+    fault = keys.fault(key.reveal())
+    if fault:
+        report.problem(at, fault, "edge auth --generate makes a good one")
+    return fault is not None
+
+
+def _digest(report: Report, at: Path, item: model.ClientKey, secrets: Secrets,
+            key_secret: Secret | None) -> bytes | None:
+    if (item.key is None) == (item.hash is None):
+        report.problem(at, "needs one of key and hash", "edge auth --generate prints a hash to paste")
+        return None
+    if item.hash is not None:
+        return bytes.fromhex(item.hash.removeprefix("blake2b:"))
+    assert item.key is not None
+    key = secrets.get(item.key, (*at, "key"))
+    if key is None or client_key_fault(report, (*at, "key"), key):
+        return None
+    return keys.digest(key.reveal(), key_secret)
+
+
+def _key_limit(report: Report, at: Path, item: model.ClientKey) -> Limit | None:
+    given = item.rate_limit
+    return limit(report, (*at, "rate_limit"), given.requests_per_second, given.burst) if given else None
+
+
+def _expires(report: Report, at: Path, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        report.problem(at, "is no ISO date or time", "for example 2027-01-31 or 2027-01-31T12:00:00Z")
+        return None

@@ -1,0 +1,108 @@
+"""Models and relays: what the file says, or what follows from the providers when it says nothing.
+
+Names without `*` come before patterns, patterns stand in the file's order, and the first entry that fits a
+request's model takes it. Of its targets those count whose provider speaks the route's dialect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from edge.catalogue import Kind, Model, Provider, Relay, Target
+from edge.routes import OWN, ROUTES
+from edge.strict_yaml import Path
+
+from . import model, patterns
+from .report import Report, suggest
+
+_PATH = re.compile(r"/[!-)+->@-~]*\*?")        # visible ASCII but ? and, save at the end, *
+KINDS: tuple[Kind, ...] = ("openai", "anthropic")
+
+
+def models(report: Report, given: Mapping[str, Sequence[model.Target]], providers: Mapping[str, Provider],
+           names: Sequence[str]) -> tuple[Model, ...]:
+    """The file's models, checked. `names` are all providers of the file, the faulty ones too."""
+    made: list[Model] = []
+    for name, targets in given.items():
+        at: Path = ("models", name)
+        patterns.check(report, at, name)
+        found: list[Target] = []
+        for index, item in enumerate(targets):
+            target = Target(item.provider, item.model)
+            if item.provider not in names:
+                report.problem((*at, index), f"there is no provider {item.provider}",
+                               suggest(item.provider, names))
+            elif target in found:
+                report.problem((*at, index), "is the same target again", "remove it")
+            elif not _serves(providers.get(item.provider), item.model or name):
+                report.problem((*at, index), f"{item.provider} does not serve {item.model or name}",
+                               f"add it to providers.{item.provider}.models, or name another provider")
+            found.append(target)
+        made.append(Model(name, tuple(found)))
+    made.sort(key=lambda entry: "*" in entry.name)         # stable: the file's order stays
+    _shadows(report, made)
+    return tuple(made)
+
+
+def default_models(providers: Sequence[Provider]) -> tuple[Model, ...]:
+    """Without `models`: by the providers' own patterns, the narrowest first, and each dialect by itself.
+
+    A dialect for which no pattern fits goes to its first provider without patterns, so every entry answers
+    for both. Of two patterns that overlap, neither within the other, the one with more letters takes all.
+    """
+    owners: dict[str, list[Provider]] = {}
+    for provider in providers:
+        for pattern in provider.models:
+            owners.setdefault(pattern, []).append(provider)
+    narrowest = sorted(owners, key=lambda name: ("*" in name, -len(name.replace("*", "")), name.count("*")))
+    made = []
+    for name in dict.fromkeys((*narrowest, "*")):
+        targets: list[Target] = []
+        for kind in KINDS:
+            fitting = (owners[wide] for wide in narrowest if patterns.covers(wide, name))
+            of_kind = ([p for p in group if p.kind == kind] for group in fitting)
+            rest = [p for p in providers if p.kind == kind and not p.models][:1]
+            targets += [Target(p.name) for p in next(filter(None, of_kind), rest)]
+        if targets:
+            made.append(Model(name, tuple(targets)))
+    return tuple(made)
+
+
+def relays(report: Report, given: Mapping[str, str], names: Sequence[str]) -> tuple[Relay, ...]:
+    """The file's routes, checked. The paths of `edge.routes.RELAYED` come after them."""
+    made: list[Relay] = []
+    for path, provider in given.items():
+        at: Path = ("routes", path)
+        if not _PATH.fullmatch(path):
+            report.problem(at, "is no path",
+                           "write it from the /, with * at the end for all below, e.g. /v1/rerank*")
+        elif any(route.path == path for route in (*ROUTES, *OWN)):
+            report.problem(at, "is a route of the gateway's own", "say under models where its requests go")
+        elif above := next((relay.path for relay in made if patterns.covers(relay.path, path)), None):
+            report.problem(at, f"is never reached: {above} above it takes it", "move it up, or remove it")
+        if provider not in names:
+            report.problem(at, f"there is no provider {provider}", suggest(provider, names))
+        made.append(Relay(path, provider))
+    return tuple(made)
+
+
+def idle(providers: Sequence[Provider], models: Sequence[Model], relays: Sequence[Relay]) -> list[str]:
+    """The providers that nothing leads to. The first of a kind is used: by the paths of that kind."""
+    used = {target.provider for entry in models for target in entry.targets}
+    used |= {relay.provider for relay in relays}
+    used |= set({provider.kind: provider.name for provider in reversed(providers)}.values())
+    return [provider.name for provider in providers if provider.name not in used]
+
+
+def _serves(provider: Provider | None, name: str) -> bool:
+    return provider is None or not provider.models or any(patterns.covers(p, name) for p in provider.models)
+
+
+def _shadows(report: Report, made: Sequence[Model]) -> None:
+    """A pattern below a wider one would never be used."""
+    for index, entry in enumerate(made):
+        above = next((other.name for other in made[:index] if patterns.covers(other.name, entry.name)), None)
+        if above is not None:
+            report.problem(("models", entry.name), f"is never reached: {above} above it takes its names",
+                           "move it up, or remove it")

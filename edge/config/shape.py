@@ -1,0 +1,148 @@
+"""Checks the tree against `model` and says what is wrong in an operator's words, all of it at once.
+
+The checks in `build` need a whole model, which pydantic does not make when a single value is wrong. So each
+wrong value is noted and taken out of the tree, or replaced where it is required, until the rest passes and
+can be looked at. Nothing made this way is ever used, as there are problems.
+"""
+
+from __future__ import annotations
+
+import copy
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from edge.strict_yaml import Path, dotted
+
+from .model import Settings
+from .problems import INVALID, MISSING, Place, Problem
+from .report import Report, suggest
+from .tree import ABSENT, find, leaves, present
+from .yaml_text import flow
+
+_KINDS = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str, "text"), (list, "a list"),
+          (dict, "a mapping"), (NoneType, "nothing"))
+_WANTED = {"int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+           "bool_type": "true or false", "string_type": "text", "list_type": "a list",
+           "dict_type": "a mapping", "model_type": "a mapping"}
+_STAND_INS: dict[str, Any] = {"port": 0, "listen_addr": "127.0.0.1", "providers": {}}
+
+
+def check(report: Report) -> Settings:
+    """The settings in the tree; `report` then holds every problem of shape."""
+    data = copy.deepcopy(report.layers.data)
+    done = report.broken
+    empty = [path for path, value in leaves(data) if value is None and path and isinstance(path[-1], str)]
+    for path in empty:
+        report.problem(path, "has no value", "give it a value, or remove the key")
+        _take_out(data, path, done)
+    while True:
+        try:
+            return Settings.model_validate(data)
+        except ValidationError as wrong:
+            errors = wrong.errors(include_url=False)
+        for error in errors:
+            path = tuple(step for step in error["loc"] if step != "[key]")
+            if not any(path[:end] in done for end in range(1, len(path) + 1)):
+                report.problems.append(_problem(report, error, path))
+        before = len(done)
+        for error in errors:
+            _take_out(data, tuple(step for step in error["loc"] if step != "[key]"), done)
+        if len(done) == before:
+            data = {}
+
+
+def field_at(path: Path) -> tuple[FieldInfo | None, Any]:
+    """What `model` says of a path: the field (None for an entry of a list or mapping) and its type."""
+    field: FieldInfo | None = None
+    kind: Any = Settings
+    for step in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(step))
+            if field is None:
+                return None, None
+            kind = plain(field.annotation)
+        elif get_origin(kind) in (dict, list):
+            field, kind = None, plain(get_args(kind)[-1])
+        else:
+            return None, None
+    return field, kind
+
+
+def plain(kind: Any) -> Any:
+    """A type without its annotations and without `| None`."""
+    while get_origin(kind) is Annotated or NoneType in get_args(kind):
+        kind = next(part for part in get_args(kind) if part is not NoneType)
+    return kind
+
+
+def known_keys(path: Path) -> list[str]:
+    """The keys of the section at a path; none where names are free."""
+    kind = field_at(path)[1] if path else Settings
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def advice(path: Path) -> str:
+    """The way out for a value: an example and what the key is for."""
+    field, _ = field_at(path)
+    if field is None:
+        return advice(path[:-1]) if path else "see deploy/edge.example.yaml"
+    example = f"for example `{path[-1]}: {flow(field.examples[0])}`" if field.examples else ""
+    return " - ".join(part for part in (example, field.description) if part)
+
+
+def _problem(report: Report, error: ErrorDetails, path: Path) -> Problem:
+    key, kind, value = dotted(path), error["type"], error["input"]
+    place: Place = report.layers.place(path)
+    if kind == "missing":
+        return Problem(MISSING, place, key, f"Config validation failed: Missing required field '{key}'",
+                       f"add it, {advice(path)}")
+    if kind == "extra_forbidden":
+        way_out = suggest(str(path[-1]), known_keys(path[:-1]))
+        return Problem(INVALID, place, key, "is not a known key", way_out)
+    if kind == "edge":
+        return Problem(INVALID, place, key, error["msg"], str(error["ctx"]["way_out"]))
+    message = _words(kind, error.get("ctx", {}), value) or error["msg"]
+    quote = kind == "string_type" and isinstance(value, bool | int | float)
+    return Problem(INVALID, place, key, message, "put it in quotes" if quote else advice(path))
+
+
+def _words(kind: str, context: dict[str, Any], value: Any) -> str | None:
+    """The message. A number is repeated, a text never: it may be a secret in the wrong place."""
+    if kind in _WANTED:
+        got = next((name for known, name in _KINDS if isinstance(value, known)), "a value")
+        return f"must be {_WANTED[kind]}, got {got}"
+    match kind:
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}, got {value}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}, got {value}"
+        case "finite_number":
+            return "must be a finite number"
+        case "literal_error":
+            return f"must be {context['expected'].replace(chr(39), '')}"
+        case "string_too_short":
+            return "is empty"
+        case "string_pattern_mismatch":
+            return "has not the right form"
+    return None
+
+
+def _take_out(data: dict[str, Any], path: Path, done: set[Path]) -> None:
+    """Make the tree valid at a path: by a stand-in, without the value, or without the section around it."""
+    done.add(path)
+    if len(path) == 1 and path[0] in _STAND_INS:
+        data[str(path[0])] = _STAND_INS[str(path[0])]
+        return
+    there = present(data, path)
+    if len(there) == 2 and there[0] == "keys" and isinstance(there[1], int):
+        data["keys"][there[1]] = {"name": f"stand-in-{there[1]}", "hash": f"blake2b:{there[1]:064x}"}
+        return
+    while len(there) > 1 and isinstance(there[-1], int):        # indexes must not shift: the whole list goes
+        there = there[:-1]
+    around = find(data, there[:-1])
+    if isinstance(around, dict) and there and around.pop(there[-1], ABSENT) is not ABSENT:
+        done.add(there)

@@ -1,0 +1,109 @@
+"""The effective configuration as YAML: every default, where each value comes from, no secret.
+
+What it prints loads again to the same Snapshot. References to secrets (env:, file:) are shown as they are; a
+secret in plain text is `***`, which the loader asks to be put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from edge.strict_yaml import Path
+
+from . import proxies
+from .build import admin_port, cores
+from .load import Loaded
+from .problems import Place
+from .references import MASK, is_reference
+from .yaml_text import flow, scalar
+
+_TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR")    # read by OpenSSL itself
+_COLUMN = 48                                # where the notes begin
+
+
+def show(loaded: Loaded, environ: Mapping[str, str]) -> str:
+    """YAML text with a note after each value."""
+    lines = ["# The effective configuration: what is not set shows its default."]
+    lines += [f"# TLS roots: {name}={environ[name]}" for name in _TLS if environ.get(name)]
+    lines += [f"# warning: {warning}" for warning in loaded.snapshot.warnings]
+    tree = _effective(loaded, environ)
+    lines += list(_lines(loaded, tree, ()))
+    return "\n".join(lines) + "\n"
+
+
+class _Noted:
+    """A value with a note of its own instead of its origin."""
+
+    def __init__(self, value: Any, note: str) -> None:
+        self.value = value
+        self.note = note
+
+
+def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The settings as a tree, with the defaults that depend on other keys filled in. None: not set."""
+    settings = loaded.settings
+    tree: dict[str, Any] = _tree(settings)
+    if settings.workers is None:
+        tree["workers"] = _Noted("auto", f"{cores()} here")
+    if settings.admin.port is None:
+        tree["admin"]["port"] = _Noted(admin_port(settings), "default: port + 1")
+    for name, provider in settings.providers.items():
+        section = tree["providers"][name]
+        if provider.timeouts.first_byte is None:
+            section["timeouts"]["first_byte"] = _Noted(settings.timeout, "timeout")
+        if provider.proxy is not None:
+            proxy = provider.proxy.get_secret_value()
+            section["proxy"] = MASK if "@" in proxy else proxy
+        elif variable := proxies.variable(provider.base_url, environ):
+            section["proxy"] = _Noted(f"env:{variable}", variable)
+    for index, key in enumerate(settings.keys):
+        if key.rate_limit and key.rate_limit.burst_size is None:
+            limit = tree["keys"][index]["rate_limit"]
+            limit["burst_size"] = _Noted(key.rate_limit.burst, "one second's worth")
+    if not settings.models:
+        tree["models"] = {model.name: _Noted([target.provider for target in model.targets], "by dialect")
+                          for model in loaded.snapshot.models}
+    return tree
+
+
+def _tree(value: Any) -> Any:
+    """A model's fields as mappings, lists and scalars."""
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return {name: _tree(item) for name, item in (fields | (value.model_extra or {})).items()}
+    if isinstance(value, dict):
+        return {name: _tree(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_tree(item) for item in value]
+    if isinstance(value, SecretStr):
+        return value.get_secret_value() if is_reference(value.get_secret_value()) else MASK
+    return value
+
+
+def _lines(loaded: Loaded, tree: Mapping[str, Any], path: Path, lead: str = "") -> Iterator[str]:
+    """The lines of a mapping. `lead` stands before its first key: the dash of a list's entry."""
+    indent = "  " * len(path)
+    for number, (key, value) in enumerate(tree.items()):
+        here = (*path, key)
+        head = f"{lead if lead and not number else indent}{scalar(key)}:"
+        if value is None:
+            yield f"{indent}# {key}:".ljust(_COLUMN) + "  # not set"
+        elif isinstance(value, dict) and value:
+            yield head
+            yield from _lines(loaded, value, here)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield head
+            for index, item in enumerate(value):
+                yield from _lines(loaded, item, (*here, index), f"{indent}  - ")
+        else:
+            yield _line(head, value, loaded.layers.origin(here))
+
+
+def _line(head: str, value: Any, origin: Place) -> str:
+    note = origin.source if origin.line is None else f"{origin.source}:{origin.line}"
+    if isinstance(value, _Noted):
+        value, note = value.value, value.note
+    return f"{head} {flow(value)}".ljust(_COLUMN) + f"  # {note}"

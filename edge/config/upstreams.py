@@ -1,0 +1,164 @@
+"""Providers of the file made into providers of the catalogue."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from edge import catalogue
+from edge.catalogue import Secret
+from edge.strict_yaml import Path as Key
+
+from . import model, patterns, proxies
+from .references import Secrets
+from .report import Report
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")       # a metric label, and what is before / in a target
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")    # RFC 9110, 5.6.2
+# What the gateway itself writes into each request, and what belongs to one connection (RFC 9110, 7.6.1).
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
+                   "upgrade", "expect", "proxy-connection", "proxy-authorization"})
+_SECRET_NAME = re.compile(r"authorization|key|token|secret|cookie", re.IGNORECASE)
+
+
+class Upstreams:
+    """Makes one provider at a time; what is wrong goes to the report."""
+
+    def __init__(self, report: Report, secrets: Secrets, folder: Path, environ: Mapping[str, str]) -> None:
+        self._report = report
+        self._secrets = secrets
+        self._folder = folder
+        self._environ = environ
+
+    def make(self, name: str, given: model.Provider, timeout: float) -> catalogue.Provider:
+        """`timeout` is the file's own, for a first byte. With problems noted the result is not to be used."""
+        at: Key = ("providers", name)
+        if not NAME.fullmatch(name):
+            self._report.problem(at, "is no name for a provider", "use up to 64 letters, digits, . - _")
+        for index, pattern in enumerate(given.models):
+            patterns.check(self._report, (*at, "models", index), pattern)
+        keys = self._keys(at, given)
+        headers = tuple(self._headers(at, given))
+        base_url = self._base_url(at, given, carries=bool(keys or headers))
+        times = given.timeouts
+        return catalogue.Provider(
+            name=name, kind=given.kind, base_url=base_url, keys=keys, headers=headers,
+            connect_timeout=times.connect, idle_timeout=times.idle, total_timeout=times.total,
+            first_byte_timeout=timeout if times.first_byte is None else times.first_byte,
+            max_connections=given.max_connections, max_idle=given.max_idle, keep_alive=given.keep_alive,
+            ca_bundle=self._ca_bundle((*at, "ca_bundle"), given.ca_bundle),
+            proxy=self._proxy((*at, "proxy"), given, base_url), models=tuple(given.models))
+
+    def _keys(self, at: Key, given: model.Provider) -> tuple[Secret, ...]:
+        if given.key is not None and given.keys:
+            self._report.problem((*at, "key"), "stands beside keys", "put all of them under keys")
+        places = [((*at, "keys", index), text) for index, text in enumerate(given.keys)]
+        if given.key is not None:
+            places.append(((*at, "key"), given.key))
+        found: list[Secret] = []
+        for place, text in places:
+            secret = self._secrets.get(text, place)
+            if secret is None:
+                continue
+            if not secret.reveal().isascii():
+                self._report.problem(place, "holds a character beyond ASCII", "check what was pasted")
+            elif secret in found:
+                self._report.problem(place, "is the same key again", "remove it")
+            else:
+                found.append(secret)
+        return tuple(found)
+
+    def _headers(self, at: Key, given: model.Provider) -> list[tuple[str, Secret]]:
+        found: dict[str, tuple[str, Secret]] = {}
+        for name, text in given.headers.items():
+            place = (*at, "headers", name)
+            if not _FIELD_NAME.fullmatch(name):
+                self._report.problem(place, "is no name of a header", "use letters, digits and - (RFC 9110)")
+            elif name.lower() in _OURS:
+                self._report.problem(place, "is written by the gateway itself", "remove it")
+            elif name.lower() in found:
+                self._report.problem(place, "is there twice: names of headers have no case", "remove one")
+            elif (value := self._secrets.get(text, place, plain=not _SECRET_NAME.search(name))) is not None:
+                if value.reveal().isascii():
+                    found[name.lower()] = name, value
+                else:
+                    self._report.problem(place, "holds a character beyond ASCII", "check what was pasted")
+        return list(found.values())
+
+    def _base_url(self, at: Key, given: model.Provider, carries: bool) -> str:
+        place, text = (*at, "base_url"), given.base_url.rstrip("/")
+        url = _url(text)
+        if url is None:
+            self._report.problem(
+                place, "is not an http:// or https:// URL with a host and no more than a path",
+                "for example base_url: https://api.openai.com/v1; credentials go to key or headers")
+            return text
+        if given.kind == "anthropic" and url.path.endswith("/v1"):
+            self._report.warn(place, "Anthropic's base URL has no /v1: it was left out")
+            text = text.removesuffix("/v1").rstrip("/")
+        if given.kind == "openai" and not url.path:
+            self._report.warn(place, "has no path: the base URL of most OpenAI-like servers ends in /v1")
+        local = _is_local(url.hostname or "")
+        if url.scheme == "http" and carries and not local:
+            self._report.warn(place, "keys and headers travel unencrypted: use https")
+        if not carries and not local:
+            self._report.warn(at, "has no key")
+        return text
+
+    def _ca_bundle(self, place: Key, text: str | None) -> str | None:
+        if text is None:
+            return None
+        path = self._folder / text
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ValueError) as error:      # SSLError is an OSError
+            reason = "is no PEM file of certificates" if isinstance(error, ssl.SSLError | ValueError) \
+                else f"cannot be read: {error.strerror}"
+            self._report.problem(place, f"{path} {reason}", "name a file of PEM certificates")
+        return str(path)
+
+    def _proxy(self, place: Key, given: model.Provider, base_url: str) -> Secret | None:
+        if given.proxy is not None:
+            if given.proxy.get_secret_value() == "none":
+                return None
+            secret = self._secrets.get(given.proxy, place, plain=True)
+            if secret is None:
+                return None
+            url = proxies.parse(secret.reveal())
+            if url is not None and url.password is not None and "@" in given.proxy.get_secret_value():
+                self._report.warn(place, "a password in plain text: use env:NAME or file:/path")
+        else:
+            name = proxies.variable(base_url, self._environ) if _url(base_url) else None
+            if name is None:
+                return None
+            secret, place = Secret(self._environ[name].strip()), (name,)
+            url = proxies.parse(secret.reveal())
+        if url is None:
+            way_out = f"write {', '.join(proxies.SCHEMES)} as in socks5h://127.0.0.1:1080"
+            if len(place) == 1:
+                self._report.variable(str(place[0]), "is not the URL of a proxy", way_out)
+            else:
+                self._report.problem(place, "is not the URL of a proxy", way_out)
+            return None
+        return Secret(url.geturl())
+
+
+def _url(text: str) -> SplitResult | None:
+    try:
+        url = urlsplit(text)
+        good = url.scheme in ("http", "https") and url.hostname and url.port != 0 and url.username is None
+    except ValueError:
+        return None
+    visible = all("!" <= character <= "~" for character in text)
+    return url if good and visible and not url.query and not url.fragment and "?" not in text else None
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
