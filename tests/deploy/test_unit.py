@@ -1,0 +1,68 @@
+"""deploy/edge.service against the gateway that it runs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge.catalogue import Snapshot
+from edge.config import ConfigError
+from tests.support.commands import fault
+
+UNIT = Path(__file__).parents[2] / "deploy/edge.service"
+USAGE = 2
+
+
+@pytest.fixture(scope="module")
+def unit() -> dict[str, list[str]]:
+    """The unit's settings; each may be given more than once."""
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def test_its_commands_exist(unit: dict[str, list[str]]) -> None:
+    """What it starts and what it checks before a reload are commands of this version."""
+    lines = [line for line in unit["ExecStart"] + unit["ExecReload"] if "edge" in line]
+    assert len(lines) == 2
+    assert [wrong for line in lines if (wrong := fault(line.replace("/opt/edge/bin/edge", "edge")))] == []
+
+
+def test_it_waits_for_readiness(unit: dict[str, list[str]]) -> None:
+    """Readiness and signs of life come from the main process, and reloading is a SIGHUP to it."""
+    assert unit["Type"] == ["notify"] and unit["NotifyAccess"] == ["main"]
+    assert int(unit["WatchdogSec"][0]) > 0
+    assert unit["ExecReload"][-1] == "/bin/kill -HUP $MAINPID"
+
+
+def test_it_lets_streams_finish(unit: dict[str, list[str]]) -> None:
+    """Stopping signals the supervisor alone, and waits longer than a drain takes."""
+    default = Snapshot.__dataclass_fields__["drain_timeout"].default
+    assert unit["KillMode"] == ["mixed"]
+    assert int(unit["TimeoutStopSec"][0]) >= default + 10
+
+
+def test_it_does_not_retry_what_cannot_succeed(unit: dict[str, list[str]]) -> None:
+    """Wrong usage and a wrong configuration are not started again."""
+    assert unit["RestartPreventExitStatus"] == [f"{USAGE} {ConfigError.exit_code}"]
+
+
+def test_it_is_confined(unit: dict[str, list[str]]) -> None:
+    """It runs as a user of its own without capabilities, and systemd's own judgement of the rest is good."""
+    assert unit["User"] != ["root"] and unit["CapabilityBoundingSet"] == [""]
+    assert unit["NoNewPrivileges"] == ["yes"] and unit["ProtectSystem"] == ["strict"]
+    tool = shutil.which("systemd-analyze")
+    if tool:                                        # exposure is told in tenths: 20 is "2.0"
+        judged = subprocess.run([tool, "security", "--offline=true", "--threshold=20", str(UNIT)],
+                                capture_output=True, text=True, check=False, timeout=60)
+        assert judged.returncode == 0, judged.stdout[-200:] + judged.stderr
+        told = subprocess.run([tool, "verify", "--man=no", str(UNIT)], capture_output=True, text=True,
+                              check=False, timeout=60).stderr
+        assert [line for line in told.splitlines()
+                if "edge.service" in line and "is not executable" not in line] == []
