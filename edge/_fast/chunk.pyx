@@ -1,10 +1,12 @@
 """The chunked transfer coding (RFC 9112 section 7.1): see chunk.pxd.
 
 Strict where a lenient reader would see another body: a chunk's size is 1 to 16 hexadecimal digits and below
-2^60, lines end in CRLF and nothing else, there is no space around the size. Chunk extensions are skipped
-(7.1.1), but nobody who talks to a model needs them, so that all of a body's together get EXTENSIONS bytes.
-Trailer fields are checked like other fields and dropped (7.1.2), in TRAILERS bytes.
+2^60, lines end in CRLF and nothing else, there is no space in a chunk's first line, not even where 7.1.1 would
+have "bad" white space read. Chunk extensions are checked and skipped, but nobody who talks to a model needs
+them, so that all of a body's together get EXTENSIONS bytes. Trailer fields are checked like other fields and
+dropped (7.1.2), in TRAILERS bytes.
 """
+from cpython.buffer cimport Py_buffer, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint64_t
 
 from .head cimport is_token
@@ -17,7 +19,13 @@ cdef enum:
 cdef enum:                      # Chunked.state: what the next byte belongs to
     AT_SIZE                     # the first digit of a size
     IN_SIZE
+    AT_EXTENSION                # the first byte of an extension's name
     IN_EXTENSION
+    AT_VALUE                    # the first byte of an extension's value
+    IN_VALUE
+    IN_QUOTED
+    IN_ESCAPE                   # the byte behind a backslash
+    BEHIND_QUOTED
     SIZE_LF                     # the LF of a size's line
     IN_DATA
     DATA_CR
@@ -49,16 +57,35 @@ cdef inline int _digit(uint8_t byte) noexcept nogil:
     return byte - c"a" + 10 if c"a" <= byte <= c"f" else -1
 
 
+cdef uint8_t _extension_byte(Chunked* c, uint8_t byte) noexcept nogil:
+    """Take a byte of *( ";" token [ "=" ( token / quoted-string ) ] ) CR; the next state."""
+    c.overhead += 1
+    if c.overhead > EXTENSIONS:
+        return FAILED
+    if c.state == IN_QUOTED:
+        if byte == c'"':
+            return BEHIND_QUOTED
+        if byte == c"\\":
+            return IN_ESCAPE
+        return IN_QUOTED if _is_text(byte) else FAILED
+    if c.state == IN_ESCAPE:
+        return IN_QUOTED if _is_text(byte) else FAILED
+    if c.state == AT_EXTENSION or c.state == AT_VALUE:
+        if byte == c'"' and c.state == AT_VALUE:
+            return IN_QUOTED
+        return c.state + 1 if is_token(byte) else FAILED
+    if byte == 13:
+        return SIZE_LF
+    if byte == c";":
+        return AT_EXTENSION
+    if byte == c"=" and c.state == IN_EXTENSION:
+        return AT_VALUE
+    return c.state if c.state != BEHIND_QUOTED and is_token(byte) else FAILED
+
+
 cdef inline uint8_t _size_byte(Chunked* c, uint8_t byte) noexcept nogil:
-    """Take a byte of a chunk's first line; the next state."""
+    """Take a byte of a chunk's size or of its line's end; the next state."""
     cdef int digit
-    if c.state == IN_EXTENSION:
-        c.overhead += 1
-        if c.overhead > EXTENSIONS:
-            return FAILED
-        if byte == 13:
-            return SIZE_LF
-        return IN_EXTENSION if _is_text(byte) else FAILED
     if c.state == SIZE_LF:
         c.digits = 0
         if byte != 10:
@@ -75,7 +102,7 @@ cdef inline uint8_t _size_byte(Chunked* c, uint8_t byte) noexcept nogil:
         return FAILED
     if byte == 13:
         return SIZE_LF
-    return IN_EXTENSION if byte == c";" else FAILED
+    return AT_EXTENSION if byte == c";" else FAILED
 
 
 cdef uint8_t _trailer_byte(Chunked* c, uint8_t byte) noexcept nogil:
@@ -119,7 +146,9 @@ cdef int chunk_next(Chunked* c, const char* buf, size_t size, size_t* pos,
             return CHUNK_DATA
         byte = <uint8_t>buf[at]
         at += 1
-        if c.state < IN_DATA:
+        if AT_EXTENSION <= c.state <= BEHIND_QUOTED:
+            c.state = _extension_byte(c, byte)
+        elif c.state < IN_DATA:
             c.state = _size_byte(c, byte)
             if c.state == AT_TRAILER:
                 c.overhead = 0
@@ -139,25 +168,31 @@ class ChunkError(ValueError):
     """A body that breaks the chunked coding."""
 
 
-def decode_chunked(list pieces not None):
+cdef int _decode_piece(Chunked* c, object piece, list payload, list rest) except? -2:
+    cdef Py_buffer view
+    cdef const char* data = NULL
+    cdef size_t pos = 0, length = 0
+    cdef int result = CHUNK_DATA
+    PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
+    try:
+        while result == CHUNK_DATA:
+            result = chunk_next(c, <char*>view.buf, view.len, &pos, &data, &length)
+            if result == CHUNK_DATA:
+                payload.append(data[:length])
+        rest.append((<char*>view.buf)[pos:view.len])
+    finally:
+        PyBuffer_Release(&view)
+    return result
+
+
+def decode_chunked(pieces):
     """Decode a body given in pieces: its payload, the bytes behind its end, whether the end was reached."""
     cdef Chunked c
-    cdef size_t pos, length = 0, size
-    cdef const char* data = NULL
-    cdef const char* buf
     cdef int result = CHUNK_MORE
-    cdef bytes piece
-    payload, rest = [], []
+    cdef list payload = [], rest = []
     chunk_begin(&c)
     for piece in pieces:
-        buf = piece
-        size = len(piece)
-        pos = 0
-        result = chunk_next(&c, buf, size, &pos, &data, &length)
-        while result == CHUNK_DATA:
-            payload.append(data[:length])
-            result = chunk_next(&c, buf, size, &pos, &data, &length)
+        result = _decode_piece(&c, piece, payload, rest)
         if result == CHUNK_BAD:
             raise ChunkError("the body breaks the chunked coding")
-        rest.append(piece[pos:])
     return b"".join(payload), b"".join(rest), result == CHUNK_END

@@ -10,13 +10,13 @@ lacks as a whole (Host) at its end. Where RFC 9112 leaves a choice:
   of RFC 3986, and "[" and "]", which clients leave bare in query parameters;
 - one empty line before the request line is skipped (section 2.2), a second one is garbage;
 - no leniency in lines: bare CR or LF, folded lines (5.2), space before the colon (5.1) are refused both ways;
-- Content-Length once in requests (also when equal), all equal in responses; never with Transfer-Encoding
-  (6.3);
+- Content-Length once, also when a second one is equal, and never with Transfer-Encoding (6.3);
 - the second space of a status line may be missing when there is no reason (section 4 wants it, many servers
   leave it out).
 
 Steps return the offset at which the next one begins, or a HeadResult that is not positive.
 """
+from cpython.buffer cimport Py_buffer, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcmp, memcpy, memset
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t
 
@@ -157,18 +157,18 @@ cdef dict _RESULTS = {
 }
 
 
-cdef dict _as_dict(bytes data, Head* head):
+cdef dict _as_dict(const char* buf, Head* head):
     cdef list fields = []
     cdef Field f
     for i in range(head.n_fields):
         f = head.fields[i]
-        fields.append((data[f.name:f.name + f.name_len], data[f.value:f.value + f.value_len], bool(f.relay)))
+        fields.append((buf[f.name:f.name + f.name_len], buf[f.value:f.value + f.value_len], bool(f.relay)))
     return {
         "size": head.size,
-        "method": data[head.method_at:head.method_at + head.method_len],
+        "method": buf[head.method_at:head.method_at + head.method_len],
         "method_id": head.method,
-        "path": data[head.path:head.path + head.path_len],
-        "query": data[head.query:head.query + head.query_len],
+        "path": buf[head.path:head.path + head.path_len],
+        "query": buf[head.query:head.query + head.query_len],
         "minor": head.minor,
         "status": head.status,
         "keep_alive": bool(head.keep_alive),
@@ -181,26 +181,38 @@ cdef dict _as_dict(bytes data, Head* head):
     }
 
 
-cdef object _outcome(bytes data, int result, Head* head):
+cdef object _outcome(const char* buf, int result, Head* head):
     if result < 0:
         raise HeadError(_RESULTS[result])
-    return _as_dict(data, head) if result == HEAD_DONE else None
+    return _as_dict(buf, head) if result == HEAD_DONE else None
 
 
-def request_head(bytes data not None, size_t max_size=65536, size_t max_target=8192):
-    """Parse a request's head: a dict, None when more is needed, HeadError."""
+def request_head(data, size_t max_size=65536, size_t max_target=8192):
+    """Parse a request's head in place: a dict, None when more is needed, HeadError."""
     cdef Head head
-    return _outcome(data, parse_request(data, len(data), max_size, max_target, &head), &head)
+    cdef Py_buffer view
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        return _outcome(<char*>view.buf,
+                        parse_request(<char*>view.buf, view.len, max_size, max_target, &head), &head)
+    finally:
+        PyBuffer_Release(&view)
 
 
-def response_head(bytes data not None, size_t max_size=65536, bint to_head=False):
-    """Parse a response's head: a dict, None when more is needed, HeadError."""
+def response_head(data, size_t max_size=65536, bint to_head=False):
+    """Parse a response's head in place: a dict, None when more is needed, HeadError."""
     cdef Head head
-    return _outcome(data, parse_response(data, len(data), max_size, to_head, &head), &head)
+    cdef Py_buffer view
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        return _outcome(<char*>view.buf,
+                        parse_response(<char*>view.buf, view.len, max_size, to_head, &head), &head)
+    finally:
+        PyBuffer_Release(&view)
 
 
 def relayed(bytes data not None, bint response=False):
-    """Return the field lines of a complete head that go on to the other side."""
+    """Return the field lines that go on to the other side; HeadError when the head is not whole ("more")."""
     cdef Head head
     cdef int result = parse_response(data, len(data), len(data) + 1, False, &head) if response else \
         parse_request(data, len(data), len(data) + 1, len(data), &head)

@@ -69,7 +69,7 @@ cdef Name DROPPED = Name(NULL, 0, K_DROPPED, 0, 0)
 cdef enum:                      # bit sets of fields of which a second one means two readings (RFC 9110 5.3)
     ONCE_IN_REQUESTS = (1 << K_HOST | 1 << K_CONTENT_LENGTH | 1 << K_TRANSFER_ENCODING | 1 << K_CONTENT_TYPE
                         | 1 << K_EXPECT | 1 << K_AUTHORIZATION | 1 << K_X_API_KEY)
-    ONCE_IN_RESPONSES = 1 << K_TRANSFER_ENCODING
+    ONCE_IN_RESPONSES = 1 << K_CONTENT_LENGTH | 1 << K_TRANSFER_ENCODING
 
 
 cdef bint is_token(uint8_t byte) noexcept nogil:

@@ -40,8 +40,6 @@ cdef int _content_length(const uint8_t* text, uint32_t length, Head* head) noexc
         if not KIND[text[i]] & DIGIT:
             return HEAD_BAD
         value = value * 10 + (text[i] - c"0")
-    if head.content_length >= 0 and head.content_length != value:
-        return HEAD_BAD
     head.content_length = value
     return HEAD_DONE
 
