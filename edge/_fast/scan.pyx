@@ -1,9 +1,9 @@
 """A validating JSON scanner (RFC 8259) that finds top-level members without building objects.
 
-It accepts less than orjson, never more, and reads what it accepts alike: UTF-8 is checked everywhere, in skipped
-members too, a lone surrogate escape and a number beyond the range of a double are refused. Stricter than orjson:
-nesting ends at MAX_DEPTH, a wanted member may be there once, and its name must be written without escapes. Where
-two readers could see two different values for `model`, the gateway must not be the one that picks.
+It accepts less than orjson, never more, and reads what it accepts alike: UTF-8 is checked everywhere, in
+skipped members too, a lone surrogate escape and a number beyond the range of a double are refused. Stricter
+than orjson: nesting ends at MAX_DEPTH, a wanted member may be there once, and its name is written without
+escapes. Where two readers could see two values of `model`, the gateway must not be the one that picks.
 
 There is no recursion: the nesting is one bit per level. The loops over bytes are in scan_kernel.h.
 """
@@ -14,15 +14,8 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, uint64_t
 from libc.string cimport memcmp, memset
 
 cdef extern from "scan_kernel.h" nogil:
-    """
-    static int edge_scan_setup(void)
-    {
-        edge_c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-        return edge_c_locale != (locale_t)0;
-    }
-    """
     ctypedef const uint8_t* edge_text
-    int edge_scan_setup()
+    bint edge_setup()
     edge_text edge_space(edge_text p, edge_text end)
     edge_text edge_string(edge_text p, edge_text end, uint8_t* escaped, edge_text* bad)
     edge_text edge_escape(edge_text p, edge_text end, uint32_t* point, edge_text* bad)
@@ -30,7 +23,7 @@ cdef extern from "scan_kernel.h" nogil:
     edge_text edge_word(edge_text p, edge_text end, const char* word, Py_ssize_t length, edge_text* bad)
     double edge_double(const char* text, size_t size)
 
-if not edge_scan_setup():
+if not edge_setup():
     raise MemoryError("no C locale")
 
 cdef struct Scan:
@@ -44,7 +37,7 @@ cdef struct Scan:
 
 
 cdef class Names:
-    """The names of wanted members, prepared for the scanner: at most MAX_NAMES, 1 to 255 bytes each as UTF-8."""
+    """The names of wanted members, prepared for the scanner: at most 24, 1 to 255 bytes each as UTF-8."""
 
     def __init__(self, names):
         cdef Py_ssize_t size
@@ -114,7 +107,8 @@ cdef int encode(uint32_t point, uint8_t* out) noexcept nogil:
     return size
 
 
-cdef edge_text wanted(Scan* s, edge_text name, edge_text end, bint escaped, edge_text value) noexcept nogil:
+cdef edge_text open_member(Scan* s, edge_text name, edge_text end, bint escaped,
+                           edge_text value) noexcept nogil:
     """Opens the member that a top-level name asks for, if any. NULL: it must not be there."""
     cdef int i = find_escaped(s.names, name, end) if escaped else find(s.names, name, end - name)
     cdef uint8_t c
@@ -127,8 +121,8 @@ cdef edge_text wanted(Scan* s, edge_text name, edge_text end, bint escaped, edge
     s.member = &s.members[i]
     s.member.start = value - s.start
     c = value[0]
-    s.member.kind = (STRING if c == c'"' else OBJECT if c == c"{" else ARRAY if c == c"[" else TRUE_ if c == c"t"
-                     else FALSE_ if c == c"f" else NULL_ if c == c"n" else NUMBER)
+    s.member.kind = (STRING if c == c'"' else OBJECT if c == c"{" else ARRAY if c == c"["
+                     else TRUE_ if c == c"t" else FALSE_ if c == c"f" else NULL_ if c == c"n" else NUMBER)
     return value
 
 
@@ -148,7 +142,7 @@ cdef inline edge_text read_name(Scan* s, edge_text p, bint top) noexcept nogil:
         return NULL
     p = edge_space(p + 1, s.end)
     if top and s.names.count:
-        return wanted(s, name, behind - 1, escaped, p)
+        return open_member(s, name, behind - 1, escaped, p)
     return p
 
 
@@ -237,8 +231,8 @@ cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* 
               Py_ssize_t* where) noexcept nogil:
     """Validates a whole text and finds the wanted members of its top-level object; the others are ABSENT.
 
-    Returns a ScanResult. Unless it is SCAN_OK, `where` receives the offset of the trouble (`size` where the text
-    ends too early; the second name of a member given twice) and the members are not to be used.
+    Returns a ScanResult. Unless it is SCAN_OK, `where` receives the offset of the trouble (`size` where the
+    text ends too early; the second name of a member given twice) and the members are not to be used.
     """
     cdef Scan s
     cdef int result
@@ -256,7 +250,7 @@ cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* 
 
 
 cdef int64_t integer(const char* buf, const Member* member) noexcept nogil:
-    """The value of a number written without fraction and exponent that fits; INT64_MIN for everything else."""
+    """The value of a number written without fraction and exponent; INT64_MIN for it and everything else."""
     cdef const char* p = buf + member.start
     cdef const char* end = buf + member.end
     cdef uint64_t value = 0
@@ -301,8 +295,8 @@ class ScanError(ValueError):
 def scan_members(data, names):
     """The top-level members of these names that a JSON object has, for tests and tools.
 
-    A dict of name: (kind, start, end), kind one of null, false, true, number, string, array, object; absent ones
-    are left out. Raises ScanError. `data` is any contiguous buffer.
+    A dict of name: (kind, start, end), kind one of null, false, true, number, string, array, object; absent
+    ones are left out. Raises ScanError. `data` is any contiguous buffer.
     """
     cdef Names wanted_names = Names(names)
     cdef Member members[MAX_NAMES]

@@ -1,8 +1,8 @@
 /* The byte loops under scan.pyx: whitespace, strings with their UTF-8, numbers.
  *
  * Every function takes [p, end) and never reads at or behind end: the text need not be followed by anything.
- * What is wrong is told through *bad, with NULL as the result: the offending byte, or the start of the escape,
- * UTF-8 sequence, literal or number that cannot stand; end when the text stops too early.
+ * What is wrong is told through *bad, with NULL as the result: the offending byte, or the start of the
+ * escape, UTF-8 sequence, literal or number that cannot stand; end when the text stops too early.
  *
  * SSE2 is part of every x86-64. Elsewhere, and with EDGE_SCAN_PORTABLE (the tests build that too), the same
  * function finds stops byte by byte; everything above it is shared.
@@ -15,6 +15,7 @@
 #endif
 #include <locale.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,9 +66,9 @@ static inline edge_text edge_space(edge_text p, edge_text end)
 
 /* ---- strings ---- */
 
-/* A stop is what cannot be skipped: quotes, backslashes, control characters, everything outside ASCII. With bit 1
- * flipped, '"' (0x22) becomes 0x20 and nothing else moves across the limit of 0x21; bytes from 0x80 are negative:
- * one compare finds all but the backslash. */
+/* A stop is what cannot be skipped: quotes, backslashes, control characters, everything outside ASCII. With
+ * bit 1 flipped, '"' (0x22) becomes 0x20 and nothing else moves across the limit of 0x21; bytes from 0x80 are
+ * negative: one compare finds all but the backslash. */
 static inline int edge_is_stop(uint8_t c)
 {
     return (int8_t)(c ^ 2) < 0x21 || c == '\\';
@@ -146,13 +147,14 @@ static inline int32_t edge_unit(edge_text p, edge_text end, edge_text *bad)
     return unit;
 }
 
-/* What stands behind the backslash of a two-character escape (RFC 8259 section 7), and the character meant. */
+/* What stands behind the backslash of a short escape (RFC 8259 section 7), and the character meant. */
 static const uint8_t edge_meant[256] = {
-    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/',
+    ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
 };
 
-/* Reads the escape at p. A surrogate without its other half names no character (RFC 8259 section 8.2): refused,
- * as orjson does. *point receives the character. */
+/* Reads the escape at p. A surrogate without its other half names no character (RFC 8259 section 8.2):
+ * refused, as orjson does. *point receives the character. */
 static edge_text edge_escape(edge_text p, edge_text end, uint32_t *point, edge_text *bad)
 {
     *bad = end;
@@ -195,8 +197,8 @@ static edge_text edge_step(edge_text p, edge_text end, uint8_t *escaped, edge_te
     return length ? p + length : NULL;
 }
 
-/* Works off the stops of 64 bytes without going back to the bytes between them: dense escapes and scripts outside
- * ASCII cost a few cycles a character this way. A character may reach up to three bytes over the block's end. */
+/* Works off the stops of 64 bytes without going back to the bytes between them: dense escapes and scripts
+ * outside ASCII cost a few cycles a character. A character may reach up to three bytes over the block. */
 static __attribute__((noinline)) edge_text edge_string_rest(edge_text p, edge_text end, uint8_t *escaped,
                                                             edge_text *bad)
 {
@@ -244,8 +246,8 @@ static __attribute__((noinline)) edge_text edge_string_rest(edge_text p, edge_te
     return NULL;
 }
 
-/* p stands behind the opening quote; the result, behind the closing one. Most strings of a chat body are names of
- * at most 15 bytes: one load and no loop. */
+/* From behind the opening quote to behind the closing one. Most strings of a chat body are names of at most
+ * 15 bytes: one load and no loop. */
 static inline edge_text edge_string(edge_text p, edge_text end, uint8_t *escaped, edge_text *bad)
 {
     *escaped = 0;
@@ -267,6 +269,13 @@ static inline edge_text edge_string(edge_text p, edge_text end, uint8_t *escaped
 /* ---- numbers ---- */
 
 static locale_t edge_c_locale;      /* strtod reads a comma for a point under some locales */
+
+/* To be called once, before any number is read. 0: out of memory. */
+static inline int edge_setup(void)
+{
+    edge_c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return edge_c_locale != (locale_t)0;
+}
 
 static double edge_double(const char *text, size_t size)
 {
@@ -297,6 +306,7 @@ static __attribute__((noinline)) edge_text edge_range(edge_text p, edge_text end
     return NULL;
 }
 
+/* p < end, as in edge_word. */
 static inline edge_text edge_number(edge_text p, edge_text end, edge_text *bad)
 {
     const edge_text start = p, whole = p + (*p == '-');
@@ -333,7 +343,8 @@ wrong:
 }
 
 /* A literal of that many characters. */
-static inline edge_text edge_word(edge_text p, edge_text end, const char *word, ptrdiff_t length, edge_text *bad)
+static inline edge_text edge_word(edge_text p, edge_text end, const char *word, ptrdiff_t length,
+                                  edge_text *bad)
 {
     const ptrdiff_t there = end - p < length ? end - p : length;
     if (memcmp(p, word, (size_t)there)) {

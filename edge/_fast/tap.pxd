@@ -1,4 +1,4 @@
-"""Usage and fate of an answer, found in passing: whole JSON bodies and server-sent events of three dialects."""
+"""Usage and fate of an answer, found in passing: whole JSON bodies and event streams of three dialects."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 cdef enum Dialect:
@@ -18,8 +18,8 @@ cdef struct Tap:
     uint8_t dialect
     uint8_t terminal            # the dialect's last event was seen
     uint8_t error               # an error event (or error body) was seen
-    Py_ssize_t data             # span in the bytes last fed: the error object of a body, the data of an error
-    Py_ssize_t data_end         # event; always JSON, and empty (data == data_end) where the provider sent none
+    Py_ssize_t data             # span in the bytes last fed: a body's error object, an error event's data;
+    Py_ssize_t data_end         # always JSON, and empty (data == data_end) where the provider sent none
     Py_ssize_t scanned          # bytes of the unconsumed tail that are known to hold no whole event
     uint8_t begun               # something was consumed
 

@@ -5,7 +5,7 @@ about usage and passes through. Sources: WHATWG HTML section 9.2 (event streams)
 completion chunks, streaming events of responses); Anthropic API reference (streaming messages).
 
 Most events carry nothing of interest, so each line is walked once, and the same walk looks for the two names
-(`usage`, `error`) that make a chat chunk worth a scan; the events of the other dialects say their type in front.
+(`usage`, `error`) that make a chat chunk worth a scan; events of the other dialects say their type in front.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, malloc
@@ -29,8 +29,9 @@ cdef enum:                      # indices of _counts
     PROMPT, COMPLETION, PROMPT_DETAILS, INPUT, OUTPUT, INPUT_DETAILS, CACHE_READ, CACHED
 
 cdef Names _top = Names(("error", "usage", "type", "id", "choices", "data", "message", "response"))
-cdef Names _counts = Names(("prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens",
-                            "output_tokens", "input_tokens_details", "cache_read_input_tokens", "cached_tokens"))
+cdef Names _counts = Names((
+    "prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens", "output_tokens",
+    "input_tokens_details", "cache_read_input_tokens", "cached_tokens"))
 cdef Names _none = Names(())
 cdef const NameTable* TOP = &_top.table
 cdef const NameTable* COUNTS = &_counts.table
@@ -96,7 +97,8 @@ cdef void read_inner_usage(Tap* tap, const char* buf, const Member* outer) noexc
     """The same for the usage inside an event's `message` or `response`."""
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
-    if outer.kind == OBJECT and scan(buf + outer.start, outer.end - outer.start, TOP, members, &where) == SCAN_OK:
+    if outer.kind == OBJECT and scan(buf + outer.start, outer.end - outer.start, TOP, members,
+                                     &where) == SCAN_OK:
         read_usage(tap, buf + outer.start, &members[USAGE])
 
 
@@ -134,8 +136,8 @@ cdef bint is_trouble(const char* buf, const Member* error) noexcept nogil:
 cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
     """Reads a whole answer that is not a stream. 0: it is a JSON object; -1: it is not.
 
-    Takes its usage, and sets `terminal`; or `error` with the span of the error object, where a provider sent an
-    error under a status of 200. (In D_NONE nothing is looked at and every answer is well.)
+    Takes its usage, and sets `terminal`; or `error` with the span of the error object, where a provider sent
+    an error under a status of 200. (In D_NONE nothing is looked at and every answer is well.)
     """
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
@@ -193,8 +195,8 @@ cdef inline void take_line(Event* event, const char* p, const char* end, unsigne
 cdef const char* read_event(Event* event, const char* p, const char* end) noexcept nogil:
     """Reads the event at p. Returns where the next one begins, NULL when this one is not whole yet.
 
-    An empty line that is CR alone ends the event at once, unless the line before ended in CRLF: then an LF belongs
-    to it and is waited for. So the same bytes give the same ends however they are cut.
+    An empty line that is CR alone ends the event at once, unless the line before ended in CRLF: then an LF
+    belongs to it and is waited for. So the same bytes give the same ends however they are cut.
     """
     cdef const char* at
     cdef unsigned seen
@@ -241,8 +243,8 @@ cdef int type_says(int dialect, Text type) noexcept nogil:
         if says(type, "message_start", 13) or says(type, "message_delta", 13):
             return SAYS_USAGE
         return SAYS_LAST if says(type, "message_stop", 12) else NOTHING
-    if dialect == D_RESPONSES and (says(type, "response.completed", 18) or says(type, "response.incomplete", 19)
-                                   or says(type, "response.failed", 15)):
+    if dialect == D_RESPONSES and (says(type, "response.completed", 18) or says(type, "response.failed", 15)
+                                   or says(type, "response.incomplete", 19)):
         return SAYS_USAGE | SAYS_LAST
     return NOTHING
 
@@ -261,8 +263,8 @@ cdef int judge_chat(Tap* tap, const Event* event) noexcept nogil:
 
 
 cdef int judge_typed(Tap* tap, const Event* event) noexcept nogil:
-    """Events of responses and messages. Without an `event:` line the type inside the data counts, which is where
-    the OpenAI SDK looks for it, and so does a bare `error`."""
+    """Events of responses and messages. Without an `event:` line the type inside the data counts, which is
+    where the OpenAI SDK looks for it, and so does a bare `error`."""
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
     cdef const char* text = event.data.text
@@ -323,10 +325,10 @@ cdef void tap_begin(Tap* tap, int dialect) noexcept nogil:
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
     """Reads the whole events in `buf`; returns the offset behind the last of them, 0 when there is none.
 
-    The caller relays that many bytes and gives the rest again, with more behind it: a tail is not walked again
-    until an empty line arrives in what is new, so that feeding stays linear. Stops behind the terminal event, and
-    before an error event, which the caller replaces: `data` is the span of its data in `buf`. After either, reads
-    nothing more and returns 0. (In D_NONE everything is consumed.)
+    The caller relays that many bytes and gives the rest again, with more behind it: a tail is not walked
+    again until an empty line arrives in what is new, so that feeding stays linear. Stops behind the terminal
+    event, and before an error event, which the caller replaces: `data` is the span of its data in `buf`.
+    After either, reads nothing more and returns 0. (In D_NONE everything is consumed.)
     """
     cdef Event event
     cdef const char* end = buf + size
@@ -375,8 +377,8 @@ cdef dict show(const Tap* tap, fed):
 def tap_stream(dialect, chunks):
     """Feeds a stream as a relay does and returns what the tap knows in the end.
 
-    Keys: input, output, cached (-1: not said), events, terminal, error, data (bytes of the error event's data),
-    consumed (how many bytes were), tail (the bytes that were not).
+    Keys: input, output, cached (-1: not said), events, terminal, error, data (bytes of the error event's
+    data), consumed (how many bytes were), tail (the bytes that were not).
     """
     cdef Tap tap
     cdef Py_buffer view
@@ -397,8 +399,8 @@ def tap_stream(dialect, chunks):
 
 
 def tap_answer(dialect, body):
-    """Reads a whole answer and returns what the tap knows: keys as in `tap_stream` without consumed and tail, and
-    `valid`, which is false when the body is not a JSON object."""
+    """Reads a whole answer and returns what the tap knows: keys as in `tap_stream` without consumed and tail,
+    and `valid`, which is false when the body is not a JSON object."""
     cdef Tap tap
     cdef Py_buffer view
     tap_begin(&tap, _DIALECTS[dialect])

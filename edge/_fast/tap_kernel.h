@@ -3,6 +3,7 @@
 #ifndef EDGE_TAP_KERNEL_H
 #define EDGE_TAP_KERNEL_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,8 +14,8 @@
 
 enum { EDGE_SEEN_USAGE = 1, EDGE_SEEN_ERROR = 2 };
 
-/* At a quote: does "usage" begin here as the name of an object, or "error" as the name of anything but null? Chunks
- * that say "usage":null (stream_options.include_usage) and "error":null are not worth a scan. */
+/* At a quote: does "usage" begin here as the name of an object, or "error" as the name of anything but null?
+ * Chunks that say "usage":null (stream_options.include_usage) and "error":null are not worth a scan. */
 static inline unsigned edge_seen(const char *p, const char *end)
 {
     if (end - p < 9)
@@ -36,7 +37,8 @@ static inline const char *edge_line(const char *p, const char *end, unsigned *se
 {
 #ifdef EDGE_TAP_SSE2
     for (; end - p > 16; p += 16) {
-        const __m128i x = _mm_loadu_si128((const __m128i *)p), next = _mm_loadu_si128((const __m128i *)(p + 1));
+        const __m128i x = _mm_loadu_si128((const __m128i *)p);
+        const __m128i next = _mm_loadu_si128((const __m128i *)(p + 1));
         const __m128i breaks = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')),
                                             _mm_cmpeq_epi8(x, _mm_set1_epi8('\r')));
         const __m128i name = _mm_and_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
@@ -60,8 +62,8 @@ static inline const char *edge_line(const char *p, const char *end, unsigned *se
     return p;
 }
 
-/* Is there an empty line that ends behind p? What stands before p was looked at by an earlier call and holds none;
- * p itself may split one, so the search begins up to three bytes before it. */
+/* Is there an empty line that ends behind p? What stands before p was looked at by an earlier call and holds
+ * none; p itself may split one, so the search begins up to three bytes before it. */
 static inline int edge_has_empty_line(const char *start, const char *p, const char *end)
 {
     unsigned unused = 0;

@@ -1,0 +1,109 @@
+"""A slow reader of event streams, the oracle of the tap's tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import orjson
+
+Dialect = Literal["none", "chat", "responses", "messages"]
+
+
+class Slow:
+    """Reads a whole stream as WHATWG HTML section 9.2 says, and every event's data with orjson."""
+
+    def __init__(self, dialect: Dialect, stream: bytes) -> None:
+        self.dialect = dialect
+        self.counts = {"input": -1, "output": -1, "cached": -1}
+        self.events, self.terminal, self.error, self.data, self.consumed = 0, False, False, b"", 0
+        for end, kind, datas in self._split(stream):
+            if datas and kind != "ping":
+                said = self._judge(kind, b"\n".join(datas))
+                if said == "error":
+                    self.error = True
+                    self.data = datas[0] if len(datas) == 1 and self._parse(datas[0]) is not ... else b""
+                    break
+                self.events += 1
+                self.terminal = said == "last"
+            self.consumed = end
+            if self.terminal:
+                break
+        self.tail = stream[self.consumed:]
+
+    def _split(self, stream: bytes) -> Iterator[tuple[int, str, list[bytes]]]:
+        """The events: where each ends, its type, its lines of data.
+
+        An LF behind the CR of an empty line belongs to that line where the line before ended in CRLF;
+        elsewhere it makes one more empty line, which says nothing.
+        """
+        kind, datas, at, before = "", [], 3 if stream.startswith(b"\xef\xbb\xbf") else 0, b""
+        while match := re.compile(rb"([^\r\n]*)(\r\n|\r|\n)").match(stream, at):
+            line, ending, at = match[1], match[2], match.end()
+            if line:
+                name, _, value = line.partition(b":")
+                value = value.removeprefix(b" ")
+                if name == b"data":
+                    datas.append(value)
+                elif name == b"event":
+                    kind = value.decode("latin-1")
+                before = ending
+                continue
+            if ending == b"\r\n" and before != b"\r\n":
+                at -= 1
+            elif ending == b"\r" and before == b"\r\n" and at == len(stream):
+                return
+            yield at, kind, datas
+            kind, datas, before = "", [], b""
+
+    @staticmethod
+    def _parse(data: bytes) -> Any:
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return ...
+
+    def _judge(self, kind: str, data: bytes) -> str:
+        if kind == "error":
+            return "error"
+        parsed = self._parse(data)
+        top = parsed if isinstance(parsed, dict) else {}
+        if self.dialect == "chat":
+            if top.get("error"):
+                return "error"
+            self._count(top.get("usage"))
+            return "last" if data == b"[DONE]" else ""
+        if not kind:
+            if top.get("error"):
+                return "error"
+            kind = top.get("type") if isinstance(top.get("type"), str) else ""
+        if kind == "error":
+            return "error"
+        if self.dialect == "messages":
+            if kind in ("message_start", "message_delta"):
+                self._count(top.get("usage"))
+                self._count(top["message"].get("usage") if isinstance(top.get("message"), dict) else None)
+            return "last" if kind == "message_stop" else ""
+        if kind in ("response.completed", "response.incomplete", "response.failed"):
+            self._count(top.get("usage"))
+            self._count(top["response"].get("usage") if isinstance(top.get("response"), dict) else None)
+            return "last"
+        return ""
+
+    def _count(self, usage: Any) -> None:
+        if not isinstance(usage, dict):
+            return
+        before, after = ("prompt", "completion") if self.dialect == "chat" else ("input", "output")
+        details = usage.get(f"{before}_tokens_details")
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        if self.dialect == "messages":
+            cached = usage.get("cache_read_input_tokens")
+        said = {"input": usage.get(f"{before}_tokens"), "output": usage.get(f"{after}_tokens"),
+                "cached": cached}
+        self.counts |= {name: n for name, n in said.items() if type(n) is int and 0 <= n < 2**63}
+
+    def told(self) -> dict[str, Any]:
+        """The same keys as `tap_stream`'s."""
+        return {**self.counts, "events": self.events, "terminal": self.terminal, "error": self.error,
+                "data": self.data, "consumed": self.consumed, "tail": self.tail}
