@@ -35,10 +35,10 @@ bench: $(VENV)/.built $(VENV)/.bench       ## figures of bench/README.md that fi
 	@$(BIN)/python bench/guard.py
 
 sanitize: $(VENV)/.built $(VENV)/.dev   ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy
-	@rm -rf $(COPY) && mkdir -p $(COPY) && cp -R edge tests bench deploy docs *.toml *.py *.md Makefile LICENSE $(COPY)
+	@rm -rf $(COPY) && mkdir -p $(COPY) && cp -R $(filter-out build dist %.egg-info,$(wildcard *)) $(COPY)
 	@rm -f $(COPY)/edge/_fast/*.so $(COPY)/edge/_fast/*.c
 	@cd $(COPY) && EDGE_SANITIZE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
-	@cd $(COPY) && $(SANITIZER) $(abspath $(BIN))/pytest --ignore tests/laws --ignore tests/deploy $(ARGS)
+	@cd $(COPY) && $(SANITIZER) $(abspath $(BIN))/pytest --ignore tests/laws --ignore tests/deploy --ignore tests/bench $(ARGS)
 
 clean:                      ## remove the environment and everything compiled
 	rm -rf $(VENV) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -47,12 +47,13 @@ clean:                      ## remove the environment and everything compiled
 # Stamps. pip older than 25.1 knows no dependency groups. The build requirements live in the environment itself, so
 # that a changed .pyx is recompiled alone, without pip and without a network.
 $(VENV)/.pip:
+	@echo "making the environment in $(VENV) and compiling; this happens once"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" "setuptools>=80" "cython>=3.1"
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.pip pyproject.toml setup.py
-	@$(BIN)/pip install --quiet --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(SOURCES)

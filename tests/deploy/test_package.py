@@ -34,6 +34,7 @@ def test_it_holds_everything_but_sources(wheel: zipfile.ZipFile) -> None:
               if path.is_file() and path.suffix not in SOURCES and "__pycache__" not in path.parts}
     assert "edge/py.typed" in wanted
     assert wanted - set(wheel.namelist()) == set()
+    assert [name for name in wheel.namelist() if name.endswith((".c", ".html"))] == []
 
 
 def test_it_has_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:
