@@ -110,7 +110,7 @@ def load(text: str, name: str) -> Document:
 
 
 class _Reader:
-    """Builds values out of events: PyYAML's own composer recurses without a limit and resolves by YAML 1.1."""
+    """Builds values out of events: PyYAML's own composer recurses without limit and resolves by YAML 1.1."""
 
     def __init__(self, text: str, name: str) -> None:
         self.text = text
@@ -255,7 +255,7 @@ def _trap(text: str) -> tuple[str, str] | None:
         meant = "true" if text.lower() in ("y", "yes", "on") else "false"
         return f"{text} is a truth value to some readers of YAML", f"write {meant}, or {quoted}"
     if _LEADING_ZERO.fullmatch(text) or _BASED.fullmatch(text):
-        return f"{text} is no decimal number to some readers of YAML", f"write the decimal number, or {quoted}"
+        return f"{text} is not decimal to some readers of YAML", f"write the decimal number, or {quoted}"
     if _SEXAGESIMAL.fullmatch(text):
         return f"{text} is a number to base 60 to some readers of YAML", f"write the number, or {quoted}"
     if _GROUPED.fullmatch(text):
