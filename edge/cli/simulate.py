@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 LOCAL = "127.0.0.1"
+FILE = click.Path(exists=True, dir_okay=False)
 
 EPILOG = """\b
 A fault is asked for in any of these ways, looked at in this order:
@@ -29,8 +30,8 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
 @click.command(epilog=EPILOG)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; 0: a free one.")
 @click.option("--host", default=LOCAL, show_default=True, help="Address to listen on.")
-@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="PEM certificate: serve HTTPS.")
-@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="PEM key, if in a file of its own.")
+@click.option("--tls-cert", type=FILE, help="PEM certificate: serve HTTPS.")
+@click.option("--tls-key", type=FILE, help="PEM key, if in a file of its own.")
 @click.option("--key", help="The only API key to accept. Without it any will do.")
 @click.option("--latency", type=click.FloatRange(0), default=0, metavar="MS",
               help="Wait before each answer.")

@@ -78,12 +78,13 @@ def _made(texts: list[Text], tool: ToolCall | None) -> int:
 
 
 def _tool(body: dict[str, Any], prompt: str) -> ToolCall | None:
-    functions = [tool["function"] for tool in body.get("tools") or []
-                 if isinstance(tool, dict) and isinstance(tool.get("function"), dict)]
+    functions = [tool.get("function") for tool in body.get("tools") or [] if isinstance(tool, dict)]
+    schemas = {str(function.get("name")): function.get("parameters")
+               for function in functions if isinstance(function, dict)}
     choice = body.get("tool_choice") or "auto"
     if isinstance(choice, dict):
-        choice = choice.get("function", {}).get("name", "none")
-    schemas = {str(function.get("name")): function.get("parameters") for function in functions}
+        wanted = choice.get("function")
+        choice = str(wanted.get("name")) if isinstance(wanted, dict) else "none"
     return content.call_tool(schemas, prompt, CHOICES.get(choice, choice))
 
 

@@ -119,10 +119,10 @@ def example(schema: Any, depth: int = 0) -> Any:
     """A small value that fits a JSON schema, as far as tools' parameters use it."""
     if not isinstance(schema, dict) or depth > 8:
         return None
-    if "enum" in schema:
-        return schema["enum"][0]
-    kind = schema.get("type")
-    if kind == "object" or "properties" in schema:
-        return {name: example(part, depth + 1) for name, part in schema.get("properties", {}).items()}
-    simple = {"string": "example", "integer": 1, "number": 1.5, "boolean": True, "array": []}
+    values, members, kind = schema.get("enum"), schema.get("properties"), schema.get("type")
+    if isinstance(values, list) and values:
+        return values[0]
+    if isinstance(members, dict):
+        return {name: example(part, depth + 1) for name, part in members.items()}
+    simple = {"object": {}, "string": "example", "integer": 1, "number": 1.5, "boolean": True, "array": []}
     return simple.get(kind) if isinstance(kind, str) else None

@@ -74,10 +74,10 @@ def _usage(sent: int, made: int) -> dict[str, Any]:
 def _tool(call: Call, prompt: str) -> ToolCall | None:
     schemas = {str(tool.get("name")): tool["input_schema"] for tool in call.body.get("tools") or []
                if isinstance(tool, dict) and "input_schema" in tool}        # Anthropic's own tools have none
-    choice = call.body.get("tool_choice")
-    kind = choice.get("type") if isinstance(choice, dict) else "auto"
-    wanted = choice.get("name", "none") if kind == "tool" and isinstance(choice, dict) else kind
-    return content.call_tool(schemas, prompt, None if wanted == "auto" else wanted)
+    choice = call.body.get("tool_choice") or {}
+    kind = choice.get("type") if choice else "auto"
+    wanted = choice.get("name") if kind == "tool" else kind
+    return content.call_tool(schemas, prompt, None if wanted == "auto" else str(wanted))
 
 
 def _block(call: Call, tool: ToolCall, arguments: Any) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def _tool(body: dict[str, Any], prompt: str) -> ToolCall | None:
                  if isinstance(tool, dict) and tool.get("type") == "function"]
     choice = body.get("tool_choice") or "auto"
     if isinstance(choice, dict):
-        choice = choice.get("name", "none")
+        choice = str(choice.get("name", "none"))
     schemas = {str(tool.get("name")): tool.get("parameters") for tool in functions}
     return content.call_tool(schemas, prompt, CHOICES.get(choice, choice))
 

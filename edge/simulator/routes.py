@@ -35,7 +35,8 @@ class Endpoint:
 MODEL = Field("model", (str,), required=True)
 MESSAGES = Field("messages", (list,), required=True)
 STREAM = Field("stream", (bool,))
-CHOICES = Field("n", (int,), low=1, high=128)
+N = Field("n", (int,), low=1, high=128)
+TOOLS = (Field("tools", (list,)), Field("tool_choice", (str, dict)))
 
 
 def _bound(name: str, required: bool = False) -> Field:
@@ -44,14 +45,15 @@ def _bound(name: str, required: bool = False) -> Field:
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("POST", "/v1/chat/completions"): Endpoint(chat.chat, (
-        MODEL, MESSAGES, STREAM, CHOICES, _bound("max_tokens"), _bound("max_completion_tokens"))),
+        MODEL, MESSAGES, STREAM, N, *TOOLS, _bound("max_tokens"), _bound("max_completion_tokens"))),
     ("POST", "/v1/completions"): Endpoint(chat.completions, (
-        MODEL, Field("prompt", (str, list)), STREAM, CHOICES, Field("max_tokens", (int,), low=0))),
+        MODEL, Field("prompt", (str, list)), STREAM, N, Field("max_tokens", (int,), low=0))),
     ("POST", "/v1/messages"): Endpoint(messages.messages, (
-        MODEL, _bound("max_tokens", required=True), MESSAGES, STREAM)),
+        MODEL, _bound("max_tokens", required=True), MESSAGES, STREAM, Field("tools", (list,)),
+        Field("tool_choice", (dict,)))),
     ("POST", "/v1/messages/count_tokens"): Endpoint(messages.count_tokens, (MODEL, MESSAGES)),
     ("POST", "/v1/responses"): Endpoint(responses.responses, (
-        MODEL, Field("input", (str, list)), STREAM, _bound("max_output_tokens"))),
+        MODEL, Field("input", (str, list)), STREAM, *TOOLS, _bound("max_output_tokens"))),
     ("POST", "/v1/embeddings"): Endpoint(extras.embeddings, (
         MODEL, Field("input", (str, list), required=True), Field("dimensions", (int,), low=1, high=8192))),
     ("POST", "/v1/moderations"): Endpoint(extras.moderations, (Field("input", (str, list), required=True),)),
@@ -74,7 +76,7 @@ COLLECTIONS = ("/v1/models/", "/v1/files/")     # any path below one is `*`
 OPENAI_TYPES = {str: "a string", list: "an array", int: "an integer", bool: "a boolean", float: "a decimal",
                 dict: "an object", type(None): "null"}
 ANTHROPIC_TYPES = {str: "a valid string", list: "a valid list", int: "a valid integer",
-                   bool: "a valid boolean"}
+                   bool: "a valid boolean", dict: "a valid dictionary"}
 
 
 def body_of(request: Request) -> Any:

@@ -97,10 +97,11 @@ class Simulator:
             self._sock.bind(self._address)
         for connection in list(self.connections):
             connection.reset()
-        self.loop.call_later(seconds, self._reopen)
+        self._opening = self.loop.create_task(self._reopen(seconds))
 
-    def _reopen(self) -> None:
-        self._opening = self.loop.create_task(self.open())
+    async def _reopen(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self.open()
 
     def _connection(self) -> Connection:
         self._accepted += 1

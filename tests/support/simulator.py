@@ -6,9 +6,11 @@ import http.client
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -86,7 +88,7 @@ class Simulator:
         """Forget faults, requests and files."""
         self._api("DELETE")
 
-    def wait_for(self, condition: Any, seconds: float = 5.0) -> dict[str, Any]:
+    def wait_for(self, condition: Callable[[dict[str, Any]], Any], seconds: float = 5.0) -> dict[str, Any]:
         """Ask for the state until `condition(state)` holds, and give it back."""
         end = time.monotonic() + seconds
         while not condition(state := self.state()):
@@ -117,7 +119,5 @@ class Simulator:
     def _connect(self) -> http.client.HTTPConnection:
         if self._scheme == "http":
             return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        import ssl
-
-        context = ssl._create_unverified_context()
+        context = ssl._create_unverified_context()      # its certificate is the test's own
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)

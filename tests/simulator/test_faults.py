@@ -1,0 +1,259 @@
+"""Each fault shows on a bare socket what it says."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from tests.simulator.wire import Wire, ask, chat, messages, request
+from tests.support.simulator import Simulator
+
+DONE = b"data: [DONE]\n\n"
+
+
+def test_without_a_fault(simulator: Simulator) -> None:
+    """A plain answer is complete and leaves the connection open, as does a stream, an event in each chunk."""
+    plain = ask(simulator.port, chat())
+    assert (plain.status, plain.end) == (200, "open")
+    assert b"content-length: %d\r\n" % len(plain.body) in plain.head
+    assert json.loads(plain.body)["object"] == "chat.completion"
+    stream = ask(simulator.port, chat(stream=True))
+    assert b"content-type: text/event-stream" in stream.head
+    assert stream.chunks[-2:] == [DONE, b""]
+    assert all(chunk.startswith(b"data: ") and chunk.count(b"\n\n") == 1 for chunk in stream.chunks[:-1])
+    assert stream.end == "open"
+
+
+def test_status_and_body(simulator: Simulator) -> None:
+    """A status has the provider's own error, or the body that was asked for."""
+    seen = ask(simulator.port, chat("status=503"))
+    assert (seen.status, json.loads(seen.body)["error"]["type"]) == (503, "server_error")
+    seen = ask(simulator.port, messages("status=529"))
+    assert (seen.status, json.loads(seen.body)["error"]["type"]) == (529, "overloaded_error")
+    seen = ask(simulator.port, chat("status=502;body=<html>; a proxy's own page</html>"))
+    assert (seen.status, seen.body) == (502, b"<html>; a proxy's own page</html>")
+    assert b"content-type: text/plain" in seen.head
+    seen = ask(simulator.port, chat('body={"error": "x"}'))
+    assert (seen.status, seen.body) == (200, b'{"error": "x"}')
+    assert b"content-type: application/json" in seen.head
+    seen = ask(simulator.port, chat("status=201"))
+    assert (seen.status, json.loads(seen.body)["object"]) == (201, "chat.completion")
+
+
+def test_retry_after(simulator: Simulator) -> None:
+    """Retry-After comes in seconds, in milliseconds or as a date."""
+    assert b"\r\nretry-after: 7\r\n" in ask(simulator.port, chat("status=429;retry-after=7")).head
+    assert b"\r\nretry-after-ms: 1500\r\n" in ask(simulator.port, chat("status=429;retry-after=ms:1500")).head
+    head = ask(simulator.port, chat("status=429;retry-after=date:30")).head.decode()
+    told = head.split("\r\nretry-after: ")[1].split("\r\n")[0]
+    assert 25 < parsedate_to_datetime(told).timestamp() - time.time() <= 30
+
+
+def test_error_in_200(simulator: Simulator) -> None:
+    """A success may hold the provider's error, also where a stream was asked for."""
+    for data in (chat("error-in-200"), chat("error-in-200", stream=True)):
+        seen = ask(simulator.port, data)
+        assert (seen.status, json.loads(seen.body)["error"]["type"]) == (200, "server_error")
+
+
+def test_empty(simulator: Simulator) -> None:
+    """An empty answer is complete as HTTP and has nothing in it."""
+    seen = ask(simulator.port, chat("empty"))
+    assert (seen.status, seen.body, seen.end) == (200, b"", "open")
+    assert ask(simulator.port, chat("empty", stream=True)).body == b"0\r\n\r\n"
+
+
+def test_lengths(simulator: Simulator) -> None:
+    """An answer's text can be made N bytes, or N tokens, which are as many events of a stream."""
+    seen = ask(simulator.port, chat("big=300000"))
+    assert len(json.loads(seen.body)["choices"][0]["message"]["content"]) == 300000
+    seen = ask(simulator.port, chat("big=300000", stream=True))
+    texts = [json.loads(chunk[6:])["choices"][0]["delta"].get("content", "") for chunk in seen.chunks[:-2]]
+    assert len("".join(texts)) == 300000
+    seen = ask(simulator.port, chat("tokens=100", stream=True))
+    assert len(seen.chunks) == 100 + 4      # the role, the finish, [DONE] and the last chunk
+
+
+def test_delay(simulator: Simulator) -> None:
+    """Events of a stream come apart by the delay."""
+    begun = time.monotonic()
+    seen = ask(simulator.port, chat("tokens=10;delay=20", stream=True))
+    assert seen.chunks[-1] == b""
+    assert time.monotonic() - begun > 12 * 0.02
+
+
+def test_latency_and_jitter(simulator: Simulator) -> None:
+    """The head comes no sooner than the latency, and no later than latency and jitter need."""
+    with Wire(simulator.port) as wire:
+        begun = time.monotonic()
+        assert wire.send(chat("latency=100;jitter=100")).answer().status == 200
+        assert 0.1 <= time.monotonic() - begun < 2
+
+
+def test_hang(simulator: Simulator) -> None:
+    """A hanging provider takes the request, sends nothing, and keeps the connection."""
+    seen = ask(simulator.port, chat("hang"))
+    assert (seen.data, seen.end) == (b"", "open")
+    simulator.wait_for(lambda state: [one["sent"] for one in state["cancelled"]] == [0])
+
+
+def test_early(simulator: Simulator) -> None:
+    """An early answer comes before the body, which is then read, so that the connection can go on."""
+    simulator.fault("early;status=401", times=1, path="/v1/files")
+    with Wire(simulator.port) as wire:
+        assert wire.send(request(path="/v1/files", headers={"content-length": "5"})).answer().status == 401
+        assert wire.send(b"12345" + chat()).answer().status == 200
+    with Wire(simulator.port) as wire:
+        head = chat("early").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        assert wire.send(head).answer().status == 400       # a body that is not there is no JSON
+    assert simulator.requests()[0]["body"] == "12345"
+
+
+def test_drip(simulator: Simulator) -> None:
+    """A drip is the whole answer in small pieces with pauses between."""
+    begun = time.monotonic()
+    seen = ask(simulator.port, chat("drip=50,5"))
+    assert b"content-length: %d\r\n" % len(seen.body) in seen.head
+    assert time.monotonic() - begun > len(seen.data) / 50 * 0.005
+    with Wire(simulator.port) as wire:
+        wire.send(chat("drip=1,100"))
+        assert [wire.socket.recv(100) for _ in range(3)] == [b"H", b"T", b"T"]
+
+
+def test_stall(simulator: Simulator) -> None:
+    """A stream stalls after N events, a plain answer in the middle of its body, and both stay open."""
+    seen = ask(simulator.port, chat("stall=3", stream=True))
+    assert (len(seen.chunks), seen.end) == (3, "open")
+    seen = ask(simulator.port, chat("stall=0", stream=True))
+    assert (seen.status, seen.body, seen.end) == (200, b"", "open")
+    seen = ask(simulator.port, chat("stall=999", stream=True))
+    assert (seen.chunks[-1][:6], DONE in seen.chunks, seen.end) == (b"data: ", False, "open")
+    seen = ask(simulator.port, chat("stall"))
+    assert 0 < len(seen.body) < int(seen.head.split(b"content-length: ")[1].split(b"\r\n")[0])
+
+
+def test_stall_that_ends(simulator: Simulator) -> None:
+    """A stall with a time goes on after it."""
+    begun = time.monotonic()
+    seen = ask(simulator.port, chat("stall=3,120", stream=True), quiet=1)
+    assert seen.chunks[-2:] == [DONE, b""]
+    assert time.monotonic() - begun > 0.12
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 700, 1500])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("fault", "end"), [("cut", "fin"), ("reset", "reset")])
+def test_cut_and_reset(simulator: Simulator, fault: str, end: str, size: int, stream: bool) -> None:
+    """A cut is a FIN, a reset a RST, after exactly N bytes of the answer."""
+    seen = ask(simulator.port, chat(f"{fault}={size};tokens=300", stream=stream))
+    assert (len(seen.data), seen.end) == (size, end)
+
+
+def test_refuse(simulator: Simulator) -> None:
+    """A refusing provider resets its connections, refuses new ones, and is back when the time is over."""
+    with Wire(simulator.port) as idle, Wire(simulator.port) as wire:
+        assert idle.send(chat()).answer().status == 200
+        wire.send(chat("refuse=300"))
+        assert [wire.read(2).end, idle.read(2).end] == ["reset", "reset"]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", simulator.port), timeout=2)
+    state = simulator.wait_for(lambda state: True)
+    assert [entry["outcome"] for entry in state["log"]] == ["sent", "ended"]
+    assert ask(simulator.port, chat()).status == 200
+
+
+def test_close_idle(simulator: Simulator) -> None:
+    """The connection of an answer that promised to keep it is closed when it is idle."""
+    for spec in ("close-idle", "close-idle=30"):
+        seen = ask(simulator.port, chat(spec), quiet=2)
+        assert (seen.status, seen.end) == (200, "fin")
+        assert b"connection: close" not in seen.head
+        assert json.loads(seen.body)
+
+
+def test_malformed_head(simulator: Simulator) -> None:
+    """A malformed head has a status line that is none."""
+    assert ask(simulator.port, chat("malformed=head")).data.startswith(b"HTTP/1.1 20O OK\r\n")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_malformed_chunk(simulator: Simulator, stream: bool) -> None:
+    """A malformed chunk has a size that is none, behind a good one."""
+    seen = ask(simulator.port, chat("malformed=chunk", stream=stream))
+    assert b"transfer-encoding: chunked" in seen.head
+    size, _, rest = seen.body.partition(b"\r\n")
+    assert rest[int(size, 16):].startswith(b"\r\nzz\r\n")
+
+
+def test_malformed_json(simulator: Simulator) -> None:
+    """A malformed body is complete as HTTP, but its JSON breaks off; in a stream the second event's."""
+    seen = ask(simulator.port, chat("malformed=json"))
+    assert b"content-length: %d\r\n" % len(seen.body) in seen.head
+    with pytest.raises(ValueError):
+        json.loads(seen.body)
+    for seen in (ask(simulator.port, chat("malformed=json", stream=True)),
+                 ask(simulator.port, messages("malformed=json", stream=True))):
+        datas = [chunk.partition(b"data: ")[2] for chunk in seen.chunks if b"data: {" in chunk]
+        json.loads(datas[0])
+        with pytest.raises(ValueError):
+            json.loads(datas[1])
+        json.loads(datas[2])
+
+
+def test_malformed_length(simulator: Simulator) -> None:
+    """A malformed length is two Content-Lengths that disagree."""
+    lines = ask(simulator.port, chat("malformed=length")).head.split(b"\r\n")
+    lengths = [line for line in lines if line.startswith(b"content-length: ")]
+    assert len(lengths) == len(set(lengths)) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_extra_bytes(simulator: Simulator, stream: bool) -> None:
+    """Extra bytes come behind an answer that is complete."""
+    seen = ask(simulator.port, chat("extra-bytes=5", stream=stream), quiet=0.5)
+    assert seen.data.endswith(b"0\r\n\r\nxxxxx" if stream else b"}xxxxx")
+
+
+def test_error_event(simulator: Simulator) -> None:
+    """An error event comes after N events in the dialect's own shape, and the stream ends there."""
+    seen = ask(simulator.port, chat("error-event=2", stream=True))
+    assert len(seen.chunks) == 4
+    assert json.loads(seen.chunks[2][6:])["error"]["type"] == "server_error"
+    seen = ask(simulator.port, messages("error-event=2", stream=True))
+    assert seen.chunks[2].startswith(b'event: error\ndata: {"type":"error","error":{"type":"overloaded')
+    assert seen.chunks[3] == b""
+    seen = ask(simulator.port, chat("error-event=0", stream=True))
+    assert len(seen.chunks) == 2
+
+
+@pytest.mark.parametrize("data", [
+    chat("no-terminal", stream=True), messages("no-terminal", stream=True),
+    request({"model": "m", "input": "hi", "stream": True}, path="/v1/responses", spec="no-terminal")])
+def test_no_terminal(simulator: Simulator, data: bytes) -> None:
+    """A stream without its terminal event ends as if it were complete."""
+    seen = ask(simulator.port, data)
+    assert (seen.chunks[-1], seen.end) == (b"", "open")
+    for terminal in (b"[DONE]", b"message_stop", b"response.completed"):
+        assert terminal not in seen.data
+
+
+def test_faults_combine(simulator: Simulator) -> None:
+    """Faults of one spec work together."""
+    begun = time.monotonic()
+    seen = ask(simulator.port, chat("latency=50;tokens=100;drip=100,1;cut=950", stream=True))
+    assert (len(seen.data), seen.end) == (950, "fin")
+    assert time.monotonic() - begun > 0.05
+
+
+def test_bad_spec(simulator: Simulator) -> None:
+    """A spec that is not in the language is a 400 in the dialect's shape that lists the language."""
+    for data in (chat("statuss=1"), messages("statuss=1"), chat(model="fault:statuss=1")):
+        seen = ask(simulator.port, data)
+        message = json.loads(seen.body)["error"]["message"]
+        assert seen.status == 400
+        assert message.startswith("`statuss` is no fault.")
+        assert "stall[=N[,MS]]" in message
