@@ -1,8 +1,8 @@
 """The chunked transfer coding (RFC 9112 section 7.1): see chunk.pxd.
 
 Strict where a lenient reader would see another body: a chunk's size is 1 to 16 hexadecimal digits and below
-2^60, lines end in CRLF and nothing else, there is no space in a chunk's first line, not even where 7.1.1 would
-have "bad" white space read. Chunk extensions are checked and skipped, but nobody who talks to a model needs
+2^60, lines end in CRLF and nothing else, there is no space in a chunk's first line, not even where 7.1.1
+would have "bad" white space read. Chunk extensions are checked and skipped, but nobody who talks to a model needs
 them, so that all of a body's together get EXTENSIONS bytes. Trailer fields are checked like other fields and
 dropped (7.1.2), in TRAILERS bytes.
 """
