@@ -3,8 +3,8 @@
 Strict where a lenient reader would see another body: a chunk's size is 1 to 16 hexadecimal digits and below
 2^60, lines end in CRLF and nothing else, there is no space in a chunk's first line, not even where 7.1.1
 would have "bad" white space read. Chunk extensions are checked and skipped, but nobody who talks to a model
-needs them, so that all of a body's together get EXTENSIONS bytes. Trailer fields are checked like other fields
-and dropped (7.1.2), in TRAILERS bytes.
+needs them, so that all of a body's together get EXTENSIONS bytes. Trailer fields are checked like other
+fields and dropped (7.1.2), in TRAILERS bytes.
 """
 from cpython.buffer cimport Py_buffer, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint64_t
