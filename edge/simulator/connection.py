@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.exchange: Exchange | None = None       # the one that is being answered
         self._playback: Playback | None = None
+        self._full = False                          # the client does not read
         self._simulator = simulator
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request] = deque()
@@ -63,11 +64,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read."""
+        self._full = True
         if self._playback is not None:
             self._playback.pause()
 
     def resume_writing(self) -> None:
         """The client reads again."""
+        self._full = False
         if self._playback is not None:
             self._playback.resume()
 
@@ -137,6 +140,8 @@ class Connection(asyncio.Protocol):
             self._simulator.refuse(self.exchange.fault.refuse)
             return
         self._playback = Playback(self._simulator.loop, self.transport, self.exchange.steps, self._done)
+        if self._full:
+            self._playback.pause()
         self._playback.advance()
 
     def _done(self, end: End | None) -> None:
@@ -159,7 +164,7 @@ class Connection(asyncio.Protocol):
             playback.stop()
         if exchange is not None and exchange.record is not None:
             sent = playback.sent if playback is not None else 0
-            self._simulator.journal.end(exchange.record, outcome, sent, time.time())
+            exchange.journal.end(exchange.record, outcome, sent, time.time())
 
     def reset(self) -> None:
         """End with a RST, once what was written has left this process."""

@@ -89,9 +89,17 @@ def moderations(call: Call) -> Answer:
 
 
 def images(call: Call) -> Answer:
-    """POST /v1/images/generations (JSON) and /v1/images/edits (multipart): one pixel."""
-    count = call.body.get("n") if isinstance(call.body, dict) else 1
-    data = [{"b64_json": PNG_BASE64}] * (count or 1)
+    """POST /v1/images/generations: one pixel, `n` times."""
+    return _images(call, call.body.get("n") or 1)
+
+
+def edits(call: Call) -> Answer:
+    """POST /v1/images/edits, whose body is multipart: one pixel."""
+    return _images(call, 1)
+
+
+def _images(call: Call, count: int) -> Answer:
+    data = [{"b64_json": PNG_BASE64}] * count
     return _json({"created": int(call.request.at), "data": data, "usage": {
         "input_tokens": 8, "input_tokens_details": {"text_tokens": 8, "image_tokens": 0}, "output_tokens": 16,
         "total_tokens": 24}})

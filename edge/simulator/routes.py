@@ -59,7 +59,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("POST", "/v1/moderations"): Endpoint(extras.moderations, (Field("input", (str, list), required=True),)),
     ("POST", "/v1/images/generations"): Endpoint(extras.images, (
         Field("prompt", (str,), required=True), Field("n", (int,), low=1, high=10))),
-    ("POST", "/v1/images/edits"): Endpoint(extras.images),
+    ("POST", "/v1/images/edits"): Endpoint(extras.edits),
     ("POST", "/v1/audio/speech"): Endpoint(extras.speech, (MODEL, Field("input", (str,), required=True))),
     ("POST", "/v1/audio/transcriptions"): Endpoint(extras.transcription),
     ("POST", "/v1/audio/translations"): Endpoint(extras.transcription),

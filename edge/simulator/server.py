@@ -36,11 +36,15 @@ Ready = Callable[[int], None]
 
 @dataclass(slots=True)
 class Exchange:
-    """A request that is being answered. `record` is None for the simulator's own API."""
+    """A request that is being answered. `record` is None for the simulator's own API.
+
+    It keeps the journal that it is in: what ends after a reset must not show in the new one.
+    """
 
     request: Request
     fault: Fault
     steps: Iterator[Step]
+    journal: Journal
     record: Record | None = None
 
 
@@ -125,7 +129,7 @@ class Simulator:
         """The answer to a request, ready to be played."""
         if request.path == API:
             call = Call(request, None, self._options)
-            return Exchange(request, NO_FAULT, steps(call, self._control(request), 0.0, 0.0))
+            return Exchange(request, NO_FAULT, steps(call, self._control(request), 0.0, 0.0), self.journal)
         body = routes.body_of(request)
         model = body.get("model") if isinstance(body, dict) else None
         model = model if isinstance(model, str) else None
@@ -143,7 +147,7 @@ class Simulator:
         record = Record(request, model, spec, answer.events is not None, answer.status)
         self.journal.add(record)
         latency, delay = self._times(call.fault)
-        return Exchange(request, call.fault, steps(call, answer, latency, delay), record)
+        return Exchange(request, call.fault, steps(call, answer, latency, delay), self.journal, record)
 
     def _find(self, request: Request, model: str | None) -> tuple[str | None, Fault, Rule | None]:
         """The fault for a request: by its header, by its model's name, or by the first rule that fits."""

@@ -13,8 +13,8 @@ from edge.simulator.answer import Call, Options, Request
 from edge.simulator.routes import ENDPOINTS, answer
 
 NAMES = ("model", "messages", "stream", "n", "max_tokens", "tools", "tool_choice", "input", "prompt",
-         "system", "stream_options", "dimensions", "instructions", "role", "content", "text", "type", "function",
-         "name", "parameters", "properties", "input_schema", "enum", "encoding_format")
+         "system", "stream_options", "dimensions", "instructions", "role", "content", "text", "type",
+         "function", "name", "parameters", "properties", "input_schema", "enum", "encoding_format")
 SCALARS = st.none() | st.booleans() | st.integers(-2, 12) | st.floats(-1, 1) | st.sampled_from(
     ["", "m", "auto", "any", "tool", "function", "required", "base64", "object", "a b c"])
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3)
@@ -28,7 +28,8 @@ LIKELY = st.fixed_dictionaries(
     {"model": st.just("m"), "max_tokens": st.integers(1, 20),
      "input": st.just("x") | st.lists(JSON, max_size=3),
      "messages": st.lists(MESSAGE | JSON, min_size=1, max_size=3)},
-    optional={"stream": st.booleans(), "tools": st.lists(TOOL | JSON, max_size=3), "tool_choice": CHOICE | JSON,
+    optional={"stream": st.booleans(), "tools": st.lists(TOOL | JSON, max_size=3),
+              "tool_choice": CHOICE | JSON,
               "system": JSON, "stream_options": JSON, "instructions": JSON, "prompt": JSON,
               "n": st.integers(1, 3)})
 POSTED = sorted(path for method, path in ENDPOINTS if method == "POST")

@@ -100,6 +100,15 @@ def test_reset(simulator: Simulator) -> None:
     assert (state["requests"], state["log"], state["faults"]) == (0, [], [])
 
 
+def test_reset_while_a_request_is_open(simulator: Simulator) -> None:
+    """What was open at a reset does not show as cancelled after it."""
+    with Wire(simulator.port) as wire:
+        wire.send(chat("stall", stream=True))
+        simulator.wait_for(lambda state: state["streams"] == 1)
+        simulator.reset()
+    assert simulator.wait_for(lambda state: state["connections"]["open"] == 1)["cancelled"] == []
+
+
 def test_cancelled_stream(simulator: Simulator) -> None:
     """A client that leaves a stream is seen at once, with the time and the bytes it had got."""
     with Wire(simulator.port) as wire:
