@@ -1,4 +1,4 @@
-"""Compiles edge/_fast. EDGE_SANITIZE=1 builds it under AddressSanitizer and UndefinedBehaviorSanitizer."""
+"""Compiles edge/_fast; with EDGE_SANITIZE=1 under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
 import os
 from pathlib import Path

@@ -12,9 +12,9 @@ from tests.laws.sources import COMPILED, ROOT, files, relative
 # layer do not know each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_fast",),
-    ("catalogue", "routes", "log", "notify", "channel"),
-    ("registry", "contract"),
-    ("config",),
+    ("catalogue", "routes", "log", "notify", "strict_yaml"),
+    ("channel", "registry", "contract"),
+    ("config", "stats"),
     ("worker", "control", "simulator", "quickstart"),
     ("supervisor",),
     ("cli",),
