@@ -8,7 +8,9 @@ from setuptools import Extension, setup
 
 SANITIZE = os.environ.get("EDGE_SANITIZE") == "1"
 ONLY = os.environ.get("EDGE_ONLY", "").split()      # names of modules, for a quick rebuild
-FLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if SANITIZE else ["-O3", "-g0"]
+FLAGS = ["-O3", "-g0"]
+if SANITIZE:
+    FLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
 
 sources = sorted(p for p in Path("edge/_fast").glob("*.pyx") if not ONLY or p.stem in ONLY)
 extensions = [
