@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from typing_extensions import disjoint_base
+
 _Kind = Literal["null", "false", "true", "number", "string", "array", "object"]
 
+@disjoint_base
 class Names:
     """The names of wanted members, prepared for the scanner: at most 24, 1 to 255 bytes each as UTF-8."""
 

@@ -33,7 +33,7 @@ cdef struct Scan:
     Member* member              # the wanted top-level member whose value is being read
     const NameTable* names
     Member* members
-    uint64_t objects[4]         # MAX_DEPTH bits; bit i: level i is an object, not an array
+    uint64_t levels[4]          # MAX_DEPTH bits; bit i: level i is an object, not an array
 
 
 cdef class Names:
@@ -162,6 +162,20 @@ cdef inline edge_text read_plain(Scan* s, edge_text p, uint8_t* escaped) noexcep
     return NULL
 
 
+cdef inline void note_level(Scan* s, int level, bint is_object) noexcept nogil:
+    cdef uint64_t bit = <uint64_t>1 << (level & 63)
+    if is_object:
+        s.levels[level >> 6] |= bit
+    else:
+        s.levels[level >> 6] &= ~bit
+
+
+cdef inline void close_member(Scan* s, edge_text p, uint8_t escaped) noexcept nogil:
+    s.member.end = p - s.start
+    s.member.escaped = escaped if s.member.kind == STRING else 0
+    s.member = NULL
+
+
 cdef int walk(Scan* s) noexcept nogil:
     """Over the whole text. The outer loop reads a value, the inner one what may stand behind it."""
     cdef edge_text end = s.end, p = edge_space(s.start, end), top = p
@@ -179,12 +193,9 @@ cdef int walk(Scan* s) noexcept nogil:
                 return SCAN_DEEP
             p = edge_space(p + 1, end)
             if p == end or p[0] != c + 2:           # in ASCII, closers stand two behind openers
-                if c == c"{":
-                    s.objects[depth >> 6] |= <uint64_t>1 << (depth & 63)
-                else:
-                    s.objects[depth >> 6] &= ~(<uint64_t>1 << (depth & 63))
-                depth += 1
                 in_object = c == c"{"
+                note_level(s, depth, in_object)
+                depth += 1
                 if in_object:
                     p = read_name(s, p, depth == 1)
                     if p == NULL:
@@ -204,9 +215,7 @@ cdef int walk(Scan* s) noexcept nogil:
                     s.bad = top
                     return SCAN_OK if top[0] == c"{" else SCAN_NOT_OBJECT
                 if s.member != NULL:
-                    s.member.end = p - s.start
-                    s.member.escaped = escaped if s.member.kind == STRING else 0
-                    s.member = NULL
+                    close_member(s, p, escaped)
             p = edge_space(p, end)
             s.bad = p
             if p == end:
@@ -224,7 +233,7 @@ cdef int walk(Scan* s) noexcept nogil:
                 return SCAN_BAD
             depth -= 1
             if depth:
-                in_object = s.objects[(depth - 1) >> 6] >> ((depth - 1) & 63) & 1
+                in_object = s.levels[(depth - 1) >> 6] >> ((depth - 1) & 63) & 1
 
 
 cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* members,
