@@ -137,8 +137,8 @@ cdef int finish(Exchange x, int event, int condition) except -1:
             upstream.abort()
     if x.gateway.report is not None and (condition != ok or x.gateway.debug):
         report(x)
+    d.deadline = x.gateway.now + (LINGER_NS if d.lingering else x.gateway.keep_ns)
     if x.keep_alive:
-        d.deadline = x.gateway.now + x.gateway.keep_ns
         return d.resume()
     if not d.lingering:
         d.hang_up()

@@ -1,26 +1,73 @@
 # The client's side: accept, read, keep alive, time out.
 
+cdef class Listener(Peer):
+
+    def __init__(self, Gateway gateway, sock):
+        self.gateway = gateway
+        self.sock = sock
+        self.reserve = edge_reserve()
+        self.watch(sock.fileno())
+
+    cdef int ready(self, uint32_t events) except -1:
+        """Takes the connections that wait, some at a time, so that those already here get their turn."""
+        cdef Downstream d
+        cdef int fd, i
+        for i in range(64):
+            fd = edge_accept(self.fd)
+            if fd < 0:
+                return self.refuse_one() if errno == EMFILE or errno == ENFILE else 0
+            edge_no_delay(fd)
+            d = Downstream.__new__(Downstream)
+            d.gateway = self.gateway
+            d.watch(fd)
+            d.begin_service()
+        return 0
+
+    cdef int refuse_one(self) except -1:
+        """No descriptor is left: the reserved one serves to say so, instead of leaving clients to wait."""
+        cdef Downstream d
+        cdef int fd
+        close(self.reserve)
+        fd = edge_accept(self.fd)
+        if fd >= 0:
+            d = Downstream.__new__(Downstream)
+            d.gateway = self.gateway
+            d.watch(fd)
+            d.begin_service()
+            if d.is_open() and not d.lingering:
+                overloaded(d, "file descriptors")
+            d.hang_up()
+        self.reserve = edge_reserve()
+        return 0
+
+    cdef int gone(self) except -1:
+        close(self.reserve)
+        self.sock.detach()
+        return 0
+
+
+cdef int overloaded(Downstream d, str what) except -1:
+    """Refuses a connection before it has said anything."""
+    cdef Exchange x = new_exchange(d)
+    name_request(x, NULL, NULL)
+    x.surface = OPENAI
+    x.retry_after_ms = 1000
+    set_value(x, S_REASON, what)
+    return refuse(x, gateway_overloaded, True)
+
+
 cdef class Downstream(Peer):
 
-    def connection_made(self, transport):
+    cdef int begin_service(self) except -1:
         """A client has connected. Its first head is due within the head's time."""
         cdef Gateway g = self.gateway
-        self.attach(transport)
-        g.now = monotonic_ns()
         g.counts.accepted += 1
         g.counts.connections += 1
         g.connections.add(self)
         self.deadline = g.now + g.head_ns
-        if len(g.connections) > g.max_connections:
-            self.deadline = g.now + LINGER_NS
-            x = new_exchange(self)
-            name_request(x, NULL, NULL)
-            x.surface = OPENAI
-            x.retry_after_ms = 1000
-            set_value(x, S_REASON, "connections")
-            refuse(x, gateway_overloaded, True)
+        return overloaded(self, "connections") if len(g.connections) > g.max_connections else 0
 
-    def get_buffer(self, Py_ssize_t hint):
+    cdef int place(self) except -1:
         """Straight into the body where its length is known; else the worker's common buffer, behind what is pending."""
         cdef Gateway g = self.gateway
         cdef Exchange x = self.exchange
@@ -28,51 +75,47 @@ cdef class Downstream(Peer):
         if self.into_body(x):
             g.window.at = x.body.at + x.body.size
             g.window.size = x.length - x.body.size
-            return g.window
+            return 0
         if self.pending is not None and not self.lingering:
             kept = PyBytes_GET_SIZE(self.pending)
             memcpy(g.inbox, PyBytes_AS_STRING(self.pending), kept)
         g.window.at = g.inbox + kept
         g.window.size = BUFFER - kept
-        return g.window
+        return 0
 
     cdef bint into_body(self, Exchange x) noexcept:
         return (x is not None and x.state == READING and not x.chunked and x.body is not None
                 and self.pending is None and not self.lingering and x.body.size < x.length)
 
-    def buffer_updated(self, Py_ssize_t count):
+    cdef int received(self, Py_ssize_t count) except -1:
         """Bytes from the client."""
         cdef Gateway g = self.gateway
         cdef Exchange x = self.exchange
         cdef Py_ssize_t size = count
-        g.now = monotonic_ns()
-        if self.lingering or self.transport is None:
-            return
+        if self.lingering:
+            return 0
         try:
             if self.into_body(x):
                 x.body.size += count
-                if x.body.size == x.length:
-                    accept(x)
-                return
+                return accept(x) if x.body.size == x.length else 0
             if self.pending is not None:
                 size += PyBytes_GET_SIZE(self.pending)
                 self.pending = None
             elif x is None and not self.skip:
                 self.deadline = g.now + g.head_ns
-            self.consume(g.inbox, size)
+            return self.consume(g.inbox, size)
         except Exception as error:
-            if self.exchange is None:
-                g.log_fault(error, None)
-                self.abort()
-            else:
-                failed_inside(self.exchange, error)
+            if self.exchange is not None:
+                return failed_inside(self.exchange, error)
+            g.log_fault(error, None)
+            return self.abort()
 
     cdef int consume(self, const char* buf, Py_ssize_t size) except -1:
         """As many requests as the bytes hold, one after the other; what is left over waits in `pending`."""
         cdef Py_ssize_t pos = 0, used
         self.consuming = True
         try:
-            while pos < size and not self.lingering and self.transport is not None:
+            while pos < size and not self.lingering and self.fd >= 0:
                 if self.skip:
                     used = self.skip if self.skip < size - pos else size - pos
                     self.skip -= used
@@ -87,21 +130,18 @@ cdef class Downstream(Peer):
                 pos += used
         finally:
             self.consuming = False
-        if pos < size and not self.lingering and self.transport is not None:
+        if pos < size and not self.lingering and self.fd >= 0:
             self.pending = PyBytes_FromStringAndSize(buf + pos, size - pos)
-            if self.exchange is not None and size - pos > PIPELINE_MAX and not self.stopped:
-                self.stopped = True
-                self.transport.pause_reading()
+            if self.exchange is not None and size - pos > PIPELINE_MAX:
+                self.pause_reads(EPOLLIN)
         return 0
 
     cdef int resume(self) except -1:
         """The request has ended: the next one may already be here."""
         cdef bytes pending = self.pending
-        if self.consuming or self.transport is None:
+        if self.consuming or self.fd < 0:
             return 0
-        if self.stopped:
-            self.stopped = False
-            self.transport.resume_reading()
+        self.resume_reads()
         if pending is not None:
             self.pending = None
             self.deadline = self.gateway.now + self.gateway.head_ns
@@ -113,9 +153,8 @@ cdef class Downstream(Peer):
         self.lingering = True
         self.pending = None
         self.deadline = self.gateway.now + LINGER_NS
-        if self.transport is not None:
-            self.transport.write_eof()
-        return 0
+        self.resume_reads()
+        return self.shut()
 
     cdef int expired(self) except -1:
         """The deadline has passed; what that means depends on what was awaited."""
@@ -139,37 +178,28 @@ cdef class Downstream(Peer):
             return refuse(x, gateway_overloaded, False)
         return fail(x, provider_timeout, "no response")
 
-    def pause_writing(self):
-        """The client reads slower than the provider writes."""
-        self.paused = True
+    cdef int choked(self) except -1:
+        """The client reads slower than the provider writes: the provider waits."""
         if self.exchange is not None and self.exchange.upstream is not None:
-            self.exchange.upstream.pause_reading()
+            self.exchange.upstream.pause_reads(EPOLLIN | EPOLLRDHUP)
+        return 0
 
-    def resume_writing(self):
+    cdef int drained(self) except -1:
         """The client has caught up."""
         cdef Exchange x = self.exchange
-        self.paused = False
         if x is not None and x.upstream is not None:
-            x.upstream.resume_reading()
-            x.gateway.now = monotonic_ns()
+            x.upstream.resume_reads()
             if x.state == RELAYING and x.target.pool.idle_ns:
                 self.deadline = x.gateway.now + x.target.pool.idle_ns
+        return 0
 
-    def eof_received(self):
+    cdef int lost(self, bint reset) except -1:
         """The client has closed its side. Nobody who still reads does that before the answer: it has left."""
-        return False
+        return self.abort()
 
-    def connection_lost(self, error):
-        """Closed, by whichever side."""
+    cdef int gone(self) except -1:
         cdef Gateway g = self.gateway
-        self.fd = -1
-        self.transport = None
         self.pending = None
-        g.now = monotonic_ns()
         g.counts.connections -= 1
         g.connections.discard(self)
-        if self.exchange is not None:
-            try:
-                client_left(self.exchange)
-            except Exception as fault:
-                g.log_fault(fault, None)
+        return 0 if self.exchange is None else client_left(self.exchange)

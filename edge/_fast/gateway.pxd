@@ -24,15 +24,35 @@ cdef class Store:               # bytes that grow; the one owner of its memory
     cdef int append(self, const char* data, Py_ssize_t size) except -1
 
 cdef class Peer:                # one connection of either side
-    cdef object transport
-    cdef int fd                 # -1: through the transport only (TLS, or closed)
-    cdef bint queued            # bytes wait in the transport
-    cdef bint paused            # the transport asks us to write no more
+    cdef Gateway gateway
+    cdef int fd                 # -1: closed, or TLS
+    cdef uint32_t watched       # epoll's events that are asked for
+    cdef object transport       # TLS: uvloop's transport does the work of fd and `out`
+    cdef Store out              # what the kernel would not take yet
+    cdef Py_ssize_t out_sent    # of it, what has gone since
+    cdef bint paused            # much waits in `out`: the other side must not be read
+    cdef bint reading_paused
+    cdef bint closing           # closed as soon as `out` is empty
+    cdef bint shutting          # shut down for writing as soon as `out` is empty
+    cdef int watch(self, int fd) except -1
+    cdef int ask(self, uint32_t events) except -1
     cdef int write(self, iovec* parts, int count) except -1
     cdef int write_bytes(self, bytes data) except -1
-    cdef int attach(self, object transport) except -1
+    cdef int keep(self, iovec* parts, int count, Py_ssize_t sent) except -1
+    cdef int flush(self) except -1
+    cdef int ready(self, uint32_t events) except -1
+    cdef int pause_reads(self, uint32_t events) except -1
+    cdef int resume_reads(self) except -1
+    cdef int shut(self) except -1
     cdef int hang_up(self) except -1
     cdef int abort(self) except -1
+    cdef bint is_open(self) noexcept
+    cdef int place(self) except -1
+    cdef int received(self, Py_ssize_t count) except -1
+    cdef int lost(self, bint reset) except -1
+    cdef int choked(self) except -1
+    cdef int drained(self) except -1
+    cdef int gone(self) except -1
 
 cdef struct Check:              # of one member of a request's body
     uint16_t kinds              # bit 1 << Kind
@@ -146,15 +166,19 @@ cdef class Exchange:                    # one request's way
     cdef int64_t deadline               # of all of it
     cdef int64_t retry_after_ms
 
+cdef class Listener(Peer):
+    cdef object sock
+    cdef int reserve            # a descriptor kept for the day when there is no other
+    cdef int refuse_one(self) except -1
+
 cdef class Downstream(Peer):
-    cdef Gateway gateway
     cdef Exchange exchange
     cdef bytes pending
     cdef int64_t deadline
     cdef int64_t skip                   # bytes of a refused request's body
     cdef bint lingering
     cdef bint consuming
-    cdef bint stopped                   # reading is paused: too much is pipelined
+    cdef int begin_service(self) except -1
     cdef bint into_body(self, Exchange x) noexcept
     cdef int consume(self, const char* buf, Py_ssize_t size) except -1
     cdef int resume(self) except -1
@@ -170,21 +194,21 @@ cdef class Upstream(Peer):
     cdef uint8_t keep_alive
     cdef uint8_t answering              # the head has been read
     cdef uint8_t ended
-    cdef uint8_t reading_paused
     cdef bint used
     cdef int64_t left                   # of a body with a length
     cdef int64_t idle_since
     cdef int send(self, Exchange x) except -1
     cdef int feed(self, char* buf, Py_ssize_t size) except -1
     cdef int body(self, char* buf, Py_ssize_t size) except -1
+    cdef bint into_held(self, Exchange x) noexcept
+    cdef int join(self) except -1
     cdef int closed(self, str reason) except -1
     cdef int answer_closed(self, Exchange x, Pool pool, str reason) except -1
-    cdef int pause_reading(self) except -1
-    cdef int resume_reading(self) except -1
 
 cdef class Gateway:
-    cdef readonly object loop
     cdef readonly Slab slab
+    cdef readonly int epoll
+    cdef list graves                    # peers closed in this turn: events of theirs may still be listed
     cdef readonly int index
     cdef Worker* counts
     cdef Bucket* bucket

@@ -20,14 +20,15 @@ import orjson
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.errno cimport EAGAIN, EINTR, errno
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, errno
 from libc.math cimport INFINITY
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove
 from libc.time cimport time
 from posix.strings cimport strncasecmp
-from posix.uio cimport iovec, writev
+from posix.uio cimport iovec
 
 from .chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, chunk_begin, chunk_next
 from .condition cimport *
@@ -40,6 +41,7 @@ from .tap cimport *
 cdef enum:
     OPENAI = 0                      # surfaces
     ANTHROPIC = 1
+    EVENTS_MAX = 256                # events taken from epoll at once
     BUFFER = 262144                 # one read, and what is built for one write
     PIPELINE_MAX = 65536            # bytes of further requests, beyond which a client is not read
     SKIP_MAX = 65536                # longest body of a refused request that is read past
@@ -138,8 +140,11 @@ cdef class Model:
 
 cdef class Gateway:
 
-    def __init__(self, loop, Slab slab, int index, connect, log_fault):
-        self.loop = loop
+    def __init__(self, Slab slab, int index, connect, log_fault):
+        self.epoll = epoll_create1(EPOLL_CLOEXEC)
+        if self.epoll < 0:
+            raise OSError(errno, "epoll_create1")
+        self.graves = []
         self.slab = slab
         self.index = index
         self.connect = connect
@@ -161,6 +166,7 @@ cdef class Gateway:
             self.status_lines[status] = f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}\r\n".encode()
 
     def __dealloc__(self):
+        close(self.epoll)
         free(self.inbox)
         free(self.outbox)
         free(self.scratch)
@@ -194,11 +200,29 @@ cdef class Gateway:
         self.max_connections = bounds.connections
         self.queue = bounds.queue
 
-    def accept(self):
-        """The protocol of a client's connection."""
-        cdef Downstream downstream = Downstream.__new__(Downstream)
-        downstream.gateway = self
-        return downstream
+    def listen(self, sock):
+        """Takes clients from a listening socket from now on."""
+        Listener(self, sock)
+
+    def turn(self):
+        """The epoll set has events: all of them, one batch after the other while batches are large."""
+        cdef epoll_event events[EVENTS_MAX]
+        cdef Peer peer
+        cdef int count = EVENTS_MAX, i, rounds = 0
+        while count > 8 and rounds < 16:
+            count = epoll_wait(self.epoll, events, EVENTS_MAX, 0)
+            rounds += 1
+            for i in range(count):
+                peer = <Peer>events[i].data.ptr
+                if peer.fd < 0:
+                    continue            # closed by an earlier event of this batch
+                self.now = monotonic_ns()
+                try:
+                    peer.ready(events[i].events)
+                except Exception as error:
+                    self.log_fault(error, None)
+                    peer.abort()
+            self.graves.clear()
 
     def tick(self):
         """Ends what is overdue. Called some times a second: deadlines are exact to that."""
@@ -223,6 +247,7 @@ cdef class Gateway:
                     failed_inside(x, error)
         for pool in tuple(self.pools.values()):
             pool.sweep()
+        self.graves.clear()
 
     def drain(self):
         """From now on new requests are refused; `busy` says how many are still on their way."""

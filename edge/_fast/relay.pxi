@@ -238,7 +238,7 @@ cdef inline char* put_ids(char* out, Exchange x) noexcept:
 cdef int hold_back(Exchange x) except -1:
     """A client that does not read stops the reading from the provider: what is in memory stays bounded."""
     if x.downstream.paused and x.upstream is not None:
-        x.upstream.pause_reading()
+        x.upstream.pause_reads(EPOLLIN | EPOLLRDHUP)
     return 0
 
 

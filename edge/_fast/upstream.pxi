@@ -31,10 +31,18 @@ cdef class Pool:
         self.keep_ns = to_ns(provider.keep_alive)
 
     def connection(self):
-        """A protocol for a connection being opened; `connection_made` brings it into the pool."""
+        """A protocol for a TLS connection being opened; `connection_made` brings it into the pool."""
         cdef Upstream upstream = Upstream.__new__(Upstream)
+        upstream.gateway = self.gateway
         upstream.pool = self
         return upstream
+
+    def opened(self, sock):
+        """A plain connection is open; its descriptor is ours from now on."""
+        cdef Upstream upstream = self.connection()
+        upstream.watch(sock.detach())
+        self.gateway.now = monotonic_ns()
+        upstream.join()
 
     def failed(self, int condition, str reason):
         """An attempt to connect has failed: the request that has waited longest learns of it."""
@@ -85,7 +93,7 @@ cdef class Pool:
         upstream.answering = False
         upstream.ended = False
         upstream.idle_since = self.gateway.now
-        upstream.resume_reading()
+        upstream.resume_reads()
         if self.retired or len(self.idle) >= self.provider.max_idle:
             self.forget(upstream)
             return upstream.abort()
@@ -117,71 +125,97 @@ cdef class Pool:
 cdef class Upstream(Peer):
 
     def connection_made(self, transport):
-        """Joins the pool, and takes the first request that waits."""
-        cdef Pool pool = self.pool
-        self.attach(transport)
-        pool.gateway.now = monotonic_ns()
-        pool.opening -= 1
-        pool.gateway.counts.upstream_opened += 1
-        pool.gateway.counts.upstream_connections += 1
-        self.idle_since = pool.gateway.now
-        if pool.retired and not pool.waiting:
-            pool.forget(self)
-            self.abort()
-            return
-        pool.idle.append(self)
-        pool.serve()
+        """TLS is up."""
+        self.transport = transport
+        self.gateway.now = monotonic_ns()
+        self.join()
 
     def get_buffer(self, Py_ssize_t hint):
-        """Where the next bytes go: straight behind what is held of an answer whose length is known, if it is."""
+        """TLS: where the next bytes go."""
+        self.place()
+        return self.gateway.window
+
+    def buffer_updated(self, Py_ssize_t count):
+        """TLS: bytes from the provider."""
+        self.gateway.now = monotonic_ns()
+        if self.transport is not None:
+            self.received(count)
+
+    def pause_writing(self):
+        """TLS: the request goes out slower than we make it; it is in memory anyway."""
+
+    def resume_writing(self):
+        """TLS: see pause_writing."""
+
+    def eof_received(self):
+        """TLS: the provider has closed its side."""
+        self.gateway.now = monotonic_ns()
+        self.closed("connection closed")
+        return False
+
+    def connection_lost(self, error):
+        """TLS: closed, by whichever side."""
+        self.gateway.now = monotonic_ns()
+        self.transport = None
+        self.closed("connection reset" if error is not None else "connection closed")
+
+    cdef int join(self) except -1:
+        """Joins the pool, and takes the first request that waits."""
         cdef Pool pool = self.pool
-        cdef Gateway g
+        pool.opening -= 1
+        self.gateway.counts.upstream_opened += 1
+        self.gateway.counts.upstream_connections += 1
+        self.idle_since = self.gateway.now
+        if pool.retired and not pool.waiting:
+            pool.forget(self)
+            return self.abort()
+        pool.idle.append(self)
+        return pool.serve()
+
+    cdef bint into_held(self, Exchange x) noexcept:
+        return (self.answering and x is not None and x.mode == WHOLE and self.framing == F_LENGTH
+                and x.held is not None)
+
+    cdef int place(self) except -1:
+        """Straight behind what is held of an answer whose length is known; else the worker's common buffer."""
+        cdef Gateway g = self.gateway
         cdef Exchange x = self.exchange
-        cdef Py_ssize_t kept
-        if pool is None:
-            raise ConnectionError("closed")
-        g = pool.gateway
-        if self.answering and x is not None and x.mode == WHOLE and self.framing == F_LENGTH and x.held is not None:
+        cdef Py_ssize_t kept = 0
+        if self.into_held(x):
             g.window.at = x.held.at + x.held.size
             g.window.size = x.held.room - x.held.size
-            return g.window
-        kept = 0
+            return 0
         if self.pending is not None:
             kept = PyBytes_GET_SIZE(self.pending)
             memcpy(g.outbox, PyBytes_AS_STRING(self.pending), kept)
         g.window.at = g.outbox + kept
         g.window.size = BUFFER - kept
-        return g.window
+        return 0
 
-    def buffer_updated(self, Py_ssize_t count):
+    cdef int received(self, Py_ssize_t count) except -1:
         """Bytes from the provider."""
-        cdef Pool pool = self.pool
-        cdef Gateway g
         cdef Exchange x = self.exchange
-        cdef Py_ssize_t size
-        if pool is None:
-            return
-        g = pool.gateway
-        g.now = monotonic_ns()
+        cdef Py_ssize_t size = count
         if x is None:
             # Nothing was asked: a notice of closing, or somebody else's answer. Neither may meet the next request.
-            pool.forget(self)
-            self.abort()
-            return
+            if self.pool is not None:
+                self.pool.forget(self)
+            return self.abort()
         try:
-            if self.answering and x.mode == WHOLE and self.framing == F_LENGTH and x.held is not None:
+            if self.into_held(x):
                 x.held.size += count
                 self.left -= count
                 self.ended = self.left == 0
-                answer_bytes(x, NULL, 0, self.ended)
-                return
-            size = count
+                return answer_bytes(x, NULL, 0, self.ended)
             if self.pending is not None:
                 size += PyBytes_GET_SIZE(self.pending)
                 self.pending = None
-            self.feed(g.outbox, size)
+            return self.feed(self.gateway.outbox, size)
         except Exception as error:
-            failed_inside(x, error)
+            return failed_inside(x, error)
+
+    cdef int lost(self, bint reset) except -1:
+        return self.closed("connection reset" if reset else "connection closed")
 
     cdef int send(self, Exchange x) except -1:
         """The request goes out. The answer's first byte is due by the provider's timeout."""
@@ -266,29 +300,11 @@ cdef class Upstream(Peer):
             self.keep_alive = False         # more than was asked for: what follows is nobody's
         return answer_bytes(x, start, total, self.ended)
 
-    def pause_writing(self):
-        """The provider reads the request slower than we send it; the body is in memory anyway."""
-
-    def resume_writing(self):
-        """See pause_writing."""
-
-    def eof_received(self):
-        """The provider has closed its side; nothing that we could still send would be answered."""
-        self.closed("connection closed")
-        return False
-
-    def connection_lost(self, error):
-        """Closed, by whichever side."""
-        self.fd = -1
-        self.transport = None
-        self.closed("connection reset" if error is not None else "connection closed")
-
     cdef int closed(self, str reason) except -1:
         cdef Pool pool = self.pool
         cdef Exchange x = self.exchange
         if pool is None:
-            return 0
-        pool.gateway.now = monotonic_ns()
+            return self.abort()
         self.keep_alive = False
         self.exchange = None
         pool.forget(self)
@@ -312,15 +328,3 @@ cdef class Upstream(Peer):
             x.redialled = 1
             return again(x)
         return fail(x, provider_unreachable if self.pending is None else provider_response_invalid, reason)
-
-    cdef int pause_reading(self) except -1:
-        if not self.reading_paused and self.transport is not None:
-            self.reading_paused = True
-            self.transport.pause_reading()
-        return 0
-
-    cdef int resume_reading(self) except -1:
-        if self.reading_paused and self.transport is not None:
-            self.reading_paused = False
-            self.transport.resume_reading()
-        return 0

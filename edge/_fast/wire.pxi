@@ -1,14 +1,61 @@
-# The seam to the sockets. uvloop reads (BufferedProtocol, into buffers of ours) and notices readiness; we write to
-# the descriptor ourselves, in one system call for all parts of a message, and fall back to the transport only for
-# what the kernel would not take. uvloop calls connection_lost before it closes the descriptor, so that `fd` is
-# valid until then; `queued` keeps the order once bytes wait in the transport.
+# The seam to the sockets. All plain connections of a worker stand in one epoll set of our own, and that set stands
+# in uvloop's: one callback for a batch of events, no Python object per read, four system calls per request. (uvloop's
+# own transports cost 1.3 us per request more here: two callbacks per read, each with the interpreter's lock.)
+# TLS connections stay with uvloop, behind the same methods.
 
 cdef extern from * nogil:
     """
+    #include <errno.h>
+    #include <fcntl.h>
     #include <malloc.h>
-    #include <sys/uio.h>
+    #include <netinet/in.h>
     #include <netinet/tcp.h>
+    #include <sys/epoll.h>
+    #include <sys/socket.h>
+    #include <sys/uio.h>
+    #include <unistd.h>
+
+    static ssize_t edge_send_parts(int fd, struct iovec *parts, int count) {
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    static ssize_t edge_send(int fd, const void *data, size_t size) {
+        return send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    static int edge_no_delay(int fd) {
+        int on = 1;
+        return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    static int edge_accept(int fd) {
+        return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    }
+    static int edge_reserve(void) {
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    static int edge_epoll_ctl(int epoll, int operation, int fd, uint32_t events, void *data) {
+        struct epoll_event event = {.events = events, .data.ptr = data};
+        return epoll_ctl(epoll, operation, fd, &event);
+    }
     """
+    ssize_t edge_send_parts(int fd, iovec* parts, int count)
+    ssize_t edge_send(int fd, const void* data, size_t size)
+    int edge_no_delay(int fd)
+    int edge_accept(int fd)
+    int edge_reserve()
+    int edge_epoll_ctl(int epoll, int operation, int fd, uint32_t events, void* data)
+    ssize_t recv(int fd, void* data, size_t size, int flags)
+    int shutdown(int fd, int how)
+    int close(int fd)
+    int SHUT_WR, MSG_DONTWAIT
+    ctypedef union epoll_data_t:
+        void* ptr
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int epoll_create1(int flags)
+    int epoll_wait(int epoll, epoll_event* events, int most, int timeout)
+    int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CLOEXEC
+    uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR
     int M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
     int mallopt(int parameter, int value)
 
@@ -55,66 +102,200 @@ cdef class Store:
         return 0
 
 
+cdef enum:
+    GATHER = 16384              # parts of a message up to this size are copied together: one send() beats sendmsg()
+    HIGH_WATER = 65536          # bytes in `out` from which on the other side is not read
+    LOW_WATER = 16384
+
+
 cdef class Peer:
 
     def __cinit__(self):
         self.fd = -1
 
-    cdef int attach(self, object transport) except -1:
-        """Takes the descriptor; a TLS transport's is not ours to write to."""
-        cdef object sock = transport.get_extra_info("socket")
-        self.transport = transport
-        if transport.get_extra_info("ssl_object") is None and sock is not None:
-            self.fd = sock.fileno()
+    cdef int place(self) except -1:
+        """Sets the gateway's window to where the next bytes shall go."""
         return 0
 
-    cdef int write(self, iovec* parts, int count) except -1:
-        """Sends all parts in order; what the kernel does not take now waits in the transport."""
-        cdef Py_ssize_t sent = 0, part
-        cdef int i
-        if self.transport is None:
+    cdef int received(self, Py_ssize_t count) except -1:
+        """So many bytes have come into the window."""
+        return 0
+
+    cdef int lost(self, bint reset) except -1:
+        """The other side has closed, or the network has."""
+        return self.abort()
+
+    cdef int choked(self) except -1:
+        """HIGH_WATER is passed."""
+        return 0
+
+    cdef int drained(self) except -1:
+        """`out` is nearly empty again."""
+        return 0
+
+    cdef int gone(self) except -1:
+        """The connection is closed, by whichever side. Called once."""
+        return 0
+
+    cdef bint is_open(self) noexcept:
+        return self.fd >= 0 or self.transport is not None
+
+    cdef int watch(self, int fd) except -1:
+        """Takes a connected, non-blocking descriptor over. OSError where epoll will not have it."""
+        self.watched = EPOLLIN | EPOLLRDHUP
+        if edge_epoll_ctl(self.gateway.epoll, EPOLL_CTL_ADD, fd, self.watched, <void*>self) < 0:
+            close(fd)
+            raise OSError(errno, "epoll")
+        self.fd = fd
+        Py_INCREF(self)         # epoll's reference, given back by abort()
+        return 0
+
+    cdef int ask(self, uint32_t events) except -1:
+        if events != self.watched and self.fd >= 0:
+            self.watched = events
+            edge_epoll_ctl(self.gateway.epoll, EPOLL_CTL_MOD, self.fd, events, <void*>self)
+        return 0
+
+    cdef int ready(self, uint32_t events) except -1:
+        """What epoll says of this connection."""
+        cdef Py_ssize_t count
+        if events & EPOLLOUT:
+            self.flush()
+        if self.fd < 0 or not events & ~EPOLLOUT:
             return 0
-        if self.queued and self.fd >= 0 and self.transport.get_write_buffer_size() == 0:
-            self.queued = False
-        if self.fd >= 0 and not self.queued:
-            sent = writev(self.fd, parts, count)
+        if self.reading_paused or self.closing:
+            # Its bytes must wait; but one that is dead in both directions would be reported for ever.
+            return self.lost(True) if events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP) else 0
+        self.place()
+        count = recv(self.fd, self.gateway.window.at, self.gateway.window.size, MSG_DONTWAIT)
+        if count > 0:
+            return self.received(count)
+        if count < 0 and (errno == EAGAIN or errno == EINTR):
+            return 0
+        return self.lost(count < 0)
+
+    cdef int write(self, iovec* parts, int count) except -1:
+        """Sends all parts in order; what the kernel does not take now waits in `out`."""
+        cdef Py_ssize_t sent = 0, total = 0
+        cdef char* end
+        cdef int i
+        if self.fd < 0:
+            if self.transport is not None:
+                self.transport.write(b"".join([PyBytes_FromStringAndSize(<char*>parts[i].iov_base, parts[i].iov_len)
+                                               for i in range(count)]))
+            return 0
+        if self.out is None:
+            for i in range(count):
+                total += parts[i].iov_len
+            if count == 1:
+                sent = edge_send(self.fd, parts[0].iov_base, total)
+            elif total <= GATHER and parts[0].iov_base == self.gateway.scratch:
+                end = self.gateway.scratch + parts[0].iov_len
+                for i in range(1, count):
+                    end = put(end, <char*>parts[i].iov_base, parts[i].iov_len)
+                sent = edge_send(self.fd, self.gateway.scratch, total)
+            else:
+                sent = edge_send_parts(self.fd, parts, count)
+            if sent == total:
+                return 0
             if sent < 0:
                 if errno != EAGAIN and errno != EINTR:
-                    # The other side has gone. uvloop says so in its own time, in connection_lost.
-                    return 0
+                    return 0            # the other side has gone; epoll says so in its own event
                 sent = 0
+        return self.keep(parts, count, sent)
+
+    cdef int keep(self, iovec* parts, int count, Py_ssize_t sent) except -1:
+        """Puts what is left over into `out`, to go when the kernel takes it."""
+        cdef Py_ssize_t part
+        cdef int i
+        if self.out is None:
+            self.out = Store.__new__(Store)
+            self.out_sent = 0
+            self.ask(self.watched | EPOLLOUT)
         for i in range(count):
             part = parts[i].iov_len
             if sent >= part:
                 sent -= part
-                continue
-            self.queued = True
-            self.transport.write(PyBytes_FromStringAndSize(<char*>parts[i].iov_base + sent, part - sent))
-            sent = 0
+            else:
+                self.out.append(<char*>parts[i].iov_base + sent, part - sent)
+                sent = 0
+        if not self.paused and self.out.size - self.out_sent > HIGH_WATER:
+            self.paused = True
+            self.choked()
+        return 0
+
+    cdef int flush(self) except -1:
+        """The kernel takes bytes again."""
+        cdef Py_ssize_t sent
+        if self.out is None:
+            return 0
+        sent = edge_send(self.fd, self.out.at + self.out_sent, self.out.size - self.out_sent)
+        if sent > 0:
+            self.out_sent += sent
+        if self.out_sent == self.out.size:
+            self.out = None
+            self.ask(self.watched & ~EPOLLOUT)
+            if self.closing:
+                return self.abort()
+            if self.shutting:
+                shutdown(self.fd, SHUT_WR)
+        if self.paused and (self.out is None or self.out.size - self.out_sent < LOW_WATER):
+            self.paused = False
+            self.drained()
         return 0
 
     cdef int write_bytes(self, bytes data) except -1:
         cdef iovec part
-        part.iov_base = PyBytes_AS_STRING(data)
-        part.iov_len = PyBytes_GET_SIZE(data)
+        part_of(&part, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         return self.write(&part, 1)
+
+    cdef int pause_reads(self, uint32_t events) except -1:
+        """Stops reading: EPOLLIN, and EPOLLRDHUP too where bytes that still wait are worth more than the news."""
+        if not self.reading_paused:
+            self.reading_paused = True
+            if self.transport is not None:
+                self.transport.pause_reading()
+            else:
+                self.ask(self.watched & ~events)
+        return 0
+
+    cdef int resume_reads(self) except -1:
+        if self.reading_paused:
+            self.reading_paused = False
+            if self.transport is not None:
+                self.transport.resume_reading()
+            else:
+                self.ask(self.watched | EPOLLIN | EPOLLRDHUP)
+        return 0
+
+    cdef int shut(self) except -1:
+        """Says that nothing more will come from us; what the other side still sends is read."""
+        self.shutting = True
+        if self.out is None and self.fd >= 0:
+            shutdown(self.fd, SHUT_WR)
+        return 0
 
     cdef int hang_up(self) except -1:
         """Closes once everything written has been sent."""
-        cdef object transport = self.transport
-        if transport is not None:
-            self.fd = -1
-            self.transport = None
-            transport.close()
-        return 0
+        if self.out is None:
+            return self.abort()
+        self.closing = True
+        return self.ask(EPOLLOUT)
 
     cdef int abort(self) except -1:
         """Closes at once, whatever still waits to be sent."""
         cdef object transport = self.transport
         if transport is not None:
-            self.fd = -1
             self.transport = None
             transport.abort()
+            return self.gone()
+        if self.fd >= 0:
+            close(self.fd)      # which takes it out of the epoll set
+            self.fd = -1
+            self.out = None
+            self.gateway.graves.append(self)
+            Py_DECREF(self)
+            return self.gone()
         return 0
 
 

@@ -21,7 +21,6 @@ from edge.worker.own import OwnAnswers
 from edge.worker.tables import Compiler
 
 TICK_SECONDS = 0.1          # how exact timeouts are
-BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.connector = Connector(self.loop)
         slab = self.inherited.slab
-        self.gateway = _fast.Gateway(self.loop, slab, self.inherited.index, self.connector, self.fault)
+        self.gateway = _fast.Gateway(slab, self.inherited.index, self.connector, self.fault)
         self.compiler = Compiler(self.gateway, slab)
         self.own = OwnAnswers(self.gateway, lambda: collect(slab, self.registry, self.snapshot))
         self.load(self.snapshot, self.registry)
@@ -69,7 +68,8 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20000, 20, 50)
-        server = await self.loop.create_server(self.gateway.accept, sock=self.inherited.listener, backlog=BACKLOG)
+        self.gateway.listen(self.inherited.listener)
+        self.loop.add_reader(self.gateway.epoll, self.gateway.turn)
         self.tick()
         channel = self.inherited.channel
         channel.setblocking(False)
@@ -77,9 +77,8 @@ class Worker:
         self.loop.add_reader(channel, self.obey)
         send(channel, Loaded(self.snapshot.version))
         await self.stopped.wait()
-        server.close()
+        self.loop.remove_reader(self.gateway.epoll)
         self.gateway.close()
-        await asyncio.sleep(0)
 
     def load(self, snapshot: Snapshot, registry: Registry) -> None:
         """One version of the configuration, or an exception and nothing changed."""

@@ -1,0 +1,78 @@
+"""The data plane as the worker sees it: it fills the tables, opens connections, and calls tick() and turn()."""
+
+import socket
+from asyncio import BufferedProtocol
+from collections.abc import Callable
+from typing import Any, Final
+
+from edge._fast.slab import Slab
+
+STATES: Final[tuple[str, ...]]
+EVENTS: Final[tuple[str, ...]]
+TRANSITIONS: Final[dict[tuple[str, str], str]]
+
+class Route:
+    """One path: its rules (edge.routes.Route), and after `bind` what the configuration says of it."""
+
+    name: str
+    expected: str
+    def __init__(self, route: Any, index: int, surface: int, dialect: int) -> None: ...
+    def bind(
+        self, unrouted: int, target: Target | None = None,
+        own: Callable[[bool], tuple[int, bytes]] | None = None, open_to_all: bool = False,
+    ) -> Route: ...
+
+class Tenant:
+    """A key (edge.catalogue.Key) with its bucket, its scopes as bits by route index, and its models."""
+
+    name: str
+    def __init__(
+        self, slab: Slab, key: Any, bucket: int, scopes: int, allows: Callable[[str], bool] | None
+    ) -> None: ...
+
+class Target:
+    """A provider's pool, the model's name there as JSON (None: as asked), and series by route index."""
+
+    def __init__(self, pool: Pool, model: bytes | None, series: list[int]) -> None: ...
+
+class Model:
+    """A name and its targets: a tuple of targets per surface."""
+
+    name: str
+    def __init__(self, name: str, targets: tuple[tuple[Target, ...], ...]) -> None: ...
+
+class Pool:
+    """Connections to one provider (edge.catalogue.Provider)."""
+
+    name: str
+    provider: Any
+    def __init__(
+        self, gateway: Gateway, provider: Any, surface: int, base: bytes, strip: int, heads: tuple[bytes, ...]
+    ) -> None: ...
+    def update(self, provider: Any, heads: tuple[bytes, ...]) -> None: ...
+    def connection(self) -> BufferedProtocol: ...
+    def opened(self, sock: socket.socket) -> None: ...
+    def failed(self, condition: int, reason: str) -> None: ...
+    def retire(self) -> None: ...
+    def sweep(self) -> None: ...
+
+class Gateway:
+    """One worker's data plane. `epoll` is readable when `turn` has work."""
+
+    slab: Slab
+    index: int
+    epoll: int
+    draining: bool
+    pools: dict[str, Pool]
+    def __init__(
+        self, slab: Slab, index: int, connect: Callable[[Pool], None],
+        log_fault: Callable[[BaseException, str | None], None],
+    ) -> None: ...
+    def load(self, tables: Any) -> None: ...
+    def listen(self, sock: socket.socket) -> None: ...
+    def turn(self) -> None: ...
+    def tick(self) -> None: ...
+    def drain(self) -> None: ...
+    @property
+    def busy(self) -> int: ...
+    def close(self) -> None: ...
