@@ -1,0 +1,176 @@
+"""Control's routes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from functools import wraps
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge import __version__, stats
+from edge._fast import Condition, Slot
+from edge.catalogue import Snapshot
+from edge.channel import Reloaded
+from edge.config import MISSING, Problem
+from edge.control.guard import admit
+from edge.control.metrics import SlabCollector, expose
+from edge.control.refusal import Refusal
+from edge.control.state import State
+
+FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
+
+Handler = Callable[["Routes", Request], Awaitable[Response]]
+
+
+def admin(handler: Handler) -> Handler:
+    """The route is for whom `guard.admit` lets pass."""
+    @wraps(handler)
+    async def guarded(routes: Routes, request: Request) -> Response:
+        admit(request, routes.state().snapshot.admin_key)
+        return await handler(routes, request)
+    return guarded
+
+
+class Routes:
+    """The handlers. `state` and `draining` are asked for at each request; `reload` asks the supervisor."""
+
+    def __init__(self, state: Callable[[], State], draining: Callable[[], bool],
+                 reload: Callable[[], Awaitable[Reloaded]]) -> None:
+        self.state = state
+        self.draining = draining
+        self.ask_reload = reload
+        self.collector = SlabCollector(state)
+
+    def app(self) -> ASGIApp:
+        """All routes as one application, whatever goes wrong in contract."""
+        handlers: dict[Any, Any] = {Refusal: self.refused, HTTPException: self.missed, Exception: self.failed}
+        return dated(Starlette(
+            routes=[
+                Route("/metrics", self.metrics),
+                Route("/health", self.health),
+                Route("/livez", self.livez),
+                Route("/readyz", self.readyz),
+                Route("/stats", self.stats),
+                Route("/admin/workers", self.workers),
+                Route("/admin/config", self.config),
+                Route("/admin/reload", self.reload, methods=["POST"]),
+            ],
+            exception_handlers=handlers))
+
+    async def metrics(self, request: Request) -> Response:
+        """For Prometheus."""
+        body, content_type = expose(self.collector, request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    async def health(self, request: Request) -> Response:
+        """What a person wants to know first."""
+        state = self.state()
+        return answer({"status": "draining" if self.draining() else "ok", "version": __version__,
+                       "config_version": state.snapshot.version, "workers": self.alive()})
+
+    async def livez(self, request: Request) -> Response:
+        """This process answers."""
+        return answer({"status": "ok"})
+
+    async def readyz(self, request: Request) -> Response:
+        """The gateway takes requests: it is not draining, and a worker is alive."""
+        if self.draining():
+            raise Refusal(Condition.draining, {Slot.S_RETRY_AFTER_MS: 1000})
+        if not self.alive():
+            said = {Slot.S_RETRY_AFTER_MS: 1000, Slot.S_REASON: "no worker is alive"}
+            raise Refusal(Condition.gateway_overloaded, said)
+        return answer({"status": "ok"})
+
+    @admin
+    async def stats(self, request: Request) -> Response:
+        """All figures, also those of single keys."""
+        state = self.state()
+        keys = {key.name: stats.limit(state.slab, state.registry.bucket(f"key:{key.name}"))
+                for key in state.snapshot.keys if key.limit is not None}
+        return answer({**stats.collect(state.slab, state.registry, state.snapshot), "keys": keys})
+
+    @admin
+    async def workers(self, request: Request) -> Response:
+        """What each worker has and has had."""
+        return answer({"workers": stats.workers(self.state().slab)})
+
+    @admin
+    async def config(self, request: Request) -> Response:
+        """The version in force, secrets masked."""
+        return answer(masked(self.state().snapshot))
+
+    @admin
+    async def reload(self, request: Request) -> Response:
+        """Read the configuration again: 200 and the version in force, or the first problem in contract."""
+        done = await self.ask_reload()
+        if done.version is None:
+            raise problem(done.problems[0])
+        return answer({"version": done.version})
+
+    def alive(self) -> int:
+        """Workers whose event loop turns."""
+        ages = [worker["heartbeat_age"] for worker in stats.workers(self.state().slab)]
+        return sum(age is not None and age <= FRESH_SECONDS for age in ages)
+
+    # An error's way out
+
+    async def refused(self, request: Request, error: Refusal) -> Response:
+        """A Refusal."""
+        return self.state().refusals.response(error)
+
+    async def missed(self, request: Request, error: HTTPException) -> Response:
+        """What Starlette itself refuses: a path that is not there, or not with this method."""
+        condition = Condition.method_not_allowed if error.status_code == 405 else Condition.endpoint_unknown
+        said = {Slot.S_METHOD: request.method, Slot.S_PATH: request.url.path}
+        return self.state().refusals.response(Refusal(condition, said), dict(error.headers or {}))
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """A fault of ours; the server logs the traceback, the client learns nothing of it."""
+        return self.state().refusals.response(Refusal(Condition.internal_error))
+
+
+def problem(first: Problem) -> Refusal:
+    """A problem of the configuration as a condition: CONFIG_002 is the only one with a place of its own."""
+    if first.code == MISSING:
+        return Refusal(Condition.config_missing_field, {Slot.S_FIELD: first.key})
+    said = {Slot.S_LINE: first.place.line or 0, Slot.S_REASON: str(first), Slot.S_MESSAGE: str(first)}
+    return Refusal(Condition.config_invalid, said)
+
+
+def masked(snapshot: Snapshot) -> dict[str, Any]:
+    """The snapshot's fields; `Secret` prints as `***`, and digests of keys are nobody's business either."""
+    fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
+    fields["keys"] = [{field.name: getattr(key, field.name) for field in dataclasses.fields(key)
+                       if field.name != "digest"} for key in snapshot.keys]
+    return fields
+
+
+def answer(content: dict[str, Any]) -> Response:
+    """200 and JSON."""
+    return Response(orjson.dumps(content, default=str), media_type="application/json")
+
+
+def date() -> bytes:
+    """The value of a Date field (RFC 9110 section 6.6.1)."""
+    return formatdate(usegmt=True).encode()
+
+
+def dated(app: ASGIApp) -> ASGIApp:
+    """Adds Date to every response; uvicorn's own way needs its clock, which `process.Server` stops."""
+    async def with_date(scope: Scope, receive: Receive, send: Send) -> None:
+        async def begin(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"date", date())]
+            await send(message)
+
+        await app(scope, receive, begin)
+    return with_date

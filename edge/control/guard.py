@@ -1,0 +1,56 @@
+"""Who may use the admin routes: who has the admin key; without one, programs on the same machine.
+
+A browser on that machine is a confused deputy for every page it shows: a page can post to 127.0.0.1, and with
+DNS rebinding read the answers under a name of its own. Neither can be done without an Origin, a
+Sec-Fetch-Site or a Host that gives it away (Fetch Standard 3.2; W3C Fetch Metadata).
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from ipaddress import ip_address
+
+from starlette.requests import Request
+
+from edge._fast import Condition, Slot
+from edge.catalogue import Secret
+from edge.control.refusal import Refusal
+
+_LOCAL_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.I)
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+def admit(request: Request, admin_key: Secret | None) -> None:
+    """Return, or raise the Refusal."""
+    if admin_key is not None:
+        check_key(request.headers.get("authorization"), admin_key)
+    elif not local(request):
+        raise Refusal(Condition.scope_missing, {Slot.S_FIELD: "admin, without admin.key for local programs only"})
+
+
+def check_key(field: str | None, admin_key: Secret) -> None:
+    """Compare the bearer token in constant time."""
+    if field is None:
+        raise Refusal(Condition.key_missing)
+    scheme, _, token = field.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Refusal(Condition.key_malformed)
+    if not hmac.compare_digest(token.strip().encode("latin-1"), admin_key.reveal().encode()):
+        raise Refusal(Condition.key_unknown)
+
+
+def local(request: Request) -> bool:
+    """A program on this machine speaks to us directly: no proxy between, no browser on behalf of a site."""
+    headers = request.headers
+    return (request.client is not None and loopback(request.client.host)
+            and not any(name in headers for name in _FORWARDED)
+            and _LOCAL_HOST.fullmatch(headers.get("host", "")) is not None
+            and "origin" not in headers
+            and headers.get("sec-fetch-site", "none") in ("none", "same-origin"))
+
+
+def loopback(host: str) -> bool:
+    """Whether an address is this machine's own; also an IPv4 one that was mapped to IPv6."""
+    address = ip_address(host)
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -1,0 +1,149 @@
+"""`/metrics`: the shared memory as Prometheus and OpenMetrics text.
+
+Right with any number of workers, dead ones included, since nobody but the memory itself counts. Every label
+value comes from an enumeration or from the configuration; a series appears with its first request. After a
+reload that changes contracts the `status` of a condition's earlier requests is the new contract's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import HistogramMetricFamily as Histogram
+from prometheus_client.core import InfoMetricFamily as Info
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from edge import __version__
+from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
+from edge.control.state import State
+from edge.registry import Labels
+from edge.stats import limit, workers
+
+SERIES = ("route", "provider", "model")
+LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")
+SHORT = (*map(floatToGoString, SHORT_BOUNDS), "+Inf")
+Totals = list[tuple[Labels, SeriesTotal]]
+
+
+class SlabCollector(Collector):
+    """Collects for prometheus_client; `state` is asked for at every scrape."""
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        state = self._state()
+        totals = [(labels, total) for index, labels in enumerate(state.registry.labels)
+                  if any((total := state.slab.series_total(index)).outcomes) or total.in_flight]
+        yield requests(state, totals)
+        yield from histograms(totals)
+        yield from gauges_and_tokens(totals)
+        yield from of_workers(state)
+        yield from of_gateway(state)
+
+
+def requests(state: State, totals: Totals) -> Metric:
+    """Ended requests. A provider's own status that was relayed has the condition `relayed`."""
+    family = Counter("edge_requests", "Requests that ended, by what the client was answered.",
+                     labels=(*SERIES, "status", "condition"))
+    for (route, provider, model), total in totals:
+        for slot, count in enumerate(total.outcomes):
+            if count:
+                status, condition = said(state, route, provider, slot)
+                family.add_metric((route, provider, model, status, condition), count)
+    return family
+
+
+def said(state: State, route: str, provider: str, slot: int) -> tuple[str, str]:
+    """Status and condition of a slot of SeriesTotal.outcomes."""
+    if slot >= RELAYED:
+        known = slot - RELAYED < len(RELAYED_STATUSES)
+        return str(RELAYED_STATUSES[slot - RELAYED]) if known else "other", "relayed"
+    if slot == Condition.ok:
+        return "200", "ok"
+    if slot == Condition.client_closed:
+        return "none", "client_closed"
+    # A contract that passes a rejected request's status on has no one status for it: it is one of the 4xx.
+    return str(state.status(route, provider, slot) or "4xx"), Condition(slot).name
+
+
+def histograms(totals: Totals) -> Iterator[Metric]:
+    """Times of ended requests; those that no provider answered are in the first one only."""
+    for name, bounds, part, text in (
+            ("request_duration", LONG, "total", "From the client's first byte to the last one sent to it."),
+            ("time_to_first_byte", LONG, "first_byte", "From the client's first byte to the provider's."),
+            ("overhead", SHORT, "overhead", "The gateway's own share of the time.")):
+        family = Histogram(f"edge_{name}_seconds", text, labels=SERIES)
+        for labels, total in totals:
+            histogram = getattr(total, part)
+            counts = list(accumulate(histogram.counts))
+            if counts[-1]:
+                family.add_metric(labels, list(zip(bounds, counts, strict=True)), histogram.sum_ns / 1e9)
+        yield family
+
+
+def gauges_and_tokens(totals: Totals) -> Iterator[Metric]:
+    """Requests in flight, and tokens as providers reported them."""
+    in_flight = Gauge("edge_requests_in_flight", "Admitted requests that have not ended.", labels=SERIES)
+    tokens = Counter("edge_tokens", "Tokens that providers reported; cached ones are among the input.",
+                     labels=(*SERIES, "type"))
+    for labels, total in totals:
+        in_flight.add_metric(labels, total.in_flight)
+        for kind, count in (("input", total.input_tokens), ("output", total.output_tokens),
+                            ("cached", total.cached_tokens)):
+            if count:
+                tokens.add_metric((*labels, kind), count)
+    yield in_flight
+    yield tokens
+
+
+def of_workers(state: State) -> Iterator[Metric]:
+    """What is counted per worker: summed where the worker makes no difference."""
+    found = workers(state.slab)
+
+    def total(name: str) -> int:
+        return sum(worker[name] for worker in found)
+
+    decisions = Counter("edge_limiter_decisions", "Requests that asked the limits.", labels=["decision"])
+    for decision in ("admitted", "refused_key", "refused_gateway"):
+        decisions.add_metric([decision], total(decision))
+    connections = Gauge("edge_connections", "Open connections.", labels=["side"])
+    connections.add_metric(["downstream"], total("connections"))
+    connections.add_metric(["upstream"], total("upstream_connections"))
+    restarts = Counter("edge_worker_restarts", "Workers that were started again.", labels=["worker"])
+    ages = Gauge("edge_worker_heartbeat_age_seconds", "Time since the worker's event loop last turned.",
+                 labels=["worker"])
+    for worker in found:
+        restarts.add_metric([str(worker["worker"])], worker["restarts"])
+        if worker["heartbeat_age"] is not None:
+            ages.add_metric([str(worker["worker"])], worker["heartbeat_age"])
+    yield from (decisions, connections, restarts, ages)
+    yield Counter("edge_connections_accepted", "Connections of clients.", total("accepted"))
+    yield Counter("edge_upstream_connections_opened", "Connections to providers.", total("upstream_opened"))
+    yield Counter("edge_upstream_connections_reused", "Requests sent on a connection that was kept.",
+                  total("upstream_reused"))
+
+
+def of_gateway(state: State) -> Iterator[Metric]:
+    """The gateway's limit, version and build."""
+    bucket = limit(state.slab, state.registry.bucket("gateway"))
+    if bucket is not None:
+        yield Gauge("edge_limit_left", "Requests that the gateway's limit would admit now.", bucket["left"])
+    yield Gauge("edge_config_version", "Version of the configuration in force.", state.snapshot.version)
+    yield Info("edge_build", "The program that runs.", {"version": __version__})
+
+
+def expose(collector: SlabCollector, accept: str) -> tuple[bytes, str]:
+    """The text and its content type, in the newest format that `accept` asks for and we know."""
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except (ValueError, TypeError):     # it asks for a version that is no number
+        encoder, content_type = choose_encoder("")
+    return encoder(collector), content_type

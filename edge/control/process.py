@@ -1,0 +1,141 @@
+"""Control's process: one event loop for a web server and the supervisor's channel, idle in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from edge import log, stats
+from edge._fast import Condition, Slab
+from edge.catalogue import Snapshot
+from edge.channel import Drain, Failed, Load, Loaded, Reader, Reload, Reloaded, send
+from edge.control.app import Routes, date
+from edge.control.refusal import Refusal
+from edge.control.state import State
+from edge.registry import Registry
+
+RELOAD_SECONDS = 30.0       # the supervisor's time for an answer
+LINGER_SECONDS = 1.0        # from the workers' last moment to ours: their last counts can be read
+LOOK_SECONDS = 0.05         # between looks for the workers' end, while draining
+
+
+def main(slab: Slab, registry: Registry, snapshot: Snapshot, channel: socket.socket,
+         listener: socket.socket) -> None:
+    """Serve until the end."""
+    # The terminal's Ctrl-C reaches every process of the group; the supervisor decides what it means.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    logger = log.setup("control", debug=snapshot.debug)
+    server = logging.getLogger("uvicorn")       # its errors are faults of ours, its warnings those of clients
+    server.handlers[:], server.propagate = logger.handlers, False
+    server.setLevel(logging.ERROR)
+    control = Control(State.of(slab, registry, snapshot), channel, logger)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(control.serve(listener))
+
+
+class Control:
+    """One life of the process."""
+
+    def __init__(self, state: State, channel: socket.socket, logger: logging.Logger) -> None:
+        self.state = state
+        self.channel = channel
+        self.reader = Reader(channel)
+        self.log = logger
+        self.draining = False
+        self.ending = asyncio.Event()
+        self.ids = itertools.count(1)
+        self.reloads: dict[int, asyncio.Future[Reloaded]] = {}
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Everything, until `ending`."""
+        self.loop = asyncio.get_running_loop()
+        self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
+        self.loop.add_reader(self.channel, self.obey)
+        routes = Routes(lambda: self.state, lambda: self.draining, self.reload)
+        send(self.channel, Loaded(self.state.snapshot.version))
+        await Server(self, routes).serve([listener])
+        self.loop.remove_reader(self.channel)
+
+    def obey(self) -> None:
+        """What the supervisor says; when it has died there is nothing left to be in control of."""
+        messages = self.reader.read()
+        if messages is None:
+            self.ending.set()
+            self.loop.remove_reader(self.channel)
+            return
+        for message in messages:
+            if isinstance(message, Load):
+                send(self.channel, self.load(message.snapshot, message.registry))
+            elif isinstance(message, Reloaded):
+                waiting = self.reloads.pop(message.id, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
+            elif isinstance(message, Drain):
+                self.drain(self.loop.time() + message.timeout + LINGER_SECONDS)
+
+    def load(self, snapshot: Snapshot, registry: Registry) -> Loaded | Failed:
+        """One version, or the reason why the running one stays."""
+        try:
+            self.state = State.of(self.state.slab, registry, snapshot)
+        except Exception as error:
+            self.log.exception("the configuration was not taken over")
+            return Failed(repr(error))
+        return Loaded(snapshot.version)
+
+    async def reload(self) -> Reloaded:
+        """Ask the supervisor. TimeoutError: it did not answer."""
+        number = next(self.ids)
+        self.reloads[number] = self.loop.create_future()
+        send(self.channel, Reload(number))
+        try:
+            return await asyncio.wait_for(self.reloads[number], RELOAD_SECONDS)
+        finally:
+            self.reloads.pop(number, None)
+
+    def drain(self, until: float) -> None:
+        """Not ready any more, and gone once the workers are (the dead have no connections), or at `until`."""
+        self.draining = True
+        idle = not any(worker["connections"] for worker in stats.workers(self.state.slab))
+        if idle or self.loop.time() >= until:
+            self.ending.set()
+        else:
+            self.loop.call_later(LOOK_SECONDS, self.drain, until)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its clock: that wakes ten times a second to see a flag, this awaits an event."""
+
+    def __init__(self, control: Control, routes: Routes) -> None:
+        class Protocol(HttpToolsProtocol):
+            """Answers in contract also what is no HTTP."""
+
+            def send_400_response(self, msg: str) -> None:
+                refusal = Refusal(Condition.request_malformed)
+                extra = b"date: %s\r\n" % date()
+                self.transport.write(control.state.refusals.render(refusal, extra=extra, close=True))
+                self.transport.close()
+
+        super().__init__(uvicorn.Config(
+            routes.app(), http=Protocol, ws="none", lifespan="off", interface="asgi3", log_config=None,
+            access_log=False, proxy_headers=False, server_header=False, date_header=False,
+            timeout_graceful_shutdown=1))
+        self.control = control
+
+    async def main_loop(self) -> None:
+        """Until the process ends."""
+        await self.control.ending.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are `main`'s."""
+        yield

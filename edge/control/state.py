@@ -1,0 +1,48 @@
+"""What one version of the configuration means to control: compiled whole, swapped whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge import contract
+from edge._fast import Slab
+from edge.catalogue import Snapshot
+from edge.control.refusal import Refusals
+from edge.registry import RELAY, Registry
+from edge.routes import OWN, ROUTES
+
+_SURFACES = {route.name: route.surface for route in (*ROUTES, *OWN)}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One version. `statuses` are those of each condition, by surface."""
+
+    slab: Slab
+    registry: Registry
+    snapshot: Snapshot
+    refusals: Refusals
+    statuses: dict[str, list[int]]
+    kinds: Mapping[str, str]
+
+    @classmethod
+    def of(cls, slab: Slab, registry: Registry, snapshot: Snapshot) -> State:
+        """Compile, or raise and have changed nothing."""
+        contracts = dict(snapshot.contracts)
+        files, mask = snapshot.contract_files, snapshot.mask_rate_limit
+        # An operator's own contract need not have thought of the admin API.
+        own = "admin" in contract.load(contracts["openai"], files).surfaces
+        admin = contract.compile_surface(contracts["openai"] if own else "openai", "admin", files=files)
+        statuses = {surface: contract.statuses(contracts[surface], files=files, mask_rate_limit=mask)
+                    for surface in ("openai", "anthropic")}
+        kinds = {provider.name: provider.kind for provider in snapshot.providers}
+        return cls(slab, registry, snapshot, Refusals(admin), statuses, kinds)
+
+    def status(self, route: str, provider: str, condition: int) -> int:
+        """What the contract answers to a condition there; 0: the provider's own status, or none.
+
+        A request without a route, or on one that was relayed nowhere, is answered on OpenAI's surface.
+        """
+        surface = self.kinds.get(provider, "openai") if route == RELAY else _SURFACES.get(route, "openai")
+        return self.statuses[surface][condition]

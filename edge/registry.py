@@ -1,0 +1,71 @@
+"""Which series counts what, and which bucket limits whom: names to indices of the shared memory.
+
+The supervisor holds the registry, plans every version of the configuration into it before the version is in
+force, and hands it out together with the snapshot. Indices are given once and never taken back, so that a
+count is never attributed to another; everybody else only looks up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge._fast import MAX_BUCKETS, MAX_SERIES
+from edge.catalogue import Snapshot
+from edge.routes import OWN, ROUTES
+
+Labels = tuple[str, str, str]       # route, provider, model: what was configured, never what a client sent
+
+NOWHERE: Labels = ("", "", "")      # requests that ended before they had a route
+OTHER: Labels = ("other", "other", "other")     # what came after the last free series
+RELAY = "relay"                     # the route of all paths that are relayed as they are
+
+
+class RegistryFull(ValueError):
+    """There are more keys than buckets. (Series share the one of OTHER instead.)"""
+
+
+class Registry:
+    """Grows by `plan` alone. Picklable."""
+
+    def __init__(self) -> None:
+        self._series = {NOWHERE: 0, OTHER: 1}
+        self._buckets = {"gateway": 0}
+
+    def series(self, route: str, provider: str, model: str) -> int:
+        """The index of a planned series; OTHER's for any that is not."""
+        return self._series.get((route, provider, model), self._series[OTHER])
+
+    def bucket(self, name: str) -> int:
+        """The index of a planned bucket: `gateway`, or `key:` and a key's name. KeyError: not planned."""
+        return self._buckets[name]
+
+    @property
+    def labels(self) -> list[Labels]:
+        """What the series count, by index."""
+        return list(self._series)
+
+    def plan(self, snapshot: Snapshot) -> None:
+        """Give an index to all that this version can count or limit. RegistryFull: nothing was changed."""
+        keys = [name for key in snapshot.keys if (name := f"key:{key.name}") not in self._buckets]
+        if len(self._buckets) + len(keys) > MAX_BUCKETS:
+            raise RegistryFull(f"there is room for {MAX_BUCKETS - 1} keys until the next start; "
+                               f"{len(self._buckets) - 1} have had theirs, and {len(keys)} are new")
+        for name in keys:
+            self._buckets[name] = len(self._buckets)
+        for labels in countable(snapshot):
+            if labels not in self._series and len(self._series) < MAX_SERIES:
+                self._series[labels] = len(self._series)
+
+
+def countable(snapshot: Snapshot) -> Iterator[Labels]:
+    """Every combination that a request can end in; a provider serves the routes of the dialect it speaks."""
+    for name in (*(route.name for route in ROUTES), RELAY, *(route.name for route in OWN)):
+        yield name, "", ""
+    for provider in snapshot.providers:
+        yield RELAY, provider.name, ""
+    kinds = {provider.name: provider.kind for provider in snapshot.providers}
+    for model in snapshot.models:
+        for target in model.targets:
+            for route in ROUTES:
+                if route.surface == kinds[target.provider]:
+                    yield route.name, target.provider, model.name
