@@ -1,8 +1,8 @@
 """Fills error templates. Everything that does not depend on the request was put together at load time.
 
-A value comes from outside (a path, a model's name, a provider's words), so each one is cut to a length, made valid
-UTF-8 and escaped for JSON on its way in. Fields of the head take the request's id alone, reduced to characters that
-cannot end a field.
+A value comes from outside (a path, a model's name, a provider's words), so each one is cut to a length, made
+valid UTF-8 and escaped for JSON on its way in. Fields of the head take the request's id alone, reduced to
+characters that cannot end a field.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_SIZE
@@ -10,8 +10,6 @@ from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
-
-from http import HTTPStatus
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size)
@@ -27,17 +25,32 @@ cdef enum:
     GROWTH = 6              # bytes that one byte becomes at most: \u0000
     FIELDS = 1024
 
-# Above this a client library would sleep for longer than its program expects (Anthropic's sleeps as long as it is
-# told), so that it is told not to: the program sees the error, with the true time in Retry-After.
+# Above this a client library would sleep for longer than its program expects (Anthropic's sleeps as long as
+# it is told), so that it is told not to: the program sees the error, with the true time in Retry-After.
 cdef int64_t PATIENCE_MS = 60000
 cdef int64_t YEAR_MS = 31536000000
 
 NEVER = NEVER_MS
+globals()["N_SLOTS"] = <int>N_SLOTS     # for Python too: the length of a list of values
+# RFC 9110 section 15, RFC 6585, RFC 7725, and Anthropic's 529. http.HTTPStatus words some of them anew from
+# one Python to the next, and they are part of contracts.
+PHRASES = {
+    400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout",
+    409: "Conflict", 410: "Gone", 411: "Length Required", 412: "Precondition Failed", 413: "Content Too Large",
+    414: "URI Too Long", 415: "Unsupported Media Type", 416: "Range Not Satisfiable", 417: "Expectation Failed",
+    421: "Misdirected Request", 422: "Unprocessable Content", 423: "Locked", 424: "Failed Dependency",
+    425: "Too Early", 426: "Upgrade Required", 428: "Precondition Required", 429: "Too Many Requests",
+    431: "Request Header Fields Too Large", 451: "Unavailable For Legal Reasons", 500: "Internal Server Error",
+    501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+    505: "HTTP Version Not Supported", 507: "Insufficient Storage", 508: "Loop Detected", 529: "Overloaded",
+}
 SLOTS = {
     "request_id": S_REQUEST_ID, "trace_id": S_TRACE_ID, "retry_after": S_RETRY_AFTER_MS, "field": S_FIELD,
-    "expected": S_EXPECTED, "got": S_GOT, "model": S_MODEL, "reason": S_REASON, "upstream_status": S_UPSTREAM_STATUS,
-    "upstream_reason": S_UPSTREAM_REASON, "timeout": S_TIMEOUT, "message": S_MESSAGE, "line": S_LINE,
-    "method": S_METHOD, "path": S_PATH, "limit": S_LIMIT, "status": STATUS, "status_name": STATUS_NAME,
+    "expected": S_EXPECTED, "got": S_GOT, "model": S_MODEL, "reason": S_REASON,
+    "upstream_status": S_UPSTREAM_STATUS, "upstream_reason": S_UPSTREAM_REASON, "timeout": S_TIMEOUT,
+    "message": S_MESSAGE, "line": S_LINE, "method": S_METHOD, "path": S_PATH, "limit": S_LIMIT,
+    "status": STATUS, "status_name": STATUS_NAME,
 }
 
 cdef struct Facts:          # of one rendering
@@ -45,7 +58,7 @@ cdef struct Facts:          # of one rendering
     int64_t wait_ms         # NEVER_MS, 0, or how long
     int64_t seconds         # the same, rounded up
 
-cdef char* scratch = NULL   # one body at a time: the interpreter's lock is held from its first byte to its last
+cdef char* scratch = NULL   # one body at a time: the interpreter's lock is held throughout
 cdef Py_ssize_t room = 0
 cdef uint8_t PLAIN[256]     # goes into a JSON string as it is
 cdef list LINES = []        # status lines of 400 to 499, for answers that keep the upstream's status
@@ -56,11 +69,10 @@ def _make_tables():
     cdef int i
     for i in range(256):
         PLAIN[i] = 0x20 <= i < 0x7f and i != 0x22 and i != 0x5c
-    phrases = {status.value: status.phrase for status in HTTPStatus}
-    for status in range(400, 500):
-        phrase = phrases.get(status, "Client Error")
-        LINES.append(f"HTTP/1.1 {status} {phrase}\r\n".encode())
-        NAMES.append("".join(c if c.isalnum() else "_" for c in phrase.lower().replace("'", "")).encode())
+    for i in range(400, 500):
+        phrase = PHRASES.get(i, "Client Error")
+        LINES.append(f"HTTP/1.1 {i} {phrase}\r\n".encode())
+        NAMES.append(phrase.lower().replace(" ", "_").encode())
 
 
 _make_tables()
@@ -69,12 +81,14 @@ _make_tables()
 cdef class Template:
     """One condition in one contract, for one surface, as bytes with slots.
 
-    `head` has the status line (none where `status` is 0) and the fixed fields, each line with its CRLF. A piece is
-    bytes, or (slot, stand-in): the value inside a JSON string; with ~slot it is a JSON value of its own, null when
-    missing. `wait_ms` says whether a retry helps: NEVER, 0 for at once, or how long where nobody says better.
+    `head` has the status line (none where `status` is 0) and the fixed fields, each line with its CRLF. A
+    piece is bytes, or (slot, stand-in): the value inside a JSON string; with ~slot it is a JSON value of its
+    own, null when missing. `wait_ms` says whether a retry helps: NEVER, 0 for at once, or how long where
+    nobody knows better.
     """
 
-    def __cinit__(self, str condition, int status, bytes head, tuple pieces, tuple event_pieces, int wait_ms):
+    def __cinit__(self, str condition, int status, bytes head, tuple pieces, tuple event_pieces,
+                  int wait_ms):
         self.condition = condition
         self.status = status
         self.head = head
@@ -91,7 +105,7 @@ cdef class Template:
         PyMem_Free(self.event_parts)
 
     cpdef bytes render(self, list values, bytes extra, bint close):
-        """The complete answer. `values` by slot, None where missing; `extra`: field lines, each with its CRLF."""
+        """The complete answer. `values` by slot, None where missing; `extra`: field lines, each with CRLF."""
         cdef char fields[FIELDS]
         cdef Facts facts
         cdef Py_ssize_t body_size, fields_size, extra_size, line_size = 0
@@ -105,8 +119,9 @@ cdef class Template:
         if self.status == 0:
             line = <bytes>LINES[facts.status - 400] if facts.status < 500 else b"HTTP/1.1 502 Bad Gateway\r\n"
             line_size = PyBytes_GET_SIZE(line)
-        answer = PyBytes_FromStringAndSize(NULL, line_size + PyBytes_GET_SIZE(self.head) + fields_size + extra_size
-                                           + (21 if close else 2) + body_size)
+        answer = PyBytes_FromStringAndSize(
+            NULL, line_size + PyBytes_GET_SIZE(self.head) + fields_size + extra_size + (21 if close else 2)
+            + body_size)
         out = PyBytes_AS_STRING(answer)
         if line_size:
             out = put(out, PyBytes_AS_STRING(line), line_size)
@@ -204,7 +219,8 @@ cdef int64_t clamped(object number, int64_t low, int64_t high) except? -1:
 cdef char* put_fields(char* out, list values, const Facts* facts, Py_ssize_t body_size) except NULL:
     """Content-Length, both ids, and what client libraries ask before they try again.
 
-    OpenAI's SDK reads x-request-id, Anthropic's request-id; both obey x-should-retry and read retry-after-ms first.
+    OpenAI's SDK reads x-request-id, Anthropic's request-id; both obey x-should-retry and read retry-after-ms
+    before retry-after.
     """
     cdef char* name
     cdef Py_ssize_t size
@@ -226,7 +242,8 @@ cdef char* put_fields(char* out, list values, const Facts* facts, Py_ssize_t bod
     return put(out, b"\r\nx-should-retry: true\r\n", 24)
 
 
-cdef char* put_pieces(char* out, const Piece* piece, int count, list values, const Facts* facts) except NULL:
+cdef char* put_pieces(char* out, const Piece* piece, int count, list values,
+                      const Facts* facts) except NULL:
     cdef const Piece* end = piece + count
     while piece < end:
         if piece.slot < 0:
@@ -291,7 +308,7 @@ cdef char* put_value(char* out, object value, Py_ssize_t longest) except NULL:
 
 
 cdef char* put_text(char* out, const uint8_t* data, Py_ssize_t size) noexcept:
-    """UTF-8 -> the inside of a JSON string. Invalid bytes become U+FFFD, one for each maximal part (Unicode 3.9).
+    """UTF-8 -> the inside of a JSON string. Invalid bytes become U+FFFD, one for each maximal part.
 
     Escaped besides what RFC 8259 section 7 asks for: U+0080 to U+009F, U+2028 and U+2029, at which readers of
     event streams may split lines.
