@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge.catalogue import Bounds, Limit, Provider, Relay, Secret, Snapshot
+from edge.catalogue import Bounds, Provider, Relay, Secret, Snapshot
 from edge.catalogue import Model as CatalogueModel
 from edge.strict_yaml import Path as Key
 
@@ -47,7 +47,7 @@ class Builder:
         for key in _TOKENPAK_ONLY:
             if getattr(settings, key) is not None:
                 self.report.warn((key,), "is accepted but not in force yet")
-        bounds = settings.limits
+        bounds, limit = settings.limits, settings.rate_limit
         if bounds.target_bytes > bounds.head_bytes:
             self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
         return Snapshot(
@@ -56,7 +56,7 @@ class Builder:
             workers=settings.workers or cores(), admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, relays=relays,
             keys=clients.clients(self.report, settings.keys, self.secrets, secret),
-            limit=self._limit(settings),
+            limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size),
             bounds=Bounds(**bounds.model_dump(), queue=settings.queue.queue_size),
             contracts=(("openai", settings.contract.openai), ("anthropic", settings.contract.anthropic)),
             contract_files=tuple(self._contract_files(settings)), bearer_only=settings.bearer_only,
@@ -78,11 +78,6 @@ class Builder:
         for name in routing.idle(providers, models, relays):
             report.warn(("providers", name), "no model and no route leads to it")
         return providers, models, relays
-
-    def _limit(self, settings: Settings) -> Limit | None:
-        given = settings.rate_limit
-        found = clients.limit(self.report, ("rate_limit",), given.requests_per_second, given.burst_size)
-        return found if found.rate else None
 
     def _address(self, at: Key, text: str) -> str:
         if text == "localhost":

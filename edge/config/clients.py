@@ -49,12 +49,12 @@ def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
     return tuple(made)
 
 
-def limit(report: Report, at: Path, rate: float, burst: int) -> Limit:
-    """A token bucket, if it refills within a year."""
+def limit(report: Report, at: Path, rate: float, burst: int) -> Limit | None:
+    """A token bucket that refills within a year; None for rate 0: no limit."""
     if rate and burst / rate > _LONGEST_REFILL:
         report.problem(at, "takes more than a year to refill",
                        "raise requests_per_second, or lower burst_size")
-    return Limit(rate, burst)
+    return Limit(rate, burst) if rate else None
 
 
 def client_key_fault(report: Report, at: Path, key: Secret) -> bool:

@@ -44,15 +44,13 @@ def check(report: Report) -> Settings:
             return Settings.model_validate(data)
         except ValidationError as wrong:
             errors = wrong.errors(include_url=False)
-        for error in errors:
-            path = tuple(step for step in error["loc"] if step != "[key]")
+        paths = [tuple(step for step in error["loc"] if step != "[key]") for error in errors]
+        for error, path in zip(errors, paths, strict=True):
             if not any(path[:end] in done for end in range(1, len(path) + 1)):
                 report.problems.append(_problem(report, error, path))
-        before = len(done)
-        for error in errors:
-            _take_out(data, tuple(step for step in error["loc"] if step != "[key]"), done)
-        if len(done) == before:
-            data = {}
+        taken = [_take_out(data, path, done) for path in paths]
+        if not any(taken):
+            data = copy.deepcopy(_STAND_INS)
 
 
 def field_at(path: Path) -> tuple[FieldInfo | None, Any]:
@@ -131,18 +129,23 @@ def _words(kind: str, context: dict[str, Any], value: Any) -> str | None:
     return None
 
 
-def _take_out(data: dict[str, Any], path: Path, done: set[Path]) -> None:
+def _take_out(data: dict[str, Any], path: Path, done: set[Path]) -> bool:
     """Make the tree valid at a path: by a stand-in, without the value, or without the section around it."""
+    if any(path[:end] in done and find(data, path[:end]) is ABSENT for end in range(1, len(path))):
+        return False                                            # went with the section around it
     done.add(path)
     if len(path) == 1 and path[0] in _STAND_INS:
-        data[str(path[0])] = _STAND_INS[str(path[0])]
-        return
+        data[str(path[0])] = copy.deepcopy(_STAND_INS[str(path[0])])
+        return True
     there = present(data, path)
     if len(there) == 2 and there[0] == "keys" and isinstance(there[1], int):
         data["keys"][there[1]] = {"name": f"stand-in-{there[1]}", "hash": f"blake2b:{there[1]:064x}"}
-        return
+        return True
     while len(there) > 1 and isinstance(there[-1], int):        # indexes must not shift: the whole list goes
         there = there[:-1]
     around = find(data, there[:-1])
-    if isinstance(around, dict) and there and around.pop(there[-1], ABSENT) is not ABSENT:
-        done.add(there)
+    if not there or not isinstance(around, dict):
+        return False
+    del around[there[-1]]
+    done.add(there)
+    return True

@@ -1,0 +1,194 @@
+"""Files that are wrong: each kind, its place, its code, and that all of it is told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.catalogue import Snapshot
+from edge.config import ConfigError, load
+
+TOP = "port: 1\nlisten_addr: ::1\n"
+PROVIDERS = "providers: {openai: {key: env:OPENAI_API_KEY}}\n"
+KEYS = "keys: [{name: a, key: env:KEY_A}]\n"
+ALL = TOP + PROVIDERS + KEYS
+
+SYNTAX = {
+    "tab": ("port: 1\nqueue:\n\tqueue_size: 3\n", 3),
+    "duplicate key": (ALL + "port: 2\n", 5),
+    "on": (ALL + "debug: on\n", 5),
+    "minutes": (ALL + "timeout: 1:30\n", 5),
+    "octal": (ALL + "timeout: 010\n", 5),
+    "indentation": ("port: 1\n listen_addr: x\n", 2),
+    "bracket": ("port: 1\nlisten_addr: [a\n", 2),
+    "quote": ('port: 1\nlisten_addr: "x\n', 2),
+    "anchor": (ALL + "admin: &a {}\n", 5),
+    "second document": (ALL + "---\nport: 2\n", 6),
+    "control character": ("port: 1\nlisten_addr: a\x07\n", 2),
+}
+
+# text, then (line, column, code, key) of each problem
+WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
+    "empty": ("", [(None, None, "CONFIG_002", key) for key in ("port", "listen_addr", "providers", "keys")]),
+    "no port": (ALL.replace("port: 1\n", ""), [(None, None, "CONFIG_002", "port")]),
+    "no address": (ALL.replace("listen_addr: ::1\n", ""), [(None, None, "CONFIG_002", "listen_addr")]),
+    "no providers": (TOP + KEYS, [(None, None, "CONFIG_002", "providers")]),
+    "no keys": (TOP + PROVIDERS, [(None, None, "CONFIG_002", "keys")]),
+    "no key in the list": (TOP + PROVIDERS + "keys: []\n", [(4, 1, "CONFIG_002", "keys")]),
+    "a list at the top": ("- port: 1\n", [(1, 1, "CONFIG_003", "")]),
+    "no provider": (TOP + "providers: {}\n" + KEYS, [(3, 1, "CONFIG_003", "providers")]),
+    "unknown key": (ALL + "prot: 2\n", [(5, 1, "CONFIG_003", "prot")]),
+    "unknown key inside": (ALL + "queue:\n  size: 2\n", [(6, 3, "CONFIG_003", "queue.size")]),
+    "text for a number": (ALL.replace("port: 1", 'port: "1"'), [(1, 1, "CONFIG_003", "port")]),
+    "fraction": (ALL.replace("port: 1", "port: 1.5"), [(1, 1, "CONFIG_003", "port")]),
+    "boolean for a number": (ALL + "timeout: true\n", [(5, 1, "CONFIG_003", "timeout")]),
+    "number for a text": (ALL.replace("::1", "127001"), [(2, 1, "CONFIG_003", "listen_addr")]),
+    "out of range": (ALL.replace("port: 1", "port: 65536"), [(1, 1, "CONFIG_003", "port")]),
+    "number for a section": (ALL + "rate_limit: 5\n", [(5, 1, "CONFIG_003", "rate_limit")]),
+    "nothing after the colon": (ALL + "rate_limit:\n", [(5, 1, "CONFIG_003", "rate_limit")]),
+    "nothing for a required key": (ALL.replace("port: 1", "port:"), [(1, 1, "CONFIG_003", "port")]),
+    "choice": (ALL + "provider_rate_limit: hide\n", [(5, 1, "CONFIG_003", "provider_rate_limit")]),
+    "host name": (ALL.replace("::1", "example.com"), [(2, 1, "CONFIG_003", "listen_addr")]),
+    "address with port": (ALL.replace("::1", "127.0.0.1:80"), [(2, 1, "CONFIG_003", "listen_addr")]),
+    "open admin port": (ALL + "admin: {listen_addr: 0.0.0.0}\n", [(5, 9, "CONFIG_003", "admin.listen_addr")]),
+    "admin on the data port": (ALL + "admin: {port: 1}\n", [(5, 9, "CONFIG_003", "admin.port")]),
+    "no room for admin": (ALL.replace("port: 1", "port: 65535"), [(1, 1, "CONFIG_003", "port")]),
+    "many workers": (ALL + "workers: 65\n", [(5, 1, "CONFIG_003", "workers")]),
+    "target above head": (ALL + "limits: {target_bytes: 40000}\n",
+                          [(5, 10, "CONFIG_003", "limits.target_bytes")]),
+    "cache size": (ALL + "cache_max_size: much\n", [(5, 1, "CONFIG_003", "cache_max_size")]),
+    "missing contract file": (ALL + "contract_files: [none.yaml]\n",
+                              [(5, 18, "CONFIG_003", "contract_files[0]")]),
+    "slow refill": (ALL + "rate_limit: {requests_per_second: 1.0e-6}\n", [(5, 1, "CONFIG_003", "rate_limit")]),
+    "short key secret": (ALL + "key_secret: short\n", [(5, 1, "CONFIG_003", "key_secret")]),
+    "short admin key": (ALL + "admin: {key: short}\n", [(5, 9, "CONFIG_003", "admin.key")]),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), SYNTAX.values(), ids=SYNTAX)
+def test_syntax(config: Any, text: str, line: int) -> None:
+    """Text that is no YAML, or a trap of YAML, is CONFIG_001 with TokenPak's message and a way out."""
+    found = config.problem(text)
+    assert (found.code, found.message) == (
+        "CONFIG_001", f"Failed to load config: YAML syntax error at line {line}")
+    assert found.place.line == line and found.place.column and found.detail and found.way_out
+
+
+@pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
+def test_wrong(config: Any, text: str, expected: list[tuple[int, int, str, str]]) -> None:
+    """A wrong value is told once, with its line, column, code, key and way out."""
+    found = config.problems(text)
+    assert [(p.place.line, p.place.column, p.code, p.key) for p in found] == expected
+    assert all(p.way_out for p in found)
+
+
+def test_missing_field_has_tokenpaks_message(config: Any) -> None:
+    """A missing key is told in exactly TokenPak's words."""
+    assert config.problem(ALL.replace("port: 1\n", "")).message == (
+        "Config validation failed: Missing required field 'port'")
+
+
+def test_everything_at_once(config: Any) -> None:
+    """Problems of shape, of references and between keys are told in one run, in the file's order."""
+    found = config.problems("""\
+        listen_addr: 127.0.0.1
+        prot: 8766
+        providers:
+          openai: {key: env:NOT_SET}
+          vllm: {kind: openai, max_idle: x}
+        keys:
+          - {name: a, key: env:KEY_A}
+          - {name: a, hash: abc}
+          - {name: b, key: env:KEY_A, scopes: [chatt]}
+        models:
+          fast: opena/x
+          slow: 5
+        rate_limit: {burst_size: 0}
+        """)
+    assert [(p.place.line, p.key) for p in found] == [
+        (None, "port"), (2, "prot"), (4, "providers.openai.key"), (5, "providers.vllm.base_url"),
+        (5, "providers.vllm.max_idle"), (8, "keys[1].name"), (8, "keys[1].hash"), (9, "keys[2]"),
+        (9, "keys[2].scopes[0]"), (11, "models.fast[0]"), (12, "models.slow[0]"), (13, "rate_limit.burst_size")]
+
+
+@pytest.mark.parametrize(("text", "way_out"), [
+    (ALL + "prot: 2\n", "did you mean port?"),
+    (ALL + "queue: {queue_siz: 2}\n", "did you mean queue_size?"),
+    (ALL + "models: {a: opnai}\n", "did you mean openai?"),
+    (ALL + "rate_limit: {burst_size: 0}\n", "burst_size: 500"),
+    (TOP + PROVIDERS, "edge auth --generate"),
+    (TOP + "providers: {vllm: {kind: openai}}\n" + KEYS, "base_url: https://api.openai.com/v1"),
+])
+def test_way_out(config: Any, text: str, way_out: str) -> None:
+    """The way out names the key that was meant, or shows how it is written."""
+    assert way_out in config.problem(text).way_out
+
+
+def test_rendering(config: Any) -> None:
+    """A terminal gets file, line, column, code, key, message and way out of every problem, and their number."""
+    path = config.write(ALL + "prot: 2\nrate_limit: {burst_size: x}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ={"OPENAI_API_KEY": "x", "KEY_A": config.key})
+    lines = caught.value.render().splitlines()
+    assert lines[0] == f"{path}:5:1: CONFIG_003 prot: is not a known key"
+    assert lines[1] == "    way out: did you mean port?"
+    assert lines[2].startswith(f"{path}:6:14: CONFIG_003 rate_limit.burst_size: must be a whole number, got text")
+    assert lines[-1].startswith("2 problems")
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize("content", [b"port: \xff\n", b"\xef\xbb\xbfport: \xc3"])
+def test_bytes_that_are_no_text(tmp_path: Path, content: bytes) -> None:
+    """A file that is not UTF-8 is a syntax error at the byte's line."""
+    (tmp_path / "edge.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match="YAML syntax error at line 1"):
+        load(str(tmp_path / "edge.yaml"), environ={})
+
+
+@pytest.mark.parametrize("name", ["none.yaml", ".", "\0"])
+def test_files_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    """A file that is not there, or is no file, is a ConfigError."""
+    with pytest.raises(ConfigError, match="Failed to load config"):
+        load(f"{tmp_path}/{name}", environ={})
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(
+    ["env:KEY_A", "file:x", "openai", "openai/gpt", "*", "::1", "https://x", "auto"])
+_NAMES = st.sampled_from(["port", "listen_addr", "providers", "keys", "models", "routes", "openai", "kind", "name",
+                          "base_url", "key", "hash", "rate_limit", "admin", "contract", "proxy", "headers", "*",
+                          "limits", "timeouts", "workers", "expires", "scopes", "fallback", "queue"])
+_TREES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+    _NAMES | st.text(max_size=5), inner, max_size=5), max_leaves=25)
+
+
+def _loads_or_tells(folder: Path, content: bytes) -> None:
+    path = folder / "edge.yaml"
+    path.write_bytes(content)
+    try:
+        assert isinstance(load(str(path), environ={"KEY_A": "sk-0123456789abcdefghij"}), Snapshot)
+    except ConfigError as error:
+        assert error.problems and error.render()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
+def test_any_bytes(tmp_path: Path, content: bytes) -> None:
+    """Whatever a file holds, it loads or raises ConfigError."""
+    _loads_or_tells(tmp_path, content)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tree=st.dictionaries(_NAMES, _TREES, max_size=8))
+def test_any_tree(tmp_path: Path, tree: dict[str, Any]) -> None:
+    """Whatever values the known keys hold, the file loads or raises ConfigError."""
+    _loads_or_tells(tmp_path, yaml.safe_dump(tree, allow_unicode=True).encode())
+
+
+def test_deep_nesting(config: Any) -> None:
+    """A file that nests without end is an error like any other."""
+    assert config.problem("a: " + "[" * 5000).code == "CONFIG_001"

@@ -1,0 +1,227 @@
+"""What a file means: the Snapshot that comes of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.catalogue import Bounds, Limit, Model, Relay, Target
+from edge.config.patterns import covers
+
+BASE = "port: 1\nlisten_addr: 127.0.0.1\nkeys: [{name: a, key: env:KEY_A}]\n"
+LOCAL = "{kind: openai, base_url: 'http://127.0.0.1:1/v1'"
+THREE = BASE + f"""\
+providers:
+  anthropic: {{key: env:OPENAI_API_KEY}}
+  openai: {{key: env:OPENAI_API_KEY}}
+  local: {LOCAL}, models: [qwen, "llama-*"]}}
+"""
+
+
+def test_defaults(config: Any) -> None:
+    """A file with the required keys alone has the documented defaults."""
+    loaded = config.load(config.good)
+    assert (loaded.port, loaded.listen_addr, loaded.admin_addr, loaded.admin_port) == (
+        8766, "127.0.0.1", "127.0.0.1", 8767)
+    assert (loaded.limit, loaded.bounds, loaded.relays) == (Limit(100, 500), Bounds(), ())
+    assert dict(loaded.contracts) == {"openai": "openai", "anthropic": "anthropic"}
+    assert (loaded.bearer_only, loaded.mask_rate_limit, loaded.debug, loaded.drain_timeout) == (
+        False, False, False, 30)
+    assert loaded.workers >= 1 and loaded.admin_key is None and loaded.warnings == ()
+    [provider] = loaded.providers
+    assert (provider.kind, provider.base_url, provider.proxy) == ("openai", "https://api.openai.com/v1", None)
+    assert (provider.first_byte_timeout, provider.max_connections, provider.ca_bundle) == (30, 1024, None)
+
+
+def test_a_tokenpak_file_loads(config: Any) -> None:
+    """Every key of TokenPak's file loads; those not in force yet are told with line and key."""
+    loaded = config.load(config.good + """\
+rate_limit:
+  requests_per_second: 200
+  burst_size: 1000
+provider_rate_limit: mask
+timeout: 60
+queue:
+  queue_size: 50
+circuit_breaker:
+  enabled: true
+  failures: 5
+fallback: {openai: [anthropic]}
+cache_max_size: 500MB
+""")
+    assert loaded.limit == Limit(200, 1000) and loaded.mask_rate_limit
+    assert loaded.providers[0].first_byte_timeout == 60 and loaded.bounds.queue == 50
+    assert [warning.rsplit("edge.yaml", 1)[1] for warning in loaded.warnings] == [
+        f":{line}:1: {key}: is accepted but not in force yet"
+        for line, key in ((14, "circuit_breaker"), (17, "fallback"), (18, "cache_max_size"))]
+
+
+def test_no_limit(config: Any) -> None:
+    """Zero requests per second is no limit."""
+    assert config.load(config.good + "rate_limit: {requests_per_second: 0}\n").limit is None
+
+
+def test_kernel_chosen_port(config: Any) -> None:
+    """Port 0 leaves the choice to the kernel, for admin as well."""
+    loaded = config.load(config.good.replace("8766", "0"))
+    assert (loaded.port, loaded.admin_port) == (0, 0)
+
+
+@pytest.mark.parametrize(("address", "expected"), [
+    ("localhost", "127.0.0.1"), ("'::1'", "::1"), ("0.0.0.0", "0.0.0.0"), ("'0:0::1'", "::1")])
+def test_addresses(config: Any, address: str, expected: str) -> None:
+    """An address is an IP address in its short form; localhost is 127.0.0.1."""
+    assert config.load(config.good.replace("127.0.0.1", address)).listen_addr == expected
+
+
+def test_open_admin_port_with_a_key(config: Any) -> None:
+    """The admin port may listen beyond loopback when it has a key."""
+    loaded = config.load(config.good + "admin: {listen_addr: 0.0.0.0, key: env:KEY_A, port: 9}\n")
+    assert (loaded.admin_addr, loaded.admin_port, loaded.admin_key.reveal()) == ("0.0.0.0", 9, config.key)
+
+
+def test_models(config: Any) -> None:
+    """Names come before patterns, patterns stay in order, and each form of a target is understood."""
+    loaded = config.load(THREE + """\
+models:
+  "gpt-*": openai
+  fast: openai/gpt-5-mini
+  deep:
+    - {provider: anthropic, model: claude/opus}
+    - openai
+  "*": [local/qwen]
+""")
+    assert loaded.models == (
+        Model("fast", (Target("openai", "gpt-5-mini"),)),
+        Model("deep", (Target("anthropic", "claude/opus"), Target("openai"))),
+        Model("gpt-*", (Target("openai"),)),
+        Model("*", (Target("local", "qwen"),)))
+
+
+def test_models_by_default(config: Any) -> None:
+    """Without models, a provider's own patterns lead to it, all else to the first of the dialect without any."""
+    assert config.load(THREE).models == (
+        Model("qwen", (Target("local"), Target("anthropic"))),
+        Model("llama-*", (Target("local"), Target("anthropic"))),
+        Model("*", (Target("openai"), Target("anthropic"))))
+
+
+def test_the_narrowest_pattern_wins_by_default(config: Any) -> None:
+    """Of providers' own patterns the narrowest comes first, and one pattern of two providers has both in order."""
+    providers = "".join(f"  {name}: {LOCAL}, models: [{models}]}}\n" for name, models in (
+        ("wide", "'gpt-*'"), ("narrow", "'gpt-5*'"), ("exact", "gpt-5-mini"), ("twin", "'gpt-5*'")))
+    assert config.load(BASE + "providers:\n" + providers).models == (
+        Model("gpt-5-mini", (Target("exact"),)),
+        Model("gpt-5*", (Target("narrow"), Target("twin"))),
+        Model("gpt-*", (Target("wide"),)))
+
+
+@pytest.mark.parametrize(("models", "key", "said"), [
+    ("{a: nowhere/x}", "models.a[0]", "there is no provider nowhere"),
+    ("{a: [openai, openai]}", "models.a[1]", "is the same target again"),
+    ("{a: local/gpt-5}", "models.a[0]", "local does not serve gpt-5"),
+    ("{a: /x}", "models.a", "a target is provider/model"),
+    ("{a: openai/}", "models.a", "a target is provider/model"),
+    ("{a: []}", "models.a", "at least one target"),
+    ("{a: [{model: x}]}", "models.a[0].provider", "Missing required field"),
+    ("{'a**': openai}", 'models.a**', "is no pattern"),
+    ("{'*': openai, 'gpt-*': openai}", "models.gpt-*", "is never reached: * above it"),
+])
+def test_wrong_models(config: Any, models: str, key: str, said: str) -> None:
+    """A model that leads nowhere, or is never reached, is an error at its place."""
+    found = config.problem(THREE + f"models: {models}\n")
+    assert (found.place.line, found.key) == (8, key) and said in found.message
+
+
+def test_routes(config: Any) -> None:
+    """Routes are relayed paths in the file's order."""
+    assert config.load(THREE + "routes: {/v1/rerank: local, /v1/tokenize/*: openai}\n").relays == (
+        Relay("/v1/rerank", "local"), Relay("/v1/tokenize/*", "openai"))
+
+
+@pytest.mark.parametrize(("routes", "said"), [
+    ("{v1/x: openai}", "is no path"), ("{'/v1/*/x': openai}", "is no path"), ("{'/v1/x?a=1': openai}", "is no path"),
+    ("{/v1/chat/completions: openai}", "the gateway's own"), ("{/health: openai}", "the gateway's own"),
+    ("{/v1/x: opena}", "there is no provider opena"),
+    ("{'/v1/*': openai, /v1/x: openai}", "is never reached"),
+])
+def test_wrong_routes(config: Any, routes: str, said: str) -> None:
+    """A route that is no path, is taken already, or leads nowhere is an error at its place."""
+    found = config.problem(THREE + f"routes: {routes}\n")
+    assert found.place.line == 8 and said in found.message
+
+
+@pytest.mark.parametrize(("provider", "key", "said"), [
+    ("{kind: openai, base_url: 'ftp://x'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://u:p@x/v1'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://x/v1?a=b'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://x:99999/v1'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: \"http://x/v1\\r\\n\"}", "providers.x.base_url", "is not an http"),
+    ("{base_url: 'http://127.0.0.1/v1'}", "providers.x.kind", "Missing required field 'providers.x.kind'"),
+    ("{kind: openai}", "providers.x.base_url", "Missing required field 'providers.x.base_url'"),
+    (LOCAL + ", timeouts: {connect: -1}}", "providers.x.timeouts.connect", "at least 0"),
+    (LOCAL + ", timeouts: {connect: 1e6}}", "providers.x.timeouts.connect", "at most 86400"),
+    (LOCAL + ", max_connections: 0}", "providers.x.max_connections", "at least 1"),
+    (LOCAL + ", headers: {'a b': c}}", "providers.x.headers.a b", "is no name of a header"),
+    (LOCAL + ", headers: {Host: c}}", "providers.x.headers.Host", "written by the gateway"),
+    (LOCAL + ", headers: {A: c, a: d}}", "providers.x.headers.a", "is there twice"),
+    (LOCAL + ", headers: {a: \"b\\r\\nc: d\"}}", "providers.x.headers.a", "a line break"),
+    (LOCAL + ", headers: {a: ü}}", "providers.x.headers.a", "beyond ASCII"),
+    (LOCAL + ", ca_bundle: none.pem}", "providers.x.ca_bundle", "cannot be read"),
+    (LOCAL + ", ca_bundle: edge.yaml}", "providers.x.ca_bundle", "is no PEM file"),
+    (LOCAL + ", proxy: 'ftp://x'}", "providers.x.proxy", "is not the URL of a proxy"),
+    (LOCAL + ", models: ['a**']}", "providers.x.models[0]", "is no pattern"),
+])
+def test_wrong_providers(config: Any, provider: str, key: str, said: str) -> None:
+    """A provider that could not be reached or sent to as written is an error at its key."""
+    found = config.problem(BASE + f"providers:\n  x: {provider}\n")
+    assert (found.place.line, found.key.replace('"', "")) == (5, key) and said in found.message
+
+
+def test_provider_name(config: Any) -> None:
+    """A provider's name holds no slash, as targets are written provider/model."""
+    assert config.problem(BASE + f"providers:\n  a/b: {LOCAL}}}\n").message == "is no name for a provider"
+
+
+@pytest.mark.parametrize(("provider", "said"), [
+    ("{kind: openai, base_url: 'http://x.example/v1', key: env:OPENAI_API_KEY}", "unencrypted"),
+    ("{kind: openai, base_url: 'https://x.example/v1'}", "has no key"),
+    ("{kind: openai, base_url: 'http://127.0.0.1:8000'}", "has no path"),
+    ("{kind: anthropic, base_url: 'http://127.0.0.1:8000/v1/'}", "has no /v1"),
+    (LOCAL + "}\n  z: " + LOCAL + "}", "no model and no route leads to it"),
+])
+def test_warnings(config: Any, provider: str, said: str) -> None:
+    """What works but is hardly meant is a warning."""
+    [warning] = config.load(BASE + f"providers:\n  x: {provider}\n").warnings
+    assert said in warning
+
+
+def test_base_url(config: Any) -> None:
+    """A base URL loses its slash at the end, and Anthropic's its /v1."""
+    loaded = config.load(BASE + """\
+providers:
+  anthropic: {key: env:OPENAI_API_KEY, base_url: "https://a.example/x/v1/"}
+  openai: {key: env:OPENAI_API_KEY, base_url: "https://o.example/v1/"}
+""")
+    assert [provider.base_url for provider in loaded.providers] == ["https://a.example/x", "https://o.example/v1"]
+
+
+_NAMES = st.text(alphabet="ab", max_size=8)
+
+
+@given(parts=st.lists(st.text(alphabet="ab", max_size=3), min_size=1, max_size=4), name=_NAMES)
+def test_patterns_match_as_regular_expressions_do(parts: list[str], name: str) -> None:
+    """A pattern covers exactly the names that a regular expression with .* for * matches."""
+    assert covers("*".join(parts), name) == bool(re.fullmatch(".*".join(parts), name))
+
+
+@given(wide=st.text(alphabet="ab*", max_size=6), narrow=st.text(alphabet="ab*", max_size=6), fill=_NAMES)
+def test_a_covered_pattern_matches_nothing_else(wide: str, narrow: str, fill: str) -> None:
+    """When one pattern covers another, every name of the other is one of its own."""
+    if covers(wide, narrow):
+        assert covers(wide, narrow.replace("*", fill))
