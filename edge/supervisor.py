@@ -235,6 +235,7 @@ class Supervisor:
     def enforce(self) -> None:
         """Kills what outlives the drain; control goes last, so that metrics can be read to the end."""
         if self.stopping is not None and time.monotonic() >= self.stopping:
+            self.stopping += GRACE_SECONDS
             for child in self.children:
                 if child.pid:
                     self.log.error("%s did not end in time", child.name)
@@ -307,6 +308,7 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
         sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setblocking(False)
         sock.bind(address)
         address = sock.getsockname()
         sockets.append(sock)

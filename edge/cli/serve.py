@@ -66,9 +66,7 @@ def announce(snapshot: Snapshot) -> None:
 def quick_start(overrides: dict[str, object]) -> int:
     """No configuration: the providers whose keys are in the environment, else the simulator beside us."""
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    snapshot, key, simulate = quickstart.snapshot(os.environ, sock.getsockname()[1])
-    snapshot = replace(snapshot, workers=overrides["workers"] or snapshot.workers,
-                       debug=bool(overrides["debug"]) or snapshot.debug)
+    snapshot, key, simulate = quickstart.snapshot(os.environ, sock.getsockname()[1], overrides=overrides)
 
     def started(serving: Snapshot) -> None:
         announce(serving)

@@ -1,0 +1,133 @@
+"""A running gateway for tests: `edge serve` in a process of its own, on ports that the kernel chose."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import orjson
+
+KEY = "sk-test-0123456789abcdef"
+READY_SECONDS = 30
+SERVES = re.compile(rb"serves on http://\S+?:(\d+) .*metrics on http://\S+?:(\d+)/metrics")
+
+
+def configuration(provider_url: str, **changes: Any) -> dict[str, Any]:
+    """A configuration that serves every model from one simulator; `changes` replace top-level keys."""
+    return {
+        "port": 0, "listen_addr": "127.0.0.1", "admin": {"port": 0}, "workers": 1,
+        "rate_limit": {"requests_per_second": 100000, "burst_size": 100000},
+        "providers": {
+            "openai": {"kind": "openai", "base_url": f"{provider_url}/v1", "key": "env:PROVIDER_KEY"},
+            "anthropic": {"kind": "anthropic", "base_url": provider_url, "key": "env:PROVIDER_KEY"},
+        },
+        "keys": [{"name": "test", "key": "env:TEST_KEY"}],
+        **changes,
+    }
+
+
+class Gateway:
+    """Context manager; `url` and `admin` are base URLs, `log()` is what it wrote to standard error."""
+
+    def __init__(self, config: dict[str, Any], *, environ: dict[str, str] | None = None) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="edge-test-")
+        self.file = Path(self.folder.name, "edge.yaml")
+        self.errors = Path(self.folder.name, "stderr")
+        self.configure(config)
+        self.environ = {**os.environ, "PROVIDER_KEY": "sk-provider", "TEST_KEY": KEY, **(environ or {})}
+
+    def configure(self, config: dict[str, Any]) -> None:
+        """Writes the file (JSON is YAML); `reload()` puts it into force."""
+        self.file.write_bytes(orjson.dumps(config, option=orjson.OPT_INDENT_2))
+
+    def __enter__(self) -> Gateway:
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edge", "serve", "--config", str(self.file)], env=self.environ,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        port, admin = self._ports()
+        self.port, self.admin_port = int(port), int(admin)
+        self.url, self.admin = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.admin_port}"
+        return self
+
+    def _ports(self) -> tuple[bytes, bytes]:
+        assert self.process.stdout is not None
+        said = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            end = time.monotonic() + READY_SECONDS
+            while selector.select(max(0.0, end - time.monotonic())):
+                piece = os.read(self.process.stdout.fileno(), 65536)
+                said += piece
+                if found := SERVES.search(said):
+                    return found[1], found[2]
+                if not piece:
+                    break
+        self.process.kill()
+        self.process.wait()
+        raise AssertionError(f"the gateway did not start: {said.decode()}\n{self.log()}")
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop(signal.SIGINT)
+        self.folder.cleanup()
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> int:
+        """Signals the supervisor and waits for its end; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            for pid in self.children():
+                os.kill(pid, signal.SIGKILL)
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def children(self) -> list[int]:
+        """The supervisor's children: control first, then the workers (in the order in which they were started)."""
+        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+
+    def log(self) -> str:
+        """Standard error so far."""
+        return self.errors.read_text(errors="replace") if self.errors.exists() else ""
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Its JSON lines."""
+        return [orjson.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
+        """Asks again until the condition holds; what it gave. AssertionError after `seconds`."""
+        end = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < end, f"did not come to pass in {seconds} s\n{self.log()}"
+            time.sleep(0.01)
+        return value
+
+    def reload(self, config: dict[str, Any] | None = None) -> httpx.Response:
+        """Reloads through the admin API, which answers when the new version is in force everywhere."""
+        if config is not None:
+            self.configure(config)
+        return httpx.post(f"{self.admin}/admin/reload", timeout=20)
+
+    def client(self, **options: Any) -> httpx.Client:
+        """An HTTP client that bears the test's key."""
+        headers = {"authorization": f"Bearer {KEY}", **options.pop("headers", {})}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20, **options)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that bear the labels."""
+        from prometheus_client.parser import text_string_to_metric_families
+        text = httpx.get(f"{self.admin}/metrics", timeout=10).text
+        return sum(sample.value for family in text_string_to_metric_families(text) for sample in family.samples
+                   if sample.name == name and labels.items() <= sample.labels.items())
