@@ -15,7 +15,8 @@ from .problems import ContractError, Problem, Reader, instead
 from .words import names as names_in
 
 SURFACES = ("openai", "anthropic", "admin")
-FLAGS = ("mask_rate_limit",)
+# Settings that choose a variant of a row, and how the configuration has them.
+FLAGS = {"mask_rate_limit": "provider_rate_limit: mask"}
 # What an envelope is filled with: the row's own four, and what is known of every error.
 ROW_NAMES = ("type", "code", "message", "param")
 ENVELOPE_NAMES = (*ROW_NAMES, "request_id", "trace_id", "status", "condition", "blame", "retry_after")
@@ -172,7 +173,7 @@ def _raw(reader: Reader) -> dict[str, Any]:
     for name in raw["conditions"]:
         row = reader.members(("conditions", name), (*_CELLS, "when"))
         if "when" in row:
-            for flag in reader.members(("conditions", name, "when"), FLAGS):
+            for flag in reader.members(("conditions", name, "when"), tuple(FLAGS)):
                 reader.members(("conditions", name, "when", flag), _CELLS)
     reader.finish()
     return raw
