@@ -27,12 +27,10 @@ cdef extern from *:
     #define EDGE_LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
     #define EDGE_SWAP(p, expected, desired) \\
         __atomic_compare_exchange_n(p, expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-    #define EDGE_SUB(p, n) __atomic_fetch_sub(p, n, __ATOMIC_ACQ_REL)
     #define EDGE_MULTIPLY(a, b, out) __builtin_mul_overflow(a, b, out)
     """
     int64_t EDGE_LOAD(const int64_t* p) noexcept nogil
     bint EDGE_SWAP(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
-    int64_t EDGE_SUB(int64_t* p, int64_t n) noexcept nogil
     bint EDGE_MULTIPLY(int64_t a, int64_t b, int64_t* out) noexcept nogil
 
 cdef enum:
@@ -130,8 +128,11 @@ cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nog
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil:
     """Put back what bucket_take took just now: the undoing of one limit when the next one refuses."""
     cdef int64_t word = EDGE_LOAD(&bucket.word)
-    while not EDGE_SWAP(&bucket.word, &word, word - 2 * cost * bucket.terms[word & 1].interval):
-        pass
+    cdef int64_t interval
+    while True:
+        interval = bucket.terms[word & 1].interval
+        if interval == 0 or EDGE_SWAP(&bucket.word, &word, word - 2 * cost * interval):
+            return
 
 
 cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil:
@@ -326,7 +327,10 @@ cdef class Slab:
     def give(self, int index, int64_t cost=1):
         """Put back what `take` took just now."""
         check("bucket", index, MAX_BUCKETS)
-        bucket_give(self.bucket(index), cost)
+        cdef Bucket* bucket = self.bucket(index)
+        if not 0 <= cost <= bucket_limit(bucket):
+            raise ValueError("cost must be what was taken")
+        bucket_give(bucket, cost)
 
     def left(self, int index, now=None):
         """Units that `take` could take now; 2**63 - 1: unlimited."""

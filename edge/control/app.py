@@ -53,7 +53,7 @@ class Routes:
     def app(self) -> ASGIApp:
         """All routes as one application, whatever goes wrong in contract."""
         handlers: dict[Any, Any] = {Refusal: self.refused, HTTPException: self.missed, Exception: self.failed}
-        return dated(Starlette(
+        app = Starlette(
             routes=[
                 Route("/metrics", self.metrics),
                 Route("/health", self.health),
@@ -64,7 +64,9 @@ class Routes:
                 Route("/admin/config", self.config),
                 Route("/admin/reload", self.reload, methods=["POST"]),
             ],
-            exception_handlers=handlers))
+            exception_handlers=handlers)
+        app.router.redirect_slashes = False
+        return dated(app)
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""
@@ -142,7 +144,7 @@ def problem(first: Problem) -> Refusal:
     """A problem of the configuration as a condition: CONFIG_002 is the only one with a place of its own."""
     if first.code == MISSING:
         return Refusal(Condition.config_missing_field, {Slot.S_FIELD: first.key})
-    said = {Slot.S_LINE: first.place.line or 0, Slot.S_REASON: str(first), Slot.S_MESSAGE: str(first)}
+    said = {Slot.S_LINE: first.place.line, Slot.S_REASON: str(first), Slot.S_MESSAGE: str(first)}
     return Refusal(Condition.config_invalid, said)
 
 

@@ -169,8 +169,10 @@ def test_indices_are_checked() -> None:
                  lambda: slab.account(0, 0, m.N_OUTCOMES, (0, 0, 0), (0, 0, 0))):
         with pytest.raises(IndexError):
             call()
-    with pytest.raises(ValueError, match="cost"):
-        slab.take(0, -1)
+    slab.set_bucket(0, 1, 2)
+    for step in (lambda: slab.take(0, -1), lambda: slab.give(0, -1), lambda: slab.give(0, 3)):
+        with pytest.raises(ValueError, match="cost"):
+            step()
     for workers in (0, m.MAX_WORKERS + 1):
         with pytest.raises(ValueError, match="workers"):
             Slab(workers)
