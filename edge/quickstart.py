@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ _MODELS = {"openai": "gpt-5-mini", "anthropic": "claude-haiku-4-5"}
 _NO_FLAGS: Mapping[str, object] = {}
 
 
-def simulates(environ: Mapping[str, str] = os.environ) -> bool:
+def simulates(environ: Mapping[str, str]) -> bool:
     """Whether there is no provider's key in the environment, so that a simulator is needed."""
     return not any(environ.get(f"{kind.upper()}_API_KEY") for kind in KNOWN)
 
@@ -69,7 +68,7 @@ def banner(snapshot: Snapshot, key: str, simulate: bool) -> str:
         parts.append(_OPENAI.format(url=url, key=key, model=_MODELS["openai"]))
     if "anthropic" in kinds:
         parts.append(_ANTHROPIC.format(url=url, key=key, model=_MODELS["anthropic"]))
-    parts.append("For a configuration of your own, begin with deploy/edge.example.yaml.\n")
+    parts.append("A configuration of your own begins with deploy/edge.example.yaml of the repository.\n")
     return "\n".join(parts)
 
 

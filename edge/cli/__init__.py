@@ -55,8 +55,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            # ConfigError, told by its attribute: `edge --version` need not import pydantic to know the class.
-            if type(error).__name__ != "ConfigError":
+            if "edge.config" not in sys.modules:        # and so it is no ConfigError
                 raise
             from edge.config import ConfigError
 

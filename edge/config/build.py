@@ -12,6 +12,7 @@ from edge.catalogue import Model as CatalogueModel
 from edge.strict_yaml import Path as Key
 
 from . import clients, keys, routing
+from .contracts import contracts
 from .model import MAX_WORKERS, Settings
 from .references import Secrets
 from .report import Report
@@ -47,6 +48,7 @@ class Builder:
         for key in _TOKENPAK_ONLY:
             if getattr(settings, key) is not None:
                 self.report.warn((key,), "is accepted but not in force yet")
+        contract_files = tuple(str(self.folder / name) for name in settings.contract_files)
         bounds, limit = settings.limits, settings.rate_limit
         if bounds.target_bytes > bounds.head_bytes:
             self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
@@ -58,10 +60,10 @@ class Builder:
             keys=clients.clients(self.report, settings.keys, self.secrets, secret),
             limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size),
             bounds=Bounds(**bounds.model_dump(), queue=settings.queue.queue_size),
-            contracts=(("openai", settings.contract.openai), ("anthropic", settings.contract.anthropic)),
-            contract_files=tuple(self._contract_files(settings)), bearer_only=settings.bearer_only,
-            mask_rate_limit=settings.provider_rate_limit == "mask", key_secret=secret, admin_key=admin_key,
-            drain_timeout=settings.drain_timeout, debug=settings.debug, warnings=tuple(self.report.warnings))
+            contracts=contracts(self.report, settings.contract, contract_files), contract_files=contract_files,
+            bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
+            key_secret=secret, admin_key=admin_key, drain_timeout=settings.drain_timeout, debug=settings.debug,
+            warnings=tuple(self.report.warnings))
 
     def _upstream(self, settings: Settings) -> tuple[
             tuple[Provider, ...], tuple[CatalogueModel, ...], tuple[Relay, ...]]:
@@ -105,19 +107,6 @@ class Builder:
         elif port and port == settings.port:
             self.report.problem(("admin", "port"), "is the data port", "choose another, or leave it out")
         return address, port, key
-
-    def _contract_files(self, settings: Settings) -> list[str]:
-        found = []
-        for index, name in enumerate(settings.contract_files):
-            path = self.folder / name
-            try:
-                path.open("rb").close()
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "no path"
-                self.report.problem(("contract_files", index), f"cannot read {path}: {reason}",
-                                    "correct the path")
-            found.append(str(path))
-        return found
 
 
 def admin_port(settings: Settings) -> int:

@@ -87,7 +87,7 @@ def advice(path: Path) -> str:
     """The way out for a value: an example and what the key is for."""
     field, _ = field_at(path)
     if field is None:
-        return advice(path[:-1]) if path else "see deploy/edge.example.yaml"
+        return advice(path[:-1]) if path else "edge config schema prints all keys"
     example = f"for example `{path[-1]}: {flow(field.examples[0])}`" if field.examples else ""
     return " - ".join(part for part in (example, field.description) if part)
 

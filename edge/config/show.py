@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from edge.catalogue import Target
 from edge.strict_yaml import Path
 
 from . import proxies
@@ -63,10 +64,14 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
         if key.rate_limit and key.rate_limit.burst_size is None:
             limit = tree["keys"][index]["rate_limit"]
             limit["burst_size"] = _Noted(key.rate_limit.burst, "one second's worth")
+    tree["models"] = {model.name: [_short(target) for target in model.targets] for model in loaded.snapshot.models}
     if not settings.models:
-        tree["models"] = {model.name: _Noted([target.provider for target in model.targets], "by dialect")
-                          for model in loaded.snapshot.models}
+        tree["models"] = {name: _Noted(targets, "by dialect") for name, targets in tree["models"].items()}
     return tree
+
+
+def _short(target: Target) -> str:
+    return target.provider if target.model is None else f"{target.provider}/{target.model}"
 
 
 def _tree(value: Any) -> Any:

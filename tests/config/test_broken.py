@@ -62,8 +62,10 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
     "target above head": (ALL + "limits: {target_bytes: 40000}\n",
                           [(5, 10, "CONFIG_003", "limits.target_bytes")]),
     "cache size": (ALL + "cache_max_size: much\n", [(5, 1, "CONFIG_003", "cache_max_size")]),
-    "missing contract file": (ALL + "contract_files: [none.yaml]\n",
-                              [(5, 18, "CONFIG_003", "contract_files[0]")]),
+    "unknown contract": (ALL + "contract: tokenpk\n", [(5, 1, "CONFIG_003", "contract")]),
+    "unknown contract of a surface": (ALL + "contract: {anthropic: x}\n",
+                                      [(5, 12, "CONFIG_003", "contract.anthropic")]),
+    "missing contract file": (ALL + "contract_files: [none.yaml]\n", [(1, 1, "CONFIG_003", "")]),
     "slow refill": (ALL + "rate_limit: {requests_per_second: 1.0e-6}\n", [(5, 1, "CONFIG_003", "rate_limit")]),
     "short key secret": (ALL + "key_secret: short\n", [(5, 1, "CONFIG_003", "key_secret")]),
     "short admin key": (ALL + "admin: {key: short}\n", [(5, 9, "CONFIG_003", "admin.key")]),
@@ -127,6 +129,17 @@ def test_everything_at_once(config: Any) -> None:
 def test_way_out(config: Any, text: str, way_out: str) -> None:
     """The way out names the key that was meant, or shows how it is written."""
     assert way_out in config.problem(text).way_out
+
+
+def test_contract_of_ones_own(config: Any) -> None:
+    """A contract in a file of one's own is taken by its name; what is wrong in there is told with its place there."""
+    own = config.write("name: ours\nbase: openai\n", "ours.yaml")
+    text = ALL + "contract: ours\ncontract_files: [ours.yaml]\n"
+    loaded = config.load(text)
+    assert loaded.contract_files == (own,) and dict(loaded.contracts) == {"openai": "ours", "anthropic": "ours"}
+    config.write("name: ours\nbase: opnai\n", "ours.yaml")
+    found = config.problem(text)
+    assert (found.place.source, found.place.line, found.key) == (own, 2, "base")
 
 
 def test_rendering(config: Any) -> None:

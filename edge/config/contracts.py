@@ -1,0 +1,38 @@
+"""The contracts that the file chooses: each is there, is right, and answers on its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge import contract
+from edge.strict_yaml import Path
+
+from .model import Contracts
+from .problems import INVALID, Place, Problem
+from .report import Report
+from .tree import find
+
+
+def contracts(report: Report, chosen: Contracts, files: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Contract by surface. What is wrong inside one of `files` is told with its place in there."""
+    pairs = (("openai", chosen.openai), ("anthropic", chosen.anthropic))
+    short = isinstance(find(report.layers.data, ("contract",)), str)
+    told: set[str] = set()
+    for surface, name in pairs:
+        at: Path = ("contract",) if short else ("contract", surface)
+        try:
+            contract.compile_surface(name, surface, files=files)
+        except contract.ContractError as error:
+            for problem in error.problems:
+                if str(problem) not in told:
+                    _tell(report, at, problem)
+                told.add(str(problem))
+    return pairs
+
+
+def _tell(report: Report, at: Path, problem: contract.Problem) -> None:
+    if problem.file:
+        place = Place(problem.file, problem.line, problem.column)
+        report.problems.append(Problem(INVALID, place, problem.key, problem.message, problem.way_out))
+    else:
+        report.problem(at, problem.message, problem.way_out)

@@ -1,0 +1,194 @@
+"""The command line: config, auth, health, completion, and what all of it does with a wrong configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edge import __version__
+from edge.catalogue import Secret
+from edge.cli import COMMANDS, main
+from edge.config.keys import digest, hashed
+
+
+def run(*arguments: str, environ: dict[str, str] | None = None, stdin: str | None = None) -> Result:
+    """The command in this process; only `environ` is set."""
+    clean = dict.fromkeys(os.environ, None)
+    return CliRunner(env={**clean, **(environ or {})}).invoke(main, arguments, input=stdin)
+
+
+def edge(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "edge", *arguments], capture_output=True, text=True, timeout=60,
+                          env={"PATH": os.environ["PATH"], **(environ or {})}, check=False)
+
+
+def environ(config: Any) -> dict[str, str]:
+    """What the good file refers to."""
+    return {"OPENAI_API_KEY": "sk-secret", "KEY_A": config.key}
+
+
+def test_version_and_help() -> None:
+    """--version names the version, --help every subcommand, and neither imports what a subcommand needs."""
+    assert run("--version").output.startswith(f"edge {__version__} (Python 3.")
+    assert set(re.findall(r"^  (\w+) ", run("--help").output, re.M)) >= set(COMMANDS)
+    code = ("import sys; from click.testing import CliRunner; from edge.cli import main; "
+            "CliRunner().invoke(main, ['--help']); print([m for m in ('pydantic', 'yaml', 'uvloop') "
+            "if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_subcommand_is_there(name: str) -> None:
+    """Every subcommand that --help names can be asked for its own help."""
+    done = run(name, "--help")
+    assert done.exit_code == 0 and done.output.startswith("Usage: ")
+
+
+def test_unknown_subcommand() -> None:
+    """A subcommand that is not there is bad usage, exit code 2."""
+    assert run("sevre").exit_code == 2
+
+
+def test_validate(config: Any) -> None:
+    """A good file is told what it holds; warnings go to stderr and change no exit code."""
+    path = config.write(config.good + "circuit_breaker: {enabled: true}\n")
+    done = run("config", "validate", path, environ=environ(config))
+    assert (done.exit_code, done.stdout) == (0, f"ok: {path}: 1 provider, 0 models, 1 key, 1 warning\n")
+    assert done.stderr == f"warning: {path}:7:1: circuit_breaker: is accepted but not in force yet\n"
+
+
+def test_validate_tells_all_problems(config: Any) -> None:
+    """A wrong file is told with every problem on stderr, exit code 78, in a real process too."""
+    path = config.write(config.good.replace("port: 8766\n", "") + "prot: 1\n")
+    done = edge("config", "validate", path, environ=environ(config))
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == f"""\
+{path}: CONFIG_002 Config validation failed: Missing required field 'port'
+    way out: add it, for example `port: 8766` - the port clients connect to
+{path}:6:1: CONFIG_003 prot: is not a known key
+    way out: did you mean port?
+2 problems: the configuration is not in force
+"""
+
+
+def test_validate_finds_the_file(config: Any) -> None:
+    """Without an argument the file is the one that serve would take."""
+    done = run("config", "validate", environ={**environ(config), "EDGE_CONFIG": config.write(config.good)})
+    assert done.exit_code == 0
+
+
+def test_show(config: Any) -> None:
+    """The effective configuration is shown, secrets masked or as references."""
+    done = run("config", "show", config.write(config.good), environ=environ(config))
+    assert done.exit_code == 0 and "key: env:OPENAI_API_KEY" in done.output and "sk-secret" not in done.output
+    assert run("config", "show", config.write("port: 1\n")).exit_code == 78
+
+
+def test_schema() -> None:
+    """The schema is JSON."""
+    assert json.loads(run("config", "schema").output)["properties"]["port"]["maximum"] == 65535
+
+
+def test_generate(config: Any) -> None:
+    """A generated key is shown once, with lines that, pasted, let it in."""
+    done = run("auth", "--generate", "--name", "team-a")
+    [key] = re.findall(r"^    (sk-[\w-]{43})$", done.output, re.M)
+    lines = done.output[done.output.index("keys:"):]
+    text = config.good[:config.good.index("keys:")] + lines
+    assert key not in lines
+    [made] = config.load(text).keys
+    assert (made.name, made.digest) == ("team-a", digest(key, None))
+
+
+def test_generate_under_the_files_secret(config: Any) -> None:
+    """The hash is keyed with the file's key_secret, though the file still has no key and is not valid."""
+    path = config.write("key_secret: env:S\n")
+    done = run("auth", "--hash", "--config", path, stdin=config.key + "\n", environ={"S": "0123456789abcdef"})
+    assert done.exit_code == 0 and hashed(config.key, Secret("0123456789abcdef")) in done.output
+    assert config.key not in done.output
+    done = run("auth", "--hash", "--config", path, stdin=config.key)
+    assert done.exit_code == 78 and "the variable S is not set" in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "stdin", "code"), [
+    ((), "", 2), (("--generate", "--name", "a b"), "", 2), (("--hash",), "short\n", 1), (("--hash",), "", 1),
+    (("--generate", "--config", "/none"), "", 78)])
+def test_auth_misused(arguments: tuple[str, ...], stdin: str, code: int) -> None:
+    """auth without an action, with a bad name, key or file says so and exits with the right code."""
+    assert run("auth", *arguments, stdin=stdin).exit_code == code
+
+
+@contextlib.contextmanager
+def answering(status: int) -> Iterator[str]:
+    """A server that gives one status to everything."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (404, 1)])
+def test_health(status: int, code: int) -> None:
+    """A gateway that answers 200 is well, exit code 0, any other answer is exit code 1, and no proxy is asked."""
+    with answering(status) as url:
+        done = run("health", "--url", f"{url}/health", environ={"http_proxy": "http://127.0.0.1:1"})
+    assert done.exit_code == code and (f"answered {status}" in done.stderr) == bool(code)
+
+
+def test_health_of_the_configured_address(config: Any) -> None:
+    """Without --url the configured address is asked, and one that listens everywhere is asked on loopback."""
+    with answering(200) as url:
+        port = url.rpartition(":")[2]
+        done = run("health", environ={"EDGE_PORT": port, "EDGE_LISTEN_ADDR": "0.0.0.0", "HOME": str(config.folder)})
+    assert (done.exit_code, done.stdout) == (0, f"{url}/health: ok\n")
+
+
+def test_health_of_nobody() -> None:
+    """Nobody there is exit code 1, within the timeout; a URL that is none is bad usage."""
+    with answering(200) as url:
+        pass
+    assert run("health", "--url", url).exit_code == 1
+    assert run("health", "--url", "file:///etc/passwd").exit_code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script(shell: str) -> None:
+    """The shells' completion scripts are to be had."""
+    if shell == "bash" and not Path("/bin/bash").exists():
+        pytest.skip("no bash to ask for its version")
+    done = edge(environ={"_EDGE_COMPLETE": f"{shell}_source"})
+    assert done.returncode == 0 and "_EDGE_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(("words", "current", "expected"), [
+    ("edge", "", {"serve", "config", "auth", "errors", "explain", "simulate", "health"}),
+    ("edge c", "1", {"config"}), ("edge config", "2", {"validate", "show", "schema"}),
+    ("edge --v", "1", {"--version"}), ("edge auth --g", "2", {"--generate"})])
+def test_completion(words: str, current: str, expected: set[str]) -> None:
+    """Subcommands and options are completed."""
+    done = edge(environ={"_EDGE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": current or "1"})
+    assert {line.split(",")[1] for line in done.stdout.splitlines()} == expected
