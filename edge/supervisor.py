@@ -63,7 +63,7 @@ class Supervisor:
                  started: Callable[[Snapshot], None] | None = None) -> None:
         self.reload_file = reload
         self.started = started
-        self.log = log.setup("supervisor", debug=snapshot.debug, threaded=False)
+        self.log = log.setup("supervisor", debug=snapshot.debug)
         self.listeners = listen(snapshot.listen_addr, snapshot.port, snapshot.workers)
         self.admin = listen(snapshot.admin_addr, snapshot.admin_port, 1)[0]
         self.slab = Slab(snapshot.workers)
@@ -147,7 +147,7 @@ class Supervisor:
                 child.start(theirs)
                 status = 0
             except BaseException:
-                log.setup(child.name, threaded=False).exception("%s ended", child.name)
+                log.setup(child.name).exception("%s ended", child.name)
             finally:
                 sys.stdout.flush()
                 os._exit(status)

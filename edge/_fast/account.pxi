@@ -148,14 +148,13 @@ cdef int finish(Exchange x, int event, int condition) except -1:
 cdef int account(Exchange x) except -1:
     cdef Gateway g = x.gateway
     cdef Series* series = x.series
-    cdef int64_t now = monotonic_ns()
     if series == NULL:
         series = g.slab.series(g.index, x.route.unrouted if x.route is not None else 0)
     if x.counted:
         series.in_flight -= 1
         x.counted = False
     series.outcomes[relayed_slot(x.status) if x.condition == ok else x.condition] += 1
-    observe_long(&series.total, now - x.started)
+    observe_long(&series.total, g.now - x.started)
     if x.first_byte:
         observe_long(&series.first_byte, x.first_byte - x.started)
         observe_short(&series.overhead, x.overhead)
@@ -178,7 +177,7 @@ cdef int report(Exchange x) except -1:
         "provider": x.target.pool.name if x.target is not None else None,
         "status": x.status,
         "reason": x.values[S_REASON] or x.values[S_MESSAGE] if x.values is not None else None,
-        "seconds": (monotonic_ns() - x.started) / 1e9,
+        "seconds": (x.gateway.now - x.started) / 1e9,
         "overhead": x.overhead / 1e9,
         "input_tokens": x.tap.usage.input if x.first_byte else None,
         "output_tokens": x.tap.usage.output if x.first_byte else None,

@@ -172,7 +172,7 @@ cdef class Downstream(Peer):
             return client_left(x)
         if x.state == RELAYING:
             return fail(x, provider_stalled, "no data")
-        if x.state == WAITING and x.target.pool.total >= x.target.pool.provider.max_connections:
+        if x.state == WAITING and x.target.pool.total >= x.target.pool.max_connections:
             x.retry_after_ms = 1000
             set_value(x, S_REASON, f"all connections to {x.target.pool.name} are in use")
             return refuse(x, gateway_overloaded, False)

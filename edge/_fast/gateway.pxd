@@ -105,10 +105,12 @@ cdef class Pool:                        # connections to one provider
     cdef int strip                      # bytes of the route's path that base already has
     cdef tuple heads                    # by provider key: the head's fixed part, behind the request target
     cdef int next_head
-    cdef list idle
+    cdef list idle                      # the one used last is the next to be used
     cdef object waiting                 # deque of Exchange
     cdef int opening
     cdef int total
+    cdef int max_connections
+    cdef int max_idle
     cdef bint retired
     cdef int64_t first_byte_ns
     cdef int64_t idle_ns

@@ -212,11 +212,11 @@ cdef class Gateway:
         while count > 8 and rounds < 16:
             count = epoll_wait(self.epoll, events, EVENTS_MAX, 0)
             rounds += 1
+            self.now = monotonic_ns()       # and again behind each write, the one thing here that takes long
             for i in range(count):
                 peer = <Peer>events[i].data.ptr
                 if peer.fd < 0:
                     continue            # closed by an earlier event of this batch
-                self.now = monotonic_ns()
                 try:
                     peer.ready(events[i].events)
                 except Exception as error:

@@ -170,7 +170,7 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
 cdef int stream_error(Exchange x, char* data, Py_ssize_t whole) except -1:
     """The provider says inside its stream that it has failed."""
     take_provider_words(x, PyBytes_FromStringAndSize(data + x.tap.data, x.tap.data_end - x.tap.data))
-    if whole and x.tap.events > 1:
+    if whole and x.tap.events:
         send_events(x, data, whole, False)
     return fail(x, provider_error, None)
 
@@ -218,7 +218,9 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     out = put(out, b"\r\n", 2)
     part_of(&parts[0], g.scratch, out - g.scratch)
     x.downstream.write(parts, count)
-    x.overhead += monotonic_ns() - g.now
+    x.overhead -= g.now
+    g.now = monotonic_ns()
+    x.overhead += g.now
     if x.mode == STREAM:
         x.body = None               # no further attempt will need them
         x.relayed = None

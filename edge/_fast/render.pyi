@@ -7,7 +7,6 @@ from typing_extensions import disjoint_base
 
 _Piece = bytes | tuple[int, bytes]
 
-N_SLOTS: Final[int]
 NEVER: Final[int]
 PHRASES: Final[dict[int, str]]
 SLOTS: Final[dict[str, int]]

@@ -31,7 +31,6 @@ cdef int64_t PATIENCE_MS = 60000
 cdef int64_t YEAR_MS = 31536000000
 
 NEVER = NEVER_MS
-globals()["N_SLOTS"] = <int>N_SLOTS     # for Python too: the length of a list of values
 # RFC 9110 section 15, RFC 6585, RFC 7725, and Anthropic's 529. http.HTTPStatus words some of them anew from
 # one Python to the next, and they are part of contracts.
 PHRASES = {

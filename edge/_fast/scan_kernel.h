@@ -299,8 +299,37 @@ static inline int edge_setup(void)
     return edge_c_locale != (locale_t)0;
 }
 
+/* Up to 15 digits, no exponent: both the digits and the power of ten are doubles, so that one division rounds right
+   (Clinger, 1990). Nearly every number of a request is of this kind, and strtod costs ten times as much. */
+static int edge_short_double(const char *text, size_t size, double *value)
+{
+    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const size_t minus = *text == '-';
+    size_t point = size;
+    int64_t digits = 0;
+    if (size - minus > 16)
+        return 0;
+    for (size_t i = minus; i < size; i++) {
+        if (text[i] == '.')
+            point = i + 1;
+        else if ((uint8_t)(text[i] - '0') < 10)
+            digits = digits * 10 + (text[i] - '0');
+        else
+            return 0;
+    }
+    if (digits >= 1000000000000000)
+        return 0;
+    *value = (double)digits / powers[size - point];
+    if (minus)
+        *value = -*value;
+    return 1;
+}
+
 static double edge_double(const char *text, size_t size)
 {
+    double short_value;
+    if (edge_short_double(text, size, &short_value))
+        return short_value;
     char short_copy[64], *copy = size < sizeof short_copy ? short_copy : (char *)malloc(size + 1);
     if (copy == NULL)
         return NAN;

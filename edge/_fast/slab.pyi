@@ -1,6 +1,8 @@
 """The host's shared memory as Python sees it; workers write through the C interface of slab.pxd."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
+
+from typing_extensions import disjoint_base
 
 MAX_WORKERS: Final[int]
 MAX_SERIES: Final[int]
@@ -46,12 +48,13 @@ class WorkerTotal(NamedTuple):
     upstream_reused: int
     restarts: int
 
+@disjoint_base
 class Slab:
     """Shared memory for `workers` workers; children get it through fork. Times are ns of CLOCK_MONOTONIC."""
 
     @property
     def workers(self) -> int: ...
-    def __init__(self, workers: int) -> None: ...
+    def __new__(cls, workers: int) -> Self: ...
     def set_bucket(self, index: int, rate: float, burst: int, now: int | None = None) -> None: ...
     def take(self, index: int, cost: int = 1, now: int | None = None) -> int: ...
     def give(self, index: int, cost: int = 1) -> None: ...

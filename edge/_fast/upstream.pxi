@@ -23,6 +23,8 @@ cdef class Pool:
     def update(self, provider, tuple heads):
         """Takes over what a reload changed without touching the connections."""
         self.provider = provider
+        self.max_connections = provider.max_connections
+        self.max_idle = provider.max_idle
         self.heads = heads
         self.next_head = 0
         self.first_byte_ns = to_ns(provider.first_byte_timeout)
@@ -81,7 +83,7 @@ cdef class Pool:
         while self.waiting and self.idle:
             upstream = self.idle.pop()
             upstream.send(self.waiting.popleft())
-        while self.opening < len(self.waiting) and self.total < self.provider.max_connections:
+        while self.opening < len(self.waiting) and self.total < self.max_connections:
             self.opening += 1
             self.total += 1
             self.gateway.connect(self)
@@ -94,7 +96,7 @@ cdef class Pool:
         upstream.ended = False
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
-        if self.retired or len(self.idle) >= self.provider.max_idle:
+        if self.retired or len(self.idle) >= self.max_idle:
             self.forget(upstream)
             return upstream.abort()
         self.idle.append(upstream)
@@ -220,7 +222,8 @@ cdef class Upstream(Peer):
     cdef int send(self, Exchange x) except -1:
         """The request goes out. The answer's first byte is due by the provider's timeout."""
         cdef Gateway g = x.gateway
-        cdef int64_t due = g.now + self.pool.first_byte_ns
+        cdef int64_t begun = g.now
+        cdef int64_t due = begun + self.pool.first_byte_ns
         move(x, E_CONNECTED)
         self.exchange = x
         x.upstream = self
@@ -228,8 +231,8 @@ cdef class Upstream(Peer):
         self.ended = False
         self.keep_alive = False
         write_request(x, self)
-        x.sent = monotonic_ns()
-        x.overhead += x.sent - g.now
+        g.now = x.sent = monotonic_ns()
+        x.overhead += x.sent - begun
         x.downstream.deadline = due if self.pool.first_byte_ns and due < x.deadline else x.deadline
         return 0
 
