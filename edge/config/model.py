@@ -229,7 +229,8 @@ class Settings(Strict):
     workers: Annotated[Workers, about("processes that serve requests; auto: one per core", "auto")] = None
     providers: Annotated[dict[str, Provider], about(
         "upstream services by name", {"openai": {"key": "env:OPENAI_API_KEY"}})]
-    keys: Annotated[list[ClientKey], about("the keys clients present", [{"name": "team-a"}])] = []
+    keys: Annotated[list[ClientKey], about(
+        "the keys clients present", [{"name": "team-a", "hash": "blake2b:..."}])] = []
     key_secret: Annotated[SecretStr | None, about(
         "keys the hashes of client keys: 16 to 64 bytes; a change voids every hash", "env:KEY_SECRET")] = None
     bearer_only: Annotated[bool, about("no x-api-key on /v1/messages", True)] = False
