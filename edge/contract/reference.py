@@ -100,7 +100,7 @@ def to_markdown(contract: Contract, surface: str) -> str:
     entries = describe(contract)
     for entry in entries:
         lines.append(_markdown_row(entry, entry, ""))
-        lines += [_markdown_row(entry, variant, f" with `{FLAGS[flag]}`") for flag, variant in entry["variants"].items()]
+        lines += [_markdown_row(entry, found, f" with `{FLAGS[flag]}`") for flag, found in entry["variants"].items()]
     lines += ["", "## Causes and fixes", ""]
     for entry in entries:
         lines += [f"### {entry['condition']}", "", entry["summary"], "", f"Cause: {entry['cause']}", "",
