@@ -136,7 +136,7 @@ class _Reader:
                     self.add(event, (), "a second document", "keep one document in a file, without ---")
                     break
         except yaml.MarkedYAMLError as error:
-            self.problems.append(_syntax_problem(error))
+            self.problems.append(_syntax_problem(error, self.text))
         except _TooDeep:
             pass
         if self.problems:
@@ -198,7 +198,7 @@ class _Reader:
 
     def key(self, event: Any, path: Path) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            self.value(event, path)
+            self.value(event, (*path, "?"))     # past it
             self.add(event, path, "a key that is no text", "keys are names or texts in quotes")
             return ""
         if not event.implicit[0]:
@@ -240,9 +240,9 @@ def place(event: Any) -> tuple[int, int]:
 
 def _number(text: str) -> int | float | None:
     """The number that a plain text is in every version of YAML; None for all else and for what overflows."""
-    if _INT.fullmatch(text) and len(text) <= 19:
-        return int(text)
-    if _FLOAT.fullmatch(text) and not _INT.fullmatch(text):
+    if _INT.fullmatch(text):
+        return int(text) if len(text) <= 20 and abs(int(text)) < 1 << 63 else None
+    if _FLOAT.fullmatch(text):
         number = float(text)
         return number if abs(number) != float("inf") else None
     return None
@@ -260,12 +260,12 @@ def _trap(text: str) -> tuple[str, str] | None:
         return f"{text} is a number to base 60 to some readers of YAML", f"write the number, or {quoted}"
     if _GROUPED.fullmatch(text):
         return f"{text} is a number to some readers of YAML", f"write {text.replace('_', '')}, or {quoted}"
-    if _INFINITE.fullmatch(text) or _FLOAT.fullmatch(text):
+    if _INFINITE.fullmatch(text) or (_FLOAT.fullmatch(text) and _number(text) is None):
         return f"{text} is not a number that can be used here", f"write a smaller number, or {quoted}"
     return None
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
     said = str(error.problem or error.context or "not YAML")
     message, way_out = said, "check indentation, quotes and brackets at and above this line"
     for part, meaning, way in _SYNTAX:
@@ -277,4 +277,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
     if error.context_mark and ("not closed" in message or "inside quotes" in message):
         mark = error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    lines = text.rstrip().split("\n")
+    if line > len(lines):                   # at the end: not on a line that nobody wrote
+        line, column = len(lines), len(lines[-1]) + 1
     return Problem(line, column, "", message, way_out)

@@ -145,7 +145,7 @@ def _merged(name: str, own: dict[str, Reader], seen: tuple[str, ...]) -> dict[st
     if base is None:
         return raw
     if base not in (*_shipped_names(), *own):
-        reader.unknown(("base",), (*_shipped_names(), *own))
+        reader.add(("base",), f"there is no contract {base}", instead(base, (*_shipped_names(), *own)))
     elif base in (*seen, name):
         reader.add(("base",), "is a contract that is built on this one", "end with a contract without base")
     reader.finish()
