@@ -86,7 +86,10 @@ class Talk:
         while True:
             event = parser.next_event()
             if event is h11.NEED_DATA:
-                parser.receive_data(self._read(seconds))
+                piece = self._read(seconds)
+                if not piece and head is None:
+                    raise Gone("the connection was closed without an answer")
+                parser.receive_data(piece)
             elif isinstance(event, h11.InformationalResponse):
                 interim.append(event.status_code)
             elif isinstance(event, h11.Response):
@@ -98,7 +101,7 @@ class Talk:
                 self.unread = bytes(parser.trailing_data[0])
                 return Answer(head.status_code, list(head.headers), body, interim)
             else:
-                raise Gone("the connection was closed without an answer")
+                raise AssertionError(f"an answer cannot go on with {event}")
 
     def _read(self, seconds: float) -> bytes:
         try:

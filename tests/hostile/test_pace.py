@@ -1,0 +1,195 @@
+"""Clients that are slow, that stop half-way, that leave, and that ask many things at once."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.hostile.conftest import BODY_SECONDS, HEAD_SECONDS, at_rest, figures, resident
+from tests.support.gateway import Gateway
+from tests.support.simulator import Simulator
+from tests.support.talk import Gone, Talk, asked, chat, in_contract, request
+
+TICK = 0.35         # how much later than its time a deadline may be noticed, on a busy machine
+WHOLE = chat()
+HEAD = WHOLE[:WHOLE.index(b"\r\n\r\n") + 4]
+
+HALVES = [
+    ("one byte", WHOLE[:1]), ("an empty line", b"\r\n"), ("half a request line", WHOLE[:20]), ("half a field", WHOLE[:60]),
+    ("all but the last LF of the head", HEAD[:-1]), ("a head", HEAD), ("half a body", WHOLE[:-10]),
+    ("half a chunk", request(key=None, transfer_encoding="chunked", content_type="application/json",
+                             authorization="Bearer sk-test-0123456789abcdef") + b"10\r\n{"),
+]
+NAMED = {"argvalues": [row[1] for row in HALVES], "ids": [row[0] for row in HALVES]}
+
+
+def test_half_requests_then_silence(edge: Gateway) -> None:
+    """Five hundred half requests, each then silent, get 408 in contract on time, and hardly any memory meanwhile."""
+    worker = edge.children()[1]
+    before, begun = resident(worker), time.monotonic()
+    with contextlib.ExitStack() as stack:
+        talks = [stack.enter_context(Talk(edge.port)).send(HALVES[n % len(HALVES)][1]) for n in range(500)]
+        assert resident(worker) - before < 500 * 16_000
+        sent = time.monotonic()
+        for talk in talks:
+            in_contract(talk.answer(), "request_timeout")
+            assert min(HEAD_SECONDS, BODY_SECONDS) <= time.monotonic() - begun
+            assert talk.end() == "fin"
+        assert time.monotonic() - sent < max(HEAD_SECONDS, BODY_SECONDS) + 2 * TICK
+
+
+@pytest.mark.parametrize("data", **NAMED)
+@pytest.mark.parametrize("how", ["close", "reset", "half-close"])
+def test_half_a_request_then_gone(edge: Gateway, simulator: Simulator, data: bytes, how: str) -> None:
+    """A client that leaves in the middle of its request is forgotten at once, and no provider hears of it."""
+    at_rest_before = figures(edge)["workers"][0]["accepted"]
+    with Talk(edge.port) as talk:
+        talk.send(data)
+        edge.wait(lambda: figures(edge)["workers"][0]["accepted"] > at_rest_before)
+        if how == "half-close":
+            talk.socket.shutdown(socket.SHUT_WR)
+            with pytest.raises(Gone):
+                talk.answer()
+        elif how == "reset":
+            talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert all(seen["model"] == "canary" for seen in simulator.requests())
+
+
+def test_a_head_that_drips_has_one_deadline(edge: Gateway) -> None:
+    """The head's time is for all of it: a byte now and then does not prolong it (slowloris)."""
+    with Talk(edge.port) as talk:
+        begun = time.monotonic()
+        talk.send(HEAD[:-2])
+        while talk.silent(0.1):
+            talk.send(b"x: y\r\n")
+            assert time.monotonic() - begun < HEAD_SECONDS + 2 * TICK
+        in_contract(talk.answer(), "request_timeout")
+
+
+def test_a_connection_without_a_word(edge: Gateway) -> None:
+    """A connection on which nothing is said is closed after the head's time; there is nothing to answer."""
+    with Talk(edge.port) as talk:
+        begun = time.monotonic()
+        assert talk.end() == "fin"
+        assert HEAD_SECONDS <= time.monotonic() - begun + 0.05 < HEAD_SECONDS + 2 * TICK
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_byte_by_byte(edge: Gateway, stream: bool) -> None:
+    """A request that comes byte by byte is a request like any other."""
+    data = chat(stream=stream)
+    with Talk(edge.port) as talk:
+        talk.send(*(data[i:i + 1] for i in range(len(data))))
+        answer = talk.answer()
+        assert answer.status == 200
+        assert b"[DONE]" in answer.body if stream else answer.json["object"] == "chat.completion"
+
+
+def test_a_slow_body_that_keeps_coming(edge: Gateway) -> None:
+    """A body may take longer than its time in all, as long as it comes on within it."""
+    data = chat()
+    with Talk(edge.port) as talk:
+        talk.send(data[:-3])
+        for byte in data[-3:]:
+            assert talk.silent(BODY_SECONDS * 0.5)
+            talk.send(bytes([byte]))
+        assert talk.answer().status == 200
+
+
+def test_pipelining(edge: Gateway) -> None:
+    """A hundred requests sent at once are answered in their order."""
+    with Talk(edge.port) as talk:
+        talk.send(b"".join(chat(text=f"number {n}", x_request_id=f"id-{n}") for n in range(100)))
+        for n in range(100):
+            answer = talk.answer()
+            assert answer.status == 200 and answer.header("x-request-id") == f"id-{n}"
+            assert f"number {n} " in answer.json["choices"][0]["message"]["content"]
+        assert talk.silent()
+
+
+def test_pipelining_good_and_bad(edge: Gateway) -> None:
+    """Refusals keep their place among pipelined answers; after the first that ends the connection nothing is served."""
+    bad = request({"model": "gpt-4o"})
+    with Talk(edge.port) as talk:
+        talk.send(chat() + bad + request(method="GET", path="/health", key=None) + bad + chat(stream=True)
+                  + request(b"{", key="sk-nobody") + chat() + b"garbage\r\n\r\n" + chat("behind"))
+        statuses = [talk.answer().status for _ in range(8)]
+        assert statuses == [200, 400, 200, 400, 200, 401, 200, 400]
+        assert talk.end() == "fin"
+
+
+@pytest.mark.parametrize("size", [60_000, 400_000])
+def test_a_request_with_much_behind_it(edge: Gateway, size: int) -> None:
+    """While a request is answered, what is pipelined behind it waits, in memory or in the client's socket."""
+    with Talk(edge.port) as talk:
+        talk.send(chat(fault="latency=300"))
+        talk.send(chat(text="x" * size), chat())
+        assert [talk.answer().status for _ in range(3)] == [200, 200, 200]
+
+
+def test_pipelined_flood_is_bounded(edge: Gateway) -> None:
+    """A client that sends without end while it waits for an answer is not read without end."""
+    worker = edge.children()[1]
+    before = resident(worker)
+    with Talk(edge.port) as talk:
+        talk.send(chat(fault="latency=700"))
+        talk.socket.settimeout(0.3)
+        sent = 0
+        try:
+            while sent < 64_000_000:
+                sent += talk.socket.send(WHOLE * 5000)
+        except TimeoutError:
+            pass
+        assert sent < 32_000_000
+        assert resident(worker) - before < 4_000_000
+        assert talk.answer().status == 200
+
+
+def test_a_client_that_reads_nothing(edge: Gateway) -> None:
+    """Answers to a client that does not read wait within bounds, and its leaving ends them."""
+    worker = edge.children()[1]
+    with Talk(edge.port) as talk:
+        talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        before = resident(worker)
+        talk.send(chat("big-stream", stream=True, fault="tokens=200000"))
+        time_is_up = time.monotonic() + 0.7
+        edge.wait(lambda: time.monotonic() > time_is_up)
+        assert resident(worker) - before < 4_000_000
+    at_rest(edge)
+
+
+def test_leaving_while_the_answer_is_awaited(edge: Gateway, simulator: Simulator) -> None:
+    """A client that leaves cancels what it asked of the provider within 100 ms, and it is counted as its leaving."""
+    before = edge.metric("edge_requests_total", condition="client_closed")
+    with Talk(edge.port) as talk:
+        talk.send(chat("left", fault="hang"))
+        simulator.wait_for(lambda state: any(seen["model"] == "left" for seen in state["log"]))
+    left = time.monotonic()
+    simulator.wait_for(lambda state: any(s["model"] == "left" and s["outcome"] == "cancelled" for s in state["log"]))
+    assert time.monotonic() - left < 0.1 + TICK
+    edge.wait(lambda: edge.metric("edge_requests_total", condition="client_closed") > before)
+
+
+def test_large_bodies_are_given_back(edge: Gateway) -> None:
+    """Memory does not grow from one round of large, slow and broken bodies to the next."""
+    worker = edge.children()[1]
+    large = request(asked(text="y" * 4_000_000))
+
+    def rounds(count: int) -> int:
+        for _ in range(count):
+            with Talk(edge.port) as talk:
+                assert talk.send(large).answer().status == 200
+            with Talk(edge.port) as talk:
+                talk.send(large[:3_000_000])
+            with Talk(edge.port) as talk:
+                assert talk.send(large[:-1] + b"x").answer().status == 400
+        at_rest_memory = resident(worker)
+        return at_rest_memory
+
+    rounds(3)
+    first = rounds(3)
+    assert rounds(6) - first < 6_000_000
