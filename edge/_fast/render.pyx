@@ -165,28 +165,27 @@ cdef Piece* compile_pieces(tuple pieces) except NULL:
     cdef int i, slot
     cdef void* grown
     cdef bytes text
-    cdef Piece* parts = <Piece*>PyMem_Calloc(len(pieces) + 1, sizeof(Piece))
-    if parts == NULL:
-        raise MemoryError()
-    for i, piece in enumerate(pieces):
-        parts[i].slot = -1
-        if isinstance(piece, tuple):
-            slot, text = piece
-            parts[i].whole = slot < 0
-            parts[i].slot = ~slot if slot < 0 else slot
-            needed += GROWTH * LONGEST_MESSAGE + 8
-        else:
-            text = piece
-        parts[i].text = PyBytes_AS_STRING(text)
-        parts[i].size = PyBytes_GET_SIZE(text)
-        needed += parts[i].size
+    cdef Piece* parts
+    for piece in pieces:
+        slot, text = piece if isinstance(piece, tuple) else (STATUS, piece)
+        if not (-N_SLOTS <= slot < N_SLOTS or slot in (STATUS, STATUS_NAME, ~STATUS, ~STATUS_NAME)) or text is None:
+            raise ValueError("no such slot")
+        needed += GROWTH * LONGEST_MESSAGE + 8 + PyBytes_GET_SIZE(text)
     if needed > room:
         grown = PyMem_Realloc(scratch, needed)
         if grown == NULL:
-            PyMem_Free(parts)
             raise MemoryError()
         scratch = <char*>grown
         room = needed
+    parts = <Piece*>PyMem_Calloc(len(pieces) + 1, sizeof(Piece))
+    if parts == NULL:
+        raise MemoryError()
+    for i, piece in enumerate(pieces):
+        slot, text = piece if isinstance(piece, tuple) else (0, piece)
+        parts[i].whole = slot < 0
+        parts[i].slot = -1 if isinstance(piece, bytes) else ~slot if slot < 0 else slot
+        parts[i].text = PyBytes_AS_STRING(text)
+        parts[i].size = PyBytes_GET_SIZE(text)
     return parts
 
 

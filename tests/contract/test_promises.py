@@ -203,6 +203,19 @@ def test_a_masked_rate_limit_is_a_bad_gateway(name: str, members: dict[str, str]
     assert {key: found.body["error"][key] for key in members} == members
 
 
+@pytest.mark.parametrize(("name", "condition"), [
+    ("tokenpak", C.provider_rate_limited), ("tokenpak", C.rate_limited), ("tokenpak", C.gateway_overloaded),
+    ("tokenpak", C.draining), ("tokenfactory", C.provider_timeout), ("tokenfactory", C.rate_limited),
+    ("tokenbay", C.global_rate_limited), ("tokenbay", C.provider_rate_limited), ("tokenbay", C.provider_overloaded),
+    ("token360", C.rate_limited), ("token360", C.gateway_overloaded), ("token360", C.draining),
+    ("generic", C.draining),
+], ids=str)
+def test_promised_waits_are_there_even_when_nobody_knows_them(name: str, condition: C) -> None:
+    """Where a contract promises Retry-After it is there, whole seconds and at least 1, whatever is known."""
+    assert answer(name, "openai", condition).headers["retry-after"] == "1"
+    assert answer(name, "openai", condition, {"retry_after": 2100}).headers["retry-after"] == "3"
+
+
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_no_answer_shows_a_value_that_is_missing(name: str, surface: str) -> None:

@@ -183,6 +183,15 @@ def test_a_list_of_another_length_is_refused(bad: Any) -> None:
             fill(EVERY[0])
 
 
+@pytest.mark.parametrize("pieces", [((Slot.N_SLOTS, b""),), ((~Slot.N_SLOTS, b""),), ((99, b""),), (1,), ((1,),),
+                                    ("text",), (None,), ((1, None),)])
+def test_a_template_of_nonsense_is_refused(pieces: Any) -> None:
+    """A piece that is neither bytes nor a slot that exists is an error when the template is made."""
+    for both in ((pieces, ()), ((), pieces)):
+        with pytest.raises((TypeError, ValueError)):
+            Template("sample", 400, HEAD, *both, NEVER)
+
+
 def test_the_slots_are_those_of_the_enum() -> None:
     """Each slot has a name for contracts, in the order of the enum."""
     named = [name for name in SLOTS if name not in ("status", "status_name")]
