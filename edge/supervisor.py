@@ -28,6 +28,7 @@ from edge.worker.process import Inheritance
 BACKLOG = 4096
 RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0)     # after deaths in quick succession
 QUICK_SECONDS = 5.0                             # a life shorter than this was a quick death
+STARTS = 2                                      # more deaths than this before everything has ever served: a failure
 GRACE_SECONDS = 2.0                             # from the end of a drain to SIGKILL
 
 
@@ -76,6 +77,7 @@ class Supervisor:
         self.pending: Pending | None = None
         self.stopping: float | None = None
         self.announced = False
+        self.exit_code = 0
 
     def prepare(self, snapshot: Snapshot) -> None:
         """Series and buckets of one version."""
@@ -108,7 +110,7 @@ class Supervisor:
             self.enforce()
             if watchdog is not None:
                 notify.send("WATCHDOG=1")
-        return 0
+        return self.exit_code
 
     def patience(self, watchdog: float | None) -> float | None:
         """Seconds until something is due by the clock alone."""
@@ -178,6 +180,10 @@ class Supervisor:
             self.log.error("%s died; it is started again", child.name)
             if child.index is not None:
                 self.slab.restarted(child.index)
+        if not self.announced and child.deaths > STARTS and self.stopping is None:
+            self.log.error("%s cannot be started: giving up", child.name)
+            self.exit_code = 1
+            self.stop(0.0)
         self.settled(child, None)
 
     def revive(self) -> None:

@@ -135,7 +135,7 @@ cdef int finish(Exchange x, int event, int condition) except -1:
         else:
             pool.forget(upstream)
             upstream.abort()
-    if x.gateway.report is not None and (condition != ok or x.gateway.debug):
+    if x.gateway.reported[condition]:
         report(x)
     d.deadline = x.gateway.now + (LINGER_NS if d.lingering else x.gateway.keep_ns)
     if x.keep_alive:

@@ -44,14 +44,18 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
 cdef Tenant find_tenant(Gateway g, bytes key):
     """By digest, as keys are at rest; a key that was good once is remembered until the next configuration.
 
-    Only good keys are remembered, so that the memo is as small as the list of keys. The dictionary's own hash is
-    keyed (SipHash) and the digest's look-up is over a one-way function: neither says how near a guess was.
+    So are some that were not, for a client that will not stop. The memos' own hash is keyed (SipHash), and the
+    digest's look-up is over a one-way function: neither says how near a guess was.
     """
     cdef Tenant tenant = g.known.get(key)
-    if tenant is None:
+    if tenant is None and key not in g.unknown:
         tenant = g.tenants.get(g.digest(key))
         if tenant is not None:
             g.known[key] = tenant
+        else:
+            if len(g.unknown) >= 1024:
+                g.unknown.clear()
+            g.unknown.add(key)
     return tenant
 
 

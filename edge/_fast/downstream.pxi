@@ -95,6 +95,8 @@ cdef class Downstream(Peer):
         if self.lingering:
             return 0
         try:
+            if x is not None and x.state == READING:
+                self.deadline = g.now + g.body_ns
             if self.into_body(x):
                 x.body.size += count
                 return accept(x) if x.body.size == x.length else 0
@@ -170,7 +172,9 @@ cdef class Downstream(Peer):
         if self.paused:
             self.abort()
             return client_left(x)
-        if x.state == RELAYING:
+        if self.gateway.now >= x.deadline:
+            set_value(x, S_TIMEOUT, f"{x.target.pool.provider.total_timeout:g}")
+        elif x.state == HOLDING or x.state == RELAYING:
             return fail(x, provider_stalled, "no data")
         if x.state == WAITING and x.target.pool.total >= x.target.pool.max_connections:
             x.retry_after_ms = 1000

@@ -55,7 +55,7 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
     elif length:
         part_of(&parts[1], x.body.at, x.body.size)
         count = 2
-    return upstream.write(parts, count)
+    return upstream.write_owned(parts, count, x.body if count > 1 else None)
 
 
 cdef int failed_before_answer(Exchange x, int condition, reason) except -1:

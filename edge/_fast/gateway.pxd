@@ -5,7 +5,7 @@ from posix.uio cimport iovec
 from .chunk cimport Chunked
 from .head cimport Head
 from .scan cimport MAX_NAMES, Member, Names
-from .slab cimport Bucket, Series, Slab, Worker
+from .slab cimport N_OUTCOMES, Bucket, Series, Slab, Worker
 from .tap cimport Tap
 
 cdef enum:
@@ -30,6 +30,7 @@ cdef class Peer:                # one connection of either side
     cdef object transport       # TLS: uvloop's transport does the work of fd and `out`
     cdef Store out              # what the kernel would not take yet
     cdef Py_ssize_t out_sent    # of it, what has gone since
+    cdef Store lent             # during a write: the owner of its last part
     cdef bint paused            # much waits in `out`: the other side must not be read
     cdef bint reading_paused
     cdef bint closing           # closed as soon as `out` is empty
@@ -38,6 +39,7 @@ cdef class Peer:                # one connection of either side
     cdef int ask(self, uint32_t events) except -1
     cdef int write(self, iovec* parts, int count) except -1
     cdef int write_bytes(self, bytes data) except -1
+    cdef int write_owned(self, iovec* parts, int count, Store owner) except -1
     cdef int keep(self, iovec* parts, int count, Py_ssize_t sent) except -1
     cdef int flush(self) except -1
     cdef int ready(self, uint32_t events) except -1
@@ -226,7 +228,6 @@ cdef class Gateway:
     cdef set connections
     cdef readonly bint draining
     cdef bint bearer_only
-    cdef bint debug
     cdef dict routes                    # path -> Route
     cdef tuple prefixes                 # (path prefix, Route)
     cdef dict models
@@ -239,7 +240,9 @@ cdef class Gateway:
     cdef frozenset owned                # fields that the configuration sets
     cdef readonly dict pools
     cdef object connect                 # callable(pool)
-    cdef object report                  # callable(dict), or None
+    cdef object report                  # callable(dict)
+    cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it
+    cdef set unknown                    # keys looked up in vain, a few
     cdef object bounds
     cdef int64_t head_ns
     cdef int64_t body_ns

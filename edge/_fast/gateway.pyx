@@ -173,6 +173,7 @@ cdef class Gateway:
 
     def load(self, tables):
         """Takes over one version of the configuration, whole: requests on their way keep what they hold."""
+        cdef int condition
         bounds = tables.bounds
         self.routes = tables.routes
         self.prefixes = tables.prefixes
@@ -185,8 +186,10 @@ cdef class Gateway:
         self.native = tables.native
         self.owned = tables.owned
         self.bearer_only = tables.bearer_only
-        self.debug = tables.debug
         self.report = tables.report
+        self.unknown = set()
+        for condition in range(N_OUTCOMES):
+            self.reported[condition] = condition in tables.reported
         for name, pool in self.pools.items():
             if tables.pools.get(name) is not pool:
                 pool.retire()

@@ -88,6 +88,8 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     if result < 0:
         name_request(x, NULL, NULL)
         x.surface = OPENAI
+        if result == HEAD_CODING:
+            set_value(x, S_REASON, "a transfer coding other than chunked")
         refuse(x, head_condition(result), True)
         return size
     name_request(x, buf, head)
@@ -165,6 +167,11 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
 
 
 cdef Route by_prefix(Gateway g, bytes path):
+    """The relayed path that this one lies in. One that could mean another path at the provider lies in none."""
+    if b"." in path or b"%" in path:
+        plain = path.lower().replace(b"%2e", b".")
+        if b"/./" in plain or b"/../" in plain or plain.endswith((b"/.", b"/..")) or b"%2f" in plain or b"%5c" in plain:
+            return None
     for prefix, route in g.prefixes:
         if path.startswith(prefix):
             return route
@@ -335,7 +342,7 @@ cdef int find_model(Exchange x, const Member* member) except -1:
         return model_denied
     x.targets = model.targets[x.surface]
     if not x.targets:
-        set_value(x, S_MODEL, raw)
+        set_value(x, S_REASON, b"the model " + raw + b" in this API's format")
         return not_implemented
     x.target = x.targets[0]
     return 0

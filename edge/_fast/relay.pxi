@@ -13,6 +13,11 @@ cdef enum:
     EVENT_MAX = 262144          # longest event that is held for its end
 
 
+# What a provider says of the client's own mistake is passed on in its own words; these are ours. (SDKs would repeat
+# a 409 unless told otherwise.)
+cdef bytes REJECTED = b"x-edge-condition: provider_rejected\r\nx-edge-blame: client\r\nx-should-retry: false\r\n"
+
+
 cdef int answer_head(Exchange x, const char* buf, const Head* head) except -1:
     """A final response head has come."""
     cdef Gateway g = x.gateway
@@ -201,6 +206,8 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     out = put_bytes(out, <bytes>g.status_lines[x.status])
     out = put_bytes(out, x.fields)
     out = put_ids(out, x)
+    if x.status >= 400:
+        out = put_bytes(out, REJECTED)
     if x.limited:
         out = put_limits(out, x)
     if x.framing == F_LENGTH:
@@ -217,7 +224,7 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         out = put(out, b"connection: keep-alive\r\n", 24)
     out = put(out, b"\r\n", 2)
     part_of(&parts[0], g.scratch, out - g.scratch)
-    x.downstream.write(parts, count)
+    x.downstream.write_owned(parts, count, x.held if x.mode == WHOLE else None)
     x.overhead -= g.now
     g.now = monotonic_ns()
     x.overhead += g.now

@@ -70,9 +70,9 @@ cdef class Pool:
             upstream = self.idle.pop()
             self.gateway.counts.upstream_reused += 1
             return upstream.send(x)
-        if len(self.waiting) >= self.gateway.queue:
+        if self.total >= self.max_connections and len(self.waiting) - self.opening >= self.gateway.queue:
             x.retry_after_ms = 1000
-            set_value(x, S_REASON, f"{len(self.waiting)} requests wait for a connection to {self.name}")
+            set_value(x, S_REASON, f"all connections to {self.name} are in use")
             return refuse(x, gateway_overloaded, False)
         self.waiting.append(x)
         return self.serve()
@@ -96,7 +96,7 @@ cdef class Pool:
         upstream.ended = False
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
-        if self.retired or len(self.idle) >= self.max_idle:
+        if self.retired or upstream.out is not None or len(self.idle) >= self.max_idle:
             self.forget(upstream)
             return upstream.abort()
         self.idle.append(upstream)
@@ -135,7 +135,7 @@ cdef class Upstream(Peer):
     def get_buffer(self, Py_ssize_t hint):
         """TLS: where the next bytes go."""
         self.place()
-        return self.gateway.window
+        return memoryview(self.gateway.window)
 
     def buffer_updated(self, Py_ssize_t count):
         """TLS: bytes from the provider."""

@@ -216,12 +216,22 @@ cdef class Peer:
             part = parts[i].iov_len
             if sent >= part:
                 sent -= part
+            elif i == count - 1 and self.lent is not None and self.out.size == 0:
+                self.out = self.lent
+                self.out_sent = <char*>parts[i].iov_base + sent - self.lent.at
             else:
                 self.out.append(<char*>parts[i].iov_base + sent, part - sent)
                 sent = 0
         if not self.paused and self.out.size - self.out_sent > HIGH_WATER:
             self.paused = True
             self.choked()
+        return 0
+
+    cdef int write_owned(self, iovec* parts, int count, Store owner) except -1:
+        """The same, where the last part is the end of `owner`, which does not change: what is left needs no copy."""
+        self.lent = owner
+        self.write(parts, count)
+        self.lent = None
         return 0
 
     cdef int flush(self) except -1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 from dataclasses import dataclass
@@ -125,7 +126,5 @@ class Worker:
         condition = _fast.Condition(facts["condition"])
         facts["condition"] = condition.name
         blame = self.blames.get(condition.name)
-        if blame in ("upstream", "edge"):
-            self.log.warning("request failed", extra={"facts": {"blame": blame, **facts}})
-        elif self.snapshot.debug:
-            self.log.debug("request", extra={"facts": facts})
+        level = logging.WARNING if blame in ("upstream", "edge") else logging.DEBUG
+        self.log.log(level, "request failed" if blame else "request", extra={"facts": {"blame": blame, **facts}})

@@ -38,8 +38,8 @@ class Tables:
     native: tuple[bool, ...]
     owned: frozenset[bytes]
     bearer_only: bool
-    debug: bool
-    report: Callable[[dict[str, Any]], None] | None
+    report: Callable[[dict[str, Any]], None]
+    reported: frozenset[int]
     pools: dict[str, Any]
 
 
@@ -73,7 +73,7 @@ class Compiler:
         self.slab = slab
 
     def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Callable[[bool], tuple[int, bytes]]],
-                report: Callable[[dict[str, Any]], None] | None) -> Tables:
+                report: Callable[[dict[str, Any]], None]) -> Tables:
         """All of it, or an exception: nothing of the running version is touched before `Gateway.load`."""
         pools = {provider.name: self.pool(provider) for provider in snapshot.providers}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
@@ -91,7 +91,9 @@ class Compiler:
                                                 mask_rate_limit=snapshot.mask_rate_limit) for surface in SURFACES],
             native=tuple(contracts[surface] == surface for surface in SURFACES),
             owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
-            bearer_only=snapshot.bearer_only, debug=snapshot.debug, report=report, pools=pools)
+            bearer_only=snapshot.bearer_only, report=report, pools=pools,
+            reported=frozenset(condition for condition in _fast.Condition if snapshot.debug
+                               or contract.blames().get(condition.name) in ("upstream", "edge")))
 
     def pool(self, provider: Provider) -> Any:
         """The running pool where its connections still lead to the same place, else a new one."""
