@@ -1,0 +1,148 @@
+"""A gateway in front of a simulator, and in front of providers that the test itself plays byte by byte."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.gateway.script import Script
+from tests.support.gateway import Gateway, configuration
+from tests.support.simulator import Simulator
+
+# Keys of which each can do one thing less; `planted` is what PLANTED looks for.
+KEYS: dict[str, dict[str, Any]] = {
+    "disabled": {"disabled": True},
+    "expired": {"expires": "2020-01-01"},
+    "chat-only": {"scopes": ["chat", "messages"]},
+    "one-model": {"models": ["sim-allowed"]},
+    "planted": {"models": ["planted"]},
+    "limited-openai": {"rate_limit": {"requests_per_second": 0.02, "burst_size": 1}},
+    "limited-anthropic": {"rate_limit": {"requests_per_second": 0.02, "burst_size": 1}},
+}
+# A bug put into the gateway, as only one can make it fail inside: asked whether the key may use the model, it raises.
+PLANTED = """
+import sys
+if "serve" in sys.argv:
+    from edge.worker import tables
+    matcher = tables.matcher
+    def faulty(patterns):
+        allows = matcher(patterns)
+        return lambda name: 1 / 0 if name == "sim-planted" else allows(name)
+    tables.matcher = faulty
+"""
+HASTY = 0.25        # seconds: the timeouts of the provider `hasty`
+
+
+def key_of(name: str) -> str:
+    """The key with a name of KEYS."""
+    return f"sk-{name}-0123456789abcdef"
+
+
+def providers(simulated: str, scripted: str, closed: str) -> dict[str, dict[str, Any]]:
+    """Each provider twice, for each of the dialects: under its name, and with -a behind it."""
+    known = {
+        "sim": (simulated, {}),
+        "hasty": (simulated, {"timeouts": {"first_byte": HASTY, "idle": HASTY}}),
+        "brief": (simulated, {"timeouts": {"first_byte": 20, "idle": 20, "total": HASTY}}),
+        "narrow": (simulated, {"max_connections": 1}),
+        "scripted": (scripted, {"max_idle": 0}),
+        "closed": (closed, {}),
+    }
+    return {
+        f"{name}{mark}": {"kind": kind, "base_url": f"{url}{path}", "key": "env:PROVIDER_KEY", **settings}
+        for name, (url, settings) in known.items()
+        for mark, kind, path in (("", "openai", "/v1"), ("-a", "anthropic", ""))}
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Simulator]:
+    """The simulator's process."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(running: Simulator) -> Iterator[Simulator]:
+    """A simulator without faults, requests or files."""
+    yield running
+    running.reset()
+
+
+@pytest.fixture(scope="session")
+def listener() -> Iterator[socket.socket]:
+    """Where the gateway meets the provider that a test plays."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as sock:
+        yield sock
+
+
+@pytest.fixture
+def script(listener: socket.socket) -> Iterator[Script]:
+    """A provider played by the test: models that begin with `scripted`."""
+    with Script(listener) as played:
+        yield played
+
+
+@pytest.fixture(scope="session")
+def closed() -> Iterator[str]:
+    """A URL whose port refuses connections, and is kept from others."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def configure(running: Simulator, listener: socket.socket, closed: str) -> Callable[..., dict[str, Any]]:
+    """Makes configurations of which all tests share the providers, models and keys; arguments replace the rest."""
+    scripted = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    known = providers(running.url, scripted, closed)
+
+    def make(**changes: Any) -> dict[str, Any]:
+        config = configuration(running.url, **changes)
+        config["providers"] = known
+        config["keys"] += [{"name": name, "key": f"env:KEY_{name.replace('-', '_').upper()}", **settings}
+                           for name, settings in KEYS.items()]
+        config["models"] = {
+            "alias": ["sim/gpt-4o", "sim-a/claude-opus-4-6"], "scripted-alias": "scripted/the \"real\" näme",
+            "only-openai": "sim", "only-anthropic": "sim-a",
+            **{f"{name}*": [name, f"{name}-a"] for name in ("hasty", "brief", "narrow", "scripted", "closed")},
+            **{pattern: ["sim", "sim-a"] for pattern in ("sim-*", "gpt-*", "claude-*", "fault:*", "text-*")}}
+        return config
+    return make
+
+
+@pytest.fixture(scope="session")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The keys, and the planted bug."""
+    folder = tmp_path_factory.mktemp("planted")
+    (folder / "sitecustomize.py").write_text(PLANTED)
+    return {"PYTHONPATH": str(folder), **{f"KEY_{name.replace('-', '_').upper()}": key_of(name) for name in KEYS}}
+
+
+@pytest.fixture(scope="session")
+def start(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -> Callable[..., Gateway]:
+    """Makes a gateway of one's own, for tests that would disturb others; to be entered."""
+    return lambda **changes: Gateway(configure(**changes), environ=environ)
+
+
+@pytest.fixture(scope="session")
+def serving(start: Callable[..., Gateway]) -> Iterator[Callable[..., Gateway]]:
+    """Gives the one gateway for these settings, which runs until the last test has ended."""
+    with ExitStack() as stack:
+        found: dict[str, Gateway] = {}
+
+        def get(**changes: Any) -> Gateway:
+            name = repr(sorted(changes.items()))
+            if name not in found:
+                found[name] = stack.enter_context(start(**changes))
+            return found[name]
+        yield get
+
+
+@pytest.fixture(scope="session")
+def gateway(serving: Callable[..., Gateway]) -> Gateway:
+    """The gateway as it is without settings: each surface in its own dialect."""
+    return serving()
