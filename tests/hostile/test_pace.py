@@ -19,8 +19,9 @@ WHOLE = chat()
 HEAD = WHOLE[:WHOLE.index(b"\r\n\r\n") + 4]
 
 HALVES = [
-    ("one byte", WHOLE[:1]), ("an empty line", b"\r\n"), ("half a request line", WHOLE[:20]), ("half a field", WHOLE[:60]),
-    ("all but the last LF of the head", HEAD[:-1]), ("a head", HEAD), ("half a body", WHOLE[:-10]),
+    ("one byte", WHOLE[:1]), ("an empty line", b"\r\n"), ("half a request line", WHOLE[:20]),
+    ("half a field", WHOLE[:60]), ("all but the last LF of the head", HEAD[:-1]), ("a head", HEAD),
+    ("half a body", WHOLE[:-10]),
     ("half a chunk", request(key=None, transfer_encoding="chunked", content_type="application/json",
                              authorization="Bearer sk-test-0123456789abcdef") + b"10\r\n{"),
 ]
