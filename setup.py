@@ -20,4 +20,4 @@ extensions = [
 ]
 setup(ext_modules=cythonize(extensions, language_level=3, nthreads=0, compiler_directives={
     "boundscheck": False, "wraparound": False, "cdivision": True, "initializedcheck": False,
-    "freethreading_compatible": False, "binding": False, "embedsignature": True}))
+    "freethreading_compatible": False, "binding": False, "embedsignature": True, "autotestdict": False}))

@@ -21,7 +21,7 @@ from edge import control, log, notify, worker
 from edge._fast import Slab
 from edge.catalogue import Snapshot
 from edge.channel import Drain, Failed, Load, Loaded, Reader, Reload, Reloaded, send
-from edge.config import ConfigError
+from edge.config import INVALID, ConfigError, Place, Problem
 from edge.registry import Registry
 from edge.worker.process import Inheritance
 
@@ -48,12 +48,15 @@ class Child:
     due: float = 0.0                    # when it may be started again
 
 
+Question = tuple[Child, int]        # who asked for a reload, and the number it gave the question
+
+
 @dataclass(slots=True)
 class Pending:
     """A reload that waits for the children's word."""
 
     version: int
-    asked_by: tuple[Child, int] | None
+    asked_by: list[Question]
     missing: set[str] = field(default_factory=set)
 
 
@@ -75,6 +78,7 @@ class Supervisor:
         self.children = [Child("control", self.start_control)]
         self.children += [Child(f"worker-{i}", self.start_worker(i), i) for i in range(snapshot.workers)]
         self.pending: Pending | None = None
+        self.wanted: list[Question] | None = None
         self.stopping: float | None = None
         self.announced = False
         self.exit_code = 0
@@ -101,8 +105,8 @@ class Supervisor:
         while any(child.pid for child in self.children) or self.stopping is None:
             for key, _ in self.selector.select(self.patience(watchdog)):
                 if key.data is None:
-                    for number in wake.recv(4096):
-                        self.signalled(number)
+                    for signalled in wake.recv(4096):
+                        self.signalled(signalled)
                 else:
                     self.heard(key.data)
             self.reap()
@@ -210,7 +214,7 @@ class Supervisor:
             elif isinstance(message, Failed):
                 self.settled(child, message.reason)
             elif isinstance(message, Reload):
-                self.reload((child, message.id))
+                self.reload([(child, message.id)])
         if not self.announced and all(c.ready for c in self.children):
             self.announced = True
             notify.send("READY=1\nSTATUS=serving")
@@ -228,7 +232,7 @@ class Supervisor:
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.stop(0.0)
         elif number == signal.SIGHUP and self.stopping is None:
-            self.reload(None)
+            self.reload([])
 
     def stop(self, seconds: float) -> None:
         """Every child is told; those still there after the time and a little grace are killed."""
@@ -255,25 +259,35 @@ class Supervisor:
 
     # ---- reload ----
 
-    def reload(self, asked_by: tuple[Child, int] | None) -> None:
-        """A new version for all, or a message that says what is wrong with the file and no change."""
+    def reload(self, asked_by: list[Question]) -> None:
+        """A new version for all, or a message that says what is wrong with the file and no change.
+
+        While one is under way the next waits: whoever asked gets the answer to a file that was read after it asked.
+        """
+        if self.pending is not None:
+            self.wanted = [*(self.wanted or []), *asked_by]
+            return
         version = self.snapshot.version + 1
         notify.send("RELOADING=1")
         try:
             snapshot = self.reload_file(version)
-            self.check_fixed(snapshot)
+            self.prepare(snapshot)
         except ConfigError as error:
             self.log.error("the configuration stays as it was: %s", error)
             self.answer(asked_by, None, error.problems)
-            notify.send("READY=1")
+        except ValueError as error:         # more keys than buckets, or a limit beyond the clock's range
+            self.log.error("the configuration stays as it was: %s", error)
+            self.answer(asked_by, None, (Problem(INVALID, Place("limits"), "", str(error), "fewer keys or models"),))
+        else:
+            self.name_fixed(snapshot)
+            self.snapshot = snapshot
+            self.pending = Pending(version, asked_by, {child.name for child in self.children if child.pid})
+            for child in self.children:
+                self.tell(child, Load(snapshot, self.registry))
             return
-        self.prepare(snapshot)
-        self.snapshot = snapshot
-        self.pending = Pending(version, asked_by, {child.name for child in self.children if child.pid})
-        for child in self.children:
-            self.tell(child, Load(snapshot, self.registry))
+        notify.send("READY=1")
 
-    def check_fixed(self, snapshot: Snapshot) -> None:
+    def name_fixed(self, snapshot: Snapshot) -> None:
         """What a running gateway cannot change is named, not silently ignored."""
         for name in ("listen_addr", "port", "workers", "admin_addr", "admin_port"):
             if getattr(snapshot, name) != getattr(self.snapshot, name):
@@ -291,11 +305,14 @@ class Supervisor:
             notify.send("READY=1")
             self.answer(self.pending.asked_by, self.pending.version, ())
             self.pending = None
+            if self.wanted is not None:
+                wanted, self.wanted = self.wanted, None
+                self.reload(wanted)
 
-    def answer(self, asked_by: tuple[Child, int] | None, version: int | None, problems: Any) -> None:
-        """Tells control, when it was control that asked."""
-        if asked_by is not None:
-            self.tell(asked_by[0], Reloaded(asked_by[1], version, tuple(problems)))
+    def answer(self, asked_by: list[Question], version: int | None, problems: Any) -> None:
+        """Tells those who asked; a signal wants no answer."""
+        for child, number in asked_by:
+            self.tell(child, Reloaded(number, version, tuple(problems)))
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:

@@ -29,7 +29,7 @@ def serve(path: str | None, workers: int | None, debug: bool) -> None:
               HUP   reload the configuration
     Exit:     0 stopped   1 failed   2 usage   78 configuration
     """
-    overrides = {"workers": workers, "debug": debug or None}
+    overrides: dict[str, object] = {"workers": workers, "debug": debug or None}
     notify.take(os.environ)
     try:
         if config.find(path) is None:

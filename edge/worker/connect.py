@@ -141,9 +141,15 @@ async def race(loop: asyncio.AbstractEventLoop, addresses: list[Address]) -> soc
                 failure = task.exception() or failure
     finally:
         for task in pending:
-            task.add_done_callback(lambda late: late.cancelled() or late.exception() or late.result().close())
+            task.add_done_callback(close_late)
             task.cancel()
     raise failure
+
+
+def close_late(task: asyncio.Task[socket.socket]) -> None:
+    """A connection that came after the race was won."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
 
 
 async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
@@ -156,10 +162,10 @@ async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.sock
     try:
         error = sock.connect_ex(address[1])
         if error == errno.EINPROGRESS:
-            writable = loop.create_future()
-            loop.add_writer(sock, lambda: writable.done() or writable.set_result(None))
+            writable = asyncio.Event()
+            loop.add_writer(sock, writable.set)
             try:
-                await writable
+                await writable.wait()
             finally:
                 loop.remove_writer(sock)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

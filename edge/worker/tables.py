@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -112,7 +112,7 @@ class Compiler:
         names = [*(route.name for route in ROUTES), "relay"]
         return [registry.series(name, provider, model) for name in names]
 
-    def model(self, model: Model, kinds: dict[str, str], pools: dict[str, Any],
+    def model(self, model: Model, kinds: Mapping[str, str], pools: dict[str, Any],
               series: Callable[[str, str], list[int]]) -> Any:
         """Its targets, by surface: a provider serves the dialect that it speaks."""
         by_surface = []

@@ -96,7 +96,8 @@ class Gateway:
 
     def children(self) -> list[int]:
         """The supervisor's children: control first, then the workers (in the order in which they were started)."""
-        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def log(self) -> str:
         """Standard error so far."""
