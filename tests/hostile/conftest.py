@@ -62,6 +62,14 @@ def edge(simulator: Simulator) -> Iterator[Gateway]:
         assert running.metric("edge_worker_restarts_total") == 0
 
 
+@pytest.fixture(scope="package")
+def strict(simulator: Simulator) -> Iterator[Gateway]:
+    """A gateway that serves named models only."""
+    models = {"gpt-4o": ["openai", "anthropic"], "spliced": [{"provider": "openai", "model": 'with "quotes" and \\'}]}
+    with Gateway(configuration(simulator.url, models=models)) as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def undisturbed(edge: Gateway, simulator: Simulator) -> Iterator[Canary]:
     """During each test a canary is served; afterwards everything is as it was."""

@@ -1,0 +1,284 @@
+"""Providers that break the protocol: the client gets an error in contract, and the next client gets its own answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.hostile.conftest import at_rest, faults, resident
+from tests.support.gateway import Gateway, configuration
+from tests.support.provider import GOOD, Line, Provider, answer, echo, said
+from tests.support.simulator import Simulator
+from tests.support.talk import Answer, Talk, ask, asked, chat, in_contract, request
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+POISON = said(b"poison")
+MEGABYTE = b"m" * 1_000_000
+
+INVALID = [
+    ("garbage", b"garbage\r\n\r\n"), ("bare LF", b"HTTP/1.1 200 OK\ncontent-length: 2\n\n{}"),
+    ("HTTP/2", b"HTTP/2 200\r\n\r\n"), ("ICY", b"ICY 200 OK\r\n\r\n"), ("no status", b"HTTP/1.1 OK\r\n\r\n"),
+    ("status 99", b"HTTP/1.1 99 No\r\n\r\n"), ("status 1000", b"HTTP/1.1 1000 No\r\n\r\n"),
+    ("a request", b"GET / HTTP/1.1\r\nhost: edge\r\n\r\n"), ("TLS", bytes.fromhex("15030300020228")),
+    ("a folded field", OK + b"x: a\r\n b\r\ncontent-length: 2\r\n\r\n{}"),
+    ("a NUL", OK + b"x: a\0b\r\ncontent-length: 2\r\n\r\n{}"),
+    ("equal lengths", OK + b"content-length: 2\r\ncontent-length: 2\r\n\r\n{}"),
+    ("two lengths", OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}"),
+    ("a negative length", OK + b"content-length: -2\r\n\r\n{}"),
+    ("length and chunks", OK + b"content-length: 2\r\n" + CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"),
+    ("gzip, chunked", OK + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    ("switching", b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"),
+    ("a head of 1 MB", OK + b"x-field: 0123456789abcdef0123456789abcdef\r\n" * 25_000),
+    ("200 fields", OK + b"x: y\r\n" * 200 + b"content-length: 2\r\n\r\n{}"),
+    ("a flood of 100", b"HTTP/1.1 100 Continue\r\n\r\n" * 5000),
+    ("a bad chunk", OK + CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"), ("a chunk without end", OK + CHUNKED + b"2\r\n{}0\r\n\r\n"),
+    ("empty", answer(b"")), ("half of JSON", answer(b'{"id": "c", ')), ("text", answer(b"Service is great")),
+    ("two values", answer(b"{}{}")), ("bad UTF-8", answer(GOOD % b"\xff")), ("HTML", answer(b"<html>502</html>")),
+    ("empty by closing", OK + b"connection: close\r\n\r\n"),
+]
+
+CUT = [
+    ("nothing", b""), ("half a head", OK), ("a head", OK + b"content-length: 100\r\n\r\n"),
+    ("half a body", OK + b'content-length: 100\r\n\r\n{"id":'), ("half a chunk", OK + CHUNKED + b'50\r\n{"id":'),
+    ("no last chunk", OK + CHUNKED + b"2\r\n{}\r\n"), ("an open trailer", OK + CHUNKED + b"2\r\n{}\r\n0\r\nx: y"),
+    ("a head of a stream", EVENTS + CHUNKED),
+]
+
+
+class Stage:
+    """A gateway in front of a provider that plays one script after the other."""
+
+    def __init__(self, edge: Gateway, provider: Provider) -> None:
+        self.edge = edge
+        self.provider = provider
+        self.port = edge.port
+
+    def play(self, script: Callable[[Line], None]) -> None:
+        """From the next connection on; those that are open end."""
+        self.provider.script = script
+        self.provider.hang_up()
+
+    def serves(self, text: str = "text-after") -> None:
+        """The next client gets its own answer."""
+        assert content(ask(self.port, chat(text=text))) == text
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """One connection to the provider, so that whatever is left in it must meet the next; `many-*` may have more."""
+    with Provider(echo) as provider:
+        config = configuration(provider.url, timeout=1.0)
+        config["providers"] = {
+            "one": {"kind": "openai", "base_url": f"{provider.url}/v1", "max_connections": 1,
+                    "timeouts": {"connect": 1, "idle": 1.0}},
+            "many": {"kind": "openai", "base_url": f"{provider.url}/v1"}}
+        config["models"] = {"many-*": "many", "*": "one"}
+        with Gateway(config) as edge:
+            yield Stage(edge, provider)
+            assert edge.metric("edge_requests_total", condition="internal_error") == 0
+            assert faults(edge) == []
+
+
+def content(found: Answer) -> str:
+    """What a good answer says."""
+    assert found.status == 200, (found.status, found.body)
+    text: str = found.json["choices"][0]["message"]["content"]
+    return text
+
+
+def once(data: bytes, *, end: bool = True) -> Callable[[Line], None]:
+    """A script: the first connection gets these bytes for an answer, later ones good answers."""
+    told: list[int] = []
+
+    def script(line: Line) -> None:
+        if told:
+            return echo(line)
+        told.append(1)
+        line.request()
+        line.send(data)
+        if not end:
+            line.request()
+    return script
+
+
+@pytest.mark.parametrize("data", [row[1] for row in INVALID], ids=[row[0] for row in INVALID])
+def test_answers_that_are_none(stage: Stage, data: bytes) -> None:
+    """An answer that breaks HTTP or JSON is 502 provider_response_invalid, and its connection is never used again."""
+    stage.play(once(data, end=b"connection: close" in data))
+    with Talk(stage.port) as talk:
+        found = in_contract(talk.send(chat(text="text-first")).answer(), "provider_response_invalid")
+        assert found.header("x-should-retry") is not None
+        assert content(talk.send(chat(text="text-second")).answer()) == "text-second"
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("data", [row[1] for row in CUT], ids=[row[0] for row in CUT])
+def test_answers_that_are_cut(stage: Stage, data: bytes, how: str) -> None:
+    """An answer that is cut is 502 or 504 in contract, blames the provider, and the next request is served."""
+    def script(line: Line) -> None:
+        if b"text-cut" not in line.request():
+            line.send(said(b"text-after"))
+            return echo(line)
+        line.send(data)
+        if how == "reset":
+            line.reset()
+
+    stage.play(script)
+    with Talk(stage.port) as talk:
+        found = talk.send(chat(text="text-cut")).answer()
+        assert found.status == 502 and found.header("x-edge-blame") == "upstream", found
+        in_contract(found, found.header("x-edge-condition") or "")
+        assert content(talk.send(chat(text="text-after")).answer()) == "text-after"
+
+
+@pytest.mark.parametrize("size", [10, 300_000, 900_000])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("extra", [b"x", b"\r\n", POISON, POISON * 3], ids=["byte", "line", "answer", "answers"])
+def test_bytes_behind_an_answer(stage: Stage, size: int, chunked: bool, extra: bytes) -> None:
+    """What a provider sends behind its answer reaches nobody, least of all the request that waits for the connection."""
+    body = GOOD % (b"long-" + b"l" * size)
+    whole = OK + CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else answer(body)
+    asked_for = threading.Event()
+
+    def script(line: Line) -> None:
+        while told := line.request():
+            if b"text-long" in told:
+                asked_for.set()
+                time.sleep(0.03)                # so that the second request waits already
+                line.send(whole + extra)
+            else:
+                begin = told.rfind(b"text-")
+                line.send(said(told[begin:told.index(b'"', begin)]))
+
+    stage.play(script)
+    with Talk(stage.port) as first, Talk(stage.port) as second:
+        first.send(chat(text="text-long"))
+        assert asked_for.wait(5)
+        second.send(chat(text="text-second"))
+        assert content(first.answer()).startswith("long-")
+        assert content(second.answer()) == "text-second"
+    stage.serves()
+
+
+def test_an_answer_before_anything_was_asked(stage: Stage) -> None:
+    """A provider that talks on an idle connection is hung up on; its words answer nobody."""
+    spoke = threading.Event()
+
+    def script(line: Line) -> None:
+        if spoke.is_set():
+            return echo(line)
+        line.request()
+        line.send(said(b"text-first"))
+        time.sleep(0.05)
+        line.send(POISON)
+        spoke.set()
+        assert line.head() == b""
+
+    stage.play(script)
+    assert content(ask(stage.port, chat(text="text-first"))) == "text-first"
+    assert spoke.wait(5)
+    stage.serves()
+
+
+def test_interim_answers(stage: Stage) -> None:
+    """A few interim answers are passed over, in one piece with the final one or before it."""
+    hints = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+    stage.play(once(b"HTTP/1.1 100 Continue\r\n\r\n" + hints * 3 + said(b"fine"), end=False))
+    found = ask(stage.port, chat())
+    assert content(found) == "fine" and found.interim == [] and found.header("link") is None
+
+
+def test_a_drip_of_interim_answers(stage: Stage) -> None:
+    """Interim answers without end do not put off the first byte's deadline."""
+    def script(line: Line) -> None:
+        line.request()
+        for _ in range(60):
+            line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(0.05)
+
+    stage.play(script)
+    begun = time.monotonic()
+    found = ask(stage.port, chat())
+    assert found.status in (502, 504) and found.header("x-edge-blame") == "upstream"
+    assert time.monotonic() - begun < 1.6
+    stage.play(echo)
+    stage.serves()
+
+
+def test_fields_of_a_provider(stage: Stage) -> None:
+    """A provider's fields cannot speak for the gateway: what the gateway says is there once, and is the gateway's."""
+    theirs = (b"x-request-id: theirs", b"request-id: theirs", b"x-ratelimit-limit: 7", b"x-ratelimit-remaining: 7",
+              b"x-ratelimit-reset: 7", b"x-edge-condition: ok", b"x-edge-blame: client", b"connection: x-hop",
+              b"x-hop: 1", b"keep-alive: timeout=1", b"proxy-authenticate: Basic", b"upgrade: h2c", b"x-kept: yes")
+    stage.play(once(answer(GOOD % b"fine", *theirs), end=False))
+    found = ask(stage.port, chat())
+    assert content(found) == "fine" and found.header("x-kept") == "yes"
+    for name in ("x-request-id", "request-id", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"):
+        assert found.header(name) not in ("theirs", "7", None), name
+    for name in ("x-hop", "keep-alive", "proxy-authenticate", "upgrade", "connection", "x-edge-condition", "x-edge-blame"):
+        assert found.header(name) is None, name
+    assert found.header("content-length") == str(len(found.body))
+
+
+def test_no_retry_of_what_may_have_been_processed(stage: Stage) -> None:
+    """A new connection that breaks after the request was sent is an error: the request may have been worked on."""
+    seen: list[int] = []
+
+    def script(line: Line) -> None:
+        if line.request():
+            seen.append(line.number)
+
+    stage.play(script)
+    in_contract(ask(stage.port, chat()), "provider_unreachable")
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_kept_connection_that_the_provider_has_just_closed(stage: Stage, how: str) -> None:
+    """Two fast requests on one connection, which the provider closes behind the first answer, are both answered."""
+    def script(line: Line) -> None:
+        told = line.request()
+        begin = told.rfind(b"text-")
+        line.send(said(told[begin:told.index(b'"', begin)]))
+        if how == "reset":
+            line.reset()
+
+    stage.play(script)
+    with Talk(stage.port) as talk:
+        for n in range(15):
+            talk.send(chat(text=f"text-{n}a") + chat(text=f"text-{n}b"))
+            assert content(talk.answer()) == f"text-{n}a"
+            assert content(talk.answer()) == f"text-{n}b"
+
+
+def test_all_idle_connections_closed_at_once(stage: Stage) -> None:
+    """When a provider has closed all of its idle connections, a request does not fail on one stale after the other."""
+    together = threading.Barrier(6)
+
+    def script(line: Line) -> None:
+        line.request()
+        together.wait(5)
+        line.send(said(b"text-many"))
+        echo(line)
+
+    stage.play(script)
+    worker = stage.edge.children()[1]
+    talks = [Talk(stage.port).send(chat("many-1", text="text-many")) for _ in range(6)]
+    assert [content(talk.answer()) for talk in talks] == ["text-many"] * 6
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        talks[0].send(chat("many-1", text="text-last"))
+        stage.play(echo)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert content(talks[0].answer()) == "text-last"
+    for talk in talks:
+        talk.socket.close()
