@@ -55,7 +55,7 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
 cdef int refuse_unread(Exchange x, int condition) except -1:
     """Refuses on the head alone. A short body is read past, so that the connection stays; a long one ends it."""
     cdef bint wait = x.gateway.head.expect_continue
-    if x.chunked or wait or x.length > SKIP_MAX:
+    if x.chunked or wait or x.length > SKIP_MAX or (x.length and not x.keep_alive):
         return refuse(x, condition, True)
     x.downstream.skip = x.length
     return refuse(x, condition, False)

@@ -80,7 +80,7 @@ cdef class Downstream(Peer):
             kept = PyBytes_GET_SIZE(self.pending)
             memcpy(g.inbox, PyBytes_AS_STRING(self.pending), kept)
         g.window.at = g.inbox + kept
-        g.window.size = BUFFER - kept
+        g.window.size = INTAKE          # what of a body comes with the head is copied, the rest is not
         return 0
 
     cdef bint into_body(self, Exchange x) noexcept:

@@ -12,6 +12,7 @@ cdef int again(Exchange x) except -1:
     move(x, E_RETRY)
     x.upstream = None
     x.downstream.deadline = x.deadline
+    x.target.pool.prune()
     return x.target.pool.acquire(x)
 
 

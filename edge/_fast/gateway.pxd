@@ -121,6 +121,7 @@ cdef class Pool:                        # connections to one provider
     cdef int acquire(self, Exchange x) except -1
     cdef int release(self, Upstream upstream) except -1
     cdef int serve(self) except -1
+    cdef int prune(self) except -1
     cdef int forget(self, Upstream upstream) except -1
 
 cdef class Exchange:                    # one request's way
@@ -204,6 +205,7 @@ cdef class Upstream(Peer):
     cdef int send(self, Exchange x) except -1
     cdef int feed(self, char* buf, Py_ssize_t size) except -1
     cdef int body(self, char* buf, Py_ssize_t size) except -1
+    cdef bint is_quiet(self) noexcept
     cdef bint into_held(self, Exchange x) noexcept
     cdef int join(self) except -1
     cdef int closed(self, str reason) except -1

@@ -95,7 +95,7 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     name_request(x, buf, head)
     x.method = head.method
     x.minor = head.minor
-    x.keep_alive = head.keep_alive
+    x.keep_alive = head.keep_alive and not g.draining
     x.chunked = head.chunked
     x.length = -1 if head.chunked else (0 if head.content_length < 0 else head.content_length)
     condition = judge_head(x, buf, head)
@@ -173,7 +173,8 @@ cdef Route by_prefix(Gateway g, bytes path):
         if b"/./" in plain or b"/../" in plain or plain.endswith((b"/.", b"/..")) or b"%2f" in plain or b"%5c" in plain:
             return None
     for prefix, route in g.prefixes:
-        if path.startswith(prefix):
+        # A slash at the end alone names the collection, which has a route of its own with rules of its own.
+        if path.startswith(prefix) and not (prefix.endswith(b"/") and len(path) == len(prefix)):
             return route
     return None
 

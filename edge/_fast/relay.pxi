@@ -72,7 +72,7 @@ cdef int hold(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
         if ended:
             return judge_whole(x, data, size)
         x.held = Store.__new__(Store)
-        x.held.reserve(x.answer_length if x.answer_length > 0 else size)
+        x.held.reserve(x.answer_length + 1 if x.answer_length > 0 else size)
     x.held.append(data, size)
     if ended:
         return judge_whole(x, x.held.at, x.held.size)
@@ -216,7 +216,7 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         out = put(out, b"\r\n", 2)
     elif x.framing == F_CHUNKED:
         out = put(out, b"transfer-encoding: chunked\r\n", 28)
-    elif x.framing == F_CLOSE:
+    if x.framing == F_CLOSE or g.draining:
         x.keep_alive = False
     if not x.keep_alive:
         out = put(out, b"connection: close\r\n", 19)

@@ -66,7 +66,7 @@ cdef class Pool:
 
     cdef int acquire(self, Exchange x) except -1:
         cdef Upstream upstream
-        if x.redialled == 0 and self.idle and not self.waiting:
+        if self.idle and not self.waiting:
             upstream = self.idle.pop()
             self.gateway.counts.upstream_reused += 1
             return upstream.send(x)
@@ -96,7 +96,8 @@ cdef class Pool:
         upstream.ended = False
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
-        if self.retired or upstream.out is not None or len(self.idle) >= self.max_idle:
+        if (self.retired or upstream.out is not None or len(self.idle) >= self.max_idle
+                or (self.waiting and not upstream.is_quiet())):
             self.forget(upstream)
             return upstream.abort()
         self.idle.append(upstream)
@@ -112,6 +113,15 @@ cdef class Pool:
         if upstream in self.idle:
             self.idle.remove(upstream)
         return self.serve() if self.waiting else 0
+
+    cdef int prune(self) except -1:
+        """One idle connection was found closed: those that the provider closed with it go too."""
+        cdef Upstream upstream
+        for upstream in tuple(self.idle):
+            if upstream.fd < 0 or not upstream.is_quiet():
+                self.forget(upstream)
+                upstream.abort()
+        return 0
 
     def sweep(self):
         """Closes connections that were idle for too long, oldest first."""
@@ -174,12 +184,20 @@ cdef class Upstream(Peer):
         pool.idle.append(self)
         return pool.serve()
 
+    cdef bint is_quiet(self) noexcept:
+        """Nothing has come that nobody asked for, the end included. (TLS cannot be asked without reading.)"""
+        cdef char byte
+        return self.fd < 0 or recv(self.fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 and errno == EAGAIN
+
     cdef bint into_held(self, Exchange x) noexcept:
         return (self.answering and x is not None and x.mode == WHOLE and self.framing == F_LENGTH
                 and x.held is not None)
 
     cdef int place(self) except -1:
-        """Straight behind what is held of an answer whose length is known; else the worker's common buffer."""
+        """Straight behind what is held of an answer whose length is known; else the worker's common buffer.
+
+        There is room for one byte more than the answer has: a surplus must be seen, before it is somebody's answer.
+        """
         cdef Gateway g = self.gateway
         cdef Exchange x = self.exchange
         cdef Py_ssize_t kept = 0
@@ -205,6 +223,9 @@ cdef class Upstream(Peer):
             return self.abort()
         try:
             if self.into_held(x):
+                if count > self.left:
+                    count = self.left           # the window's spare byte was used: see place()
+                    self.keep_alive = False
                 x.held.size += count
                 self.left -= count
                 self.ended = self.left == 0

@@ -46,7 +46,7 @@ cdef extern from * nogil:
     ssize_t recv(int fd, void* data, size_t size, int flags)
     int shutdown(int fd, int how)
     int close(int fd)
-    int SHUT_WR, MSG_DONTWAIT
+    int SHUT_WR, MSG_DONTWAIT, MSG_PEEK
     ctypedef union epoll_data_t:
         void* ptr
     struct epoll_event:
