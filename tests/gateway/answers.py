@@ -1,0 +1,424 @@
+"""What clients of each contract are promised, stated once more and by hand, for tests to hold the gateway to.
+
+A line is: condition, status, type, code, param, and after | the message. `=` stands for the status' reason phrase in
+snake case, `?` for the provider's own status, `-` for null. Without | the contract does not fix the message; then it
+must name the facts of the case. Names in braces are facts of the case, also as a param.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONDITIONS = """
+    request_malformed client never
+    request_timeout client now
+    uri_too_long client never
+    headers_too_large client never
+    body_too_large client never
+    body_unreadable client never
+    version_unsupported client never
+    endpoint_unknown client never
+    method_not_allowed client never
+    content_type client never
+    json_invalid client never
+    field_missing client never
+    field_type client never
+    field_value client never
+    key_missing tenant never
+    key_malformed tenant never
+    key_unknown tenant never
+    key_disabled tenant never
+    key_expired tenant never
+    scope_missing tenant never
+    model_denied tenant never
+    model_unknown client never
+    rate_limited tenant later
+    global_rate_limited edge later
+    gateway_overloaded edge later
+    draining edge later
+    not_implemented edge never
+    provider_auth upstream never
+    provider_rate_limited upstream later
+    provider_overloaded upstream later
+    provider_unreachable upstream later
+    provider_timeout upstream later
+    provider_error upstream later
+    provider_rejected client never
+    provider_response_invalid upstream now
+    provider_cut upstream now
+    provider_stalled upstream now
+    internal_error edge later
+    out_of_memory edge later
+    config_invalid edge never
+    config_missing_field edge never
+"""
+
+OPENAI = """
+    request_malformed 400 invalid_request_error request_malformed -
+    request_timeout 408 invalid_request_error request_timeout -
+    uri_too_long 414 invalid_request_error uri_too_long -
+    headers_too_large 431 invalid_request_error headers_too_large -
+    body_too_large 413 invalid_request_error body_too_large -
+    body_unreadable 400 invalid_request_error body_unreadable -
+    version_unsupported 505 invalid_request_error version_unsupported -
+    endpoint_unknown 404 invalid_request_error unknown_url - | Unknown request URL: {method} {path}
+    method_not_allowed 405 invalid_request_error method_not_allowed -
+    content_type 400 invalid_request_error content_type -
+    json_invalid 400 invalid_request_error - -
+    field_missing 400 invalid_request_error missing_required_parameter {field} | Missing required parameter: '{field}'.
+    field_type 400 invalid_request_error invalid_type {field}
+    field_value 400 invalid_request_error invalid_value {field}
+    key_missing 401 invalid_request_error - -
+    key_malformed 401 invalid_request_error invalid_api_key -
+    key_unknown 401 invalid_request_error invalid_api_key -
+    key_disabled 401 invalid_request_error invalid_api_key -
+    key_expired 401 invalid_request_error invalid_api_key -
+    scope_missing 403 invalid_request_error missing_scope -
+    model_denied 403 invalid_request_error model_not_allowed model
+    model_unknown 404 invalid_request_error model_not_found model
+    rate_limited 429 requests rate_limit_exceeded -
+    global_rate_limited 429 requests rate_limit_exceeded -
+    gateway_overloaded 503 server_error gateway_overloaded -
+    draining 503 server_error draining -
+    not_implemented 501 invalid_request_error not_implemented -
+    provider_auth 502 server_error provider_auth -
+    provider_rate_limited 429 requests rate_limit_exceeded -
+    provider_rate_limited/mask 502 server_error provider_rate_limited -
+    provider_overloaded 503 server_error provider_overloaded -
+    provider_unreachable 502 server_error provider_unreachable -
+    provider_timeout 504 server_error provider_timeout -
+    provider_error 502 server_error provider_error -
+    provider_rejected ? invalid_request_error provider_rejected - | {message}
+    provider_response_invalid 502 server_error provider_response_invalid -
+    provider_cut 502 server_error provider_cut -
+    provider_stalled 504 server_error provider_stalled -
+    internal_error 500 server_error internal_error -
+    out_of_memory 500 server_error out_of_memory -
+    config_invalid 500 server_error config_invalid -
+    config_missing_field 500 server_error config_missing_field {field}
+"""
+
+ANTHROPIC = """
+    request_malformed 400 invalid_request_error request_malformed -
+    request_timeout 408 timeout_error request_timeout -
+    uri_too_long 414 request_too_large uri_too_long -
+    headers_too_large 431 request_too_large headers_too_large -
+    body_too_large 413 request_too_large body_too_large -
+    body_unreadable 400 invalid_request_error body_unreadable -
+    version_unsupported 505 invalid_request_error version_unsupported -
+    endpoint_unknown 404 not_found_error endpoint_unknown -
+    method_not_allowed 405 invalid_request_error method_not_allowed -
+    content_type 400 invalid_request_error content_type -
+    json_invalid 400 invalid_request_error json_invalid -
+    field_missing 400 invalid_request_error field_missing {field} | {field}: Field required
+    field_type 400 invalid_request_error field_type {field}
+    field_value 400 invalid_request_error field_value {field}
+    key_missing 401 authentication_error key_missing -
+    key_malformed 401 authentication_error key_malformed -
+    key_unknown 401 authentication_error key_unknown -
+    key_disabled 401 authentication_error key_disabled -
+    key_expired 401 authentication_error key_expired -
+    scope_missing 403 permission_error scope_missing -
+    model_denied 403 permission_error model_denied model
+    model_unknown 404 not_found_error model_unknown model | model: {model}
+    rate_limited 429 rate_limit_error rate_limited -
+    global_rate_limited 429 rate_limit_error global_rate_limited -
+    gateway_overloaded 503 overloaded_error gateway_overloaded -
+    draining 503 overloaded_error draining -
+    not_implemented 501 invalid_request_error not_implemented -
+    provider_auth 502 api_error provider_auth -
+    provider_rate_limited 429 rate_limit_error provider_rate_limited -
+    provider_rate_limited/mask 502 api_error provider_rate_limited -
+    provider_overloaded 529 overloaded_error provider_overloaded -
+    provider_unreachable 502 api_error provider_unreachable -
+    provider_timeout 504 timeout_error provider_timeout -
+    provider_error 502 api_error provider_error -
+    provider_rejected ? invalid_request_error provider_rejected - | {message}
+    provider_response_invalid 502 api_error provider_response_invalid -
+    provider_cut 502 api_error provider_cut -
+    provider_stalled 504 timeout_error provider_stalled -
+    internal_error 500 api_error internal_error -
+    out_of_memory 500 api_error out_of_memory -
+    config_invalid 500 api_error config_invalid -
+    config_missing_field 500 api_error config_missing_field {field}
+"""
+
+TOKENPAK = """
+    request_malformed 400 = VALIDATION_006 -
+    request_timeout 408 = TIMEOUT_003 -
+    uri_too_long 414 = VALIDATION_009 -
+    headers_too_large 431 = VALIDATION_008 -
+    body_too_large 413 = VALIDATION_010 -
+    body_unreadable 400 = VALIDATION_007 -
+    version_unsupported 505 = VALIDATION_011 -
+    endpoint_unknown 404 = ROUTE_001 -
+    method_not_allowed 405 = ROUTE_003 -
+    content_type 400 = VALIDATION_005 -
+    json_invalid 400 = VALIDATION_001 - | Invalid JSON payload. Check syntax.
+    field_missing 400 = VALIDATION_002 - | Missing required field: {field}
+    field_type 400 = VALIDATION_003 - | Field '{field}' must be a {expected}, got {got}
+    field_value 400 = VALIDATION_004 -
+    key_missing 401 = AUTH_001 - | Invalid or missing authentication
+    key_malformed 401 = AUTH_002 - | Invalid authentication format. Expected: Bearer <token>
+    key_unknown 401 = AUTH_003 - | Authentication failed. Key may be expired or revoked
+    key_disabled 401 = AUTH_003 - | Authentication failed. Key may be expired or revoked
+    key_expired 401 = AUTH_003 - | Authentication failed. Key may be expired or revoked
+    scope_missing 403 = AUTH_004 -
+    model_denied 403 = AUTH_005 -
+    model_unknown 404 = ROUTE_002 -
+    rate_limited 429 = RATELIMIT_001 - | Rate limit exceeded. Retry-After: {retry_after}
+    global_rate_limited 429 = RATELIMIT_001 - | Rate limit exceeded. Retry-After: {retry_after}
+    gateway_overloaded 503 = RESOURCE_003 -
+    draining 503 = RESOURCE_004 -
+    not_implemented 501 = ROUTE_004 -
+    provider_auth 502 = PROVIDER_001 - | Provider rejected request: Invalid API key
+    provider_rate_limited 429 = RATELIMIT_002 - | Provider rate limit exceeded. Retry-After: {retry_after}
+    provider_rate_limited/mask 502 = PROVIDER_002 - | Provider rate limit exceeded
+    provider_overloaded 502 = PROVIDER_005 -
+    provider_unreachable 502 = PROVIDER_003 - | Unable to reach provider: {reason}
+    provider_timeout 504 = TIMEOUT_001 - | Request to upstream took too long (>{timeout}s)
+    provider_error 502 = PROVIDER_004 - | Provider error: {upstream_status} {upstream_reason}
+    provider_rejected ? = PROVIDER_008 - | {message}
+    provider_response_invalid 502 = PROVIDER_006 -
+    provider_cut 502 = PROVIDER_007 -
+    provider_stalled 504 = TIMEOUT_002 -
+    internal_error 500 = INTERNAL_001 -
+    out_of_memory 500 = RESOURCE_001 - | Cannot allocate memory
+    config_invalid 500 = CONFIG_001 - | Failed to load config: YAML syntax error at line {line}
+    config_missing_field 500 = CONFIG_002 - | Config validation failed: Missing required field '{field}'
+"""
+
+TOKENFACTORY = """
+    request_malformed 400 invalid_request_error request_malformed -
+    request_timeout 408 timeout_error request_timeout -
+    uri_too_long 414 invalid_request_error uri_too_long -
+    headers_too_large 431 invalid_request_error headers_too_large -
+    body_too_large 413 invalid_request_error body_too_large -
+    body_unreadable 400 invalid_request_error body_unreadable -
+    version_unsupported 505 invalid_request_error version_unsupported -
+    endpoint_unknown 404 not_found_error endpoint_unknown -
+    method_not_allowed 405 invalid_request_error method_not_allowed -
+    content_type 400 invalid_request_error content_type -
+    json_invalid 400 invalid_request_error json_invalid -
+    field_missing 400 invalid_request_error field_missing {field}
+    field_type 400 invalid_request_error field_type {field}
+    field_value 422 invalid_request_error field_value {field}
+    key_missing 401 authentication_error key_missing -
+    key_malformed 401 authentication_error key_malformed -
+    key_unknown 401 authentication_error key_unknown -
+    key_disabled 403 permission_error key_disabled -
+    key_expired 401 authentication_error key_expired -
+    scope_missing 403 permission_error scope_missing -
+    model_denied 403 permission_error model_denied model
+    model_unknown 404 not_found_error model_unknown model
+    rate_limited 429 rate_limit_error rate_limited -
+    global_rate_limited 429 rate_limit_error global_rate_limited -
+    gateway_overloaded 503 server_error gateway_overloaded -
+    draining 503 server_error draining -
+    not_implemented 501 invalid_request_error not_implemented model
+    provider_auth 502 upstream_error provider_auth -
+    provider_rate_limited 429 rate_limit_error provider_rate_limited -
+    provider_rate_limited/mask 502 upstream_error provider_rate_limited -
+    provider_overloaded 503 upstream_error provider_overloaded -
+    provider_unreachable 502 upstream_error provider_unreachable -
+    provider_timeout 408 timeout_error provider_timeout -
+    provider_error 502 upstream_error provider_error -
+    provider_rejected ? invalid_request_error provider_rejected - | {message}
+    provider_response_invalid 502 upstream_error provider_response_invalid -
+    provider_cut 502 upstream_error provider_cut -
+    provider_stalled 408 timeout_error provider_stalled -
+    internal_error 500 server_error internal_error -
+    out_of_memory 500 server_error out_of_memory -
+    config_invalid 500 server_error config_invalid -
+    config_missing_field 500 server_error config_missing_field {field}
+"""
+
+TOKENBAY = """
+    request_malformed 400 = request_malformed -
+    request_timeout 408 = request_timeout -
+    uri_too_long 414 = uri_too_long -
+    headers_too_large 431 = headers_too_large -
+    body_too_large 413 = body_too_large -
+    body_unreadable 400 = body_unreadable -
+    version_unsupported 505 = version_unsupported -
+    endpoint_unknown 404 = endpoint_unknown -
+    method_not_allowed 405 = method_not_allowed -
+    content_type 400 = content_type -
+    json_invalid 400 = json_invalid -
+    field_missing 400 = field_missing -
+    field_type 400 = field_type -
+    field_value 400 = field_value -
+    key_missing 401 = key_missing -
+    key_malformed 401 = key_malformed -
+    key_unknown 401 = key_unknown -
+    key_disabled 403 = api_key_disabled -
+    key_expired 403 = api_key_expired -
+    scope_missing 403 = api_key_scope_missing -
+    model_denied 403 = api_key_model_not_allowed -
+    model_unknown 404 = model_not_found -
+    rate_limited 429 = api_key_rate_limited -
+    global_rate_limited 429 = global_rate_limited -
+    gateway_overloaded 503 = gateway_overloaded -
+    draining 503 = draining -
+    not_implemented 501 = not_implemented -
+    provider_auth 500 = provider_auth -
+    provider_rate_limited 429 = provider_rate_limited -
+    provider_rate_limited/mask 502 = provider_rate_limited -
+    provider_overloaded 429 = provider_overloaded -
+    provider_unreachable 500 = provider_unreachable -
+    provider_timeout 504 = provider_timeout -
+    provider_error 500 = provider_error -
+    provider_rejected ? = provider_rejected - | {message}
+    provider_response_invalid 500 = provider_response_invalid -
+    provider_cut 500 = provider_cut -
+    provider_stalled 504 = provider_stalled -
+    internal_error 500 = internal_error -
+    out_of_memory 500 = out_of_memory -
+    config_invalid 500 = config_invalid -
+    config_missing_field 500 = config_missing_field -
+"""
+
+TOKEN360 = """
+    request_malformed 400 invalid_request_error 400 -
+    request_timeout 408 invalid_request_error 408 -
+    uri_too_long 414 invalid_request_error 414 -
+    headers_too_large 431 invalid_request_error 431 -
+    body_too_large 413 invalid_request_error 413 -
+    body_unreadable 400 invalid_request_error 400 -
+    version_unsupported 505 invalid_request_error 505 -
+    endpoint_unknown 404 not_found_error 404 -
+    method_not_allowed 405 invalid_request_error 405 -
+    content_type 400 invalid_request_error 400 -
+    json_invalid 400 invalid_request_error 400 -
+    field_missing 400 invalid_request_error 400 {field}
+    field_type 400 invalid_request_error 400 {field}
+    field_value 400 invalid_request_error 400 {field}
+    key_missing 401 invalid_api_key 401 - | Invalid API key or token provided
+    key_malformed 401 invalid_api_key 401 - | Invalid API key or token provided
+    key_unknown 401 invalid_api_key 401 - | Invalid API key or token provided
+    key_disabled 403 api_key_frozen 403 - | The API key is frozen
+    key_expired 401 invalid_api_key 401 - | Invalid API key or token provided
+    scope_missing 403 model_access_denied 403 -
+    model_denied 403 model_access_denied 403 model
+    model_unknown 404 model_not_found 404 model | The requested model does not exist
+    rate_limited 429 rate_limit_error 429 - | Rate limit exceeded. Please slow down your requests
+    global_rate_limited 429 rate_limit_error 429 - | Rate limit exceeded. Please slow down your requests
+    gateway_overloaded 503 api_error 503 -
+    draining 503 api_error 503 -
+    not_implemented 501 api_error 501 -
+    provider_auth 502 api_error 502 -
+    provider_rate_limited 502 api_error 502 -
+    provider_overloaded 502 api_error 502 -
+    provider_unreachable 502 api_error 502 -
+    provider_timeout 502 api_error 502 -
+    provider_error 502 api_error 502 -
+    provider_rejected ? invalid_request_error ? - | {message}
+    provider_response_invalid 502 api_error 502 -
+    provider_cut 502 api_error 502 -
+    provider_stalled 502 api_error 502 -
+    internal_error 500 api_error 500 - | An internal error occurred
+    out_of_memory 500 api_error 500 -
+    config_invalid 500 api_error 500 -
+    config_missing_field 500 api_error 500 {field}
+"""
+
+GENERIC = """
+    request_malformed 400 = request_malformed -
+    request_timeout 408 = request_timeout -
+    uri_too_long 414 = uri_too_long -
+    headers_too_large 431 = headers_too_large -
+    body_too_large 413 = body_too_large -
+    body_unreadable 400 = body_unreadable -
+    version_unsupported 505 = version_unsupported -
+    endpoint_unknown 404 = endpoint_unknown -
+    method_not_allowed 405 = method_not_allowed -
+    content_type 400 = content_type -
+    json_invalid 400 = json_invalid -
+    field_missing 400 = field_missing {field}
+    field_type 400 = field_type {field}
+    field_value 400 = field_value {field}
+    key_missing 401 = key_missing -
+    key_malformed 401 = key_malformed -
+    key_unknown 401 = key_unknown -
+    key_disabled 401 = key_disabled -
+    key_expired 401 = key_expired -
+    scope_missing 403 = scope_missing -
+    model_denied 403 = model_denied model
+    model_unknown 404 = model_unknown model
+    rate_limited 429 = rate_limited -
+    global_rate_limited 429 = global_rate_limited -
+    gateway_overloaded 503 = gateway_overloaded -
+    draining 503 = draining -
+    not_implemented 501 = not_implemented -
+    provider_auth 502 = provider_auth -
+    provider_rate_limited 502 = provider_rate_limited -
+    provider_overloaded 502 = provider_overloaded -
+    provider_unreachable 502 = provider_unreachable -
+    provider_timeout 504 = provider_timeout -
+    provider_error 502 = provider_error -
+    provider_rejected ? = provider_rejected - | {message}
+    provider_response_invalid 502 = provider_response_invalid -
+    provider_cut 502 = provider_cut -
+    provider_stalled 504 = provider_stalled -
+    internal_error 500 = internal_error -
+    out_of_memory 500 = out_of_memory -
+    config_invalid 500 = config_invalid -
+    config_missing_field 500 = config_missing_field {field}
+"""
+
+# The members of `error`, in order: on OpenAI's routes, on Anthropic's; and whether the former are framed as the latter.
+ENVELOPES: dict[str, tuple[str, str, bool]] = {
+    "openai": ("message type param code", "type message param code", False),
+    "anthropic": ("type message param code", "type message", True),
+    "tokenpak": ("type message code", "type message code", False),
+    "tokenfactory": ("type code message param", "type code message param", False),
+    "tokenbay": ("message type code", "type message code", False),
+    "token360": ("message type param code traceId", "type message param code traceId", False),
+    "generic": ("message type param code", "type message param code", False),
+}
+
+# RFC 9110 section 15, RFC 6585 section 5, and Anthropic's 529.
+PHRASES = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    408: "Request Timeout", 409: "Conflict", 413: "Content Too Large", 414: "URI Too Long",
+    422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout", 505: "HTTP Version Not Supported", 529: "Overloaded",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one contract answers to one condition. `status` 0: the provider's own; None: null, or not fixed."""
+
+    status: int
+    type: str
+    code: str | None
+    param: str | None
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What is the same in every contract."""
+
+    blame: str
+    retry: str
+
+
+def _row(line: str) -> tuple[str, Row]:
+    promised, bar, text = line.partition(" | ")
+    name, status, kind, code, param = promised.split()
+    return name, Row(0 if status == "?" else int(status), kind, None if code == "-" else code,
+                     None if param == "-" else param, text if bar else None)
+
+
+def _lines(table: str) -> list[str]:
+    return [line.strip() for line in table.strip().splitlines()]
+
+
+CONTRACTS: dict[str, dict[str, Row]] = {
+    name: dict(map(_row, _lines(table))) for name, table in (
+        ("openai", OPENAI), ("anthropic", ANTHROPIC), ("tokenpak", TOKENPAK), ("tokenfactory", TOKENFACTORY),
+        ("tokenbay", TOKENBAY), ("token360", TOKEN360), ("generic", GENERIC))}
+MEANINGS = {name: Meaning(blame, retry) for name, blame, retry in map(str.split, _lines(CONDITIONS))}

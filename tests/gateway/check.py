@@ -1,0 +1,110 @@
+"""Holds an answer, or the event that ends a stream, to what `answers` promises."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+from tests.gateway.answers import CONTRACTS, ENVELOPES, MEANINGS, PHRASES, Row
+from tests.gateway.client import Answer
+
+Facts = dict[str, Any]
+# Until they are admitted, requests are told nothing of limits.
+ADMITTED = ("rate_limited", "global_rate_limited", "gateway_overloaded", "provider_")
+PATIENCE_SECONDS = 60
+# What must never reach a client: words of the program, keys.
+INSIDE = re.compile(rb"Traceback|Error\(|\.pyx?\b|sk-|\{[a-z_]+\}")
+
+
+def snake(status: int) -> str:
+    """The status' reason phrase in snake case."""
+    return PHRASES[status].lower().replace(" ", "_")
+
+
+def check(answer: Answer, contract: str, surface: str, condition: str, facts: Facts | None = None) -> None:
+    """The whole answer: status line, fields, body. `condition` may have /variant of the contract behind it."""
+    facts = dict(facts or {})
+    name = condition.partition("/")[0]
+    row, meaning, fields = CONTRACTS[contract][condition], MEANINGS[name], answer.fields
+    status = row.status or facts["status"]
+    assert fields["x-edge-condition"] == name, answer
+    assert (answer.status, answer.reason) == (status, PHRASES[status])
+    assert fields["x-edge-blame"] == meaning.blame
+    assert fields["x-request-id"] == fields["request-id"]
+    assert re.fullmatch(facts.get("request_id", "req-[0-9a-f]{16}"), fields["x-request-id"])
+    assert "date" in fields
+    assert fields.get("www-authenticate") == ("Bearer" if status == 401 else None)
+    check_retry(fields, meaning.retry, facts)
+    check_limits(fields, name)
+    assert not INSIDE.search(answer.body), answer.body
+    if row.status == 0 and contract == surface:
+        assert answer.json()["error"]["message"] == facts["message"]        # the provider's own body
+        return
+    check_body(answer.json(), contract, surface, row, {**facts, "status": status, "id": fields["x-request-id"]})
+
+
+def check_retry(fields: dict[str, str], retry: str, facts: Facts) -> None:
+    """The fields that client libraries act on. Notes the seconds as a fact."""
+    if retry != "later":
+        assert "retry-after" not in fields and "retry-after-ms" not in fields
+        assert fields["x-should-retry"] == ("true" if retry == "now" else "false")
+        return
+    seconds, milliseconds = int(fields["retry-after"]), int(fields["retry-after-ms"])
+    assert seconds >= 1
+    assert (seconds - 1) * 1000 < milliseconds <= seconds * 1000
+    assert fields["x-should-retry"] == ("true" if seconds <= PATIENCE_SECONDS else "false")
+    assert str(seconds) == facts.setdefault("retry_after", str(seconds))
+
+
+def check_limits(fields: dict[str, str], name: str) -> None:
+    """X-RateLimit-*: numbers that fit each other, on every answer after the limits were asked."""
+    told = {key: value for key, value in fields.items() if key.startswith("x-ratelimit-") and key.count("-") == 2}
+    if not name.startswith(ADMITTED):
+        assert told == {}
+        return
+    limit, remaining, reset = (int(told[f"x-ratelimit-{part}"]) for part in ("limit", "remaining", "reset"))
+    assert 0 <= remaining <= limit
+    assert -2 <= reset - time.time() <= 3600
+    if name in ("rate_limited", "global_rate_limited"):
+        assert remaining == 0
+        assert int(fields["retry-after"]) <= reset - time.time() + 2
+
+
+def check_body(body: Any, contract: str, surface: str, row: Row, facts: Facts, frame: str = "error") -> None:
+    """The envelope, exactly: its members in order, and what each says."""
+    openai, anthropic, framed = ENVELOPES[contract]
+    if surface == "anthropic" or framed:
+        assert list(body) == ["type", "error", "request_id"]
+        assert (body["type"], body["request_id"]) == ("error", facts["id"])
+    else:
+        assert list(body) == (["error"] if frame == "error" else ["type", "error"])
+    error = body["error"]
+    assert list(error) == (anthropic if surface == "anthropic" else openai).split()
+    promised = {"type": snake(facts["status"]) if row.type == "=" else row.type,
+                "code": str(facts["status"]) if row.code == "?" else row.code,
+                "param": row.param and row.param.format(**facts), "traceId": facts["id"]}
+    assert {name: error[name] for name in promised if name in error} == {
+        name: value for name, value in promised.items() if name in error}
+    check_message(error["message"], row, facts)
+
+
+def check_message(message: str, row: Row, facts: Facts) -> None:
+    """As the contract has it; where it has none, a sentence that names what the case is about."""
+    if row.message is not None:
+        assert message == row.message.format(**facts)
+        return
+    assert message and message == message.strip()
+    for name in ("field", "model", "path" if "path" in facts else "method", "limit", "expected", "got"):
+        assert str(facts.get(name, "")) in message
+
+
+def check_event(text: bytes, contract: str, surface: str, condition: str, facts: Facts) -> None:
+    """The event that ends a stream in trouble."""
+    found = re.fullmatch(rb"event: error\ndata: (.+)\n\n", text)
+    assert found, text
+    assert not INSIDE.search(text), text
+    row = CONTRACTS[contract][condition]
+    frame = "stream" if contract == "openai" else "error"
+    check_body(json.loads(found[1]), contract, surface, row, {**facts, "status": row.status}, frame)

@@ -1,0 +1,384 @@
+"""Every condition that a client can meet, provoked for real, in every contract and on both surfaces."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway import client
+from tests.gateway.answers import CONTRACTS, MEANINGS
+from tests.gateway.check import Facts, check, check_event
+from tests.gateway.client import KEY, PATHS, SURFACES, ask, asked, post, read, receive
+from tests.gateway.conftest import HASTY, key_of
+from tests.simulator.wire import Wire
+from tests.support.gateway import Gateway
+
+BODY_BYTES = 100_000
+QUEUE = 1
+Send = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a condition is provoked: bytes for a surface, and the facts that the answer may name."""
+
+    condition: str
+    send: Send
+    facts: Facts = field(default_factory=dict)
+    surfaces: tuple[str, ...] = SURFACES
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def head(line: str, *fields: str, surfaces: tuple[str, ...] = ("openai",)) -> Send:
+    """A request that is no more than these lines. Unreadable ones have no path: OpenAI's surface answers them."""
+    return lambda surface: "\r\n".join((line.replace("PATH", PATHS[surface]), *fields, "", "")).encode("latin-1")
+
+
+def body(**changes: Any) -> Send:
+    """The surface's main route with another body."""
+    return lambda surface: post(surface, **changes)
+
+
+def raw(data: bytes) -> Send:
+    """The surface's main route with these bytes for a body."""
+    return lambda surface: client.request(data, path=PATHS[surface])
+
+
+def key(value: str | None, name: str = "authorization") -> Send:
+    """The surface's main route with another key."""
+    return lambda surface: post(surface, headers={"authorization": None, name: value})
+
+
+def fault(spec: str, model: str = "sim-1") -> Send:
+    """A request that the provider answers badly."""
+    return lambda surface: post(surface, spec=spec, model=model)
+
+
+def elsewhere(path: dict[str, str], data: Any = None, method: str = "POST", bearer: str = KEY) -> Send:
+    """Another path, by surface."""
+    return lambda surface: client.request(data, path=path[surface], method=method,
+                                          headers={"authorization": f"Bearer {bearer}"})
+
+
+def chunked(*chunks: bytes) -> Send:
+    """The surface's main route with a body in chunks as they stand."""
+    return lambda surface: client.request(b"", path=PATHS[surface], headers={
+        "content-length": None, "transfer-encoding": "chunked"}) + b"".join(chunks)
+
+
+FIELDS = ("host: gateway", f"authorization: Bearer {KEY}", "content-type: application/json")
+NOWHERE = {"openai": "/v1/nowhere", "anthropic": "/v1/messages/nowhere"}
+ONLY_OTHER = {"openai": "only-anthropic", "anthropic": "only-openai"}
+UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
+SCOPES = {"openai": "embeddings", "anthropic": "count_tokens"}
+TEMPERATURES = {"openai": "between 0 and 2", "anthropic": "between 0 and 1"}
+
+# One for each condition, run in every contract. Those that need time, or a gateway of their own, are further down.
+CASES = {case.condition: case for case in (
+    Case("request_malformed", head("GARBAGE"), surfaces=("openai",)),
+    Case("uri_too_long", head(f"GET /v1/{'x' * 9000} HTTP/1.1", *FIELDS), surfaces=("openai",)),
+    Case("headers_too_large", head("POST PATH HTTP/1.1", *FIELDS, f"x-much: {'x' * 40000}"), surfaces=("openai",)),
+    Case("version_unsupported", head("POST PATH HTTP/2.0", *FIELDS), surfaces=("openai",)),
+    Case("body_too_large", head("POST PATH HTTP/1.1", *FIELDS, f"content-length: {BODY_BYTES + 1}"),
+         {"limit": BODY_BYTES}),
+    Case("body_unreadable", chunked(b"zz\r\n")),
+    Case("endpoint_unknown", elsewhere(NOWHERE), {"method": "POST", "path": NOWHERE}),
+    Case("method_not_allowed", elsewhere(PATHS, method="GET"), {"method": "GET"}, fields={"allow": "POST"}),
+    Case("content_type", lambda surface: post(surface, headers={"content-type": "text/plain"})),
+    Case("json_invalid", raw(b'{"model": "sim-1", "messages": [],}')),
+    Case("field_missing", body(messages=None), {"field": "messages"}),
+    Case("field_type", body(max_tokens="5"), {"field": "max_tokens", "expected": "number", "got": "string"}),
+    Case("field_value", body(temperature=9), {"field": "temperature", "expected": TEMPERATURES, "got": 9}),
+    Case("key_missing", key(None)),
+    Case("key_malformed", key("Basic eDp5")),
+    Case("key_unknown", key("Bearer sk-unknown-0123456789abcdef")),
+    Case("key_disabled", key(f"Bearer {key_of('disabled')}")),
+    Case("key_expired", key(f"Bearer {key_of('expired')}")),
+    Case("scope_missing", elsewhere(UNSCOPED, {"model": "sim-1"}, bearer=key_of("chat-only")), {"field": SCOPES}),
+    Case("model_denied", key(f"Bearer {key_of('one-model')}"), {"model": "sim-1"}),
+    Case("model_unknown", body(model="nobody-has-it"), {"model": "nobody-has-it"}),
+    Case("not_implemented", lambda surface: post(surface, model=ONLY_OTHER[surface])),
+    Case("provider_auth", fault("status=401")),
+    Case("provider_rate_limited", fault("status=429;retry-after=7"), {"retry_after": "7"}),
+    Case("provider_overloaded", fault("status=529;retry-after=90"), {"retry_after": "90"}),
+    Case("provider_unreachable", body(model="closed"), {"reason": "Connection refused"}),
+    Case("provider_error", fault("status=500"),
+         {"upstream_status": 500, "upstream_reason": "Internal Server Error"}),
+    Case("provider_rejected", fault('status=404;body={"error":{"message":"No such thing: {X}"}}'),
+         {"status": 404, "message": "No such thing: {X}"}),
+    Case("provider_response_invalid", fault("malformed=json")),
+    Case("provider_cut", fault("cut=1000")),
+    Case("internal_error", lambda surface: post(
+        surface, model="sim-planted", headers={"authorization": f"Bearer {key_of('planted')}"})),
+)}
+APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limited", "global_rate_limited",
+         "gateway_overloaded", "draining", "out_of_memory", "config_invalid", "config_missing_field"}
+
+# Other ways to the same conditions, run in the dialect's own contract.
+VARIANTS = {
+    "bare carriage return": Case("request_malformed", head("POST PATH HTTP/1.1\rx: y", *FIELDS), surfaces=("openai",)),
+    "no host": Case("request_malformed", head("POST PATH HTTP/1.1", *FIELDS[1:]), surfaces=("openai",)),
+    "length and chunks": Case("request_malformed", head(
+        "POST PATH HTTP/1.1", *FIELDS, "content-length: 3", "transfer-encoding: chunked"), surfaces=("openai",)),
+    "too many headers": Case("headers_too_large", head(
+        "POST PATH HTTP/1.1", *FIELDS, *(f"x-{i}: 1" for i in range(200))), surfaces=("openai",)),
+    "HTTP/3": Case("version_unsupported", head("POST PATH HTTP/3.0", *FIELDS), surfaces=("openai",)),
+    "gzip coding": Case("not_implemented", head(
+        "POST PATH HTTP/1.1", *FIELDS, "transfer-encoding: gzip, chunked"), surfaces=("openai",)),
+    "chunks too large": Case("body_too_large", chunked(b"%x\r\n" % (BODY_BYTES + 1), b"x" * (BODY_BYTES + 1)),
+                             {"limit": BODY_BYTES}),
+    "chunk without end": Case("body_unreadable", chunked(b"2\r\n{}xx\r\n")),
+    "own route, method": Case("method_not_allowed", elsewhere(dict.fromkeys(SURFACES, "/v1/models")),
+                              {"method": "POST"}, ("openai",), {"allow": "GET, HEAD"}),
+    "delete": Case("method_not_allowed", elsewhere(PATHS, method="DELETE"), {"method": "DELETE"},
+                   fields={"allow": "POST"}),
+    "path like a route": Case("endpoint_unknown", elsewhere(dict.fromkeys(SURFACES, "/v1/chat")),
+                              {"method": "POST", "path": "/v1/chat"}, ("openai",)),
+    "no content type": Case("content_type", lambda surface: post(surface, headers={"content-type": None})),
+    "form": Case("content_type", lambda surface: post(
+        surface, headers={"content-type": "application/x-www-form-urlencoded"})),
+    **{f"JSON: {name}": Case("json_invalid", raw(data)) for name, data in {
+        "empty": b"", "unquoted": b"{model: 1}", "truncated": b'{"model": "sim-1", "messages": [', "no UTF-8":
+        b'{"model": "sim-1", "x": "\xff"}', "closed twice": b'{"model": "sim-1"}}', "two": b'{"model": "sim-1"} {}',
+        "NaN": b'{"model": "sim-1", "x": NaN}', "single quotes": b"{'model': 'sim-1'}", "comment": b"{/* */}",
+        "array": b"[]", "control": b'{"model": "a\nb"}', "surrogate": b'{"model": "\\ud800", "messages": []}',
+        "nested, bad": b'{"model": "sim-1", "x": {"y": [1, {"z": tru}]}}'}.items()},
+    "no model": Case("field_missing", body(model=None), {"field": "model"}),
+    "empty model": Case("field_missing", body(model=""), {"field": "model"}),
+    "null": Case("field_missing", lambda surface: client.request(
+        {**asked(surface), "messages": None}, path=PATHS[surface]), {"field": "messages"}),
+    "no max_tokens": Case("field_missing", body(max_tokens=None), {"field": "max_tokens"}, ("anthropic",)),
+    "no input": Case("field_missing", elsewhere({"openai": "/v1/embeddings"}, {"model": "sim-1"}),
+                     {"field": "input"}, ("openai",)),
+    "messages as text": Case("field_type", body(messages="hello"),
+                             {"field": "messages", "expected": "array", "got": "string"}),
+    "stream as number": Case("field_type", body(stream=1),
+                             {"field": "stream", "expected": "boolean", "got": "number"}),
+    "no tokens": Case("field_value", body(max_tokens=0), {"field": "max_tokens", "expected": "at least 1", "got": 0}),
+    "less than none": Case("field_value", body(temperature=-0.5),
+                           {"field": "temperature", "expected": TEMPERATURES, "got": -0.5}),
+    "no Bearer": Case("key_malformed", key(KEY)),
+    "Bearer alone": Case("key_malformed", key("Bearer")),
+    "x-api-key": Case("key_malformed", key(KEY, "x-api-key"), surfaces=("openai",)),
+    "x-api-key, unknown": Case("key_unknown", key("sk-unknown-0123456789abcdef", "x-api-key"), surfaces=("anthropic",)),
+    "provider 402": Case("provider_auth", fault("status=402")),
+    "provider 403": Case("provider_auth", fault("status=403")),
+    "limit in milliseconds": Case("provider_rate_limited", fault("status=429;retry-after=ms:1500"),
+                                  {"retry_after": "2"}),
+    "limit, far off": Case("provider_rate_limited", fault("status=429;retry-after=3600"), {"retry_after": "3600"}),
+    "limit, unsaid": Case("provider_rate_limited", fault("status=429"), {"retry_after": "1"}),
+    "provider 503": Case("provider_error", fault("status=503"),
+                         {"upstream_status": 503, "upstream_reason": "Service Unavailable"}),
+    "error in 200": Case("provider_error", fault("error-in-200"), {"upstream_status": 200, "upstream_reason": "OK"}),
+    "provider 408": Case("provider_timeout", fault("status=408"), {"timeout": "30"}),
+    **{f"provider {status}": Case("provider_rejected", fault(
+        f'status={status};body={{"error":{{"message":"no"}}}}'), {"status": status, "message": "no"})
+        for status in (400, 409, 413, 422)},
+    "closed at once": Case("provider_unreachable", fault("cut=0"), {"reason": "connection closed"}),
+    "reset at once": Case("provider_unreachable", fault("reset=0"), {"reason": "connection reset"}),
+    **{f"malformed {part}": Case("provider_response_invalid", fault(f"malformed={part}"))
+       for part in ("head", "chunk", "length")},
+    "head cut": Case("provider_response_invalid", fault("cut=100")),
+    "no body": Case("provider_response_invalid", fault("empty")),
+    "no JSON": Case("provider_response_invalid", fault("body=<html>Bad Gateway</html>")),
+    "reset in the body": Case("provider_cut", fault("reset=1000")),
+}
+
+
+def of(surface: str, facts: Facts) -> Facts:
+    """The facts for one surface."""
+    return {name: value[surface] if isinstance(value, dict) else value for name, value in facts.items()}
+
+
+def hold(gateway: Gateway, contract: str, surface: str, case: Case) -> None:
+    """Provokes it, and looks at the answer."""
+    answer = ask(gateway.port, case.send(surface))
+    check(answer, contract, surface, case.condition, of(surface, case.facts))
+    assert case.fields.items() <= answer.fields.items()
+
+
+def cases(found: dict[str, Case]) -> list[Any]:
+    """A parameter for each case and surface."""
+    return [pytest.param(case, surface, id=f"{name}-{surface}") for name, case in found.items()
+            for surface in case.surfaces]
+
+
+@pytest.fixture
+def speaking(serving: Callable[..., Gateway]) -> Callable[[str], Gateway]:
+    """The gateway that speaks a contract on both surfaces."""
+    return lambda contract: serving(contract=contract, limits={"body_bytes": BODY_BYTES}, queue={"queue_size": QUEUE})
+
+
+def test_nothing_is_forgotten() -> None:
+    """Every condition of every contract is provoked by some test of this file."""
+    for contract, rows in CONTRACTS.items():
+        assert {name.partition("/")[0] for name in rows} == set(MEANINGS) == set(CASES) | APART, contract
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.parametrize(("case", "surface"), cases(CASES))
+def test_conditions(speaking: Callable[[str], Gateway], contract: str, case: Case, surface: str) -> None:
+    """Each condition is answered as its contract has it: status, fields, envelope, type, code, param, message."""
+    hold(speaking(contract), contract, surface, case)
+
+
+@pytest.mark.parametrize(("case", "surface"), cases(VARIANTS))
+def test_variants(speaking: Callable[[str], Gateway], case: Case, surface: str) -> None:
+    """A condition is the same whichever way it comes about."""
+    hold(speaking(surface), surface, surface, case)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_limit_of_a_key(speaking: Callable[[str], Gateway], contract: str, surface: str) -> None:
+    """A key over its limit is told how long its bucket needs, in the field, the message and Reset alike."""
+    headers = {"authorization": f"Bearer {key_of(f'limited-{surface}')}"}
+    for _ in range(2):
+        answer = ask(speaking(contract).port, post(surface, headers=headers))
+    check(answer, contract, surface, "rate_limited")
+    assert 1 <= int(answer.fields["retry-after"]) <= 50
+    assert answer.fields["x-ratelimit-limit"] == "1"
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_full_queue(speaking: Callable[[str], Gateway], contract: str, surface: str) -> None:
+    """A request that finds the provider's connections taken and the queue full is refused as overload."""
+    gateway = speaking(contract)
+    provider = {"openai": "narrow", "anthropic": "narrow-a"}[surface]
+    with Wire(gateway.port) as taker, Wire(gateway.port) as waiter:
+        taker.send(post(surface, model="narrow", stream=True, spec="stall=4"))
+        receive(taker, b"data: ")
+        waiter.send(post(surface, model="narrow"))
+        gateway.wait(lambda: gateway.metric("edge_requests_in_flight", provider=provider) == 2)
+        answer = ask(gateway.port, post(surface, model="narrow"))
+        check(answer, contract, surface, "gateway_overloaded")
+        taker.socket.close()
+        assert read(waiter.answer()).status == 200
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_what_takes_time(start: Callable[..., Gateway], contract: str) -> None:
+    """Requests that never arrive whole, and providers that never answer or stop in the middle, end in contract."""
+    hasty, brief = {"timeout": f"{HASTY:g}"}, "brief-1"
+    cases = [("openai", "request_timeout", b"POST /v1/chat/completions HTTP/1.1\r\nhost: gat", {})]
+    for surface in SURFACES:
+        whole = post(surface)
+        cases += [(surface, "request_timeout", whole[:-1], {}),
+                  (surface, "provider_timeout", post(surface, model="hasty-1", spec="hang"), hasty),
+                  (surface, "provider_timeout", post(surface, model=brief, spec="hang"), hasty),
+                  (surface, "provider_stalled", post(surface, model="hasty-1", spec="stall=0"), {})]
+    limits = {"head_timeout": HASTY, "body_timeout": HASTY}
+    with start(contract=contract, limits=limits) as gateway, ExitStack() as stack:
+        wires = [stack.enter_context(Wire(gateway.port)).send(data) for _, _, data, _ in cases]
+        for wire, (surface, condition, _, facts) in zip(wires, cases, strict=True):
+            answer = read(wire.answer())
+            check(answer, contract, surface, condition, facts)
+            assert answer.fields.get("connection") == ("close" if condition == "request_timeout" else None)
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_what_needs_settings(start: Callable[..., Gateway], contract: str) -> None:
+    """A masked provider's limit, x-api-key where only Bearer is taken, and the gateway's own limit are in contract."""
+    masked = "provider_rate_limited/mask" if "provider_rate_limited/mask" in CONTRACTS[contract] \
+        else "provider_rate_limited"
+    with start(contract=contract, provider_rate_limit="mask", bearer_only=True,
+               rate_limit={"requests_per_second": 0.02, "burst_size": 2}) as gateway:
+        for surface in SURFACES:
+            check(ask(gateway.port, key(KEY, "x-api-key")(surface)), contract, surface, "key_malformed")
+            answer = ask(gateway.port, fault("status=429;retry-after=7")(surface))
+            check(answer, contract, surface, masked, {"retry_after": "7"})
+        for surface in SURFACES:
+            answer = ask(gateway.port, post(surface))
+            check(answer, contract, surface, "global_rate_limited")
+            assert answer.fields["x-ratelimit-limit"] == "2"
+
+
+ADMIN: dict[str, Callable[[Any], Any]] = {"tokenfactory": lambda body: {"code": body["code"], "message": body["error"]}}
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_broken_configuration(start: Callable[..., Gateway], contract: str) -> None:
+    """A reload of a broken file is answered in contract with the place, and what runs goes on."""
+    with start(contract=contract) as gateway:
+        whole = gateway.file.read_bytes()
+        for text, condition, facts in ((b"port: 0\nlisten_addr: a: b\n", "config_invalid", {"line": 2}),
+                                       (whole.replace(b'"providers"', b'"providerz"'), "config_missing_field",
+                                        {"field": "providers"})):
+            gateway.file.write_bytes(text)
+            answer = gateway.reload()
+            row = CONTRACTS[contract][condition]
+            assert (answer.status_code, answer.headers["x-edge-condition"]) == (500, condition)
+            assert answer.headers["x-should-retry"] == "false"
+            error = ADMIN.get(contract, lambda body: body["error"])(answer.json())
+            assert error.get("code", row.code) == row.code
+            if row.message:
+                assert error["message"] == row.message.format(**facts)
+            assert ask(gateway.port, post("openai")).status == 200
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_out_of_memory(start: Callable[..., Gateway], contract: str) -> None:
+    """A request for whose body there is no memory is refused in contract, and the worker lives on."""
+    with start(contract=contract, limits={"body_bytes": 1 << 40}) as gateway:
+        worker = gateway.children()[1]
+        size = re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{worker}/status").read_text())
+        assert size
+        soft, hard = resource.prlimit(worker, resource.RLIMIT_AS)
+        resource.prlimit(worker, resource.RLIMIT_AS, ((int(size[1]) << 10) + (16 << 20), hard))
+        for surface in SURFACES:
+            huge = head("POST PATH HTTP/1.1", *FIELDS, f"content-length: {1 << 30}")(surface)
+            check(ask(gateway.port, huge), contract, surface, "out_of_memory")
+        resource.prlimit(worker, resource.RLIMIT_AS, (soft, hard))
+        assert ask(gateway.port, post("openai")).status == 200
+        assert gateway.children()[1] == worker
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_draining(start: Callable[..., Gateway], contract: str) -> None:
+    """While it shuts down, requests on kept connections are refused in contract and a running stream goes on."""
+    with start(contract=contract) as gateway, ExitStack() as stack:
+        running, probe, *kept = [stack.enter_context(Wire(gateway.port)) for _ in range(4)]
+        for wire in (probe, *kept):
+            assert read(wire.send(client.request(path="/livez", method="GET")).answer()).status == 200
+        receive(running.send(post("openai", stream=True, spec="stall=2")), b"data: ")
+        gateway.process.send_signal(signal.SIGTERM)
+        ready = client.request(path="/readyz", method="GET")
+        gateway.wait(lambda: read(probe.send(ready).answer()).status == 503)
+        for surface, wire in zip(SURFACES, kept, strict=True):
+            answer = read(wire.send(post(surface)).answer())
+            check(answer, contract, surface, "draining")
+            assert answer.fields["connection"] == "close"
+        running.socket.close()
+        assert gateway.process.wait(10) == 0
+
+
+BROKEN = {"provider_error": "error-event=4", "provider_cut": "no-terminal", "provider_stalled": "stall=4",
+          "provider_response_invalid": "malformed=chunk"}
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_streams(speaking: Callable[[str], Gateway], contract: str, surface: str) -> None:
+    """A stream that breaks ends with the error event of its contract, after which there is nothing."""
+    gateway = speaking(contract)
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(gateway.port)) for _ in BROKEN]
+        for wire, spec in zip(wires, BROKEN.values(), strict=True):
+            wire.send(post(surface, model="hasty-1", stream=True, spec=spec))
+        for wire, condition in zip(wires, BROKEN, strict=True):
+            answer = read(wire.answer())
+            assert (answer.status, answer.fields["content-type"]) == (200, "text/event-stream; charset=utf-8")
+            *events, last = [event + b"\n\n" for event in answer.body.split(b"\n\n")[:-1]]
+            assert b"".join((*events, last)) == answer.body
+            assert events and not any(b"[DONE]" in event or b"message_stop" in event for event in events)
+            facts = {"id": answer.fields["x-request-id"], "upstream_status": 200, "upstream_reason": "OK"}
+            check_event(last, contract, surface, condition, facts)
