@@ -9,13 +9,6 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(addprefix edge/_fast/,*.pyx *.pxd *.pxi *.h))
 ARGS   ?=
 
-# CPython's own allocator would hide overruns of its objects, and it leaks on purpose at exit. libstdc++ is named for
-# the extensions in C++ among the dependencies: the sanitizer looks for __cxa_throw when it is loaded.
-COPY   := build/sanitize
-SANITIZER = PYTHONPATH=. PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
-	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	LD_PRELOAD="$(foreach l,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(l).so))"
-
 .PHONY: run test lint bench sanitize clean
 .DEFAULT_GOAL := run
 
@@ -35,10 +28,7 @@ bench: $(VENV)/.built $(VENV)/.bench       ## figures of bench/README.md that fi
 	@$(BIN)/python bench/guard.py
 
 sanitize: $(VENV)/.built $(VENV)/.dev   ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy
-	@rm -rf $(COPY) && mkdir -p $(COPY) && cp -R $(filter-out build dist %.egg-info,$(wildcard *)) $(COPY)
-	@rm -f $(COPY)/edge/_fast/*.so $(COPY)/edge/_fast/*.c
-	@cd $(COPY) && EDGE_SANITIZE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
-	@cd $(COPY) && $(SANITIZER) $(abspath $(BIN))/pytest --ignore tests/laws --ignore tests/deploy --ignore tests/bench $(ARGS)
+	@PYTHON=$(abspath $(BIN))/python tests/sanitize/run.sh $(ARGS)
 
 clean:                      ## remove the environment and everything compiled
 	rm -rf $(VENV) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

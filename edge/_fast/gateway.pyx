@@ -17,6 +17,8 @@ from http import HTTPStatus
 
 import orjson
 
+from .render import PHRASES
+
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -56,7 +58,7 @@ cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"P
 cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
 cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
                        "string": 1 << STRING, "array": 1 << ARRAY, "object": 1 << OBJECT}
-cdef dict REASONS = {status.value: status.phrase for status in HTTPStatus}
+cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, **PHRASES}
 
 include "wire.pxi"
 include "life.pxi"

@@ -162,14 +162,14 @@ cdef class Upstream(Peer):
     def eof_received(self):
         """TLS: the provider has closed its side."""
         self.gateway.now = monotonic_ns()
-        self.closed("connection closed")
+        self.closed("Connection closed")
         return False
 
     def connection_lost(self, error):
         """TLS: closed, by whichever side."""
         self.gateway.now = monotonic_ns()
         self.transport = None
-        self.closed("connection reset" if error is not None else "connection closed")
+        self.closed("Connection reset" if error is not None else "Connection closed")
 
     cdef int join(self) except -1:
         """Joins the pool, and takes the first request that waits."""
@@ -238,7 +238,7 @@ cdef class Upstream(Peer):
             return failed_inside(x, error)
 
     cdef int lost(self, bint reset) except -1:
-        return self.closed("connection reset" if reset else "connection closed")
+        return self.closed("Connection reset" if reset else "Connection closed")
 
     cdef int send(self, Exchange x) except -1:
         """The request goes out. The answer's first byte is due by the provider's timeout."""
@@ -343,7 +343,7 @@ cdef class Upstream(Peer):
     cdef int answer_closed(self, Exchange x, Pool pool, str reason) except -1:
         """What the end of the connection means for the answer."""
         x.upstream = None
-        if self.answering and self.framing == F_CLOSE and reason == "connection closed":
+        if self.answering and self.framing == F_CLOSE and reason == "Connection closed":
             return answer_bytes(x, NULL, 0, True)
         if self.answering:
             return fail(x, provider_cut, reason)
