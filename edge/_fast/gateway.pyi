@@ -5,12 +5,15 @@ from asyncio import BufferedProtocol
 from collections.abc import Callable
 from typing import Any, Final
 
+from typing_extensions import disjoint_base
+
 from edge._fast.slab import Slab
 
 STATES: Final[tuple[str, ...]]
 EVENTS: Final[tuple[str, ...]]
 TRANSITIONS: Final[dict[tuple[str, str], str]]
 
+@disjoint_base
 class Route:
     """One path: its rules (edge.routes.Route), and after `bind` what the configuration says of it."""
 
@@ -22,6 +25,7 @@ class Route:
         own: Callable[[bool], tuple[int, bytes]] | None = None, open_to_all: bool = False,
     ) -> Route: ...
 
+@disjoint_base
 class Tenant:
     """A key (edge.catalogue.Key) with its bucket, its scopes as bits by route index, and its models."""
 
@@ -30,17 +34,20 @@ class Tenant:
         self, slab: Slab, key: Any, bucket: int, scopes: int, allows: Callable[[str], bool] | None
     ) -> None: ...
 
+@disjoint_base
 class Target:
     """A provider's pool, the model's name there as JSON (None: as asked), and series by route index."""
 
     def __init__(self, pool: Pool, model: bytes | None, series: list[int]) -> None: ...
 
+@disjoint_base
 class Model:
     """A name and its targets: a tuple of targets per surface."""
 
     name: str
     def __init__(self, name: str, targets: tuple[tuple[Target, ...], ...]) -> None: ...
 
+@disjoint_base
 class Pool:
     """Connections to one provider (edge.catalogue.Provider)."""
 
@@ -56,6 +63,7 @@ class Pool:
     def retire(self) -> None: ...
     def sweep(self) -> None: ...
 
+@disjoint_base
 class Gateway:
     """One worker's data plane. `epoll` is readable when `turn` has work."""
 

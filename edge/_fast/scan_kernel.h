@@ -177,6 +177,20 @@ static const uint8_t edge_meant[256] = {
     ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
 };
 
+/* Not zero for hexadecimal digits: the digit, and a bit that no digit uses. */
+static const uint8_t edge_digit[256] = {
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21, ['6'] = 22, ['7'] = 23, ['8'] = 24, ['9'] = 25,
+    ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
+    ['A'] = 26, ['B'] = 27, ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31,
+};
+
+/* Whether four hexadecimal digits stand at p that are no surrogate's: the escape of nearly every letter. */
+static inline int edge_plain_unit(edge_text p)
+{
+    const uint8_t first = edge_digit[p[0]], second = edge_digit[p[1]];
+    return (first & second & edge_digit[p[2]] & edge_digit[p[3]] & 16) && !(first == 29 && second >= 24);
+}
+
 /* Reads the escape at p. A surrogate without its other half names no character (RFC 8259 section 8.2):
  * refused, as orjson does. *point receives the character. */
 static edge_text edge_escape(edge_text p, edge_text end, uint32_t *point, edge_text *bad)
@@ -222,11 +236,11 @@ static edge_text edge_step(edge_text p, edge_text end, uint8_t *escaped, edge_te
 }
 
 /* Works off the stops of 64 bytes without going back to the bytes between them: dense escapes and scripts
- * outside ASCII cost a few cycles a character. A character may reach up to three bytes over the block. */
+ * outside ASCII cost a few cycles a character. A character may reach up to five bytes over the block. */
 static __attribute__((noinline)) edge_text edge_string_rest(edge_text p, edge_text end, uint8_t *escaped,
                                                             edge_text *bad)
 {
-    while (end - p >= 64 + 3) {
+    while (end - p >= 64 + 5) {
         uint64_t stops = edge_stops(p);
         edge_text next = p + 64;
         while (stops) {
@@ -237,6 +251,9 @@ static __attribute__((noinline)) edge_text edge_string_rest(edge_text p, edge_te
             if (*at == '\\' && edge_meant[at[1]]) {
                 *escaped = 1;
                 at += 2;
+            } else if (*at == '\\' && at[1] == 'u' && edge_plain_unit(at + 2)) {
+                *escaped = 1;
+                at += 6;
             } else if ((length = edge_sequence(edge_word4(at))) == 3) {
                 do                                      /* CJK comes in runs */
                     at += 3;
