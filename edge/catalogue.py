@@ -59,7 +59,7 @@ class Provider:
     max_idle: int = 256                 # kept alive per worker
     keep_alive: float = 55.0
     ca_bundle: str | None = None
-    proxy: Secret | None = None         # http://, https://, socks5:// URL, credentials inside
+    proxy: Secret | None = None         # http:// or socks5:// URL, credentials inside
     models: tuple[str, ...] = ()        # patterns of the model names it serves; empty: whatever a route sends it
 
 

@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
-SCHEMES = ("http", "https", "socks5", "socks5h")
+SCHEMES = ("http", "socks5", "socks5h")     # what python-socks speaks; TLS to the proxy itself is not among it
 _PORTS = {"http": 80, "https": 443}
 
 

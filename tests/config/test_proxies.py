@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edge.config import ConfigError
 from edge.config.proxies import variable
 
 HTTPS = "https://api.example.com/v1"
@@ -69,7 +70,7 @@ def test_no_proxy(entry: str, url: str, direct: bool) -> None:
 @pytest.mark.parametrize(("value", "expected"), [
     ("http://proxy:3128", "http://proxy:3128"),
     ("proxy:3128", "http://proxy:3128"),
-    ("https://u:p@proxy:3128/", "https://u:p@proxy:3128/"),
+    ("http://u:p@proxy:3128/", "http://u:p@proxy:3128/"),
     ("socks5://u:p@[::1]:1080", "socks5://u:p@[::1]:1080"),
     ("socks5h://proxy", "socks5h://proxy"),
 ])
@@ -93,3 +94,9 @@ def test_proxy_of_the_provider(config: Any, proxy: str, expected: str | None) ->
     text = config.good.replace("OPENAI_API_KEY}", f"OPENAI_API_KEY, proxy: '{proxy}'}}")
     found = config.load(text, {"HTTPS_PROXY": "http://other:1", "P": "socks5://p:1"}).providers[0].proxy
     assert (found.reveal() if found else None) == expected
+
+
+def test_a_proxy_behind_tls_is_refused(config: Any) -> None:
+    """TLS to the proxy itself is not done, and the configuration says so instead of the first request."""
+    with pytest.raises(ConfigError, match="HTTPS_PROXY: is not the URL of a proxy"):
+        config.load(config.good, {"HTTPS_PROXY": "https://proxy:3128"})
