@@ -68,6 +68,7 @@ def running() -> Iterator[Simulator]:
 @pytest.fixture
 def simulator(running: Simulator) -> Iterator[Simulator]:
     """A simulator without faults, requests or files."""
+    running.reset()             # not every test that sends requests looks at them
     yield running
     running.reset()
 
@@ -105,6 +106,7 @@ def configure(running: Simulator, listener: socket.socket, closed: str) -> Calla
         config["providers"] = known
         config["keys"] += [{"name": name, "key": f"env:KEY_{name.replace('-', '_').upper()}", **settings}
                            for name, settings in KEYS.items()]
+        config["routes"] = {"/v1/scripted*": "scripted", "/v1/messages/scripted*": "scripted-a"}
         config["models"] = {
             "alias": ["sim/gpt-4o", "sim-a/claude-opus-4-6"], "scripted-alias": "scripted/the \"real\" näme",
             "only-openai": "sim", "only-anthropic": "sim-a",
