@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import httpx2 as httpx
 import pytest
 
+from tests.hostile.stage import BODY_SECONDS, FIRST_BYTE_SECONDS, HEAD_SECONDS, Stage
 from tests.support.gateway import Gateway, configuration
+from tests.support.looks import at_rest, faults
+from tests.support.provider import Provider, echo
 from tests.support.simulator import Simulator
 from tests.support.talk import Canary
-
-HEAD_SECONDS = 1.0
-BODY_SECONDS = 1.0
-FIRST_BYTE_SECONDS = 2.0
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-
-
-def figures(edge: Gateway) -> dict[str, Any]:
-    """The gateway's /stats, by control, so that asking is no request of the data port."""
-    found: dict[str, Any] = httpx.get(f"{edge.admin}/stats", timeout=10).raise_for_status().json()
-    return found
-
-
-def at_rest(edge: Gateway) -> dict[str, Any]:
-    """Waits until no request is in flight and no client connected; the figures then."""
-    def quiet() -> dict[str, Any] | None:
-        now = figures(edge)
-        busy = now["in_flight"] or any(worker["connections"] for worker in now["workers"])
-        return None if busy else now
-    found: dict[str, Any] = edge.wait(quiet)
-    return found
-
-
-def faults(edge: Gateway) -> list[dict[str, Any]]:
-    """Lines of the log that tell of a fault of ours."""
-    return [line for line in edge.log_lines() if "traceback" in line or line["message"] == "internal error"]
 
 
 @pytest.fixture(scope="package")
@@ -67,6 +37,36 @@ def strict(simulator: Simulator) -> Iterator[Gateway]:
     """A gateway that serves named models only."""
     models = {"gpt-4o": ["openai", "anthropic"], "spliced": [{"provider": "openai", "model": 'with "quotes" and \\'}]}
     with Gateway(configuration(simulator.url, models=models)) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def stage() -> Iterator[Stage]:
+    """One connection to the provider, so that whatever is left in it must meet the next; `many-*` may have more."""
+    with Provider(echo) as provider:
+        config = configuration(provider.url, timeout=1.0)
+        config["providers"] = {
+            "one": {"kind": "openai", "base_url": f"{provider.url}/v1", "max_connections": 1,
+                    "timeouts": {"connect": 1, "idle": 1.0}},
+            "many": {"kind": "openai", "base_url": f"{provider.url}/v1"}}
+        config["models"] = {"many-*": "many", "*": "one"}
+        with Gateway(config) as edge:
+            yield Stage(edge, provider)
+            assert edge.metric("edge_requests_total", condition="internal_error") == 0
+            assert faults(edge) == []
+
+
+@pytest.fixture
+def behind() -> Iterator[Simulator]:
+    """A provider for tests that take it away."""
+    with Simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def away(behind: Simulator) -> Iterator[Gateway]:
+    """The gateway before it."""
+    with Gateway(configuration(behind.url)) as running:
         yield running
 
 

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from tests.hostile.conftest import BODY_SECONDS, HEAD_SECONDS, at_rest, figures, resident
+from tests.hostile.stage import BODY_SECONDS, HEAD_SECONDS
 from tests.support.gateway import Gateway
+from tests.support.looks import at_rest, figures, resident
 from tests.support.simulator import Simulator
 from tests.support.talk import Gone, Talk, asked, chat, in_contract, request
 

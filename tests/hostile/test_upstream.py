@@ -6,22 +6,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.hostile.conftest import at_rest, faults, resident
-from tests.support.gateway import Gateway, configuration
-from tests.support.provider import GOOD, Line, Provider, answer, echo, said
-from tests.support.simulator import Simulator
-from tests.support.talk import Answer, Talk, ask, asked, chat, in_contract, request
+from tests.hostile.stage import CHUNKED, EVENTS, OK, Stage, content, once
+from tests.support.provider import GOOD, Line, answer, echo, said
+from tests.support.talk import Talk, ask, chat, in_contract
 
-OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
-CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
-EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
 POISON = said(b"poison")
-MEGABYTE = b"m" * 1_000_000
 
 INVALID = [
     ("garbage", b"garbage\r\n\r\n"), ("bare LF", b"HTTP/1.1 200 OK\ncontent-length: 2\n\n{}"),
@@ -39,7 +31,8 @@ INVALID = [
     ("a head of 1 MB", OK + b"x-field: 0123456789abcdef0123456789abcdef\r\n" * 25_000),
     ("200 fields", OK + b"x: y\r\n" * 200 + b"content-length: 2\r\n\r\n{}"),
     ("a flood of 100", b"HTTP/1.1 100 Continue\r\n\r\n" * 5000),
-    ("a bad chunk", OK + CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"), ("a chunk without end", OK + CHUNKED + b"2\r\n{}0\r\n\r\n"),
+    ("a bad chunk", OK + CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"),
+    ("a chunk without end", OK + CHUNKED + b"2\r\n{}0\r\n\r\n"),
     ("empty", answer(b"")), ("half of JSON", answer(b'{"id": "c", ')), ("text", answer(b"Service is great")),
     ("two values", answer(b"{}{}")), ("bad UTF-8", answer(GOOD % b"\xff")), ("HTML", answer(b"<html>502</html>")),
     ("empty by closing", OK + b"connection: close\r\n\r\n"),
@@ -51,62 +44,6 @@ CUT = [
     ("no last chunk", OK + CHUNKED + b"2\r\n{}\r\n"), ("an open trailer", OK + CHUNKED + b"2\r\n{}\r\n0\r\nx: y"),
     ("a head of a stream", EVENTS + CHUNKED),
 ]
-
-
-class Stage:
-    """A gateway in front of a provider that plays one script after the other."""
-
-    def __init__(self, edge: Gateway, provider: Provider) -> None:
-        self.edge = edge
-        self.provider = provider
-        self.port = edge.port
-
-    def play(self, script: Callable[[Line], None]) -> None:
-        """From the next connection on; those that are open end."""
-        self.provider.script = script
-        self.provider.hang_up()
-
-    def serves(self, text: str = "text-after") -> None:
-        """The next client gets its own answer."""
-        assert content(ask(self.port, chat(text=text))) == text
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    """One connection to the provider, so that whatever is left in it must meet the next; `many-*` may have more."""
-    with Provider(echo) as provider:
-        config = configuration(provider.url, timeout=1.0)
-        config["providers"] = {
-            "one": {"kind": "openai", "base_url": f"{provider.url}/v1", "max_connections": 1,
-                    "timeouts": {"connect": 1, "idle": 1.0}},
-            "many": {"kind": "openai", "base_url": f"{provider.url}/v1"}}
-        config["models"] = {"many-*": "many", "*": "one"}
-        with Gateway(config) as edge:
-            yield Stage(edge, provider)
-            assert edge.metric("edge_requests_total", condition="internal_error") == 0
-            assert faults(edge) == []
-
-
-def content(found: Answer) -> str:
-    """What a good answer says."""
-    assert found.status == 200, (found.status, found.body)
-    text: str = found.json["choices"][0]["message"]["content"]
-    return text
-
-
-def once(data: bytes, *, end: bool = True) -> Callable[[Line], None]:
-    """A script: the first connection gets these bytes for an answer, later ones good answers."""
-    told: list[int] = []
-
-    def script(line: Line) -> None:
-        if told:
-            return echo(line)
-        told.append(1)
-        line.request()
-        line.send(data)
-        if not end:
-            line.request()
-    return script
 
 
 @pytest.mark.parametrize("data", [row[1] for row in INVALID], ids=[row[0] for row in INVALID])
@@ -143,7 +80,7 @@ def test_answers_that_are_cut(stage: Stage, data: bytes, how: str) -> None:
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("extra", [b"x", b"\r\n", POISON, POISON * 3], ids=["byte", "line", "answer", "answers"])
 def test_bytes_behind_an_answer(stage: Stage, size: int, chunked: bool, extra: bytes) -> None:
-    """What a provider sends behind its answer reaches nobody, least of all the request that waits for the connection."""
+    """What a provider sends behind its answer reaches nobody, not the request that waits for the connection."""
     body = GOOD % (b"long-" + b"l" * size)
     whole = OK + CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else answer(body)
     asked_for = threading.Event()
@@ -223,7 +160,8 @@ def test_fields_of_a_provider(stage: Stage) -> None:
     assert content(found) == "fine" and found.header("x-kept") == "yes"
     for name in ("x-request-id", "request-id", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"):
         assert found.header(name) not in ("theirs", "7", None), name
-    for name in ("x-hop", "keep-alive", "proxy-authenticate", "upgrade", "connection", "x-edge-condition", "x-edge-blame"):
+    for name in ("x-hop", "keep-alive", "proxy-authenticate", "upgrade", "connection", "x-edge-condition",
+                 "x-edge-blame"):
         assert found.header(name) is None, name
     assert found.header("content-length") == str(len(found.body))
 
