@@ -8,13 +8,12 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.hostile.test_framing import BAD_BODIES, CHUNKED, MALFORMED, NO_HTTP, post
 from tests.support.gateway import Gateway, configuration
-from tests.support.looks import at_rest, faults, resident
+from tests.support.looks import at_rest, faults, resident, worker_of
 from tests.support.simulator import Simulator
 from tests.support.talk import Talk, asked, chat, request
 
@@ -36,18 +35,6 @@ BAD: list[tuple[bytes, set[int] | None]] = [
     (chat(fault="cut=300"), {502}), (chat(fault="malformed=head"), {502}), (chat(fault="reset=0"), {502}),
     (chat(fault="status=503"), {502}), (chat(fault="malformed=json", stream=False), {502}),
     (chat(fault="hang"), None), (chat()[:-5], None), (chat(stream=True, fault="drip=5,5"), None), (chat()[:30], None)]
-
-
-def worker_of(edge: Gateway, talk: Talk) -> int:
-    """The process that has accepted a connection, by its socket's inode (proc(5))."""
-    local, remote = (f":{edge.port:04X}", f":{talk.socket.getsockname()[1]:04X}")
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    inode = next(row[9] for row in lines if row[1].endswith(local) and row[2].endswith(remote))
-    for pid in edge.children()[1:]:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            if str(link.readlink()) == f"socket:[{inode}]":
-                return pid
-    raise AssertionError("nobody has it")
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 
 from tests.support.gateway import Gateway
+from tests.support.talk import Talk
 
 
 def resident(pid: int) -> int:
@@ -34,3 +36,26 @@ def at_rest(edge: Gateway) -> dict[str, Any]:
 def faults(edge: Gateway) -> list[dict[str, Any]]:
     """Lines of the log that tell of a fault of ours."""
     return [line for line in edge.log_lines() if "traceback" in line or line["message"] == "internal error"]
+
+
+def worker_of(edge: Gateway, talk: Talk) -> int:
+    """The process that has accepted a connection, by its socket's inode (proc(5))."""
+    local, remote = (f":{edge.port:04X}", f":{talk.socket.getsockname()[1]:04X}")
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inode = next(row[9] for row in lines if row[1].endswith(local) and row[2].endswith(remote))
+    for pid in edge.children()[1:]:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            if str(link.readlink()) == f"socket:[{inode}]":
+                return pid
+    raise AssertionError("nobody has it")
+
+
+def descriptors(edge: Gateway) -> int:
+    """Open file descriptors of all its processes."""
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in (edge.process.pid, *edge.children()))
+
+
+def processor_seconds(pid: int) -> float:
+    """Time that a process has spent on a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
