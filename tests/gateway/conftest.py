@@ -106,7 +106,7 @@ def configure(running: Simulator, listener: socket.socket, closed: str) -> Calla
         config["providers"] = known
         config["keys"] += [{"name": name, "key": f"env:KEY_{name.replace('-', '_').upper()}", **settings}
                            for name, settings in KEYS.items()]
-        config["routes"] = {"/v1/scripted*": "scripted", "/v1/messages/scripted*": "scripted-a"}
+        config["routes"] = {"/v1/scripted*": "scripted", "/rerank": "scripted", "/v2/rerank*": "scripted"}
         config["models"] = {
             "alias": ["sim/gpt-4o", "sim-a/claude-opus-4-6"], "scripted-alias": "scripted/the \"real\" näme",
             "only-openai": "sim", "only-anthropic": "sim-a",

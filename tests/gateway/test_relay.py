@@ -161,6 +161,13 @@ def test_targets(gateway: Gateway, script: Script, path: str, expected: str) -> 
     assert got.line == f"POST {expected} HTTP/1.1"
 
 
+@pytest.mark.parametrize("path", ["/rerank", "/v2/rerank/x"])
+def test_routes_outside_of_v1(gateway: Gateway, script: Script, path: str) -> None:
+    """An operator's route that does not begin with /v1 is whole behind the provider's base URL."""
+    got, _ = exchange(gateway, script, request({}, path=path))
+    assert got.line == f"POST /v1{path} HTTP/1.1"
+
+
 BINARY = bytes(range(256)) * 3 + b"\r\n--edge\r\n\r\n0\r\n\r\n"
 
 
