@@ -33,9 +33,10 @@ def at_rest(edge: Gateway) -> dict[str, Any]:
     return found
 
 
-def faults(edge: Gateway) -> list[dict[str, Any]]:
-    """Lines of the log that tell of a fault of ours."""
-    return [line for line in edge.log_lines() if "traceback" in line or line["message"] == "internal error"]
+def faults(edge: Gateway) -> list[Any]:
+    """What of the log tells of a fault of ours: tracebacks, and lines that are not the log's own JSON."""
+    told = [line for line in edge.log_lines() if "traceback" in line or line["message"] == "internal error"]
+    return told + [line for line in edge.log().splitlines() if line and not line.startswith(("{", "warning: "))]
 
 
 def worker_of(edge: Gateway, talk: Talk) -> int:
