@@ -3,6 +3,8 @@
 cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
     """Sets the tenant. Returns the condition that ends the request, or 0."""
     cdef Gateway g = x.gateway
+    cdef Downstream d = x.downstream
+    cdef bytes key
     cdef const Field* field = field_of(head, K_AUTHORIZATION)
     cdef const char* at
     cdef Py_ssize_t size
@@ -27,9 +29,15 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
         return key_missing
     if size < 1 or size > 512:
         return key_malformed
-    tenant = find_tenant(g, PyBytes_FromStringAndSize(at, size))
-    if tenant is None:
-        return key_unknown
+    if same(d.key, at, size):
+        tenant = d.tenant
+    else:
+        key = PyBytes_FromStringAndSize(at, size)
+        tenant = find_tenant(g, key)
+        if tenant is None:
+            return key_unknown
+        d.key = key
+        d.tenant = tenant
     x.tenant = tenant
     if tenant.disabled:
         return key_disabled

@@ -14,14 +14,17 @@ cdef class Listener(Peer):
         cdef int fd, i
         for i in range(64):
             fd = edge_accept(self.fd)
+            if fd < 0 and errno != EMFILE and errno != ENFILE:
+                return 0
             if fd < 0:
-                return self.refuse_one() if errno == EMFILE or errno == ENFILE else 0
+                self.refuse_one()
+                break
             edge_no_delay(fd)
             d = Downstream.__new__(Downstream)
             d.gateway = self.gateway
             d.watch(fd)
             d.begin_service()
-        return 0
+        return self.rearm()
 
     cdef int refuse_one(self) except -1:
         """No descriptor is left: the reserved one serves to say so, instead of leaving clients to wait."""

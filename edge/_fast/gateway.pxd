@@ -37,6 +37,7 @@ cdef class Peer:                # one connection of either side
     cdef bint shutting          # shut down for writing as soon as `out` is empty
     cdef int watch(self, int fd) except -1
     cdef int ask(self, uint32_t events) except -1
+    cdef int rearm(self) except -1
     cdef int write(self, iovec* parts, int count) except -1
     cdef int write_bytes(self, bytes data) except -1
     cdef int write_owned(self, iovec* parts, int count, Store owner) except -1
@@ -64,7 +65,7 @@ cdef struct Check:              # of one member of a request's body
 
 cdef class Route:
     cdef readonly str name
-    cdef readonly str expected          # words for the types of each member, in order, for messages
+    cdef bytes path
     cdef int index
     cdef int surface                    # index into Gateway.templates
     cdef int dialect
@@ -181,6 +182,12 @@ cdef class Downstream(Peer):
     cdef bytes pending
     cdef int64_t deadline
     cdef int64_t skip                   # bytes of a refused request's body
+    cdef uint64_t version               # of the configuration that the rest was looked up in
+    cdef Route route                    # what this client asked for last time, as it mostly does again
+    cdef Tenant tenant
+    cdef Model model
+    cdef bytes key
+    cdef bytes model_name
     cdef bint lingering
     cdef bint consuming
     cdef int begin_service(self) except -1
@@ -228,6 +235,7 @@ cdef class Gateway:
     cdef int64_t now
     cdef uint64_t random
     cdef set connections
+    cdef uint64_t version               # counts load()
     cdef readonly bint draining
     cdef bint bearer_only
     cdef dict routes                    # path -> Route

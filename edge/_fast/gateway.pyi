@@ -18,7 +18,6 @@ class Route:
     """One path: its rules (edge.routes.Route), and after `bind` what the configuration says of it."""
 
     name: str
-    expected: str
     def __init__(self, route: Any, index: int, surface: int, dialect: int) -> None: ...
     def bind(
         self, unrouted: int, target: Target | None = None,

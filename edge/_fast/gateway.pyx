@@ -85,6 +85,7 @@ cdef class Route:
     def __init__(self, route, int index, int surface, int dialect):
         cdef int i
         self.name = route.name
+        self.path = route.path.encode()
         self.index = index
         self.surface = surface
         self.dialect = dialect
@@ -178,6 +179,7 @@ cdef class Gateway:
         """Takes over one version of the configuration, whole: requests on their way keep what they hold."""
         cdef int condition
         bounds = tables.bounds
+        self.version += 1
         self.routes = tables.routes
         self.prefixes = tables.prefixes
         self.models = dict(tables.models)
@@ -215,7 +217,7 @@ cdef class Gateway:
         cdef epoll_event events[EVENTS_MAX]
         cdef Peer peer
         cdef int count = EVENTS_MAX, i, rounds = 0
-        while count > 8 and rounds < 16:
+        while count > 2 and rounds < 16:
             count = epoll_wait(self.epoll, events, EVENTS_MAX, 0)
             rounds += 1
             self.now = monotonic_ns()       # and again behind each write, the one thing here that takes long

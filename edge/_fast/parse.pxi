@@ -17,6 +17,11 @@ cdef inline const Field* field_of(const Head* head, int known) noexcept nogil:
     return NULL if head.known[known] < 0 else &head.fields[head.known[known]]
 
 
+cdef inline bint same(bytes known, const char* at, Py_ssize_t size) noexcept:
+    """Whether a value that was looked up before has come again."""
+    return known is not None and PyBytes_GET_SIZE(known) == size and memcmp(PyBytes_AS_STRING(known), at, size) == 0
+
+
 cdef inline bytes value_of(const char* buf, const Field* field):
     return PyBytes_FromStringAndSize(buf + field.value, field.value_len)
 
@@ -138,8 +143,21 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
 cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
     """Sets route and surface. Unknown paths are answered in the dialect that the path looks like."""
     cdef Gateway g = x.gateway
-    cdef bytes path = PyBytes_FromStringAndSize(buf + head.path, head.path_len)
-    cdef Route route = g.routes.get(path)
+    cdef Downstream d = x.downstream
+    cdef bytes path
+    cdef Route route = d.route
+    if d.version != g.version:
+        d.route, d.tenant, d.model, d.key, d.model_name = None, None, None, None, None
+        d.version = g.version
+    elif route is not None and head.method == M_POST and same(route.path, buf + head.path, head.path_len):
+        x.route = route
+        x.surface = route.surface
+        x.line = route.path
+        if head.query_len:
+            x.line += PyBytes_FromStringAndSize(buf + head.query, head.query_len)
+        return 0
+    path = PyBytes_FromStringAndSize(buf + head.path, head.path_len)
+    route = g.routes.get(path)
     if route is None and path.startswith(b"/v1/v1/"):
         # SDKs that append /v1 to a base URL that already ends with it.
         path = path[3:]
@@ -160,6 +178,8 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
     elif head.method == M_OTHER or head.method == M_OPTIONS or (route.json and head.method != M_POST):
         set_value(x, S_METHOD, METHODS[head.method])
         return method_not_allowed
+    elif route.json:
+        d.route = route
     x.line = path
     if head.query_len:
         x.line = path + PyBytes_FromStringAndSize(buf + head.query, head.query_len)
@@ -321,23 +341,35 @@ cdef int check_member(Exchange x, int i, const Member* member) except -1:
     return 0
 
 
+cdef Model look_up(Gateway g, bytes name):
+    """By name, else by pattern; what a pattern gave is remembered, up to a number: names come from outside."""
+    cdef Model model = g.models.get(name)
+    if model is None:
+        model = g.resolve(name)
+        if model is not None and len(g.models) < 4096:
+            g.models[name] = model
+    return model
+
+
 cdef int find_model(Exchange x, const Member* member) except -1:
     """Model name -> targets. The name's span is kept, so that an alias can be spliced in."""
-    cdef Gateway g = x.gateway
-    cdef bytes raw = PyBytes_FromStringAndSize(x.body.at + member.start + 1, member.end - member.start - 2)
-    cdef Model model
+    cdef Downstream d = x.downstream
+    cdef const char* at = x.body.at + member.start + 1
+    cdef Py_ssize_t size = member.end - member.start - 2
+    cdef bytes raw = d.model_name
+    cdef Model model = d.model
     x.model_start = member.start
     x.model_end = member.end
-    if member.escaped:
-        raw = orjson.loads(b'"' + raw + b'"').encode()
-    model = g.models.get(raw)
-    if model is None:
-        model = g.resolve(raw)
+    if not same(raw, at, size) or member.escaped:
+        raw = PyBytes_FromStringAndSize(at, size)
+        if member.escaped:
+            raw = orjson.loads(b'"' + raw + b'"').encode()
+        model = look_up(x.gateway, raw)
         if model is None:
             set_value(x, S_MODEL, raw)
             return model_unknown
-        if len(g.models) < 4096:            # names come from outside: the memo must not grow with them
-            g.models[raw] = model
+        d.model_name = raw
+        d.model = model
     if x.tenant.allows is not None and not is_allowed(x.tenant, raw):
         set_value(x, S_MODEL, raw)
         return model_denied

@@ -1,6 +1,7 @@
 # The seam to the sockets. All plain connections of a worker stand in one epoll set of our own, and that set stands
 # in uvloop's: one callback for a batch of events, no Python object per read, four system calls per request. (uvloop's
 # own transports cost 1.3 us per request more here: two callbacks per read, each with the interpreter's lock.)
+# Connections are watched edge-triggered: level-triggered, epoll polls each socket once more to see that it was read.
 # TLS connections stay with uvloop, behind the same methods.
 
 cdef extern from * nogil:
@@ -55,7 +56,7 @@ cdef extern from * nogil:
     int epoll_create1(int flags)
     int epoll_wait(int epoll, epoll_event* events, int most, int timeout)
     int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CLOEXEC
-    uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR
+    uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET
     int M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
     int mallopt(int parameter, int value)
 
@@ -106,6 +107,7 @@ cdef enum:
     GATHER = 16384              # parts of a message up to this size are copied together: one send() beats sendmsg()
     HIGH_WATER = 65536          # bytes in `out` from which on the other side is not read
     LOW_WATER = 16384
+    READS = 16                  # of one connection, before the others have their turn
 
 
 cdef class Peer:
@@ -142,7 +144,7 @@ cdef class Peer:
 
     cdef int watch(self, int fd) except -1:
         """Takes a connected, non-blocking descriptor over. OSError where epoll will not have it."""
-        self.watched = EPOLLIN | EPOLLRDHUP
+        self.watched = EPOLLIN | EPOLLRDHUP | EPOLLET
         if edge_epoll_ctl(self.gateway.epoll, EPOLL_CTL_ADD, fd, self.watched, <void*>self) < 0:
             close(fd)
             raise OSError(errno, "epoll")
@@ -153,26 +155,37 @@ cdef class Peer:
     cdef int ask(self, uint32_t events) except -1:
         if events != self.watched and self.fd >= 0:
             self.watched = events
-            edge_epoll_ctl(self.gateway.epoll, EPOLL_CTL_MOD, self.fd, events, <void*>self)
+            return self.rearm()
+        return 0
+
+    cdef int rearm(self) except -1:
+        """Epoll looks anew: what is ready already is an event again."""
+        edge_epoll_ctl(self.gateway.epoll, EPOLL_CTL_MOD, self.fd, self.watched, <void*>self)
         return 0
 
     cdef int ready(self, uint32_t events) except -1:
         """What epoll says of this connection."""
-        cdef Py_ssize_t count
+        cdef Py_ssize_t count, room
+        cdef int turn
         if events & EPOLLOUT:
             self.flush()
         if self.fd < 0 or not events & ~EPOLLOUT:
             return 0
         if self.reading_paused or self.closing:
-            # Its bytes must wait; but one that is dead in both directions would be reported for ever.
+            # Its bytes must wait, not the news that there is nobody left to wait for.
             return self.lost(True) if events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP) else 0
-        self.place()
-        count = recv(self.fd, self.gateway.window.at, self.gateway.window.size, MSG_DONTWAIT)
-        if count > 0:
-            return self.received(count)
-        if count < 0 and (errno == EAGAIN or errno == EINTR):
-            return 0
-        return self.lost(count < 0)
+        for turn in range(READS):
+            self.place()
+            room = self.gateway.window.size
+            count = recv(self.fd, self.gateway.window.at, room, MSG_DONTWAIT)
+            if count <= 0:
+                return 0 if count < 0 and (errno == EAGAIN or errno == EINTR) else self.lost(count < 0)
+            self.received(count)
+            if self.fd < 0 or self.reading_paused or self.closing:
+                return 0
+            if count < room and not events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                return 0            # all was read; what comes next is an event of its own
+        return self.rearm()         # others have their turn before the rest
 
     cdef int write(self, iovec* parts, int count) except -1:
         """Sends all parts in order; what the kernel does not take now waits in `out`."""
@@ -290,7 +303,7 @@ cdef class Peer:
         if self.out is None:
             return self.abort()
         self.closing = True
-        return self.ask(EPOLLOUT)
+        return self.ask(EPOLLOUT | EPOLLET)
 
     cdef int abort(self) except -1:
         """Closes at once, whatever still waits to be sent."""
