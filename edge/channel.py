@@ -63,7 +63,12 @@ class Drain:
     timeout: float
 
 
-Message = Load | Loaded | Failed | Reload | Reloaded | Drain
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Worker to supervisor: no request is on its way here any more. It waits for a Drain(0) to end."""
+
+
+Message = Load | Loaded | Failed | Reload | Reloaded | Drain | Drained
 
 
 def send(sock: socket.socket, message: Message) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from edge import control, log, notify, worker
 from edge._fast import Slab
 from edge.catalogue import Snapshot
-from edge.channel import Drain, Failed, Load, Loaded, Reader, Reload, Reloaded, send
+from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, Reload, Reloaded, send
 from edge.config import INVALID, ConfigError, Place, Problem
 from edge.registry import Registry
 from edge.worker.process import Inheritance
@@ -43,6 +43,7 @@ class Child:
     channel: socket.socket | None = None
     reader: Reader | None = None
     ready: bool = False
+    drained: bool = False
     born: float = 0.0
     deaths: int = 0
     due: float = 0.0                    # when it may be started again
@@ -119,9 +120,10 @@ class Supervisor:
     def patience(self, watchdog: float | None) -> float | None:
         """Seconds until something is due by the clock alone."""
         now = time.monotonic()
-        due = [child.due - now for child in self.children if not child.pid]
         if self.stopping is not None:
-            due.append(self.stopping - now)
+            due = [self.stopping - now]
+        else:
+            due = [child.due - now for child in self.children if not child.pid]
         if watchdog is not None:
             due.append(watchdog / 2)
         return max(0.0, min(due)) if due else None
@@ -184,6 +186,8 @@ class Supervisor:
             self.log.error("%s died; it is started again", child.name)
             if child.index is not None:
                 self.slab.restarted(child.index)
+        if self.stopping is not None:
+            self.end_together()
         if not self.announced and child.deaths > STARTS and self.stopping is None:
             self.log.error("%s cannot be started: giving up", child.name)
             self.exit_code = 1
@@ -215,6 +219,9 @@ class Supervisor:
                 self.settled(child, message.reason)
             elif isinstance(message, Reload):
                 self.reload([(child, message.id)])
+            elif isinstance(message, Drained):
+                child.drained = True
+                self.end_together()
         if not self.announced and all(c.ready for c in self.children):
             self.announced = True
             notify.send("READY=1\nSTATUS=serving")
@@ -241,6 +248,12 @@ class Supervisor:
         self.stopping = time.monotonic() + seconds + GRACE_SECONDS
         for child in self.children:
             self.tell(child, Drain(seconds))
+
+    def end_together(self) -> None:
+        """When no worker has a request any more, all end; not before, so that new connections meet someone."""
+        if all(child.drained or not child.pid for child in self.children if child.index is not None):
+            for child in self.children:
+                self.tell(child, Drain(0.0))
 
     def enforce(self) -> None:
         """Kills what outlives the drain; control goes last, so that metrics can be read to the end."""

@@ -179,19 +179,22 @@ cdef int report(Exchange x) except -1:
         "reason": x.values[S_REASON] or x.values[S_MESSAGE] if x.values is not None else None,
         "seconds": (x.gateway.now - x.started) / 1e9,
         "overhead": x.overhead / 1e9,
-        "input_tokens": x.tap.usage.input if x.first_byte else None,
-        "output_tokens": x.tap.usage.output if x.first_byte else None,
+        "input_tokens": x.tap.usage.input if x.first_byte and x.tap.usage.input >= 0 else None,
+        "output_tokens": x.tap.usage.output if x.first_byte and x.tap.usage.output >= 0 else None,
     })
     return 0
 
 
 cdef int answer_own(Exchange x) except -1:
-    """A route that the gateway answers itself: the callable gives status and JSON."""
+    """A route that the gateway answers itself: the callable gives status and JSON, None where there is no such model."""
     cdef Gateway g = x.gateway
     cdef char* out = g.scratch
     cdef iovec parts[2]
     cdef bytes content
-    x.status, content = x.route.own(x.stream)
+    x.status, content = x.route.own(x.stream, x.line)
+    if content is None:
+        set_value(x, S_MODEL, x.line.rpartition(b"/")[2])
+        return refuse(x, model_unknown, False)
     out = put_bytes(out, <bytes>g.status_lines[x.status])
     out = put(out, b"content-type: application/json\r\ncontent-length: ", 48)
     out = put_number(out, PyBytes_GET_SIZE(content))

@@ -19,7 +19,7 @@ cdef int again(Exchange x) except -1:
 cdef char* put_request_head(char* out, Exchange x, Py_ssize_t length) except NULL:
     """The head for the provider, made of parsed fields alone: nothing ambiguous can go on (RFC 9112 section 11.2)."""
     cdef Pool pool = x.target.pool
-    cdef Py_ssize_t strip = pool.strip
+    cdef Py_ssize_t strip = pool.strip if x.line.startswith(b"/v1/") else 0
     out = put_bytes(out, METHODS[x.method])
     out = put(out, b" ", 1)
     out = put_bytes(out, pool.base)

@@ -106,6 +106,7 @@ cdef class Pool:                        # connections to one provider
     cdef int surface
     cdef bytes base                     # path before the route's
     cdef int strip                      # bytes of the route's path that base already has
+    cdef tuple secrets                  # what must not be repeated: keys, values of configured fields
     cdef tuple heads                    # by provider key: the head's fixed part, behind the request target
     cdef int next_head
     cdef list idle                      # the one used last is the next to be used

@@ -265,7 +265,10 @@ cdef class Gateway:
     def busy(self):
         """Requests on their way."""
         cdef Downstream downstream
-        return sum(1 for downstream in self.connections if downstream.exchange is not None)
+        cdef int count = 0
+        for downstream in self.connections:
+            count += downstream.exchange is not None
+        return count
 
     def close(self):
         """Drops every connection."""

@@ -254,7 +254,7 @@ cdef int hold_back(Exchange x) except -1:
 cdef int classify(Exchange x) except -1:
     """A provider's error status -> condition. Its 401, 402, 403 are about our key, never the client's."""
     cdef int status = x.status
-    cdef bytes body = PyBytes_FromStringAndSize(x.held.at, x.held.size)
+    cdef bytes body = without_secrets(x, PyBytes_FromStringAndSize(x.held.at, x.held.size))
     take_provider_words(x, body)
     if status == 401 or status == 402 or status == 403:
         return fail(x, provider_auth, None)
@@ -268,16 +268,24 @@ cdef int classify(Exchange x) except -1:
         return fail(x, provider_error, None)
     if not x.gateway.native[x.surface] or x.method == M_HEAD:
         return fail(x, provider_rejected, None)
-    x.answer_length = x.held.size
+    x.answer_length = len(body)
     x.mode = PASS
-    return pass_on(x, x.held.at, x.held.size, True)
+    return pass_on(x, PyBytes_AS_STRING(body), x.answer_length, True)
+
+
+cdef bytes without_secrets(Exchange x, bytes text):
+    """Some servers repeat the key that they refuse: ours must not reach a client or a log."""
+    for secret in x.target.pool.secrets:
+        if secret in text:
+            text = text.replace(secret, b"***")
+    return text
 
 
 cdef int take_provider_words(Exchange x, bytes body) except -1:
     """The message of a provider's error, for contracts that pass it on."""
     cdef object message = None
     try:
-        error = orjson.loads(body)
+        error = orjson.loads(without_secrets(x, body))
         error = error.get("error", error) if isinstance(error, dict) else error
         message = error.get("message") if isinstance(error, dict) else error
     except ValueError:

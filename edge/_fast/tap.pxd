@@ -14,6 +14,8 @@ cdef struct Usage:              # as the provider counts: Anthropic's input leav
 
 cdef struct Tap:
     Usage usage
+    int64_t fresh               # D_MESSAGES: input tokens that no cache had to do with
+    int64_t written             # and those written to one
     uint32_t events             # whole events that carry data; pings and errors are not counted
     uint8_t dialect
     uint8_t terminal            # the dialect's last event was seen

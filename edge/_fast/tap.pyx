@@ -26,12 +26,13 @@ cdef extern from "tap_kernel.h" nogil:
 cdef enum:                      # indices of _top
     ERROR, USAGE, TYPE, ID, CHOICES, DATA, MESSAGE, RESPONSE
 cdef enum:                      # indices of _counts
-    PROMPT, COMPLETION, PROMPT_DETAILS, INPUT, OUTPUT, INPUT_DETAILS, CACHE_READ, CACHED
+    PROMPT, COMPLETION, PROMPT_DETAILS, INPUT, OUTPUT, INPUT_DETAILS, CACHE_READ, CACHED, CACHE_CREATION
 
 cdef Names _top = Names(("error", "usage", "type", "id", "choices", "data", "message", "response"))
 cdef Names _counts = Names((
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens", "output_tokens",
-    "input_tokens_details", "cache_read_input_tokens", "cached_tokens"))
+    "input_tokens_details", "cache_read_input_tokens", "cached_tokens",
+    "cache_creation_input_tokens"))
 cdef Names _none = Names(())
 cdef const NameTable* TOP = &_top.table
 cdef const NameTable* COUNTS = &_counts.table
@@ -71,6 +72,20 @@ cdef void read_details(Tap* tap, const char* buf, const Member* details) noexcep
         keep(&tap.usage.cached, buf + details.start, &members[CACHED])
 
 
+cdef inline int64_t bounded(int64_t count) noexcept nogil:
+    """A count that can be added to two others; 0 where none was given."""
+    return 0 if count < 0 else min(count, <int64_t>1 << 60)
+
+
+cdef void read_cache(Tap* tap, const char* buf, const Member* members) noexcept nogil:
+    """Anthropic counts apart what was written to its cache, what was read from it, and the rest: input is all three."""
+    keep(&tap.fresh, buf, &members[INPUT])
+    keep(&tap.written, buf, &members[CACHE_CREATION])
+    keep(&tap.usage.cached, buf, &members[CACHE_READ])
+    if tap.fresh >= 0:
+        tap.usage.input = bounded(tap.fresh) + bounded(tap.written) + bounded(tap.usage.cached)
+
+
 cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept nogil:
     """Takes over what a usage object says in the tap's dialect."""
     cdef Member members[MAX_NAMES]
@@ -90,7 +105,7 @@ cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept no
     if tap.dialect == D_RESPONSES:
         read_details(tap, buf, &members[INPUT_DETAILS])
     else:
-        keep(&tap.usage.cached, buf, &members[CACHE_READ])
+        read_cache(tap, buf, members)
 
 
 cdef void read_inner_usage(Tap* tap, const char* buf, const Member* outer) noexcept nogil:
@@ -320,6 +335,7 @@ cdef void tap_begin(Tap* tap, int dialect) noexcept nogil:
     memset(tap, 0, sizeof(Tap))
     tap.dialect = <uint8_t>dialect
     tap.usage = Usage(-1, -1, -1)
+    tap.fresh = tap.written = -1
 
 
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:

@@ -26,6 +26,8 @@ cdef class Pool:
         self.max_connections = provider.max_connections
         self.max_idle = provider.max_idle
         self.heads = heads
+        self.secrets = tuple(secret.reveal().encode() for secret in (*provider.keys, *dict(provider.headers).values())
+                             if len(secret.reveal()) >= 8)
         self.next_head = 0
         self.first_byte_ns = to_ns(provider.first_byte_timeout)
         self.idle_ns = to_ns(provider.idle_timeout)

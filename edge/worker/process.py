@@ -14,7 +14,7 @@ import uvloop
 
 from edge import _fast, contract, log
 from edge.catalogue import Snapshot
-from edge.channel import Drain, Failed, Load, Loaded, Reader, send
+from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, send
 from edge.registry import Registry
 from edge.stats import collect
 from edge.worker.connect import Connector
@@ -54,11 +54,14 @@ class Worker:
         self.snapshot = inheritance.snapshot
         self.log = log.setup(f"worker-{inheritance.index}", debug=inheritance.snapshot.debug)
         self.stopped = asyncio.Event()
+        self.until = float("inf")
+        self.drained = self.alone = False
         self.blames = contract.blames()
 
     async def serve(self) -> None:
         """Listens, ticks, obeys the supervisor."""
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(self.unhandled)
         self.connector = Connector(self.loop)
         slab = self.inherited.slab
         self.gateway = _fast.Gateway(slab, self.inherited.index, self.connector, self.fault)
@@ -103,23 +106,38 @@ class Worker:
             elif isinstance(message, Drain):
                 self.drain(message.timeout)
         if messages is None:
+            self.alone = True
             self.loop.remove_reader(self.inherited.channel)
 
     def drain(self, seconds: float) -> None:
-        """New requests are refused from now on; running ones have `seconds` to end."""
+        """New requests are refused from now on; running ones have `seconds` to end.
+
+        A worker that has none left stays, and refuses, until the supervisor says that no other has: the kernel gives
+        it its share of new connections as long as its socket is open, and that is as long as the supervisor lives.
+        """
         self.gateway.drain()
-        self.until = min(getattr(self, "until", float("inf")), self.loop.time() + seconds)
+        self.until = min(self.until, self.loop.time() + seconds)
 
     def tick(self) -> None:
         """Ends what is overdue, and the worker itself once it is drained."""
-        self.gateway.tick()
-        if self.gateway.draining and (not self.gateway.busy or self.loop.time() >= self.until):
-            self.stopped.set()
         self.loop.call_later(TICK_SECONDS, self.tick)
+        self.gateway.tick()
+        if not self.gateway.draining:
+            return
+        idle = not self.gateway.busy
+        if self.loop.time() >= self.until or (idle and self.alone):
+            self.stopped.set()
+        elif idle and not self.drained:
+            self.drained = True
+            send(self.inherited.channel, Drained())
 
     def fault(self, error: BaseException, request_id: str | None) -> None:
         """A fault of ours, with its traceback."""
         self.log.error("internal error", exc_info=error, extra={"facts": {"request_id": request_id}})
+
+    def unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a callback of the event loop raised."""
+        self.log.error(context.get("message", "unhandled"), exc_info=context.get("exception"))
 
     def report(self, facts: dict[str, Any]) -> None:
         """A line per request that a provider or the gateway failed; all of them with --debug."""

@@ -19,6 +19,8 @@ from edge.routes import OWN, RELAYED, ROUTES, Route
 
 SURFACES = ("openai", "anthropic")
 DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
+# Answers of the gateway's own routes: (Anthropic's SDK asks, request target) -> (status, JSON; None: no such model).
+Answer = Callable[[bool, bytes], tuple[int, bytes | None]]
 RELAY = len(ROUTES)         # the index that all relayed paths share, as a metric label and as a scope
 OPEN = frozenset({"health", "livez", "readyz"})
 
@@ -72,7 +74,7 @@ class Compiler:
         self.gateway = gateway
         self.slab = slab
 
-    def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Callable[[bool], tuple[int, bytes]]],
+    def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Answer],
                 report: Callable[[dict[str, Any]], None]) -> Tables:
         """All of it, or an exception: nothing of the running version is touched before `Gateway.load`."""
         pools = {provider.name: self.pool(provider) for provider in snapshot.providers}
@@ -131,7 +133,7 @@ class Compiler:
                             matcher(key.models) if key.models else None)
 
     def routes(self, snapshot: Snapshot, pools: dict[str, Any], registry: Registry,
-               own: dict[str, Callable[[bool], tuple[int, bytes]]]) -> tuple[dict[bytes, Any], tuple[Any, ...]]:
+               own: dict[str, Answer]) -> tuple[dict[bytes, Any], tuple[Any, ...]]:
         """Exact paths, and prefixes in the order in which they are tried: the operator's own come first."""
         exact: dict[bytes, Any] = {}
         prefixes: list[tuple[bytes, Any]] = []
@@ -140,6 +142,8 @@ class Compiler:
         for index, route in enumerate(OWN, RELAY + 1):
             exact[route.path.encode()] = compiled_route(route, index).bind(
                 registry.series(route.name, "", ""), None, own[route.name], route.name in OPEN)
+            if route.name == "models":
+                prefixes.append((b"/v1/models/", exact[route.path.encode()]))
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         first = {kind: name for name, kind in reversed(kinds.items())}
         relayed = [(relay.path, relay.provider) for relay in snapshot.relays]

@@ -17,6 +17,7 @@ class Slow:
     def __init__(self, dialect: Dialect, stream: bytes) -> None:
         self.dialect = dialect
         self.counts = {"input": -1, "output": -1, "cached": -1}
+        self.parts: dict[str, int] = {}
         self.events, self.terminal, self.error, self.data, self.consumed = 0, False, False, b"", 0
         for end, kind, datas in self._split(stream):
             if datas and kind != "ping":
@@ -98,10 +99,21 @@ class Slow:
         details = usage.get(f"{before}_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else None
         if self.dialect == "messages":
-            cached = usage.get("cache_read_input_tokens")
+            self._count_parts(usage)
+            return
         said = {"input": usage.get(f"{before}_tokens"), "output": usage.get(f"{after}_tokens"),
                 "cached": cached}
         self.counts |= {name: n for name, n in said.items() if type(n) is int and 0 <= n < 2**63}
+
+    def _count_parts(self, usage: dict[str, Any]) -> None:
+        """Anthropic's input is what no cache had to do with, what was written to one, and what was read from one."""
+        names = {"input_tokens": "fresh", "cache_creation_input_tokens": "written", "cache_read_input_tokens": "cached",
+                 "output_tokens": "output"}
+        self.parts |= {name: n for key, name in names.items()
+                       if type(n := usage.get(key)) is int and 0 <= n < 2**63}
+        self.counts |= {name: self.parts[name] for name in ("cached", "output") if name in self.parts}
+        if "fresh" in self.parts:
+            self.counts["input"] = sum(min(self.parts.get(name, 0), 2**60) for name in ("fresh", "written", "cached"))
 
     def told(self) -> dict[str, Any]:
         """The same keys as `tap_stream`'s."""

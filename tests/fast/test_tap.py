@@ -83,7 +83,7 @@ def usage(seen: Any) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize(("dialect", "counts", "events"), [
-    ("chat", (19, 7, 16), 5), ("responses", (37, 11, 5), 3), ("messages", (25, 15, 12), 6)])
+    ("chat", (19, 7, 16), 5), ("responses", (37, 11, 5), 3), ("messages", (37, 15, 12), 6)])
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
 def test_a_whole_stream_is_understood(dialect: Dialect, counts: tuple[int, int, int], events: int,
                                       ending: bytes) -> None:
@@ -250,7 +250,7 @@ ANSWERS: list[tuple[Dialect, dict[str, Any], tuple[int, int, int]]] = [
         "input_tokens": 36, "input_tokens_details": {"cached_tokens": 2}, "output_tokens": 87}}, (36, 87, 2)),
     ("messages", {"id": "m", "type": "message", "usage": {
         "input_tokens": 10, "cache_read_input_tokens": 4, "output_tokens": 20,
-        "cache_creation": {"input_tokens": 7}}}, (10, 20, 4)),
+        "cache_creation_input_tokens": 3, "cache_creation": {"input_tokens": 7}}}, (17, 20, 4)),
     ("messages", {"type": "message", "error": {"x": 1}}, (-1, -1, -1)),
 ]
 
@@ -283,7 +283,7 @@ details = st.none() | st.fixed_dictionaries({}, optional={"cached_tokens": st.in
 counts = st.fixed_dictionaries({}, optional={
     "prompt_tokens": numbers, "completion_tokens": numbers, "prompt_tokens_details": details,
     "input_tokens": numbers, "output_tokens": numbers, "input_tokens_details": details,
-    "cache_read_input_tokens": numbers})
+    "cache_read_input_tokens": numbers, "cache_creation_input_tokens": numbers})
 inner = st.fixed_dictionaries({}, optional={"usage": counts}) | st.integers(0, 9)
 types = st.sampled_from(
     ["message_start", "message_delta", "message_stop", "response.completed", "error", "ping", "", 5, None])
