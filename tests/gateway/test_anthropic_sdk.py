@@ -93,6 +93,9 @@ async def test_models(client: Any) -> None:
     models = await all_of(client.models.list())
     assert [model.id for model in models] == ["alias", "scripted-alias", "only-openai", "only-anthropic"]
     assert all(model.type == "model" and model.created_at for model in models)
+    assert await done(client.models.retrieve("only-anthropic")) == models[3]
+    with pytest.raises(anthropic.NotFoundError, match="nobody-has-it"):
+        await done(client.models.retrieve("nobody-has-it"))
 
 
 async def test_raw_headers(client: Any) -> None:

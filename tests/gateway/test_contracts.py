@@ -15,7 +15,7 @@ import pytest
 
 from tests.gateway import client
 from tests.gateway.answers import CONTRACTS, MEANINGS
-from tests.gateway.check import Facts, check, check_event
+from tests.gateway.check import Facts, check, check_event, check_limits
 from tests.gateway.client import KEY, PATHS, SURFACES, ask, asked, post, read, receive
 from tests.gateway.conftest import HASTY, key_of
 from tests.simulator.wire import Wire
@@ -230,6 +230,14 @@ def test_conditions(speaking: Callable[[str], Gateway], contract: str, case: Cas
     hold(speaking(contract), contract, surface, case)
 
 
+def test_a_contract_for_each_surface(serving: Callable[..., Gateway]) -> None:
+    """The two surfaces can speak different contracts at once."""
+    gateway = serving(contract={"openai": "tokenpak", "anthropic": "generic"})
+    for surface, contract in (("openai", "tokenpak"), ("anthropic", "generic")):
+        for name in ("key_unknown", "model_unknown", "provider_error"):
+            hold(gateway, contract, surface, CASES[name])
+
+
 @pytest.mark.parametrize(("case", "surface"), cases(VARIANTS))
 def test_variants(speaking: Callable[[str], Gateway], case: Case, surface: str) -> None:
     """A condition is the same whichever way it comes about."""
@@ -263,6 +271,17 @@ def test_full_queue(speaking: Callable[[str], Gateway], contract: str, surface: 
         check(answer, contract, surface, "gateway_overloaded")
         taker.socket.close()
         assert read(waiter.answer()).status == 200
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_too_many_connections(start: Callable[..., Gateway], contract: str) -> None:
+    """A connection over the limit is refused as overload before it has said anything, and the others go on."""
+    with start(contract=contract, limits={"connections": 1}) as gateway, Wire(gateway.port) as kept:
+        assert read(kept.send(post("openai")).answer()).status == 200
+        with Wire(gateway.port) as refused:
+            check(read(refused.answer()), contract, "openai", "gateway_overloaded", {"admitted": False})
+            assert refused.socket.recv(1) == b""
+        assert read(kept.send(post("openai")).answer()).status == 200
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
@@ -377,6 +396,7 @@ def test_streams(speaking: Callable[[str], Gateway], contract: str, surface: str
         for wire, condition in zip(wires, BROKEN, strict=True):
             answer = read(wire.answer())
             assert (answer.status, answer.fields["content-type"]) == (200, "text/event-stream; charset=utf-8")
+            check_limits(answer.fields, condition)
             *events, last = [event + b"\n\n" for event in answer.body.split(b"\n\n")[:-1]]
             assert b"".join((*events, last)) == answer.body
             assert events and not any(b"[DONE]" in event or b"message_stop" in event for event in events)

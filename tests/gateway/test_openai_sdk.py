@@ -107,6 +107,10 @@ async def test_models(client: Any) -> None:
     models = await all_of(client.models.list())
     assert [model.id for model in models] == ["alias", "scripted-alias", "only-openai", "only-anthropic"]
     assert all(model.object == "model" and model.created > 0 for model in models)
+    assert await done(client.models.retrieve("only-openai")) == models[2]
+    with pytest.raises(openai.NotFoundError) as caught:
+        await done(client.models.retrieve("nobody-has-it"))
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
 async def test_files(client: Any) -> None:
