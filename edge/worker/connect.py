@@ -86,7 +86,7 @@ class Connector:
                 await self.open(pool, provider)
         except TimeoutError:
             pool.failed(Condition.provider_unreachable, "Connection timeout")
-        except (OSError, ProxyError, ProxyConnectionError, ProxyTimeoutError, ssl.SSLError) as error:
+        except (OSError, UnicodeError, ProxyError, ProxyConnectionError, ProxyTimeoutError, ssl.SSLError) as error:
             pool.failed(Condition.provider_unreachable, reason(error))
 
     async def open(self, pool: Any, provider: Provider) -> None:
@@ -188,7 +188,7 @@ def reason(error: BaseException) -> str:
         return f"TLS failure: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return "TLS failure"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):       # the latter: no name at all, by IDNA's rules
         return "DNS failure"
     if isinstance(error, ProxyError | ProxyConnectionError | ProxyTimeoutError):
         return "Proxy failure"
