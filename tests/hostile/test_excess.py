@@ -212,7 +212,7 @@ def test_clients_that_leave_at_every_moment(edge: Gateway, simulator: Simulator)
                 talk.send(chat("leaver", fault=spec, stream=stream))
                 if wait:
                     select.select([talk.socket], [], [], wait)
-    at_rest(edge)
+    at_rest(edge, others=1)
     simulator.wait_for(lambda state: all(seen["outcome"] for seen in state["log"] if seen["model"] == "leaver"))
 
 

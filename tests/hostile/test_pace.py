@@ -161,7 +161,7 @@ def test_a_client_that_reads_nothing(edge: Gateway) -> None:
         time_is_up = time.monotonic() + 0.7
         edge.wait(lambda: time.monotonic() > time_is_up)
         assert resident(worker) - before < 4_000_000
-    at_rest(edge)
+    at_rest(edge, others=1)
 
 
 def test_leaving_while_the_answer_is_awaited(edge: Gateway, simulator: Simulator) -> None:
@@ -189,8 +189,8 @@ def test_large_bodies_are_given_back(edge: Gateway) -> None:
                 talk.send(large[:3_000_000])
             with Talk(edge.port) as talk:
                 assert talk.send(large[:-1] + b"x").answer().status == 400
-        at_rest_memory = resident(worker)
-        return at_rest_memory
+        at_rest(edge, others=1)
+        return resident(worker)
 
     rounds(3)
     first = rounds(3)

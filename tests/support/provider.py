@@ -72,9 +72,10 @@ class Provider:
         self.connections = 0
         self.lines: list[Line] = []
         self.faults: list[BaseException] = []
-        self.listener = socket.create_server((host, 0), backlog=256)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, 0), family=family, backlog=256)
         self.port: int = self.listener.getsockname()[1]
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> Provider:

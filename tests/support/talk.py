@@ -194,7 +194,7 @@ class Canary:
     `failures` tells what it was denied. Its model is `canary`, so that rules of the simulator can leave it alone.
     """
 
-    def __init__(self, port: int, pause: float = 0.005) -> None:
+    def __init__(self, port: int, pause: float = 0.01) -> None:
         self.port = port
         self.pause = pause
         self.served = 0
