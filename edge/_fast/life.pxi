@@ -43,8 +43,8 @@ cdef signed char NEXT[N_STATES][N_EVENTS]
 
 cdef int fill_transitions() except -1:
     cdef int state, event
-    for state in range(N_STATES):
-        for event in range(N_EVENTS):
+    for state in range(<int>N_STATES):
+        for event in range(<int>N_EVENTS):
             target = TRANSITIONS.get((STATES[state], EVENTS[event]))
             NEXT[state][event] = -1 if target is None else STATES.index(target)
     return 0

@@ -14,7 +14,9 @@ cdef int head_condition(int result) noexcept nogil:
 
 cdef inline const Field* field_of(const Head* head, int known) noexcept nogil:
     """The field, NULL where it is absent."""
-    return NULL if head.known[known] < 0 else &head.fields[head.known[known]]
+    if head.known[known] < 0:
+        return NULL
+    return &head.fields[head.known[known]]
 
 
 cdef inline bint same(bytes known, const char* at, Py_ssize_t size) noexcept:

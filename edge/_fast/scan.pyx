@@ -5,7 +5,8 @@ skipped members too, a lone surrogate escape and a number beyond the range of a 
 than orjson: nesting ends at MAX_DEPTH, a wanted member may be there once, and its name is written without
 escapes. Where two readers could see two values of `model`, the gateway must not be the one that picks.
 
-There is no recursion: the nesting is one bit per level. The loops over bytes are in scan_kernel.h.
+There is no recursion: the nesting is one bit per level. The loops over bytes are in scan_kernel.h, those for the
+long strings of requests in scan_blocks.h.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
@@ -15,6 +16,10 @@ from libc.string cimport memcmp, memset
 
 cdef extern from "scan_kernel.h" nogil:
     ctypedef const uint8_t* edge_text
+    int EDGE_KERNELS
+    const char** edge_kernels
+    void* edge_kernel(int i)
+    bint edge_use_kernel(int i)
     bint edge_setup()
     edge_text edge_space(edge_text p, edge_text end)
     edge_text edge_string(edge_text p, edge_text end, uint8_t* escaped, edge_text* bad)
@@ -339,3 +344,16 @@ def read_number(data):
         raise ScanError("not a JSON object", position)
     whole = integer(text, &member)
     return None if whole == INT64_MIN else whole, number(text, &member)
+
+
+def kernels():
+    """The ways of reading long strings that this processor has, the one chosen at import first."""
+    return tuple(edge_kernels[i].decode() for i in range(EDGE_KERNELS) if edge_kernel(i) != NULL)
+
+
+def use_kernel(name):
+    """Reads long strings in one of these ways from now on, in the whole process: for tests and measurements."""
+    for i in range(EDGE_KERNELS):
+        if edge_kernels[i].decode() == name and edge_use_kernel(i):
+            return
+    raise ValueError(f"no kernel of this processor: {name!r}")

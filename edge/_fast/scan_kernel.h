@@ -5,7 +5,8 @@
  * escape, UTF-8 sequence, literal or number that cannot stand; end when the text stops too early.
  *
  * SSE2 is part of every x86-64. Elsewhere, and with EDGE_SCAN_PORTABLE (the tests build that too), plain words
- * of eight bytes do its work; everything above them is shared.
+ * of eight bytes do its work; everything above them is shared. Long strings have faster readers in scan_blocks.h,
+ * of which edge_setup chooses by the processor.
  */
 #ifndef EDGE_SCAN_KERNEL_H
 #define EDGE_SCAN_KERNEL_H
@@ -179,7 +180,8 @@ static const uint8_t edge_meant[256] = {
 
 /* Not zero for hexadecimal digits: the digit, and a bit that no digit uses. */
 static const uint8_t edge_digit[256] = {
-    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21, ['6'] = 22, ['7'] = 23, ['8'] = 24, ['9'] = 25,
+    ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20,
+    ['5'] = 21, ['6'] = 22, ['7'] = 23, ['8'] = 24, ['9'] = 25,
     ['a'] = 26, ['b'] = 27, ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31,
     ['A'] = 26, ['B'] = 27, ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31,
 };
@@ -237,8 +239,8 @@ static edge_text edge_step(edge_text p, edge_text end, uint8_t *escaped, edge_te
 
 /* Works off the stops of 64 bytes without going back to the bytes between them: dense escapes and scripts
  * outside ASCII cost a few cycles a character. A character may reach up to five bytes over the block. */
-static __attribute__((noinline)) edge_text edge_string_rest(edge_text p, edge_text end, uint8_t *escaped,
-                                                            edge_text *bad)
+static __attribute__((noinline)) edge_text edge_string_plain(edge_text p, edge_text end, uint8_t *escaped,
+                                                             edge_text *bad)
 {
     while (end - p >= 64 + 5) {
         uint64_t stops = edge_stops(p);
@@ -287,6 +289,42 @@ static __attribute__((noinline)) edge_text edge_string_rest(edge_text p, edge_te
     return NULL;
 }
 
+/* Left out by compilers that cannot compile a function for another processor than the rest, or ask for one. */
+#if defined(EDGE_SCAN_SSE2) && defined(__x86_64__) && __GNUC__ >= 11 && !defined(__clang__)
+#include "scan_blocks.h"
+#define EDGE_SCAN_BLOCKS 1
+#endif
+
+/* The ways to read what edge_string leaves, the best first: all stop at the same bytes. */
+typedef edge_text (*edge_reader)(edge_text p, edge_text end, uint8_t *escaped, edge_text *bad);
+enum { EDGE_KERNELS = 3 };
+static const char *const edge_kernels[EDGE_KERNELS] = {"avx512", "avx2", "plain"};
+static edge_reader edge_string_rest = edge_string_plain;
+
+/* How kernel i reads strings; NULL: not on this processor. */
+static edge_reader edge_kernel(int i)
+{
+#ifdef EDGE_SCAN_BLOCKS
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")
+                     && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt");
+    if (i == 0)     /* VBMI leaves out those that run slower for a while after an instruction of 512 bits */
+        return avx2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi")
+            ? edge_string_avx512 : NULL;
+    if (i == 1)
+        return avx2 ? edge_string_avx2 : NULL;
+#endif
+    return i == EDGE_KERNELS - 1 ? edge_string_plain : NULL;
+}
+
+/* Reads strings that way from now on. 0: not on this processor. */
+static int edge_use_kernel(int i)
+{
+    const edge_reader reader = edge_kernel(i);
+    if (reader != NULL)
+        edge_string_rest = reader;
+    return reader != NULL;
+}
+
 /* From behind the opening quote to behind the closing one. Most strings of a chat body are names of at most
  * 15 bytes: one load and no loop. */
 static inline edge_text edge_string(edge_text p, edge_text end, uint8_t *escaped, edge_text *bad)
@@ -309,9 +347,11 @@ static inline edge_text edge_string(edge_text p, edge_text end, uint8_t *escaped
 
 static locale_t edge_c_locale;      /* strtod reads a comma for a point under some locales */
 
-/* To be called once, before any number is read. 0: out of memory. */
+/* To be called once, before anything is read. 0: out of memory. */
 static inline int edge_setup(void)
 {
+    for (int i = 0; !edge_use_kernel(i); i++)
+        ;
     edge_c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     return edge_c_locale != (locale_t)0;
 }
@@ -320,7 +360,8 @@ static inline int edge_setup(void)
    (Clinger, 1990). Nearly every number of a request is of this kind, and strtod costs ten times as much. */
 static int edge_short_double(const char *text, size_t size, double *value)
 {
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    static const double powers[] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     const size_t minus = *text == '-';
     size_t point = size;
     int64_t digits = 0;
