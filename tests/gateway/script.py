@@ -57,7 +57,7 @@ class Meeting:
         assert piece, "the gateway has closed"
         self._read += piece
 
-    def send(self, data: bytes) -> Meeting:
+    def send(self, data: bytes | memoryview) -> Meeting:
         """Send bytes."""
         self.socket.sendall(data)
         return self
@@ -65,9 +65,12 @@ class Meeting:
     def send_some(self, data: bytes, seconds: float) -> int:
         """Send what the gateway takes until it takes nothing for so long; returns how many bytes."""
         sent = 0
+        left = memoryview(data)
         self.socket.setblocking(False)
-        while sent < len(data) and select.select([], [self.socket], [], seconds)[1]:
-            sent += self.socket.send(data[sent:sent + (1 << 16)])
+        while left and select.select([], [self.socket], [], seconds)[1]:
+            count = self.socket.send(left)
+            left = left[count:]
+            sent += count
         self.socket.settimeout(PATIENCE)
         return sent
 
