@@ -94,9 +94,20 @@ def test_a_stream_that_never_becomes_one(stage: Stage, piece: bytes) -> None:
     assert found.status in (502, 504) and found.header("x-edge-blame") == "upstream"
     in_contract(found, found.header("x-edge-condition") or "")
     assert time.monotonic() - begun < 5
-    assert resident(worker) - before < 6_000_000
+    assert resident(worker) - before < 40_000_000
     stage.play(echo)
     stage.serves()
+
+
+@pytest.mark.parametrize("size", [200_000, 1_000_000, 3_000_000])
+def test_events_as_long_as_pictures(stage: Stage, size: int) -> None:
+    """An event may be as long as the pictures that OpenAI's Responses API sends as base64 in one."""
+    long = EVENT.replace(b'"x"', b'"' + b"A" * size + b'"')
+    whole = EVENT + long + EVENT + b"data: [DONE]\n\n"
+    stage.play(once(EVENTS + CHUNKED + b"".join(chunk(whole[i:i + 50_000]) for i in range(0, len(whole), 50_000))
+                    + b"0\r\n\r\n", end=False))
+    found = ask(stage.port, chat(stream=True))
+    assert found.status == 200 and found.body == whole, found.body[-300:]
 
 
 def test_an_event_without_end(stage: Stage) -> None:
