@@ -11,6 +11,7 @@ import random
 import pytest
 
 from tests.support.gateway import KEY, Gateway
+from tests.support.looks import resident
 from tests.support.simulator import Simulator
 from tests.support.talk import Talk, ask, asked, chat, in_contract, request
 
@@ -227,10 +228,12 @@ def test_shorter_than_content_length_says(edge: Gateway) -> None:
 @pytest.mark.parametrize("size", [2 << 30, 1 << 40, 10**18 - 1], ids=["2 GB", "1 TB", "1 EB"])
 def test_huge_content_length(edge: Gateway, size: int) -> None:
     """413 comes on the head alone, without reading or reserving the body."""
+    before = resident(edge.children()[1])
     with Talk(edge.port) as talk:
         answer = in_contract(talk.send(post(b"content-length: %d\r\n" % size, b"")).answer(), "body_too_large")
         assert "33554432" in answer.json["error"]["message"]
         assert talk.end() == "fin"
+    assert resident(edge.children()[1]) - before < 1_000_000
 
 
 def test_huge_content_length_with_a_client_that_sends(edge: Gateway) -> None:
