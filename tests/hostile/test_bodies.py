@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.gateway import Gateway
 from tests.support.simulator import Simulator
-from tests.support.talk import Talk, ask, asked, in_contract, request
+from tests.support.talk import Surface, Talk, ask, asked, in_contract, request
 
 SCALARS = st.none() | st.booleans() | st.integers(-2**60, 2**60) | st.floats(allow_nan=False, allow_infinity=False) \
     | st.text(st.characters(codec="utf-8"), max_size=12)
@@ -173,7 +173,7 @@ def test_duplicate_members(edge: Gateway, simulator: Simulator) -> None:
 @pytest.mark.parametrize("path, body, condition, field", WRONG_FIELDS)
 def test_wrong_fields(edge: Gateway, path: str, body: dict[str, Any], condition: str, field: str) -> None:
     """A member that is missing, of the wrong type or out of range is named, in the dialect of the route."""
-    surface = "anthropic" if path.startswith("/v1/messages") else "openai"
+    surface: Surface = "anthropic" if path.startswith("/v1/messages") else "openai"
     answer = in_contract(ask(edge.port, request(body, path=path)), condition, surface)
     assert field in answer.json["error"]["message"]
     if surface == "openai":

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -142,7 +144,7 @@ BAD_BODIES = [
 ]
 
 
-def named(rows: list[tuple[object, ...]]) -> dict[str, object]:
+def named(rows: Sequence[tuple[Any, ...]]) -> Any:
     """Arguments of parametrize: the first column is the name."""
     return {"argvalues": [row[1:] if len(row) > 2 else row[1] for row in rows], "ids": [str(row[0]) for row in rows]}
 

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import time
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ HALVES = [
     ("half a chunk", request(key=None, transfer_encoding="chunked", content_type="application/json",
                              authorization="Bearer sk-test-0123456789abcdef") + b"10\r\n{"),
 ]
-NAMED = {"argvalues": [row[1] for row in HALVES], "ids": [row[0] for row in HALVES]}
+NAMED: Any = {"argvalues": [row[1] for row in HALVES], "ids": [row[0] for row in HALVES]}
 
 
 def test_half_requests_then_silence(edge: Gateway) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -148,8 +150,6 @@ def test_refusals_before_the_limit_cost_nothing(edge: Gateway) -> None:
 @pytest.mark.parametrize("edge", [(100, 5, 5)], indirect=True)
 def test_a_killed_worker_gives_nothing_back(edge: Gateway) -> None:
     """What was admitted stays spent when workers die: a crash mints nothing."""
-    import os
-    import signal
     assert [ask(edge.port, chat()).status for _ in range(5)] == [200] * 5
     for pid in edge.children()[1:]:
         os.kill(pid, signal.SIGKILL)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import h11
 
 from edge import contract
+from edge._fast import Condition
 from tests.support.gateway import KEY
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -163,7 +164,6 @@ def ask(port: int, data: bytes, method: str = "POST") -> Answer:
 def in_contract(answer: Answer, condition: str, surface: Surface = "openai", *, status: int | None = None) -> Answer:
     """Asserts that this is the contract's answer to a condition, head and body; gives it back."""
     assert answer.header("x-edge-condition") == condition, (answer.status, answer.fields, answer.body[:300])
-    from edge._fast import Condition
     expected = STATUSES[surface][Condition[condition]] if status is None else status
     assert answer.status == expected, answer
     return enveloped(answer, surface)
