@@ -186,7 +186,7 @@ cdef int report(Exchange x) except -1:
 
 
 cdef int answer_own(Exchange x) except -1:
-    """A route that the gateway answers itself: the callable gives status and JSON, None where there is no such model."""
+    """A route that the gateway answers itself: its callable gives status and JSON (None: no such model)."""
     cdef Gateway g = x.gateway
     cdef char* out = g.scratch
     cdef iovec parts[2]

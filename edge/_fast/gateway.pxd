@@ -208,6 +208,7 @@ cdef class Upstream(Peer):
     cdef uint8_t answering              # the head has been read
     cdef uint8_t ended
     cdef bint used
+    cdef readonly bint joined           # the pool has counted it
     cdef int64_t left                   # of a body with a length
     cdef int64_t idle_since
     cdef int send(self, Exchange x) except -1

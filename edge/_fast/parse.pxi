@@ -94,7 +94,8 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     x = new_exchange(d)
     if result < 0:
         name_request(x, NULL, NULL)
-        x.surface = OPENAI
+        if size > 17 and memcmp(buf, b"POST /v1/messages", 17) == 0:
+            x.surface = ANTHROPIC
         if result == HEAD_CODING:
             set_value(x, S_REASON, "a transfer coding other than chunked")
         refuse(x, head_condition(result), True)

@@ -176,6 +176,7 @@ cdef class Upstream(Peer):
     cdef int join(self) except -1:
         """Joins the pool, and takes the first request that waits."""
         cdef Pool pool = self.pool
+        self.joined = True
         pool.opening -= 1
         self.gateway.counts.upstream_opened += 1
         self.gateway.counts.upstream_connections += 1

@@ -50,7 +50,7 @@ class SlabCollector(Collector):
 
 
 def requests(state: State, totals: Totals) -> Metric:
-    """Ended requests. A provider's own status that was relayed has the condition `relayed`."""
+    """Ended requests. A provider's own 4xx that was relayed is a `provider_rejected`, as its answer says."""
     family = Counter("edge_requests", "Requests that ended, by what the client was answered.",
                      labels=(*SERIES, "status", "condition"))
     for (route, provider, model), total in totals:
@@ -64,8 +64,10 @@ def requests(state: State, totals: Totals) -> Metric:
 def said(state: State, route: str, provider: str, slot: int) -> tuple[str, str]:
     """Status and condition of a slot of SeriesTotal.outcomes."""
     if slot >= RELAYED:
-        known = slot - RELAYED < len(RELAYED_STATUSES)
-        return str(RELAYED_STATUSES[slot - RELAYED]) if known else "other", "relayed"
+        if slot - RELAYED >= len(RELAYED_STATUSES):
+            return "other", Condition.provider_rejected.name
+        status = RELAYED_STATUSES[slot - RELAYED]
+        return str(status), (Condition.ok if status < 400 else Condition.provider_rejected).name
     if slot == Condition.ok:
         return "200", "ok"
     if slot == Condition.client_closed:

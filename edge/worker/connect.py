@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import logging
 import os
 import socket
 import ssl
@@ -25,6 +26,7 @@ DNS_SECONDS = 30.0
 STALE_SECONDS = 3600.0
 STAGGER_SECONDS = 0.25      # RFC 8305 section 8
 
+log = logging.getLogger("edge")
 Address = tuple[socket.AddressFamily, Any]
 
 
@@ -81,16 +83,27 @@ class Connector:
     async def connect(self, pool: Any) -> None:
         """Opens one connection, or tells the pool why not."""
         provider: Provider = pool.provider
+        tls = pool.connection() if urlsplit(provider.base_url).scheme == "https" else None
+        condition, words = Condition.provider_unreachable, "Connection timeout"
         try:
             async with asyncio.timeout(provider.connect_timeout or None):
-                await self.open(pool, provider)
+                sock = await self.open(provider, tls)
         except TimeoutError:
-            pool.failed(Condition.provider_unreachable, "Connection timeout")
-        except (OSError, UnicodeError, ProxyError, ProxyConnectionError, ProxyTimeoutError, ssl.SSLError) as error:
-            pool.failed(Condition.provider_unreachable, reason(error))
+            pass
+        except (OSError, UnicodeError, ProxyError, ProxyConnectionError, ProxyTimeoutError) as error:
+            words = reason(error)
+        except Exception:
+            log.exception("connecting to %s", provider.name)
+            condition, words = Condition.internal_error, "internal error"
+        else:
+            if tls is None:
+                pool.opened(sock)
+            return
+        if tls is None or not tls.joined:       # a connection that was up for a moment has told the pool itself
+            pool.failed(condition, words)
 
-    async def open(self, pool: Any, provider: Provider) -> None:
-        """The steps: address, perhaps a proxy, TCP, perhaps TLS."""
+    async def open(self, provider: Provider, tls: Any) -> socket.socket:
+        """The steps: address, perhaps a proxy, TCP, perhaps TLS with `tls` as its protocol."""
         url = urlsplit(provider.base_url)
         host, port = url.hostname or "", port_of(url)
         if provider.proxy is not None:
@@ -100,14 +113,13 @@ class Connector:
             sock = await race(self.loop, await self.names.resolve(host, port))
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if url.scheme == "https":
-                await self.loop.create_connection(pool.connection, sock=sock, ssl=self.context(provider.ca_bundle),
+            if tls is not None:
+                await self.loop.create_connection(lambda: tls, sock=sock, ssl=self.context(provider.ca_bundle),
                                                   server_hostname=host)
-            else:
-                pool.opened(sock)
         except BaseException:
             sock.close()
             raise
+        return sock
 
     def context(self, ca_bundle: str | None) -> ssl.SSLContext:
         """The system's roots (SSL_CERT_FILE and SSL_CERT_DIR heeded), and the operator's own beside them."""

@@ -82,7 +82,8 @@ def expected_counts(state: State, events: list[Event]) -> Counter[tuple[Any, ...
         if outcome == 0:
             said = {"status": "200", "condition": "ok"}
         elif outcome >= RELAYED:
-            said = {"status": str(RELAYED_STATUSES[outcome - RELAYED]), "condition": "relayed"}
+            status = RELAYED_STATUSES[outcome - RELAYED]
+            said = {"status": str(status), "condition": "ok" if status < 400 else "provider_rejected"}
         else:
             said = {"condition": Condition(outcome).name}
         counts[("edge_requests_total", frozenset({**labels, **said}.items()))] += 1
@@ -110,7 +111,8 @@ def counted(samples: Samples) -> dict[tuple[Any, ...], int]:
         elif name.endswith("_sum"):
             found[(name, labels)] = round(number * 1e9)
         elif name in ("edge_requests_total", "edge_tokens_total"):
-            if said.get("condition") not in ("ok", "relayed", None):
+            own = said.get("condition") in ("ok", None)
+            if not own and (said["condition"] != "provider_rejected" or said["status"] == "4xx"):
                 del said["status"]
             found[(name, frozenset(said.items()))] = int(number)
     return found
@@ -208,8 +210,8 @@ def test_status_is_what_the_routes_contract_says() -> None:
             (messages, "provider_overloaded", "529"), (chat, "provider_rejected", "4xx"),
             (chat, "client_closed", "none")):
         assert value(samples, "edge_requests_total", **labels, condition=condition, status=status) == 1
-    for status in ("404", "201", "other"):
-        assert value(samples, "edge_requests_total", **chat, condition="relayed", status=status) == 1
+    for status, condition in (("404", "provider_rejected"), ("201", "ok"), ("other", "provider_rejected")):
+        assert value(samples, "edge_requests_total", **chat, condition=condition, status=status) == 1
     relayed = {"route": "relay", "provider": "second", "model": ""}
     assert value(samples, "edge_requests_total", **relayed, condition="provider_overloaded", status="529") == 1
 
@@ -225,7 +227,7 @@ def test_label_values_are_bounded() -> None:
             if label in ("route", "provider", "model"):
                 assert text in series, name
             elif label == "condition":
-                assert text == "relayed" or text in Condition.__members__
+                assert text in Condition.__members__
             elif label == "status":
                 assert text in ("other", "4xx", "none") or text.isdigit()
             else:

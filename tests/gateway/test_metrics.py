@@ -47,7 +47,7 @@ TRAFFIC = (
             ("messages", "sim-a", "sim-*", "502", "provider_cut"), decision="admitted"),
     Traffic(request({"model": "text-x", "input": "a"}, path="/v1/embeddings"), 4,
             ("embeddings", "sim", "text-*", "200", "ok"), decision="admitted"),
-    Traffic(post("openai", spec="status=404"), 3, chat("sim", "sim-*", "404", "relayed"), decision="admitted"),
+    Traffic(post("openai", spec="status=404"), 3, chat("sim", "sim-*", "404", "provider_rejected"), decision="admitted"),
     Traffic(post("openai", spec="status=500"), 2, chat("sim", "sim-*", "502", "provider_error"), decision="admitted"),
     Traffic(post("openai", spec="status=429"), 2, chat("sim", "sim-*", "429", "provider_rate_limited"),
             decision="admitted"),
