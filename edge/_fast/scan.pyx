@@ -81,12 +81,12 @@ cdef inline int find(const NameTable* names, edge_text text, Py_ssize_t size) no
 
 cdef int find_escaped(const NameTable* names, edge_text p, edge_text end) noexcept nogil:
     """The same for a name written with escapes (already seen to be valid)."""
-    cdef uint8_t plain[256]
+    cdef uint8_t plain[255 + 4]
     cdef Py_ssize_t size = 0
     cdef uint32_t point = 0
     cdef edge_text bad
     while p < end:
-        if size > 251:                      # longer than any name
+        if size > 255:                      # longer than any name
             return -1
         if p[0] != c"\\":
             plain[size] = p[0]

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import locale
 import math
+from collections.abc import Iterator
 
 import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge._fast.scan import Names, ScanError, is_object, read_number, scan_members
+from edge._fast.scan import Names, ScanError, is_object, kernels, read_number, scan_members, use_kernel
 from tests.fast.slow_json import BAD, CHAT, GOOD, MAX_DEPTH, NAMES, PLACES, agree
+
+
+@pytest.fixture(params=kernels(), scope="module", autouse=True)
+def kernel(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test here runs with every kernel."""
+    use_kernel(request.param)
+    yield
+    use_kernel(kernels()[0])
 
 
 @pytest.mark.parametrize("value", GOOD, ids=repr)

@@ -1,4 +1,4 @@
-"""The scanner at the end of memory, and its byte loops with and without SSE2."""
+"""The scanner at the end of memory, and its byte loops with and without the instructions of this processor."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from typing import NamedTuple
 import pytest
 
 from edge._fast import scan
-from edge._fast.scan import ScanError, scan_members
+from edge._fast.scan import ScanError, kernels, scan_members, use_kernel
 from tests.fast.cliff import Cliff
 from tests.fast.slow_json import BAD, CHAT, GOOD, NAMES, PLACES
 
 KERNEL = Path(scan.__file__).parent
 
 
-def test_nothing_behind_the_text_is_read() -> None:
+@pytest.mark.parametrize("kernel", kernels())
+def test_nothing_behind_the_text_is_read(kernel: str) -> None:
     """With the text against an unmapped page, cut anywhere and in every kind of value, nothing faults."""
+    use_kernel(kernel)
     cliff = Cliff()
     cut = [CHAT[:size] for size in range(len(CHAT) + 1)]
     for text in (*cut, *BAD, *GOOD, *(place(value) for place in PLACES for value in BAD)):
@@ -30,6 +32,7 @@ def test_nothing_behind_the_text_is_read() -> None:
                 scan_members(cliff.put(padded), NAMES)
             except ScanError as error:
                 assert error.position <= len(padded)
+    use_kernel(kernels()[0])
 
 
 class Stop(NamedTuple):
@@ -41,8 +44,8 @@ class Stop(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> list[Callable[[bytes], list[Stop]]]:
-    """The byte loops compiled with and without SSE2: functions from a text to where the loops stop."""
+def loops(tmp_path_factory: pytest.TempPathFactory) -> list[Callable[[bytes], list[Stop]]]:
+    """The byte loops compiled without SSE2, and with each kernel: functions from a text to where the loops stop."""
     folder = tmp_path_factory.mktemp("kernel")
     source = folder / "kernel.c"
     source.write_text("""
@@ -54,16 +57,16 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> list[Callable[[bytes], 
         WRAP(string, edge_string(p, end, escaped, &b))
         WRAP(space, edge_space(p, end))
         WRAP(number, p < end ? edge_number(p, end, &b) : 0)
-        int setup(void) { return edge_setup(); }
+        int setup(int kernel) { return edge_setup() && edge_use_kernel(EDGE_KERNELS - 1 - kernel); }
     """)
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     functions = []
-    for name, flags in (("simd", []), ("portable", ["-DEDGE_SCAN_PORTABLE"])):
-        library = folder / f"{name}.so"
+    for kernel, flags in enumerate((["-DEDGE_SCAN_PORTABLE"], *([] for _ in kernels()))):
+        library = folder / f"{kernel}.so"
         subprocess.run([compiler, "-std=gnu11", "-O2", "-w", "-shared", "-fPIC", *flags, f"-I{KERNEL}",
                         source, "-o", library], check=True)
         loaded = ctypes.CDLL(str(library))
-        assert loaded.setup()
+        assert loaded.setup(max(0, kernel - 1))
         functions.append(_stops(loaded))
     return functions
 
@@ -81,17 +84,13 @@ def _stops(library: ctypes.CDLL) -> Callable[[bytes], list[Stop]]:
     return stops
 
 
-def test_the_portable_loops_stop_where_the_fast_ones_do(kernels: list[Callable[[bytes], list[Stop]]]) -> None:
-    """Without SSE2 the same texts end at the same bytes for the same reasons."""
-    fast, portable = kernels
+def test_all_loops_stop_where_the_portable_ones_do(loops: list[Callable[[bytes], list[Stop]]]) -> None:
+    """With and without SSE2, AVX2 and AVX-512, the same texts end at the same bytes for the same reasons."""
     rng = random.Random(5)
-    parts = {b"x": 4, b"plain text of some length ": 4, b'"': 1, b"\\n": 1, b"\\u00e9": 1,
-        b"\\ud83d\\ude00": 1,
+    parts = {b"x": 4, b"plain text of some length ": 4, b'"': 1, b"\\n": 1, b"\\u00e9": 1, b"\\ud83d\\ude00": 1,
              b"\xc3\xa9": 3, b" ": 1, b"\n  ": 1, b"\xe4\xbd\xa0": 3, b"\xf0\x9f\x98\x80": 1, b"\x80": 0.2,
-             b"\x01": 0.2,
-             b"7": 3, b"0": 1, b".": 0.5, b"e9": 0.5, b"-": 1}
-    for _ in range(3000):
-        text = b"".join(rng.choices([*parts], weights=[*parts.values()], k=14))
-        assert fast(text) == portable(text)
-    for text in BAD + GOOD:
-        assert fast(text) == portable(text) and fast(text[1:]) == portable(text[1:])
+             b"\x01": 0.2, b"7": 3, b"0": 1, b".": 0.5, b"e9": 0.5, b"-": 1}
+    texts = [b"".join(rng.choices([*parts], weights=[*parts.values()], k=14)) for _ in range(3000)]
+    for text in (*texts, *BAD, *GOOD, *(value[1:] for value in BAD + GOOD)):
+        portable, *others = (stops(text) for stops in loops)
+        assert all(stops == portable for stops in others)
