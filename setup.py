@@ -7,15 +7,17 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 SANITIZE = os.environ.get("EDGE_SANITIZE") == "1"
+ONLY = os.environ.get("EDGE_ONLY", "").split()      # names of modules, where a test needs a package and not all of it
 FLAGS = ["-O3", "-g0"]
 if SANITIZE:
     FLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
 
 here = Path("edge/_fast")
+headers = sorted(map(str, here.glob("*.h")))
 extensions = [
-    Extension(f"edge._fast.{p.stem}", [str(p)], depends=sorted(map(str, here.glob("*.h"))), extra_compile_args=["-std=gnu11", *FLAGS],
+    Extension(f"edge._fast.{p.stem}", [str(p)], depends=headers, extra_compile_args=["-std=gnu11", *FLAGS],
               extra_link_args=FLAGS if SANITIZE else ["-s"])
-    for p in sorted(here.glob("*.pyx"))
+    for p in sorted(here.glob("*.pyx")) if not ONLY or p.stem in ONLY
 ]
 setup(ext_modules=cythonize(extensions, language_level=3, nthreads=0, compiler_directives={
     "boundscheck": False, "wraparound": False, "cdivision": True, "initializedcheck": False,

@@ -271,9 +271,14 @@ cdef class Gateway:
         return count
 
     def close(self):
-        """Drops every connection."""
+        """Ends every connection; requests that are still on their way learn why."""
+        cdef Downstream downstream
+        self.now = monotonic_ns()
         for downstream in tuple(self.connections):
-            (<Downstream>downstream).abort()
+            if downstream.exchange is not None:
+                downstream.exchange.keep_alive = False
+                fail(downstream.exchange, draining, None)
+            downstream.abort()
         for pool in self.pools.values():
             pool.retire()
 

@@ -10,7 +10,7 @@ cdef enum Mode:
 cdef enum:
     HOLD_MAX = 1048576          # longest JSON answer that is held
     FAULT_MAX = 65536           # of an error answer, what is looked at
-    EVENT_MAX = 262144          # longest event that is held for its end
+    EVENT_MAX = 8388608         # longest event that is held for its end: pictures come as one
 
 
 # What a provider says of the client's own mistake is passed on in its own words; these are ours. (SDKs would repeat
