@@ -217,7 +217,7 @@ cdef class Gateway:
         cdef epoll_event events[EVENTS_MAX]
         cdef Peer peer
         cdef int count = EVENTS_MAX, i, rounds = 0
-        while count > 2 and rounds < 16:
+        while count > 0 and rounds < 16:
             count = epoll_wait(self.epoll, events, EVENTS_MAX, 0)
             rounds += 1
             self.now = monotonic_ns()       # and again behind each write, the one thing here that takes long

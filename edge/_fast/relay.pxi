@@ -101,7 +101,8 @@ cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """As it comes. A length that the provider gave is kept; else the client gets chunks, or HTTP/1.0 the close."""
     cdef iovec parts[5]
     cdef int count = 0
-    cdef char line[24]
+    cdef char beside[24]
+    cdef char* line = x.gateway.scratch if x.head_sent else beside      # first in a message: copied together
     if not x.head_sent:
         x.framing = (F_NONE if x.status == 204 else F_LENGTH if x.answer_length >= 0
                      else F_NONE if x.status == 304 or x.method == M_HEAD else F_CHUNKED if x.minor else F_CLOSE)
@@ -183,7 +184,8 @@ cdef int stream_error(Exchange x, char* data, Py_ssize_t whole) except -1:
 cdef int send_events(Exchange x, char* data, Py_ssize_t size, bint last) except -1:
     cdef iovec parts[5]
     cdef int count = 0
-    cdef char line[24]
+    cdef char beside[24]
+    cdef char* line = x.gateway.scratch if x.head_sent else beside      # first in a message: copied together
     if not x.head_sent:
         x.framing = F_CHUNKED if x.minor else F_CLOSE
         count = 1
