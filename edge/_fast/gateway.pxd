@@ -82,7 +82,6 @@ cdef class Route:
 
 cdef class Tenant:
     cdef readonly str name
-    cdef bytes digest
     cdef Bucket* bucket
     cdef bint disabled
     cdef double expires
@@ -103,7 +102,6 @@ cdef class Pool:                        # connections to one provider
     cdef readonly object provider       # catalogue.Provider
     cdef readonly str name
     cdef Gateway gateway
-    cdef int surface
     cdef bytes base                     # path before the route's
     cdef int strip                      # bytes of the route's path that base already has
     cdef tuple secrets                  # what must not be repeated: keys, values of configured fields
@@ -133,8 +131,6 @@ cdef class Exchange:                    # one request's way
     cdef Route route
     cdef Tenant tenant
     cdef Target target
-    cdef tuple targets
-    cdef int attempt
     cdef int redialled
     cdef Series* series
     cdef uint8_t state
@@ -255,7 +251,6 @@ cdef class Gateway:
     cdef object report                  # callable(dict)
     cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it
     cdef set unknown                    # keys looked up in vain, a few
-    cdef object bounds
     cdef int64_t head_ns
     cdef int64_t body_ns
     cdef int64_t keep_ns

@@ -116,7 +116,6 @@ cdef class Tenant:
 
     def __init__(self, Slab slab, key, int bucket, uint64_t scopes, allows):
         self.name = key.name
-        self.digest = key.digest
         self.bucket = slab.bucket(bucket)
         self.disabled = key.disabled
         self.expires = key.expires or 0

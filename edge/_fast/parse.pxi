@@ -291,7 +291,6 @@ cdef int accept(Exchange x) except -1:
             return refuse(x, condition, False)
     else:
         x.target = x.route.target
-        x.targets = (x.target,)
     condition = admit(x)
     if condition:
         return refuse(x, condition, False)
@@ -376,9 +375,9 @@ cdef int find_model(Exchange x, const Member* member) except -1:
     if x.tenant.allows is not None and not is_allowed(x.tenant, raw):
         set_value(x, S_MODEL, raw)
         return model_denied
-    x.targets = model.targets[x.surface]
-    if not x.targets:
+    targets = model.targets[x.surface]
+    if not targets:
         set_value(x, S_REASON, b"the model " + raw + b" in this API's format")
         return not_implemented
-    x.target = x.targets[0]
+    x.target = targets[0]
     return 0

@@ -10,9 +10,8 @@ cdef enum:
 
 cdef class Pool:
 
-    def __init__(self, Gateway gateway, provider, int surface, bytes base, int strip, tuple heads):
+    def __init__(self, Gateway gateway, provider, bytes base, int strip, tuple heads):
         self.gateway = gateway
-        self.surface = surface
         self.base = base
         self.strip = strip
         self.name = provider.name

@@ -106,7 +106,7 @@ class Compiler:
             return running
         base = urlsplit(provider.base_url).path.rstrip("/")
         strip = len("/v1") if base.endswith("/v1") or provider.kind == "openai" else 0
-        return _fast.Pool(self.gateway, provider, SURFACES.index(provider.kind), base.encode(), strip, heads(provider))
+        return _fast.Pool(self.gateway, provider, base.encode(), strip, heads(provider))
 
     @staticmethod
     def series(registry: Registry, provider: str, model: str) -> list[int]:
