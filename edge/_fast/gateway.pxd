@@ -122,6 +122,8 @@ cdef class Pool:                        # connections to one provider
     cdef int release(self, Upstream upstream) except -1
     cdef int serve(self) except -1
     cdef int prune(self) except -1
+    cdef Upstream take(self)
+    cdef int drop(self, Upstream upstream) except -1
     cdef int forget(self, Upstream upstream) except -1
 
 cdef class Exchange:                    # one request's way
