@@ -72,26 +72,17 @@ cdef int fail(Exchange x, int condition, object reason) except -1:
 
 cdef int break_off(Exchange x, int condition) except -1:
     """Trouble after the head. Server-sent events end with the dialect's error event; other bodies can only be cut."""
-    cdef Downstream d = x.downstream
     cdef Template template = (<list>x.gateway.templates[x.surface])[condition]
-    cdef iovec parts[4]
-    cdef char line[24]
     cdef bytes event
-    cdef int count
     if x.mode == STREAM and x.tap.terminal:
-        if x.framing == F_CHUNKED:
-            d.write_bytes(b"0\r\n\r\n")
+        send_piece(x, NULL, 0, True)
         return finish(x, E_DONE, ok)        # the dialect's end was sent: the client has everything
     if x.mode != STREAM:
-        d.abort()
+        x.downstream.abort()
         return finish(x, E_BROKEN, condition)
     fill_values(x)
     event = template.event(x.values)
-    count = put_chunk(x, parts, 0, line, PyBytes_AS_STRING(event), PyBytes_GET_SIZE(event))
-    if x.framing == F_CHUNKED:
-        part_of(&parts[count], b"0\r\n\r\n", 5)
-        count += 1
-    d.write(parts, count)
+    send_piece(x, PyBytes_AS_STRING(event), PyBytes_GET_SIZE(event), True)
     return finish(x, E_BROKEN, condition)
 
 
@@ -134,7 +125,6 @@ cdef int finish(Exchange x, int event, int condition) except -1:
             pool.release(upstream)
         else:
             pool.forget(upstream)
-            upstream.abort()
     if x.gateway.reported[condition]:
         report(x)
     d.deadline = x.gateway.now + (LINGER_NS if d.lingering else x.gateway.keep_ns)

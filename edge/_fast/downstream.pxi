@@ -187,9 +187,7 @@ cdef class Downstream(Peer):
 
     cdef int choked(self) except -1:
         """The client reads slower than the provider writes: the provider waits."""
-        if self.exchange is not None and self.exchange.upstream is not None:
-            self.exchange.upstream.pause_reads(EPOLLIN | EPOLLRDHUP)
-        return 0
+        return 0 if self.exchange is None else hold_back(self.exchange)
 
     cdef int drained(self) except -1:
         """The client has caught up."""

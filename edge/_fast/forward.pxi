@@ -57,9 +57,3 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
         part_of(&parts[1], x.body.at, x.body.size)
         count = 2
     return upstream.write_owned(parts, count, x.body if count > 1 else None)
-
-
-cdef int failed_before_answer(Exchange x, int condition, reason) except -1:
-    """The attempt came to nothing, and no byte of an answer was seen."""
-    set_value(x, S_REASON, reason)
-    return refuse(x, condition, False)

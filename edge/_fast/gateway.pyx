@@ -212,7 +212,7 @@ cdef class Gateway:
         Listener(self, sock)
 
     def turn(self):
-        """The epoll set has events: all of them, one batch after the other while batches are large."""
+        """The epoll set has events: all of them, one batch after the other while there are any."""
         cdef epoll_event events[EVENTS_MAX]
         cdef Peer peer
         cdef int count = EVENTS_MAX, i, rounds = 0

@@ -281,7 +281,6 @@ cdef Py_ssize_t read_chunks(Exchange x, const char* buf, Py_ssize_t size) except
 
 cdef int accept(Exchange x) except -1:
     """The request is whole. From here to the provider without a pause, where a connection is at hand."""
-    cdef Gateway g = x.gateway
     cdef int condition
     if x.route.own is not None:
         return answer_own(x)

@@ -99,23 +99,10 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
 
 cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """As it comes. A length that the provider gave is kept; else the client gets chunks, or HTTP/1.0 the close."""
-    cdef iovec parts[5]
-    cdef int count = 0
-    cdef char beside[24]
-    cdef char* line = x.gateway.scratch if x.head_sent else beside      # first in a message: copied together
     if not x.head_sent:
         x.framing = (F_NONE if x.status == 204 else F_LENGTH if x.answer_length >= 0
                      else F_NONE if x.status == 304 or x.method == M_HEAD else F_CHUNKED if x.minor else F_CLOSE)
-        count = 1
-    if size and x.method != M_HEAD:
-        count = put_chunk(x, parts, count, line, data, size)
-    if ended and x.framing == F_CHUNKED:
-        part_of(&parts[count], b"0\r\n\r\n", 5)
-        count += 1
-    if not x.head_sent:
-        send_head(x, parts, count)
-    elif count:
-        x.downstream.write(parts, count)
+    send_piece(x, data, 0 if x.method == M_HEAD else size, ended)
     if ended:
         return finish(x, E_DONE, ok)
     return hold_back(x)
@@ -182,13 +169,17 @@ cdef int stream_error(Exchange x, char* data, Py_ssize_t whole) except -1:
 
 
 cdef int send_events(Exchange x, char* data, Py_ssize_t size, bint last) except -1:
-    cdef iovec parts[5]
-    cdef int count = 0
-    cdef char beside[24]
-    cdef char* line = x.gateway.scratch if x.head_sent else beside      # first in a message: copied together
     if not x.head_sent:
         x.framing = F_CHUNKED if x.minor else F_CLOSE
-        count = 1
+    return send_piece(x, data, size, last)
+
+
+cdef int send_piece(Exchange x, const char* data, Py_ssize_t size, bint last) except -1:
+    """A piece of the answer in its framing, the head before the first and the end behind the last, in one write."""
+    cdef iovec parts[5]
+    cdef int count = 0 if x.head_sent else 1
+    cdef char beside[24]
+    cdef char* line = x.gateway.scratch if x.head_sent else beside      # first in a message: copied together
     if size:
         count = put_chunk(x, parts, count, line, data, size)
     if last and x.framing == F_CHUNKED:

@@ -55,7 +55,7 @@ cdef class Pool:
         self.gateway.now = monotonic_ns()
         if self.waiting:
             x = self.waiting.popleft()
-            failed_before_answer(x, condition, reason)
+            fail(x, condition, reason)
         self.serve()
 
     def retire(self):
@@ -63,7 +63,6 @@ cdef class Pool:
         self.retired = True
         for upstream in tuple(self.idle):
             self.forget(upstream)
-            (<Upstream>upstream).abort()
 
     cdef int acquire(self, Exchange x) except -1:
         cdef Upstream upstream = None if self.waiting else self.take()
@@ -92,7 +91,7 @@ cdef class Pool:
         return None
 
     cdef int drop(self, Upstream upstream) except -1:
-        """Closes an idle connection. (Who waits is served by who called.)"""
+        """Closes a connection that is in no list. (Who waits is served by who called.)"""
         upstream.pool = None
         self.total -= 1
         self.gateway.counts.upstream_connections -= 1
@@ -120,20 +119,15 @@ cdef class Pool:
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
         if self.retired or upstream.out is not None or len(self.idle) >= self.max_idle:
-            self.forget(upstream)
-            return upstream.abort()
+            return self.forget(upstream)
         self.idle.append(upstream)
         return self.serve() if self.waiting else 0
 
     cdef int forget(self, Upstream upstream) except -1:
-        """The connection is, or is about to be, closed."""
-        if upstream.pool is None:
-            return 0
-        upstream.pool = None
-        self.total -= 1
-        self.gateway.counts.upstream_connections -= 1
+        """Closes a connection, idle or not; who waits may have another instead."""
         if upstream in self.idle:
             self.idle.remove(upstream)
+        self.drop(upstream)
         return self.serve() if self.waiting else 0
 
     cdef int prune(self) except -1:
@@ -142,7 +136,6 @@ cdef class Pool:
         for upstream in tuple(self.idle):
             if upstream.fd < 0 or not upstream.is_quiet():
                 self.forget(upstream)
-                upstream.abort()
         return 0
 
     def sweep(self):
@@ -153,7 +146,6 @@ cdef class Pool:
             if self.gateway.now - upstream.idle_since < self.keep_ns:
                 break
             self.forget(upstream)
-            upstream.abort()
 
 
 cdef class Upstream(Peer):
@@ -202,8 +194,7 @@ cdef class Upstream(Peer):
         self.gateway.counts.upstream_connections += 1
         self.idle_since = self.gateway.now
         if pool.retired and not pool.waiting:
-            pool.forget(self)
-            return self.abort()
+            return pool.forget(self)
         pool.idle.append(self)
         return pool.serve()
 
@@ -241,9 +232,7 @@ cdef class Upstream(Peer):
         cdef Py_ssize_t size = count
         if x is None:
             # Nothing was asked: a notice of closing, or somebody else's answer. Neither may meet the next request.
-            if self.pool is not None:
-                self.pool.forget(self)
-            return self.abort()
+            return self.abort() if self.pool is None else self.pool.forget(self)
         try:
             if self.into_held(x):
                 if count > self.left:
@@ -355,7 +344,6 @@ cdef class Upstream(Peer):
         self.keep_alive = False
         self.exchange = None
         pool.forget(self)
-        self.abort()
         if x is None:
             return 0
         try:
