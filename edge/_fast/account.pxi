@@ -78,11 +78,19 @@ cdef int break_off(Exchange x, int condition) except -1:
         send_piece(x, NULL, 0, True)
         return finish(x, E_DONE, ok)        # the dialect's end was sent: the client has everything
     if x.mode != STREAM:
-        x.downstream.abort()
-        return finish(x, E_BROKEN, condition)
+        return cut(x, condition)
     fill_values(x)
     event = template.event(x.values)
     send_piece(x, PyBytes_AS_STRING(event), PyBytes_GET_SIZE(event), True)
+    return finish(x, E_BROKEN, condition)
+
+
+cdef int cut(Exchange x, int condition) except -1:
+    """Closes on a client whose answer cannot be completed; it must not count as the client's leaving."""
+    cdef Downstream d = x.downstream
+    x.keep_alive = False
+    d.exchange = None
+    d.abort()
     return finish(x, E_BROKEN, condition)
 
 
@@ -93,8 +101,7 @@ cdef int failed_inside(Exchange x, object error) except -1:
     if x.state == ENDED or x.downstream is None:
         return 0
     if x.state == RELAYING:
-        x.downstream.abort()
-        return finish(x, E_BROKEN, condition)
+        return cut(x, condition)
     return refuse(x, condition, True)
 
 

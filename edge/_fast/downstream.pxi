@@ -173,8 +173,7 @@ cdef class Downstream(Peer):
         if x.state == READING:
             return refuse(x, request_timeout, True)
         if self.paused:
-            self.abort()
-            return client_left(x)
+            return self.abort()         # it has left, as gone() will say
         if self.gateway.now >= x.deadline:
             set_value(x, S_TIMEOUT, f"{x.target.pool.provider.total_timeout:g}")
         elif x.state == HOLDING or x.state == RELAYING:
