@@ -43,6 +43,41 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Further attempts at a request of which the client has seen no byte. Times in seconds."""
+
+    max: int = 3                        # for one request
+    backoff: float = 1.0                # before the first at the same target; doubles, give or take half, up to 30
+    budget: float = 0.1                 # share of the host's requests that may be further attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When a target is left alone, and how it comes back. Times in seconds."""
+
+    enabled: bool = True
+    failures: int = 5                   # one after the other open it
+    failure_rate: float = 0.5           # so does this share ...
+    minimum: int = 20                   # ... of at least so many attempts ...
+    window: float = 10.0                # ... within this time
+    open_time: float = 5.0              # doubles each time it opens anew, give or take a quarter
+    max_open_time: float = 60.0
+    ramp: float = 10.0                  # from closed again to its whole share, where there are other targets
+    all_open: Literal["pass", "refuse"] = "pass"    # what a request meets when no target is left
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """GETs of control's own that a provider must answer with 2xx. Times in seconds."""
+
+    path: str                           # behind the base URL
+    interval: float = 10.0
+    timeout: float = 2.0
+    unhealthy: int = 3                  # failures in a row that take its targets out
+    healthy: int = 2                    # successes in a row that bring them back
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """An upstream service. Times in seconds; 0 switches a timeout off."""
 
@@ -61,19 +96,26 @@ class Provider:
     ca_bundle: str | None = None
     proxy: Secret | None = None         # http:// or socks5:// URL, credentials inside
     models: tuple[str, ...] = ()        # patterns of the model names it serves; empty: whatever a route sends it
+    adaptive: bool = True               # fewer requests at once while the provider says or shows that it has too many
+    health_check: HealthCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A provider, and the model's name there (None: the name that the client asked for)."""
+    """A provider, and the model's name there (None: the name that the client asked for).
+
+    The lowest `priority` with a target that may be used is used; `weight` is a target's share among its equals.
+    """
 
     provider: str
     model: str | None = None
+    priority: int = 0
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A name clients may ask for, or a pattern with `*`, and where it is served, in order of preference."""
+    """A name clients may ask for, or a pattern with `*`, and where it is served, by priority; fallbacks come last."""
 
     name: str
     targets: tuple[Target, ...]
@@ -99,6 +141,7 @@ class Key:
     expires: float | None = None        # Unix time
     models: tuple[str, ...] = ()        # allowed patterns; empty: all
     scopes: tuple[str, ...] = ()        # names of routes (edge.routes); empty: all
+    priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +152,14 @@ class Bounds:
     target_bytes: int = 8192
     body_bytes: int = 33554432
     head_timeout: float = 10.0
-    body_timeout: float = 60.0
+    body_timeout: float = 60.0          # between two reads of a body
+    body_rate: int = 256                # bytes per second that a body must bring on average, after body_timeout
     keep_alive: float = 75.0
     connections: int = 16384            # per worker
+    address_connections: int = 0        # per worker and client address; 0: as many as there are
+    memory_bytes: int = 0               # held for requests and answers, per worker; 0: half of the machine's, shared
     queue: int = 1024                   # requests per worker and provider that wait for a connection
+    queue_timeout: float = 10.0         # and how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +184,9 @@ class Snapshot:
     mask_rate_limit: bool = False       # provider_rate_limit: mask
     key_secret: Secret | None = None
     admin_key: Secret | None = None
+    retry: Retry = field(default_factory=Retry)
+    breaker: Breaker = field(default_factory=Breaker)
+    sticky: str | None = None           # request header whose value decides among targets of equal priority
     drain_timeout: float = 30.0
     debug: bool = False
     warnings: tuple[str, ...] = ()
