@@ -7,9 +7,10 @@ count is never attributed to another; everybody else only looks up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from edge._fast import MAX_BUCKETS, MAX_SERIES
+from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS
 from edge.catalogue import Snapshot
 from edge.routes import OWN, ROUTES
 
@@ -20,8 +21,14 @@ OTHER: Labels = ("other", "other", "other")     # what came after the last free 
 RELAY = "relay"                     # the route of all paths that are relayed as they are
 
 
+Place = tuple[str, str]             # of a target: provider, and the model's name there; "" where it has none
+
+
 class RegistryFull(ValueError):
-    """There are more keys than buckets. (Series share the one of OTHER instead.)"""
+    """There are more keys than buckets, or more targets or providers than records of their health.
+
+    (Series share the one of OTHER instead.)
+    """
 
 
 class Registry:
@@ -30,6 +37,8 @@ class Registry:
     def __init__(self) -> None:
         self._series = {NOWHERE: 0, OTHER: 1}
         self._buckets = {"gateway": 0}
+        self._targets: dict[Place, int] = {}
+        self._pools: dict[str, int] = {}
 
     def series(self, route: str, provider: str, model: str) -> int:
         """The index of a planned series; OTHER's for any that is not."""
@@ -38,6 +47,14 @@ class Registry:
     def bucket(self, name: str) -> int:
         """The index of a planned bucket: `gateway`, or `key:` and a key's name. KeyError: not planned."""
         return self._buckets[name]
+
+    def target(self, provider: str, model: str) -> int:
+        """The index of a planned target's health. KeyError: not planned."""
+        return self._targets[provider, model]
+
+    def pool(self, provider: str) -> int:
+        """The index of a planned provider's load. KeyError: not planned."""
+        return self._pools[provider]
 
     @property
     def labels(self) -> list[Labels]:
@@ -50,11 +67,37 @@ class Registry:
         if len(self._buckets) + len(keys) > MAX_BUCKETS:
             raise RegistryFull(f"there is room for {MAX_BUCKETS - 1} keys until the next start; "
                                f"{len(self._buckets) - 1} have had theirs, and {len(keys)} are new")
+        self._room("targets", self._targets, places(snapshot), MAX_TARGETS)
+        self._room("providers", self._pools, (provider.name for provider in snapshot.providers), MAX_POOLS)
+        self._grow(self._targets, places(snapshot))
+        self._grow(self._pools, (provider.name for provider in snapshot.providers))
         for name in keys:
             self._buckets[name] = len(self._buckets)
         for labels in countable(snapshot):
             if labels not in self._series and len(self._series) < MAX_SERIES:
                 self._series[labels] = len(self._series)
+
+
+    @staticmethod
+    def _room(what: str, planned: Mapping[Any, int], wanted: Iterable[Any], most: int) -> None:
+        new = len(set(wanted) - set(planned))
+        if len(planned) + new > most:
+            raise RegistryFull(f"there is room for {most} {what} until the next start; "
+                               f"{len(planned)} have had theirs, and {new} are new")
+
+    @staticmethod
+    def _grow(planned: dict[Any, int], wanted: Iterable[Any]) -> None:
+        for each in wanted:
+            planned.setdefault(each, len(planned))
+
+
+def places(snapshot: Snapshot) -> Iterator[Place]:
+    """Every target of this version: those of models, and each provider's relayed paths."""
+    for provider in snapshot.providers:
+        yield provider.name, ""
+    for model in snapshot.models:
+        for target in model.targets:
+            yield target.provider, target.model or model.name
 
 
 def countable(snapshot: Snapshot) -> Iterator[Labels]:

@@ -2,11 +2,15 @@
 
 from .condition import Condition
 from .gateway import EVENTS, STATES, TRANSITIONS, Gateway, Model, Pool, Route, Target, Tenant
+from .health import Healths, HealthTotal
 from .render import NEVER, PHRASES, SLOTS, Slot, Template
 from .slab import (
     LONG_BOUNDS,
     MAX_BUCKETS,
+    MAX_POOLS,
+    MAX_PROVIDER_KEYS,
     MAX_SERIES,
+    MAX_TARGETS,
     RELAYED,
     RELAYED_STATUSES,
     SHORT_BOUNDS,
@@ -17,7 +21,7 @@ from .slab import (
 )
 
 __all__ = [
-    "EVENTS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_SERIES", "NEVER", "PHRASES", "RELAYED",
-    "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "Condition", "Gateway", "Model",
-    "Pool", "Route", "SeriesTotal", "Slab", "Slot", "Target", "Template", "Tenant", "monotonic",
+    "EVENTS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER",
+    "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED",
+    "Condition", "Gateway", "HealthTotal", "Healths", "Model", "Pool", "Route", "SeriesTotal", "Slab", "Slot", "Target", "Template", "Tenant", "monotonic",
 ]

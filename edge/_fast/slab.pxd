@@ -8,6 +8,9 @@ cpdef enum:
     N_OUTCOMES = 96             # conditions from 0, relayed statuses from RELAYED
     RELAYED = 64
     N_BOUNDS = 20               # finite bounds; one more bucket for +Inf
+    MAX_TARGETS = 4096
+    MAX_POOLS = 256
+    MAX_PROVIDER_KEYS = 32
 
 cdef struct Terms:              # what a bucket grants
     int64_t interval            # ns per unit; 0: unlimited
@@ -31,6 +34,37 @@ cdef struct Series:             # what one worker counted of one (route, provide
     Histogram first_byte        # client's first byte to the provider's first
     Histogram overhead          # the gateway's own share of total
 
+cdef struct Health:             # of one target, as all workers have found it: edge._fast.health
+    int64_t open_until          # 0: closed; a time to come: open; a time gone by: half-open (CLOCK_MONOTONIC, ns)
+    int64_t closed_at           # since when it is closed again, while its share still grows; 0: fully back
+    int64_t forced              # by an operator: 1 open, 2 closed
+    int64_t ailing              # its health checks fail
+    int64_t benched_until       # the last of `benches`
+    int64_t failures            # in a row
+    int64_t probe_until         # when the one probe of a half-open target is given up; 0: there is none
+    int64_t probe_by            # worker + 1
+    int64_t opened_at
+    int64_t trips               # openings since it was last fully back: the next one is longer
+    int64_t window_at           # failure rate: since when, how many were asked before that, how many failed since
+    int64_t window_asked
+    int64_t window_failed
+    uint64_t opened             # counts
+    uint64_t probes
+    uint64_t shut_out           # requests that it could not be chosen for
+    int64_t benches[MAX_PROVIDER_KEYS]      # by provider key: not to be used before
+    uint64_t failed[RELAYED]    # attempts, by condition
+
+cdef struct Load:               # of one provider, as one worker has it
+    int64_t active
+    int64_t waiting
+    int64_t limit               # how many may be active
+    uint64_t refused
+
+cdef struct Budget:             # of further attempts, for the host: what had been counted when the window began
+    int64_t begun
+    int64_t admitted
+    int64_t retries
+
 cdef struct Worker:             # what one worker counted whatever the series
     uint64_t heartbeat_ns       # last turn of its event loop
     uint64_t accepted
@@ -42,6 +76,14 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t upstream_opened
     uint64_t upstream_reused
     uint64_t restarts           # written by the supervisor, between two lives of the worker
+    int64_t in_flight           # requests admitted and not ended
+    int64_t retrying            # of these, those beyond their first attempt
+    uint64_t retries            # further attempts at the same target
+    uint64_t fallbacks          # and at another
+    uint64_t budget_refused     # and those that the budget did not allow
+    uint64_t shed               # requests refused because the event loop was late
+    Load loads[MAX_POOLS]
+    uint64_t asked[MAX_TARGETS] # attempts
     uint64_t series_used        # series from here on were never touched, and their pages cost nothing
 
 cdef class Slab:
@@ -52,6 +94,8 @@ cdef class Slab:
     cdef Series* series(self, int worker, int index) noexcept nogil
     cdef Series* peek(self, int worker, int index) noexcept nogil
     cdef Worker* worker(self, int worker) noexcept nogil
+    cdef Health* health(self, int index) noexcept nogil
+    cdef Budget* budget(self) noexcept nogil
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil

@@ -10,6 +10,9 @@ MAX_BUCKETS: Final[int]
 N_OUTCOMES: Final[int]
 RELAYED: Final[int]
 N_BOUNDS: Final[int]
+MAX_TARGETS: Final[int]
+MAX_POOLS: Final[int]
+MAX_PROVIDER_KEYS: Final[int]
 MAX_WINDOW: Final[int]
 UNLIMITED: Final[int]
 LONG_BOUNDS: Final[tuple[float, ...]]
@@ -47,6 +50,20 @@ class WorkerTotal(NamedTuple):
     upstream_opened: int
     upstream_reused: int
     restarts: int
+    in_flight: int
+    retrying: int
+    retries: int
+    fallbacks: int
+    budget_refused: int
+    shed: int
+
+class LoadTotal(NamedTuple):
+    """What all workers have of one provider: requests there, requests that wait, how many may be there."""
+
+    active: int
+    waiting: int
+    limit: int
+    refused: int
 
 @disjoint_base
 class Slab:
@@ -63,6 +80,7 @@ class Slab:
     def full_in(self, index: int, now: int | None = None) -> int: ...
     def series_total(self, index: int) -> SeriesTotal: ...
     def worker_total(self, worker: int) -> WorkerTotal: ...
+    def load_total(self, pool: int) -> LoadTotal: ...
     def worker_died(self, worker: int) -> None: ...
     def restarted(self, worker: int) -> None: ...
     def account(

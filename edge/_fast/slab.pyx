@@ -62,7 +62,8 @@ SeriesTotal = namedtuple(
 WorkerTotal = namedtuple(
     "WorkerTotal",
     "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_gateway "
-    "upstream_opened upstream_reused restarts")
+    "upstream_opened upstream_reused restarts in_flight retrying retries fallbacks budget_refused shed")
+LoadTotal = namedtuple("LoadTotal", "active waiting limit refused")
 
 cdef struct Header:
     uint64_t magic
@@ -203,8 +204,12 @@ cdef inline size_t aligned(size_t size, size_t to) noexcept nogil:
     return (size + to - 1) & ~(to - 1)
 
 
-cdef inline size_t stripes_at() noexcept nogil:
+cdef inline size_t health_at() noexcept nogil:
     return PAGE + aligned(MAX_BUCKETS * aligned(sizeof(Bucket), LINE), PAGE)
+
+
+cdef inline size_t stripes_at() noexcept nogil:
+    return health_at() + aligned(MAX_TARGETS * aligned(sizeof(Health), LINE), PAGE)
 
 
 cdef inline size_t stripe_size() noexcept nogil:
@@ -266,6 +271,14 @@ cdef class Slab:
     cdef Bucket* bucket(self, int index) noexcept nogil:
         """The bucket of an index below MAX_BUCKETS."""
         return <Bucket*> (self.base + PAGE + index * aligned(sizeof(Bucket), LINE))
+
+    cdef Budget* budget(self) noexcept nogil:
+        """The host's budget of further attempts; it shares the header's page."""
+        return <Budget*> (self.base + aligned(sizeof(Header), LINE))
+
+    cdef Health* health(self, int index) noexcept nogil:
+        """The health of a target below MAX_TARGETS."""
+        return <Health*> (self.base + health_at() + index * aligned(sizeof(Health), LINE))
 
     cdef Worker* worker(self, int worker) noexcept nogil:
         """The stripe of a worker below `workers`."""
@@ -366,15 +379,41 @@ cdef class Slab:
         check("worker", worker, self.workers)
         cdef Worker* w = self.worker(worker)
         return WorkerTotal(w.heartbeat_ns, w.accepted, w.connections, w.upstream_connections, w.admitted,
-                           w.refused_key, w.refused_gateway, w.upstream_opened, w.upstream_reused, w.restarts)
+                           w.refused_key, w.refused_gateway, w.upstream_opened, w.upstream_reused, w.restarts,
+                           w.in_flight, w.retrying, w.retries, w.fallbacks, w.budget_refused, w.shed)
+
+    def load_total(self, int pool):
+        """What all workers have of a provider: a LoadTotal."""
+        check("pool", pool, MAX_POOLS)
+        cdef Load* one
+        cdef int64_t active = 0, waiting = 0, limit = 0
+        cdef uint64_t refused = 0
+        cdef int worker
+        for worker in range(self.workers):
+            one = &self.worker(worker).loads[pool]
+            active += one.active
+            waiting += one.waiting
+            limit += one.limit
+            refused += one.refused
+        return LoadTotal(active, waiting, limit, refused)
 
     def worker_died(self, int worker):
         """The supervisor has reaped a worker: what it held is free again. Its counts stay."""
         check("worker", worker, self.workers)
         cdef Worker* stripe = self.worker(worker)
+        cdef Health* health
         cdef uint64_t index
         stripe.connections = 0
         stripe.upstream_connections = 0
+        stripe.in_flight = 0
+        stripe.retrying = 0
+        for index in range(<uint64_t> MAX_POOLS):
+            stripe.loads[index].active = stripe.loads[index].waiting = stripe.loads[index].limit = 0
+        for index in range(<uint64_t> MAX_TARGETS):
+            if stripe.asked[index]:         # else it never had its probe, and the page may stay untouched
+                health = self.health(index)
+                if health.probe_by == worker + 1:
+                    health.probe_until = 0
         for index in range(stripe.series_used):
             self.peek(worker, <int> index).in_flight = 0
 
