@@ -31,16 +31,21 @@ cpdef enum Condition:
     draining
     not_implemented
     provider_auth
+    provider_quota
+    provider_region
     provider_rate_limited
     provider_overloaded
+    circuit_open
     provider_unreachable
     provider_timeout
     provider_error
     provider_rejected
+    context_length
     provider_response_invalid
     provider_cut
     provider_stalled
     internal_error
     out_of_memory
+    disk_full
     config_invalid
     config_missing_field

@@ -13,6 +13,8 @@ from edge.contract import load, meanings
 from edge.contract.reference import COMMON, describe, to_markdown
 from tests.contract.answers import CONDITIONS, CONTRACTS, answer
 
+KEPT = ("provider_rejected", "context_length")    # conditions that keep the provider's own status
+
 
 def run(*arguments: str, columns: int = 80) -> Result:
     """One of the two commands, as typed."""
@@ -29,7 +31,7 @@ def test_the_reference_tells_what_is_sent(name: str) -> None:
     for condition in CONDITIONS:
         told = listed[condition.name]
         found = answer(name, "openai", condition, {"upstream_status": 404})
-        assert told["status"] == ("upstream" if condition.name == "provider_rejected" else found.status)
+        assert told["status"] == ("upstream" if condition.name in KEPT else found.status)
         error = found.body["error"]
         known = {"{status}": "404", "{status_name}": "not_found"}
         assert known.get(told["type"], told["type"]) == error["type"]
@@ -83,7 +85,7 @@ def test_a_file_of_one_s_own_is_shown_and_checked(tmp_path: Path) -> None:
     ("AUTH_001", ["key_missing"]), ("auth_003", ["key_unknown", "key_disabled", "key_expired"]),
     ("provider_timeout", ["provider_timeout"]), ("413", ["body_too_large"]), ("529", ["provider_overloaded"]),
     ("PROVIDER_002", ["provider_rate_limited"]), ("RATELIMIT_002", ["provider_rate_limited"]),
-    ("api_key_disabled", ["key_disabled"]), ("upstream", ["provider_rejected"]),
+    ("api_key_disabled", ["key_disabled"]), ("upstream", [*KEPT]),
 ])
 def test_a_code_is_explained(word: str, conditions: list[str]) -> None:
     """A code of any contract, a condition's name or a status leads to cause and fix."""

@@ -38,17 +38,22 @@ CONDITIONS = """
     draining edge later
     not_implemented edge never
     provider_auth upstream never
+    provider_quota upstream never
+    provider_region upstream never
     provider_rate_limited upstream later
     provider_overloaded upstream later
+    circuit_open upstream later
     provider_unreachable upstream later
     provider_timeout upstream later
     provider_error upstream later
     provider_rejected client never
+    context_length client never
     provider_response_invalid upstream now
     provider_cut upstream now
     provider_stalled upstream now
     internal_error edge later
     out_of_memory edge later
+    disk_full edge later
     config_invalid edge never
     config_missing_field edge never
 """
@@ -82,18 +87,23 @@ OPENAI = """
     draining 503 server_error draining -
     not_implemented 501 invalid_request_error not_implemented -
     provider_auth 502 server_error provider_auth -
+    provider_quota 502 server_error provider_quota -
+    provider_region 502 server_error provider_region -
     provider_rate_limited 429 requests rate_limit_exceeded -
     provider_rate_limited/mask 502 server_error provider_rate_limited -
     provider_overloaded 503 server_error provider_overloaded -
+    circuit_open 503 server_error circuit_open -
     provider_unreachable 502 server_error provider_unreachable -
     provider_timeout 504 server_error provider_timeout -
     provider_error 502 server_error provider_error -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
+    context_length ? invalid_request_error context_length_exceeded - | {message}
     provider_response_invalid 502 server_error provider_response_invalid -
     provider_cut 502 server_error provider_cut -
     provider_stalled 504 server_error provider_stalled -
     internal_error 500 server_error internal_error -
     out_of_memory 500 server_error out_of_memory -
+    disk_full 500 server_error disk_full -
     config_invalid 500 server_error config_invalid -
     config_missing_field 500 server_error config_missing_field {field}
 """
@@ -127,18 +137,23 @@ ANTHROPIC = """
     draining 503 overloaded_error draining -
     not_implemented 501 invalid_request_error not_implemented -
     provider_auth 502 api_error provider_auth -
+    provider_quota 502 api_error provider_quota -
+    provider_region 502 api_error provider_region -
     provider_rate_limited 429 rate_limit_error provider_rate_limited -
     provider_rate_limited/mask 502 api_error provider_rate_limited -
     provider_overloaded 529 overloaded_error provider_overloaded -
+    circuit_open 503 overloaded_error circuit_open -
     provider_unreachable 502 api_error provider_unreachable -
     provider_timeout 504 timeout_error provider_timeout -
     provider_error 502 api_error provider_error -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
+    context_length ? invalid_request_error context_length - | {message}
     provider_response_invalid 502 api_error provider_response_invalid -
     provider_cut 502 api_error provider_cut -
     provider_stalled 504 timeout_error provider_stalled -
     internal_error 500 api_error internal_error -
     out_of_memory 500 api_error out_of_memory -
+    disk_full 500 api_error disk_full -
     config_invalid 500 api_error config_invalid -
     config_missing_field 500 api_error config_missing_field {field}
 """
@@ -172,18 +187,23 @@ TOKENPAK = """
     draining 503 = RESOURCE_004 -
     not_implemented 501 = ROUTE_004 -
     provider_auth 502 = PROVIDER_001 - | Provider rejected request: Invalid API key
+    provider_quota 502 = PROVIDER_009 -
+    provider_region 502 = PROVIDER_010 -
     provider_rate_limited 429 = RATELIMIT_002 - | Provider rate limit exceeded. Retry-After: {retry_after}
     provider_rate_limited/mask 502 = PROVIDER_002 - | Provider rate limit exceeded
     provider_overloaded 502 = PROVIDER_005 -
+    circuit_open 503 = PROVIDER_012 -
     provider_unreachable 502 = PROVIDER_003 - | Unable to reach provider: {reason}
     provider_timeout 504 = TIMEOUT_001 - | Request to upstream took too long (>{timeout}s)
     provider_error 502 = PROVIDER_004 - | Provider error: {upstream_status} {upstream_reason}
     provider_rejected ? = PROVIDER_008 - | {message}
+    context_length ? = PROVIDER_011 - | {message}
     provider_response_invalid 502 = PROVIDER_006 -
     provider_cut 502 = PROVIDER_007 -
     provider_stalled 504 = TIMEOUT_002 -
     internal_error 500 = INTERNAL_001 -
     out_of_memory 500 = RESOURCE_001 - | Cannot allocate memory
+    disk_full 500 = RESOURCE_002 - | No space left on device
     config_invalid 500 = CONFIG_001 - | Failed to load config: YAML syntax error at line {line}
     config_missing_field 500 = CONFIG_002 - | Config validation failed: Missing required field '{field}'
 """
@@ -217,18 +237,23 @@ TOKENFACTORY = """
     draining 503 server_error draining -
     not_implemented 501 invalid_request_error not_implemented model
     provider_auth 502 upstream_error provider_auth -
+    provider_quota 502 upstream_error provider_quota -
+    provider_region 502 upstream_error provider_region -
     provider_rate_limited 429 rate_limit_error provider_rate_limited -
     provider_rate_limited/mask 502 upstream_error provider_rate_limited -
     provider_overloaded 503 upstream_error provider_overloaded -
+    circuit_open 503 upstream_error circuit_open model
     provider_unreachable 502 upstream_error provider_unreachable -
     provider_timeout 408 timeout_error provider_timeout -
     provider_error 502 upstream_error provider_error -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
+    context_length ? invalid_request_error context_length - | {message}
     provider_response_invalid 502 upstream_error provider_response_invalid -
     provider_cut 502 upstream_error provider_cut -
     provider_stalled 408 timeout_error provider_stalled -
     internal_error 500 server_error internal_error -
     out_of_memory 500 server_error out_of_memory -
+    disk_full 500 server_error disk_full -
     config_invalid 500 server_error config_invalid -
     config_missing_field 500 server_error config_missing_field {field}
 """
@@ -262,18 +287,23 @@ TOKENBAY = """
     draining 503 = draining -
     not_implemented 501 = not_implemented -
     provider_auth 500 = provider_auth -
+    provider_quota 500 = provider_quota -
+    provider_region 500 = provider_region -
     provider_rate_limited 429 = provider_rate_limited -
     provider_rate_limited/mask 502 = provider_rate_limited -
     provider_overloaded 429 = provider_overloaded -
+    circuit_open 503 = circuit_open -
     provider_unreachable 500 = provider_unreachable -
     provider_timeout 504 = provider_timeout -
     provider_error 500 = provider_error -
     provider_rejected ? = provider_rejected - | {message}
+    context_length ? = context_length - | {message}
     provider_response_invalid 500 = provider_response_invalid -
     provider_cut 500 = provider_cut -
     provider_stalled 504 = provider_stalled -
     internal_error 500 = internal_error -
     out_of_memory 500 = out_of_memory -
+    disk_full 500 = disk_full -
     config_invalid 500 = config_invalid -
     config_missing_field 500 = config_missing_field -
 """
@@ -307,17 +337,22 @@ TOKEN360 = """
     draining 503 api_error 503 -
     not_implemented 501 api_error 501 -
     provider_auth 502 api_error 502 -
+    provider_quota 502 api_error 502 -
+    provider_region 502 api_error 502 -
     provider_rate_limited 502 api_error 502 -
     provider_overloaded 502 api_error 502 -
+    circuit_open 503 api_error 503 -
     provider_unreachable 502 api_error 502 -
     provider_timeout 502 api_error 502 -
     provider_error 502 api_error 502 -
     provider_rejected ? invalid_request_error ? - | {message}
+    context_length ? invalid_request_error ? - | {message}
     provider_response_invalid 502 api_error 502 -
     provider_cut 502 api_error 502 -
     provider_stalled 502 api_error 502 -
     internal_error 500 api_error 500 - | An internal error occurred
     out_of_memory 500 api_error 500 -
+    disk_full 500 api_error 500 -
     config_invalid 500 api_error 500 -
     config_missing_field 500 api_error 500 {field}
 """
@@ -351,17 +386,22 @@ GENERIC = """
     draining 503 = draining -
     not_implemented 501 = not_implemented -
     provider_auth 502 = provider_auth -
+    provider_quota 502 = provider_quota -
+    provider_region 502 = provider_region -
     provider_rate_limited 502 = provider_rate_limited -
     provider_overloaded 502 = provider_overloaded -
+    circuit_open 503 = circuit_open -
     provider_unreachable 502 = provider_unreachable -
     provider_timeout 504 = provider_timeout -
     provider_error 502 = provider_error -
     provider_rejected ? = provider_rejected - | {message}
+    context_length ? = context_length - | {message}
     provider_response_invalid 502 = provider_response_invalid -
     provider_cut 502 = provider_cut -
     provider_stalled 504 = provider_stalled -
     internal_error 500 = internal_error -
     out_of_memory 500 = out_of_memory -
+    disk_full 500 = disk_full -
     config_invalid 500 = config_invalid -
     config_missing_field 500 = config_missing_field {field}
 """
