@@ -30,7 +30,8 @@ class Slot(IntEnum):
     S_METHOD = 13
     S_PATH = 14
     S_LIMIT = 15
-    N_SLOTS = 16
+    S_FINAL = 16
+    N_SLOTS = 17
 
 @disjoint_base
 class Template:
@@ -43,6 +44,9 @@ class Template:
     def __new__(cls, condition: str, status: int, head: bytes, pieces: tuple[_Piece, ...],
                 event_pieces: tuple[_Piece, ...], wait_ms: int) -> Template: ...
     def render(self, values: list[bytes | str | int | None], extra: bytes, close: bool) -> bytes:
-        """The complete answer. `values` by slot, None where missing; `extra`: field lines, each with CRLF."""
+        """The complete answer. `values` by slot, None where missing; `extra`: field lines, each with CRLF.
+
+        A true value in S_FINAL says x-should-retry: false, also where a retry would help: enough was tried.
+        """
     def event(self, values: list[bytes | str | int | None]) -> bytes:
         """The error as the event that ends a stream which has begun."""

@@ -56,6 +56,7 @@ cdef struct Facts:          # of one rendering
     int status
     int64_t wait_ms         # NEVER_MS, 0, or how long
     int64_t seconds         # the same, rounded up
+    bint final              # whatever the wait: enough was tried
 
 cdef char* scratch = NULL   # one body at a time: the interpreter's lock is held throughout
 cdef Py_ssize_t room = 0
@@ -155,6 +156,7 @@ cdef int find_facts(Template template, list values, Facts* facts) except -1:
     if template.wait_ms > 0 and PyLong_Check(values[S_RETRY_AFTER_MS]):
         facts.wait_ms = clamped(values[S_RETRY_AFTER_MS], 1, YEAR_MS)
     facts.seconds = (facts.wait_ms + 999) // 1000 if facts.wait_ms > 0 else 1
+    facts.final = values[S_FINAL] is not None and bool(values[S_FINAL])
     return 0
 
 
@@ -168,7 +170,7 @@ cdef Piece* compile_pieces(tuple pieces) except NULL:
     cdef Piece* parts
     for piece in pieces:
         slot, text = piece if isinstance(piece, tuple) else (STATUS, piece)
-        if not (-N_SLOTS <= slot < N_SLOTS or slot in (STATUS, STATUS_NAME, ~STATUS, ~STATUS_NAME)) or text is None:
+        if not (-S_FINAL <= slot < S_FINAL or slot in (STATUS, STATUS_NAME, ~STATUS, ~STATUS_NAME)) or text is None:
             raise ValueError("no such slot")
         needed += GROWTH * LONGEST_MESSAGE + 8 + PyBytes_GET_SIZE(text)
     if needed > room:
@@ -235,7 +237,7 @@ cdef char* put_fields(char* out, list values, const Facts* facts, Py_ssize_t bod
         out = put_number(out, facts.seconds)
         out = put(out, b"\r\nretry-after-ms: ", 18)
         out = put_number(out, facts.wait_ms)
-    if facts.wait_ms == NEVER_MS or facts.wait_ms > PATIENCE_MS:
+    if facts.wait_ms == NEVER_MS or facts.wait_ms > PATIENCE_MS or facts.final:
         return put(out, b"\r\nx-should-retry: false\r\n", 25)
     return put(out, b"\r\nx-should-retry: true\r\n", 24)
 

@@ -147,6 +147,20 @@ def test_a_wait_is_told_only_where_waiting_helps(condition: Condition) -> None:
     assert "retry-after" not in answer("openai", "openai", condition, {"retry_after": 5000}).headers
 
 
+@pytest.mark.parametrize(("final", "said"), [(None, "true"), (0, "true"), (False, "true"), (True, "false")])
+@pytest.mark.parametrize("condition", [Condition.provider_error, Condition.provider_cut], ids=str)
+def test_a_final_answer_says_not_to_retry(condition: Condition, final: object, said: str) -> None:
+    """Where enough was tried, x-should-retry is false whatever the condition says; the true wait stays."""
+    sample = template("openai", "openai", condition)
+    given = values(retry_after=7000)
+    plain = read(sample.render(given, b"", False))
+    given[Slot.S_FINAL] = final
+    found = read(sample.render(given, b"", False))
+    assert found.headers == {**plain.headers, "x-should-retry": said}
+    assert (found.status, found.body) == (plain.status, plain.body)
+    assert found.headers.get("retry-after") == ("7" if meanings()[condition.name].retry == "later" else None)
+
+
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_a_401_names_its_scheme(name: str) -> None:
     """A 401 has WWW-Authenticate and other answers do not."""
@@ -183,7 +197,7 @@ def test_a_list_of_another_length_is_refused(bad: Any) -> None:
             fill(EVERY[0])
 
 
-@pytest.mark.parametrize("pieces", [((Slot.N_SLOTS, b""),), ((~Slot.N_SLOTS, b""),), ((99, b""),), (1,), ((1,),),
+@pytest.mark.parametrize("pieces", [((Slot.S_FINAL, b""),), ((~Slot.S_FINAL, b""),), ((99, b""),), (1,), ((1,),),
                                     ("text",), (None,), ((1, None),)])
 def test_a_template_of_nonsense_is_refused(pieces: Any) -> None:
     """A piece that is neither bytes nor a slot that exists is an error when the template is made."""
@@ -195,6 +209,6 @@ def test_a_template_of_nonsense_is_refused(pieces: Any) -> None:
 def test_the_slots_are_those_of_the_enum() -> None:
     """Each slot has a name for contracts, in the order of the enum."""
     named = [name for name in SLOTS if name not in ("status", "status_name")]
-    members = [member.name for member in Slot if member is not Slot.N_SLOTS]
+    members = [member.name for member in Slot if member < Slot.S_FINAL]
     assert ["S_" + name.upper() for name in named] == [name.removesuffix("_MS") for name in members]
-    assert [SLOTS[name] for name in named] == list(range(Slot.N_SLOTS))
+    assert [SLOTS[name] for name in named] == list(range(Slot.S_FINAL))
