@@ -7,19 +7,22 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge.catalogue import Bounds, Provider, Relay, Secret, Snapshot
+from edge.catalogue import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
 from edge.catalogue import Model as CatalogueModel
 from edge.strict_yaml import Path as Key
 
 from . import clients, keys, routing
 from .contracts import contracts
+from .fallbacks import Fallbacks
 from .model import MAX_WORKERS, Settings
 from .references import Secrets
 from .report import Report
 from .tree import ABSENT, find
-from .upstreams import Upstreams
+from .upstreams import FIELD_NAME, OURS, Upstreams
 
-_TOKENPAK_ONLY = ("circuit_breaker", "fallback", "cache_max_size")
+# Keys, ids that no two requests share, and what the gateway says itself (x-edge-* too).
+_NOT_STICKY = OURS | {"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-request-id", "request-id",
+                      "traceparent"}
 
 
 class Builder:
@@ -45,11 +48,10 @@ class Builder:
         secret = self.key_secret(settings)
         providers, models, relays = self._upstream(settings)
         admin_addr, admin_port, admin_key = self._admin(settings)
-        for key in _TOKENPAK_ONLY:
-            if getattr(settings, key) is not None:
-                self.report.warn((key,), "is accepted but not in force yet")
+        if settings.cache_max_size is not None:
+            self.report.warn(("cache_max_size",), "is accepted but not in force yet")
         contract_files = tuple(str(self.folder / name) for name in settings.contract_files)
-        bounds, limit = settings.limits, settings.rate_limit
+        bounds, limit, queue = settings.limits, settings.rate_limit, settings.queue
         if bounds.target_bytes > bounds.head_bytes:
             self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
         return Snapshot(
@@ -59,27 +61,51 @@ class Builder:
             providers=providers, models=models, relays=relays,
             keys=clients.clients(self.report, settings.keys, self.secrets, secret),
             limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size),
-            bounds=Bounds(**bounds.model_dump(), queue=settings.queue.queue_size),
+            bounds=Bounds(**bounds.model_dump(), queue=queue.queue_size, queue_timeout=queue.timeout),
             contracts=contracts(self.report, settings.contract, contract_files), contract_files=contract_files,
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
-            key_secret=secret, admin_key=admin_key, drain_timeout=settings.drain_timeout, debug=settings.debug,
+            key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),
+            breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
+            drain_timeout=settings.drain_timeout, debug=settings.debug,
             warnings=tuple(self.report.warnings))
 
     def _upstream(self, settings: Settings) -> tuple[
             tuple[Provider, ...], tuple[CatalogueModel, ...], tuple[Relay, ...]]:
         report = self.report
-        written = report.layers.data.get("providers")
-        names = [str(name) for name in written] if isinstance(written, dict) else []
+        names = self._written("providers")
         make = Upstreams(report, self.secrets, self.folder, self.environ).make
         providers = tuple(make(name, given, settings.timeout) for name, given in settings.providers.items())
-        if written == {}:
+        if report.layers.data.get("providers") == {}:
             report.problem(("providers",), "is empty", "for example `openai: {key: env:OPENAI_API_KEY}`")
         by_name = {provider.name: provider for provider in providers}
         models = routing.models(report, settings.models, by_name, names) or routing.default_models(providers)
+        models = Fallbacks(report, models, by_name, names, self._written("models")).expand(settings.fallback)
         relays = routing.relays(report, settings.routes, names)
         for name in routing.idle(providers, models, relays):
             report.warn(("providers", name), "no model and no route leads to it")
         return providers, models, relays
+
+    def _written(self, section: str) -> list[str]:
+        """The names in a section, also of entries that are faulty."""
+        entries = self.report.layers.data.get(section)
+        return [str(name) for name in entries] if isinstance(entries, dict) else []
+
+    def _breaker(self, settings: Settings) -> Breaker:
+        given = settings.circuit_breaker
+        if given.open_time > given.max_open_time:
+            self.report.problem(("circuit_breaker", "open_time"), "is more than circuit_breaker.max_open_time",
+                                "lower it, or raise max_open_time")
+        return Breaker(**given.model_dump())
+
+    def _sticky(self, given: str | None) -> str | None:
+        """A header's name in small letters."""
+        name = (given or "").lower()
+        if given is not None and not FIELD_NAME.fullmatch(name):
+            self.report.problem(("sticky",), "is no name of a header", "use letters, digits and - (RFC 9110)")
+        elif name in _NOT_STICKY or name.startswith("x-edge-"):
+            self.report.problem(("sticky",), "does not tell one session from another",
+                                "name a header that clients send with each request of a session, e.g. x-session-id")
+        return name or None
 
     def _address(self, at: Key, text: str) -> str:
         if text == "localhost":

@@ -15,6 +15,7 @@ from .references import Secrets
 from .report import Report, suggest
 
 SCOPES = frozenset(route.name for route in (*ROUTES, *OWN)) | {"relay"}
+PRIORITIES = ("high", "normal", "low")
 
 # A bucket's word counts nanoseconds in 63 bits (slab.pxd); a year leaves ample room and is beyond any use.
 _LONGEST_REFILL = 365 * 86400
@@ -45,7 +46,7 @@ def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
         made.append(catalogue.Key(
             name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),
-            scopes=tuple(item.scopes)))
+            scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority)))
     return tuple(made)
 
 

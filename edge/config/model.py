@@ -13,15 +13,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from edge import catalogue
 from edge.catalogue import Bounds, Kind
-from edge.catalogue import Provider as Upstream
 
 MAX_WORKERS = 64            # rows of the shared memory (slab.pxd)
 MAX_KEYS = 65535            # its buckets, less the gateway's own
 MAX_SECONDS = 86400.0
 
 _BOUNDS = Bounds()
-_UPSTREAM = Upstream("", "openai", "")
+_UPSTREAM = catalogue.Provider("", "openai", "")
+_RETRY = catalogue.Retry()
+_BREAKER = catalogue.Breaker()
+_CHECK = catalogue.HealthCheck("/")
 
 
 def about(description: str, example: object = None) -> Any:
@@ -35,10 +38,13 @@ def wrong(message: str, way_out: str) -> PydanticCustomError:
 
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Period = Annotated[float, Field(ge=0.1, le=MAX_SECONDS, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Burst = Annotated[int, Field(ge=1, le=10**9)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1, le=1 << 31)]
+Few = Annotated[int, Field(ge=1, le=1000)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
@@ -80,6 +86,24 @@ class Timeouts(Strict):
     total: Annotated[Seconds, about("a whole exchange", 600)] = _UPSTREAM.total_timeout
 
 
+class HealthCheck(Strict):
+    """GETs that a provider must answer with 2xx, times in seconds; a path alone is the short form."""
+
+    path: Annotated[Text, about("what to GET, behind base_url", "/models")]
+    interval: Annotated[Period, about("seconds from one to the next", 10)] = _CHECK.interval
+    timeout: Annotated[Period, about("seconds until the answer's status", 2)] = _CHECK.timeout
+    unhealthy: Annotated[Few, about("failures in a row that take its targets out", 3)] = _CHECK.unhealthy
+    healthy: Annotated[Few, about("successes in a row that bring them back", 2)] = _CHECK.healthy
+
+
+def _check(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+Check = Annotated[HealthCheck, BeforeValidator(_check), WithJsonSchema(
+    {"anyOf": [{"type": "string"}, HealthCheck.model_json_schema()]})]
+
+
 class Provider(Strict):
     """An upstream service."""
 
@@ -98,6 +122,9 @@ class Provider(Strict):
         "the URL of a proxy, a reference to one, or none; HTTPS_PROXY and its kin unless set",
         "socks5h://127.0.0.1:1080")] = None
     models: Annotated[list[Text], about("patterns of the names it serves; empty: all", ["gpt-*"])] = []
+    adaptive: Annotated[bool, about(
+        "fewer requests at once while it says or shows that it has too many", True)] = _UPSTREAM.adaptive
+    health_check: Annotated[Check | None, about("whether it is well is asked without a request", "/models")] = None
 
 
 class ClientKey(Strict):
@@ -114,6 +141,8 @@ class ClientKey(Strict):
         "2027-01-31T12:00:00Z")] = None
     models: Annotated[list[Text], about("patterns of the models it may use; empty: all", ["gpt-*"])] = []
     scopes: Annotated[list[Text], about("routes it may use; empty: all", ["chat", "models"])] = []
+    priority: Annotated[Literal["high", "normal", "low"], about(
+        "who waits for whom when there is not enough for all", "high")] = "normal"
 
 
 class Target(Strict):
@@ -121,6 +150,10 @@ class Target(Strict):
 
     provider: Annotated[Text, about("a name under `providers`", "openai")]
     model: Annotated[Text | None, about("its name there; the name asked for unless set", "gpt-5-mini")] = None
+    priority: Annotated[Annotated[int, Field(ge=0, le=255)] | None, about(
+        "lower ones come first; its place in the list, from 0, unless set", 0)] = None
+    weight: Annotated[Annotated[int, Field(ge=1, le=10**6)], about(
+        "its share among those of equal priority", 3)] = 1
 
 
 class Contracts(Strict):
@@ -156,14 +189,36 @@ class Queue(Strict):
     """Requests that wait for a connection to a provider."""
 
     queue_size: Annotated[int, Field(ge=0, le=1 << 20), about(
-        "per worker and provider", 1024)] = _BOUNDS.queue
+        "per worker and provider; 0: nobody waits", 1024)] = _BOUNDS.queue
+    timeout: Annotated[Period, about("seconds that one waits at most", 10)] = _BOUNDS.queue_timeout
+
+
+class Retry(Strict):
+    """Further attempts at a request of which the client has seen no byte."""
+
+    max: Annotated[int, Field(ge=0, le=10), about("for one request; 0: none", 3)] = _RETRY.max
+    backoff: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False), about(
+        "seconds before the first at the same target; doubles, give or take half, up to 30", 1)] = _RETRY.backoff
+    budget: Annotated[Share, about("share of all requests that may be further attempts", 0.1)] = _RETRY.budget
 
 
 class CircuitBreaker(Strict):
-    """TokenPak's; only `enabled` is documented there, so anything beside it is let through."""
+    """When a target is left alone, and how it comes back. TokenPak's has `enabled` alone."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
-    enabled: Annotated[bool, about("whether it is on", True)] = True
+    enabled: Annotated[bool, about("whether it is on", True)] = _BREAKER.enabled
+    failures: Annotated[Few, about("failures one after the other that open it", 5)] = _BREAKER.failures
+    failure_rate: Annotated[float, Field(ge=0.01, le=1, allow_inf_nan=False), about(
+        "share of failures within `window` that opens it", 0.5)] = _BREAKER.failure_rate
+    minimum: Annotated[Count, about("attempts within `window` below which no share is taken", 20)] = _BREAKER.minimum
+    window: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False), about(
+        "seconds over which the share is taken", 10)] = _BREAKER.window
+    open_time: Annotated[Period, about(
+        "seconds until the first probe; doubles each time it opens anew", 5)] = _BREAKER.open_time
+    max_open_time: Annotated[Period, about("seconds to which open_time doubles", 60)] = _BREAKER.max_open_time
+    ramp: Annotated[Seconds, about(
+        "seconds from closed again to its whole share, where there are other targets", 10)] = _BREAKER.ramp
+    all_open: Annotated[Literal["pass", "refuse"], about(
+        "when no target is left: try all the same (pass), or answer 503 at once (refuse)", "pass")] = _BREAKER.all_open
 
 
 _SIZE = re.compile(r"\d+ ?([KMGT]i?B?|B)?", re.IGNORECASE)
@@ -194,6 +249,13 @@ def _target(item: object) -> object:
     return {"provider": provider, "model": model} if slash else {"provider": provider}
 
 
+def _names(value: object) -> object:
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise wrong("names nothing to fall back to", "name models or providers, or remove it")
+    return items
+
+
 def _size(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | str) or not _SIZE.fullmatch(str(value)):
         raise wrong("must be a number of bytes or a size like 500MB", "for example cache_max_size: 500MB")
@@ -205,7 +267,7 @@ def _section(**keys: object) -> dict[str, Any]:
 
 
 _STRING = {"type": "string"}
-_TARGET = [_STRING, {**_section(provider=_STRING, model=_STRING), "required": ["provider"]}]
+_TARGET = [_STRING, Target.model_json_schema()]
 
 Workers = Annotated[
     Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None, BeforeValidator(_workers),
@@ -216,10 +278,10 @@ Targets = Annotated[
 ContractChoice = Annotated[
     Contracts, BeforeValidator(_contracts),
     WithJsonSchema({"anyOf": [_STRING, _section(openai=_STRING, anthropic=_STRING)]})]
+FallBack = Annotated[
+    list[Text], BeforeValidator(_names),
+    WithJsonSchema({"anyOf": [_STRING, {"type": "array", "minItems": 1, "items": _STRING}]})]
 Size = Annotated[str, BeforeValidator(_size), WithJsonSchema({"type": ["integer", "string"]})]
-
-_NOT_YET = "TokenPak's; accepted, not in force yet"
-
 
 class Settings(Strict):
     """The whole file."""
@@ -244,6 +306,15 @@ class Settings(Strict):
         "seconds until a provider's first byte", 30)] = _UPSTREAM.first_byte_timeout
     provider_rate_limit: Annotated[Literal["pass", "mask"], about(
         "a provider's 429 reaches the client as 429 (pass) or as 502 (mask)", "pass")] = "pass"
+    retry: Annotated[Retry, about("further attempts when a provider fails", {"max": 3})] = Retry()
+    circuit_breaker: Annotated[CircuitBreaker, about(
+        "when a target is left alone for a time", {"enabled": True})] = CircuitBreaker()
+    fallback: Annotated[dict[str, FallBack], about(
+        "what stands in for a model or a provider, behind all that `models` names",
+        {"fast": ["anthropic/claude-haiku-4-5"], "openai": ["azure"]})] = {}
+    sticky: Annotated[Text | None, about(
+        "a header of requests: the same value has the same target of those of equal priority",
+        "x-session-id")] = None
     queue: Annotated[Queue, about("requests that wait for a connection", {"queue_size": 1024})] = Queue()
     limits: Annotated[Limits, about("what a client may send", {"body_bytes": 33554432})] = Limits()
     contract: Annotated[ContractChoice, about(
@@ -252,6 +323,4 @@ class Settings(Strict):
     admin: Annotated[Admin, about("metrics and the admin API", {"port": 8767})] = Admin()
     drain_timeout: Annotated[Seconds, about("seconds that running requests get to finish", 30)] = 30.0
     debug: Annotated[bool, about("log more", True)] = False
-    circuit_breaker: Annotated[CircuitBreaker | None, about(_NOT_YET, {"enabled": True})] = None
-    fallback: Annotated[Any, about(_NOT_YET)] = None
-    cache_max_size: Annotated[Size | None, about(_NOT_YET, "500MB")] = None
+    cache_max_size: Annotated[Size | None, about("TokenPak's; accepted, not in force yet", "500MB")] = None

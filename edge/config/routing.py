@@ -29,16 +29,16 @@ def models(report: Report, given: Mapping[str, Sequence[model.Target]], provider
         patterns.check(report, at, name)
         found: list[Target] = []
         for index, item in enumerate(targets):
-            target = Target(item.provider, item.model)
+            priority = index if item.priority is None else item.priority
             if item.provider not in names:
                 report.problem((*at, index), f"there is no provider {item.provider}",
                                suggest(item.provider, names))
-            elif target in found:
+            elif any((item.provider, item.model) == (each.provider, each.model) for each in found):
                 report.problem((*at, index), "is the same target again", "remove it")
-            elif not _serves(providers.get(item.provider), item.model or name):
+            elif not serves(providers.get(item.provider), item.model or name):
                 report.problem((*at, index), f"{item.provider} does not serve {item.model or name}",
                                f"add it to providers.{item.provider}.models, or name another provider")
-            found.append(target)
+            found.append(Target(item.provider, item.model, priority, item.weight))
         made.append(Model(name, tuple(found)))
     made.sort(key=lambda entry: "*" in entry.name)         # stable: the file's order stays
     _shadows(report, made)
@@ -63,7 +63,8 @@ def default_models(providers: Sequence[Provider]) -> tuple[Model, ...]:
             fitting = (owners[wide] for wide in narrowest if patterns.covers(wide, name))
             of_kind = ([p for p in group if p.kind == kind] for group in fitting)
             rest = [p for p in providers if p.kind == kind and not p.models][:1]
-            targets += [Target(p.name) for p in next(filter(None, of_kind), rest)]
+            chosen = next(filter(None, of_kind), rest)
+            targets += [Target(p.name, priority=place) for place, p in enumerate(chosen, len(targets))]
         if targets:
             made.append(Model(name, tuple(targets)))
     return tuple(made)
@@ -95,7 +96,8 @@ def idle(providers: Sequence[Provider], models: Sequence[Model], relays: Sequenc
     return [provider.name for provider in providers if provider.name not in used]
 
 
-def _serves(provider: Provider | None, name: str) -> bool:
+def serves(provider: Provider | None, name: str) -> bool:
+    """Whether a provider answers to a name, or to all names of a pattern; one that is not known is given credit."""
     return provider is None or not provider.models or any(patterns.covers(p, name) for p in provider.models)
 
 

@@ -26,4 +26,4 @@ def _without_null(node: Any) -> Any:
     choices = [choice for choice in kept.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) == 1 and len(kept["anyOf"]) == 2:
         return {**choices[0], **{key: value for key, value in kept.items() if key != "anyOf"}}
-    return kept
+    return kept | ({"anyOf": choices} if choices else {})

@@ -6,19 +6,23 @@ secret in plain text is `***`, which the loader asks to be put back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from edge.catalogue import Target
 from edge.strict_yaml import Path
 
 from . import proxies
 from .build import admin_port, cores
+from .layers import Layers
 from .load import Loaded
+from .model import Target
 from .problems import Place
 from .references import MASK, is_reference
+from .routing import default_models
+from .shape import field_at
+from .tree import find, present
 from .yaml_text import flow, scalar
 
 _TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR")    # read by OpenSSL itself
@@ -64,14 +68,18 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
         if key.rate_limit and key.rate_limit.burst_size is None:
             limit = tree["keys"][index]["rate_limit"]
             limit["burst_size"] = _Noted(key.rate_limit.burst, "one second's worth")
-    tree["models"] = {model.name: [_short(target) for target in model.targets] for model in loaded.snapshot.models}
-    if not settings.models:
-        tree["models"] = {name: _Noted(targets, "by dialect") for name, targets in tree["models"].items()}
+    tree["models"] = {name: _targets(targets) for name, targets in settings.models.items()} or {
+        model.name: _Noted([target.provider for target in model.targets], "by dialect")
+        for model in default_models(loaded.snapshot.providers)}
     return tree
 
 
-def _short(target: Target) -> str:
-    return target.provider if target.model is None else f"{target.provider}/{target.model}"
+def _targets(targets: Sequence[Target]) -> list[Any]:
+    """In the short form where it says all there is to say."""
+    if all(target.weight == 1 and target.priority is None for target in targets):
+        return [target.provider if target.model is None else f"{target.provider}/{target.model}" for target in targets]
+    return [_tree(target) | ({"priority": _Noted(place, "place in the list")} if target.priority is None else {})
+            for place, target in enumerate(targets)]
 
 
 def _tree(value: Any) -> Any:
@@ -104,7 +112,15 @@ def _lines(loaded: Loaded, tree: Mapping[str, Any], path: Path, lead: str = "") 
             for index, item in enumerate(value):
                 yield from _lines(loaded, item, (*here, index), f"{indent}  - ")
         else:
-            yield _line(head, value, loaded.layers.origin(here))
+            yield _line(head, value, _origin(loaded.layers, here, value))
+
+
+def _origin(layers: Layers, path: Path, value: Any) -> Place:
+    """Where a value comes from. A short form wrote what is inside it, as far as that is no default."""
+    written = find(layers.data, present(layers.data, path))
+    field, _ = field_at(path)
+    short = isinstance(written, str) and field is not None and value != field.default
+    return layers.place(path) if short else layers.origin(path)
 
 
 def _line(head: str, value: Any, origin: Place) -> str:

@@ -16,12 +16,14 @@ from edge.strict_yaml import Path as Key
 from . import model, patterns, proxies
 from .references import Secrets
 from .report import Report
+from .tree import find
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")       # a metric label, and what is before / in a target
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")    # RFC 9110, 5.6.2
+FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")    # RFC 9110, 5.6.2
 # What the gateway itself writes into each request, and what belongs to one connection (RFC 9110, 7.6.1).
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
-                   "upgrade", "expect", "proxy-connection", "proxy-authorization"})
+OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
+                  "upgrade", "expect", "proxy-connection", "proxy-authorization"})
+_CHECK_PATH = re.compile(r"/[!-\"$-~]*")       # visible ASCII but #
 _SECRET_NAME = re.compile(r"authorization|key|token|secret|cookie", re.IGNORECASE)
 
 
@@ -51,7 +53,8 @@ class Upstreams:
             first_byte_timeout=timeout if times.first_byte is None else times.first_byte,
             max_connections=given.max_connections, max_idle=given.max_idle, keep_alive=given.keep_alive,
             ca_bundle=self._ca_bundle((*at, "ca_bundle"), given.ca_bundle),
-            proxy=self._proxy((*at, "proxy"), given, base_url), models=tuple(given.models))
+            proxy=self._proxy((*at, "proxy"), given, base_url), models=tuple(given.models),
+            adaptive=given.adaptive, health_check=self._health_check((*at, "health_check"), given.health_check))
 
     def _keys(self, at: Key, given: model.Provider) -> tuple[Secret, ...]:
         if given.key is not None and given.keys:
@@ -76,9 +79,9 @@ class Upstreams:
         found: dict[str, tuple[str, Secret]] = {}
         for name, text in given.headers.items():
             place = (*at, "headers", name)
-            if not _FIELD_NAME.fullmatch(name):
+            if not FIELD_NAME.fullmatch(name):
                 self._report.problem(place, "is no name of a header", "use letters, digits and - (RFC 9110)")
-            elif name.lower() in _OURS:
+            elif name.lower() in OURS:
                 self._report.problem(place, "is written by the gateway itself", "remove it")
             elif name.lower() in found:
                 self._report.problem(place, "is there twice: names of headers have no case", "remove one")
@@ -120,6 +123,15 @@ class Upstreams:
                 else f"cannot be read: {error.strerror}"
             self._report.problem(place, f"{path} {reason}", "name a file of PEM certificates")
         return str(path)
+
+    def _health_check(self, place: Key, given: model.HealthCheck | None) -> catalogue.HealthCheck | None:
+        if given is None:
+            return None
+        if not _CHECK_PATH.fullmatch(given.path):
+            short = isinstance(find(self._report.layers.data, place), str)
+            self._report.problem(place if short else (*place, "path"), "is no path",
+                                 "begin it with /; it is put behind base_url, e.g. /models")
+        return catalogue.HealthCheck(**given.model_dump())
 
     def _proxy(self, place: Key, given: model.Provider, base_url: str) -> Secret | None:
         if given.proxy is not None:

@@ -61,6 +61,26 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
     "many workers": (ALL + "workers: 65\n", [(5, 1, "CONFIG_003", "workers")]),
     "target above head": (ALL + "limits: {target_bytes: 40000}\n",
                           [(5, 10, "CONFIG_003", "limits.target_bytes")]),
+    "many retries": (ALL + "retry: {max: 11}\n", [(5, 9, "CONFIG_003", "retry.max")]),
+    "long backoff": (ALL + "retry: {backoff: 31}\n", [(5, 9, "CONFIG_003", "retry.backoff")]),
+    "budget above all": (ALL + "retry: {budget: 1.1}\n", [(5, 9, "CONFIG_003", "retry.budget")]),
+    "unknown key of the breaker": (ALL + "circuit_breaker: {failure: 5}\n",
+                                   [(5, 19, "CONFIG_003", "circuit_breaker.failure")]),
+    "no rate": (ALL + "circuit_breaker: {failure_rate: 0}\n",
+                [(5, 19, "CONFIG_003", "circuit_breaker.failure_rate")]),
+    "short window": (ALL + "circuit_breaker: {window: 0.5}\n", [(5, 19, "CONFIG_003", "circuit_breaker.window")]),
+    "open time above its most": (ALL + "circuit_breaker: {open_time: 61}\n",
+                                 [(5, 19, "CONFIG_003", "circuit_breaker.open_time")]),
+    "what else to do": (ALL + "circuit_breaker: {all_open: wait}\n",
+                        [(5, 19, "CONFIG_003", "circuit_breaker.all_open")]),
+    "no wait": (ALL + "queue: {timeout: 0}\n", [(5, 9, "CONFIG_003", "queue.timeout")]),
+    "priority of a key": (ALL.replace("KEY_A}", "KEY_A, priority: 1}"), [(4, 34, "CONFIG_003", "keys[0].priority")]),
+    "no header": (ALL + "sticky: a b\n", [(5, 1, "CONFIG_003", "sticky")]),
+    "a key for a session": (ALL + "sticky: Authorization\n", [(5, 1, "CONFIG_003", "sticky")]),
+    "the gateway's own header": (ALL + "sticky: x-edge-target\n", [(5, 1, "CONFIG_003", "sticky")]),
+    "a header of the connection": (ALL + "sticky: keep-alive\n", [(5, 1, "CONFIG_003", "sticky")]),
+    "fallback as a list": (ALL + "fallback: [openai]\n", [(5, 1, "CONFIG_003", "fallback")]),
+    "nothing to fall back to": (ALL + "fallback: {openai: []}\n", [(5, 12, "CONFIG_003", "fallback.openai")]),
     "cache size": (ALL + "cache_max_size: much\n", [(5, 1, "CONFIG_003", "cache_max_size")]),
     "unknown contract": (ALL + "contract: tokenpk\n", [(5, 1, "CONFIG_003", "contract")]),
     "unknown contract of a surface": (ALL + "contract: {anthropic: x}\n",
@@ -121,6 +141,9 @@ def test_everything_at_once(config: Any) -> None:
 @pytest.mark.parametrize(("text", "way_out"), [
     (ALL + "prot: 2\n", "did you mean port?"),
     (ALL + "queue: {queue_siz: 2}\n", "did you mean queue_size?"),
+    (ALL + "circuit_breaker: {failure: 5}\n", "did you mean failures?"),
+    (ALL + "retry: {maximum: 5}\n", "did you mean max?"),
+    (ALL + "fallback: {opnai: openai}\n", "did you mean openai?"),
     (ALL + "models: {a: opnai}\n", "did you mean openai?"),
     (ALL + "rate_limit: {burst_size: 0}\n", "burst_size: 500"),
     (TOP + PROVIDERS, "edge auth --generate"),
@@ -174,7 +197,8 @@ _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
     ["env:KEY_A", "file:x", "openai", "openai/gpt", "*", "::1", "https://x", "auto"])
 _NAMES = st.sampled_from(["port", "listen_addr", "providers", "keys", "models", "routes", "openai", "kind", "name",
                           "base_url", "key", "hash", "rate_limit", "admin", "contract", "proxy", "headers", "*",
-                          "limits", "timeouts", "workers", "expires", "scopes", "fallback", "queue"])
+                          "limits", "timeouts", "workers", "expires", "scopes", "fallback", "queue", "retry",
+                          "circuit_breaker", "sticky", "health_check", "weight", "priority"])
 _TREES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
     _NAMES | st.text(max_size=5), inner, max_size=5), max_leaves=25)
 

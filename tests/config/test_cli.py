@@ -74,10 +74,10 @@ def test_unknown_subcommand() -> None:
 
 def test_validate(config: Any) -> None:
     """A good file is told what it holds; warnings go to stderr and change no exit code."""
-    path = config.write(config.good + "circuit_breaker: {enabled: true}\n")
+    path = config.write(config.good + "cache_max_size: 500MB\n")
     done = run("config", "validate", path, environ=environ(config))
     assert (done.exit_code, done.stdout) == (0, f"ok: {path}: 1 provider, 0 models, 1 key, 1 warning\n")
-    assert done.stderr == f"warning: {path}:7:1: circuit_breaker: is accepted but not in force yet\n"
+    assert done.stderr == f"warning: {path}:7:1: cache_max_size: is accepted but not in force yet\n"
 
 
 def test_validate_tells_all_problems(config: Any) -> None:

@@ -37,6 +37,12 @@ def test_layers(config: Any) -> None:
     ("EDGE_PROVIDERS__VLLM", "{kind: openai, base_url: 'http://[::1]:8000/v1'}", lambda s: len(s.providers) == 2),
     ("EDGE_MODELS", "{fast: openai/gpt-5-mini}", lambda s: s.models[0].name == "fast"),
     ("EDGE_QUEUE__QUEUE_SIZE", "5", lambda s: s.bounds.queue == 5),
+    ("EDGE_RETRY__MAX", "0", lambda s: s.retry.max == 0),
+    ("EDGE_CIRCUIT_BREAKER__ENABLED", "false", lambda s: not s.breaker.enabled),
+    ("EDGE_STICKY", "x-session-id", lambda s: s.sticky == "x-session-id"),
+    ("EDGE_PROVIDERS__OPENAI__HEALTH_CHECK", "/models", lambda s: s.providers[0].health_check.path == "/models"),
+    ("EDGE_FALLBACK", "{openai: openai/a}", lambda s: s.models[0].targets[1].model == "a"),
+    ("EDGE_FALLBACK__OPENAI", "openai/a", lambda s: s.models[0].targets[1].model == "a"),
     ("EDGE_LIMITS__BODY_BYTES", "5", lambda s: s.bounds.body_bytes == 5),
 ])
 def test_variables(config: Any, name: str, value: str, expected: Any) -> None:

@@ -36,7 +36,7 @@ def test_simulator() -> None:
     assert simulate and quickstart.simulates({"OPENAI_API_KEY": ""})
     assert [(p.kind, p.base_url, p.keys, p.proxy) for p in snapshot.providers] == [
         ("openai", "http://127.0.0.1:4567/v1", (), None), ("anthropic", "http://127.0.0.1:4567", (), None)]
-    assert snapshot.models == (Model("*", (Target("openai"), Target("anthropic"))),)
+    assert snapshot.models == (Model("*", (Target("openai"), Target("anthropic", priority=1))),)
     assert (snapshot.port, snapshot.listen_addr, snapshot.warnings) == (8766, "127.0.0.1", ())
 
 

@@ -31,14 +31,18 @@ providers:
     key: env:OPENAI_API_KEY
     headers: {"x-one": "env:TEAM_B_KEY"}
     proxy: socks5h://127.0.0.1:1080
-  anthropic: {keys: [env:ANTHROPIC_API_KEY, env:TEAM_B_KEY], timeouts: {idle: 0.5}}
-  local: {kind: openai, base_url: "http://127.0.0.1:1/v1", models: ["on", "1:30", "a b", "#x", "llama-*"]}
+    health_check: /models
+  anthropic: {keys: [env:ANTHROPIC_API_KEY, env:TEAM_B_KEY], timeouts: {idle: 0.5}, adaptive: false}
+  local: {kind: openai, base_url: "http://127.0.0.1:1/v1", models: ["on", "1:30", "a b", "#x", "llama-*"],
+          health_check: {path: "/health?x=1", interval: 0.5}}
 keys:
   - {name: "010", key: env:TEAM_B_KEY, rate_limit: {requests_per_second: 1.5}, expires: 2030-01-01}
   - {name: "on", hash: "blake2b:1111111111111111111111111111111111111111111111111111111111111111"}
 routes: {/v1/x*: local}
-circuit_breaker: {enabled: false, odd: [1, {a: b}]}
-fallback: [openai, anthropic]
+retry: {max: 0, budget: 0.5}
+circuit_breaker: {enabled: false, all_open: refuse}
+fallback: {openai: local/llama-3}
+sticky: X-Session-Id
 cache_max_size: 1000
 contract: tokenpak
 """
@@ -56,7 +60,8 @@ def _bare(snapshot: Snapshot) -> Snapshot:
 
 
 @pytest.mark.parametrize("text", [FULL, FULL + "models: {fast: openai/x, '*': [openai, anthropic]}\n",
-                                  EXAMPLE.read_text()], ids=["full", "models", "example"])
+                                  FULL + "models: {fast: [openai/x, {provider: openai, model: z, weight: 3}]}\n",
+                                  EXAMPLE.read_text()], ids=["full", "models", "weights", "example"])
 def test_shown_loads_the_same(text: str, tmp_path: Path) -> None:
     """What is shown loads again to the same Snapshot, and shows itself the same."""
     shown, before = _shown(text, tmp_path)
@@ -93,6 +98,15 @@ def test_shows_where_values_come_from(config: Any) -> None:
     assert "# TLS roots: SSL_CERT_FILE=/roots.pem" in lines
 
 
+def test_shows_where_a_short_form_is(config: Any) -> None:
+    """What a short form says stands with its line, what it leaves out is a default."""
+    text = config.good.replace("API_KEY}", "API_KEY, health_check: /models}")
+    lines = show(config.read(text + "models: {a: [openai/b, {provider: openai, priority: 0}]}\n"), {}).splitlines()
+    noted = [(line.split("#")[0].strip(" -"), line.rsplit(":", 1)[1]) for line in lines if "edge.yaml:" in line]
+    assert {("path: /models", "4"), ("provider: openai", "7"), ("model: b", "7"), ("priority: 0", "7")} <= set(noted)
+    assert not {"interval: 10", "weight: 1"} & {line for line, _ in noted}
+
+
 def _keys() -> set[str]:
     sections = [each for each in vars(model).values() if isinstance(each, type) and issubclass(each, BaseModel)]
     return {key for section in sections for key in section.model_fields}
@@ -101,7 +115,7 @@ def _keys() -> set[str]:
 def test_every_key_is_shown(tmp_path: Path) -> None:
     """Every key there is appears in what is shown, with its default or as not set."""
     shown, _ = _shown(FULL, tmp_path)
-    assert _keys() - set(re.findall(r"[a-z_]+(?=:)", shown)) == {"provider", "model"}      # targets are short
+    assert _keys() - set(re.findall(r"[a-z_]+(?=:)", shown)) == {"provider", "model", "weight"}    # targets are short
 
 
 def test_example_is_complete_and_loads() -> None:
@@ -113,16 +127,16 @@ def test_example_is_complete_and_loads() -> None:
 def test_example_shows_the_defaults(config: Any) -> None:
     """What the example calls a default is one: without these lines the same comes out."""
     text = EXAMPLE.read_text()
-    for section in ("rate_limit", "queue", "limits", "contract", "admin"):
+    for section in ("rate_limit", "retry", "circuit_breaker", "queue", "limits", "contract", "admin"):
         text = re.sub(rf"^{section}:.*\n(  .*\n)+", "", text, flags=re.M)
     for key in ("workers", "timeout", "provider_rate_limit", "bearer_only", "drain_timeout", "debug",
                 "contract_files"):
         text = re.sub(rf"^{key}:.*\n", "", text, flags=re.M)
     for key in ("kind", "base_url", "timeouts", "  connect", "  first_byte", "  idle", "  total",
-                "max_connections", "max_idle", "keep_alive", "headers", "models"):
+                "max_connections", "max_idle", "keep_alive", "headers", "models", "adaptive"):
         text = re.sub(rf"^    {key}:.*\n", "", text, count=1, flags=re.M)
     short = strict_yaml.load(text, "example").data
-    assert short.keys() == {"port", "listen_addr", "providers", "keys", "models", "routes"}
+    assert short.keys() == {"port", "listen_addr", "providers", "keys", "models", "routes", "fallback"}
     assert short["providers"]["openai"].keys() == {"key"}
     assert config.load(text, ENVIRON) == load(str(EXAMPLE), environ=ENVIRON)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.catalogue import Bounds, Limit, Model, Relay, Target
+from edge.catalogue import Bounds, Breaker, HealthCheck, Limit, Model, Relay, Retry, Target
 from edge.config.patterns import covers
 
 BASE = "port: 1\nlisten_addr: 127.0.0.1\nkeys: [{name: a, key: env:KEY_A}]\n"
@@ -35,11 +35,35 @@ def test_defaults(config: Any) -> None:
     [provider] = loaded.providers
     assert (provider.kind, provider.base_url, provider.proxy) == ("openai", "https://api.openai.com/v1", None)
     assert (provider.first_byte_timeout, provider.max_connections, provider.ca_bundle) == (30, 1024, None)
+    assert (loaded.retry, loaded.breaker, loaded.sticky) == (Retry(), Breaker(), None)
+    assert (provider.adaptive, provider.health_check, loaded.keys[0].priority) == (True, None, 1)
+
+
+def test_what_happens_when_providers_fail(config: Any) -> None:
+    """Retries, the breaker, the queue, sessions, priorities of keys and health checks are set by their keys."""
+    loaded = config.load(BASE.replace("KEY_A", "KEY_A, priority: high") + """\
+providers:
+  a: {kind: openai, base_url: "http://127.0.0.1:1/v1", adaptive: false, health_check: /models}
+  b: {kind: openai, base_url: "http://127.0.0.1:2/v1", health_check: {path: "/health?deep=1", unhealthy: 1}}
+models: {"*": [a, b]}
+retry: {max: 0, backoff: 0.5, budget: 1}
+circuit_breaker: {failures: 3, failure_rate: 0.25, minimum: 4, window: 5, open_time: 0.5, max_open_time: 6, ramp: 0,
+                  all_open: refuse}
+queue: {queue_size: 0, timeout: 2.5}
+sticky: X-Session-Id
+""")
+    assert (loaded.retry, loaded.sticky, loaded.keys[0].priority) == (Retry(0, 0.5, 1), "x-session-id", 0)
+    assert loaded.breaker == Breaker(True, 3, 0.25, 4, 5, 0.5, 6, 0, "refuse")
+    assert (loaded.bounds.queue, loaded.bounds.queue_timeout) == (0, 2.5)
+    a, b = loaded.providers
+    assert (a.adaptive, a.health_check) == (False, HealthCheck("/models"))
+    assert (b.adaptive, b.health_check) == (True, HealthCheck("/health?deep=1", unhealthy=1))
 
 
 def test_a_tokenpak_file_loads(config: Any) -> None:
     """Every key of TokenPak's file loads; those not in force yet are told with line and key."""
-    loaded = config.load(config.good + """\
+    two = config.good.replace("keys:", f"  azure: {LOCAL}}}\nkeys:")
+    loaded = config.load(two + """\
 rate_limit:
   requests_per_second: 200
   burst_size: 1000
@@ -48,16 +72,16 @@ timeout: 60
 queue:
   queue_size: 50
 circuit_breaker:
-  enabled: true
-  failures: 5
-fallback: {openai: [anthropic]}
+  enabled: false
+fallback: {openai: [azure]}
 cache_max_size: 500MB
 """)
     assert loaded.limit == Limit(200, 1000) and loaded.mask_rate_limit
     assert loaded.providers[0].first_byte_timeout == 60 and loaded.bounds.queue == 50
-    assert [warning.rsplit("edge.yaml", 1)[1] for warning in loaded.warnings] == [
-        f":{line}:1: {key}: is accepted but not in force yet"
-        for line, key in ((14, "circuit_breaker"), (17, "fallback"), (18, "cache_max_size"))]
+    assert not loaded.breaker.enabled
+    assert loaded.models == (Model("*", (Target("openai"), Target("azure", priority=1))),)
+    [warning] = loaded.warnings
+    assert warning.endswith("edge.yaml:18:1: cache_max_size: is accepted but not in force yet")
 
 
 def test_no_limit(config: Any) -> None:
@@ -97,7 +121,7 @@ models:
 """)
     assert loaded.models == (
         Model("fast", (Target("openai", "gpt-5-mini"),)),
-        Model("deep", (Target("anthropic", "claude/opus"), Target("openai"))),
+        Model("deep", (Target("anthropic", "claude/opus"), Target("openai", priority=1))),
         Model("gpt-*", (Target("openai"),)),
         Model("*", (Target("local", "qwen"),)))
 
@@ -105,9 +129,19 @@ models:
 def test_models_by_default(config: Any) -> None:
     """Without models, a provider's own patterns lead to it, all else to the first of the dialect without any."""
     assert config.load(THREE).models == (
-        Model("qwen", (Target("local"), Target("anthropic"))),
-        Model("llama-*", (Target("local"), Target("anthropic"))),
-        Model("*", (Target("openai"), Target("anthropic"))))
+        Model("qwen", (Target("local"), Target("anthropic", priority=1))),
+        Model("llama-*", (Target("local"), Target("anthropic", priority=1))),
+        Model("*", (Target("openai"), Target("anthropic", priority=1))))
+
+
+def test_shares(config: Any) -> None:
+    """Targets are used in the list's order unless they say a priority; those of equal priority have weights."""
+    [model] = config.load(THREE + """\
+models:
+  a: [openai/b, {provider: openai, priority: 0, weight: 9}, {provider: anthropic, weight: 2}, local/qwen]
+""").models
+    assert model.targets == (Target("openai", "b"), Target("openai", weight=9), Target("anthropic", None, 2, 2),
+                             Target("local", "qwen", 3))
 
 
 def test_the_narrowest_pattern_wins_by_default(config: Any) -> None:
@@ -116,13 +150,16 @@ def test_the_narrowest_pattern_wins_by_default(config: Any) -> None:
         ("wide", "'gpt-*'"), ("narrow", "'gpt-5*'"), ("exact", "gpt-5-mini"), ("twin", "'gpt-5*'")))
     assert config.load(BASE + "providers:\n" + providers).models == (
         Model("gpt-5-mini", (Target("exact"),)),
-        Model("gpt-5*", (Target("narrow"), Target("twin"))),
+        Model("gpt-5*", (Target("narrow"), Target("twin", priority=1))),
         Model("gpt-*", (Target("wide"),)))
 
 
 @pytest.mark.parametrize(("models", "key", "said"), [
     ("{a: nowhere/x}", "models.a[0]", "there is no provider nowhere"),
     ("{a: [openai, openai]}", "models.a[1]", "is the same target again"),
+    ("{a: [openai, {provider: openai, weight: 2}]}", "models.a[1]", "is the same target again"),
+    ("{a: [{provider: openai, weight: 0}]}", "models.a[0].weight", "at least 1"),
+    ("{a: [{provider: openai, priority: 256}]}", "models.a[0].priority", "at most 255"),
     ("{a: local/gpt-5}", "models.a[0]", "local does not serve gpt-5"),
     ("{a: /x}", "models.a", "a target is provider/model"),
     ("{a: openai/}", "models.a", "a target is provider/model"),
@@ -176,6 +213,11 @@ def test_wrong_routes(config: Any, routes: str, said: str) -> None:
     (LOCAL + ", ca_bundle: edge.yaml}", "providers.x.ca_bundle", "is no PEM file"),
     (LOCAL + ", proxy: 'ftp://x'}", "providers.x.proxy", "is not the URL of a proxy"),
     (LOCAL + ", models: ['a**']}", "providers.x.models[0]", "is no pattern"),
+    (LOCAL + ", health_check: models}", "providers.x.health_check", "is no path"),
+    (LOCAL + ", health_check: {path: \"/a b\"}}", "providers.x.health_check.path", "is no path"),
+    (LOCAL + ", health_check: {interval: 5}}", "providers.x.health_check.path", "Missing required field"),
+    (LOCAL + ", health_check: {path: /a, interval: 0}}", "providers.x.health_check.interval", "at least 0.1"),
+    (LOCAL + ", health_check: {path: /a, healthy: 0}}", "providers.x.health_check.healthy", "at least 1"),
 ])
 def test_wrong_providers(config: Any, provider: str, key: str, said: str) -> None:
     """A provider that could not be reached or sent to as written is an error at its key."""
