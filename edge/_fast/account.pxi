@@ -37,6 +37,7 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
         close = True
     fill_values(x)
     out = put_date(out, g)
+    out = put_way(out, x)
     if x.limited:
         out = put_limits(out, x)
     if condition == method_not_allowed:
@@ -62,12 +63,35 @@ cdef int refuse_unread(Exchange x, int condition) except -1:
 
 
 cdef int fail(Exchange x, int condition, object reason) except -1:
-    """The provider has failed: an error answer, or, where the client has the head already, the stream's own error."""
+    """An attempt has failed: another one, an error answer, or, where the client has the head, the stream's own error."""
     if reason is not None:
         set_value(x, S_REASON, reason)
-    if x.state != RELAYING:
-        return refuse(x, condition, False)
-    return break_off(x, condition)
+    note_failure(x, condition, TRAITS[condition])
+    if x.state == RELAYING:
+        return break_off(x, condition)
+    if retry(x, condition):
+        return 0
+    if x.soonest_ms >= 0:
+        x.retry_after_ms = x.soonest_ms
+    if x.attempts > 1 and len(x.plan) > 1:
+        set_value(x, S_FINAL, True)         # the whole chain has failed: the client's own retries would only repeat it
+    return refuse(x, condition, False)
+
+
+cdef int detach(Exchange x) except -1:
+    """Frees the provider's connection: back into the pool where the answer has ended well, else closed."""
+    cdef Upstream upstream = x.upstream
+    cdef Pool pool
+    if upstream is None:
+        return 0
+    pool = upstream.pool
+    x.upstream = None
+    upstream.exchange = None
+    upstream.pending = None
+    pool.active -= 1
+    if upstream.ended and upstream.keep_alive:
+        return pool.release(upstream)
+    return pool.forget(upstream)
 
 
 cdef int break_off(Exchange x, int condition) except -1:
@@ -114,24 +138,14 @@ cdef int client_left(Exchange x) except -1:
 cdef int finish(Exchange x, int event, int condition) except -1:
     """The end of every request: gives back what admit took, counts once, frees both connections."""
     cdef Downstream d = x.downstream
-    cdef Upstream upstream = x.upstream
-    cdef Pool pool
-    if x.state == WAITING and x.target is not None and x in x.target.pool.waiting:
-        x.target.pool.waiting.remove(x)
+    if x.state == WAITING:
+        stop_waiting(x)
     move(x, event)
     x.condition = condition
     account(x)
     x.downstream = None
     d.exchange = None
-    if upstream is not None:
-        x.upstream = None
-        upstream.exchange = None
-        upstream.pending = None
-        pool = upstream.pool
-        if upstream.ended and upstream.keep_alive:
-            pool.release(upstream)
-        else:
-            pool.forget(upstream)
+    detach(x)
     if x.gateway.reported[condition]:
         report(x)
     d.deadline = x.gateway.now + (LINGER_NS if d.lingering else x.gateway.keep_ns)
@@ -142,6 +156,16 @@ cdef int finish(Exchange x, int event, int condition) except -1:
     return 0
 
 
+cdef int stop_waiting(Exchange x) except -1:
+    """Nobody will come back to a request that has ended: not the pool, not the clock."""
+    if x.due:
+        x.due = 0
+        x.gateway.delayed.remove(x)
+    elif x.queued:
+        x.target.pool.waiting.remove(x)
+    return 0
+
+
 cdef int account(Exchange x) except -1:
     cdef Gateway g = x.gateway
     cdef Series* series = x.series
@@ -149,7 +173,12 @@ cdef int account(Exchange x) except -1:
         series = g.slab.series(g.index, x.route.unrouted if x.route is not None else 0)
     if x.counted:
         series.in_flight -= 1
+        g.counts.in_flight -= 1
         x.counted = False
+    if x.retrying:
+        g.counts.retrying -= 1
+        x.retrying = False
+    end_probe(x)
     series.outcomes[relayed_slot(x.status) if x.condition == ok else x.condition] += 1
     observe_long(&series.total, g.now - x.started)
     if x.first_byte:
@@ -172,6 +201,7 @@ cdef int report(Exchange x) except -1:
         "route": x.route.name if x.route is not None else None,
         "key": x.tenant.name if x.tenant is not None else None,
         "provider": x.target.pool.name if x.target is not None else None,
+        "attempts": x.attempts,
         "status": x.status,
         "reason": x.values[S_REASON] or x.values[S_MESSAGE] if x.values is not None else None,
         "seconds": (x.gateway.now - x.started) / 1e9,

@@ -93,6 +93,7 @@ cdef int admit(Exchange x) except -1:
         g.counts.refused_gateway += 1
         return limit_reached(x, global_rate_limited, wait)
     g.counts.admitted += 1
+    g.counts.in_flight += 1
     x.series.in_flight += 1
     x.counted = True
     x.deadline = g.now + x.target.pool.total_ns if x.target.pool.total_ns else FOREVER

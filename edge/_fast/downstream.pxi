@@ -176,12 +176,10 @@ cdef class Downstream(Peer):
             return self.abort()         # it has left, as gone() will say
         if self.gateway.now >= x.deadline:
             set_value(x, S_TIMEOUT, f"{x.target.pool.provider.total_timeout:g}")
+        elif x.state == HOLDING and x.mode == FAULT:
+            return classify(x)          # its status has said enough
         elif x.state == HOLDING or x.state == RELAYING:
             return fail(x, provider_stalled, "no data")
-        if x.state == WAITING and x.target.pool.total >= x.target.pool.max_connections:
-            x.retry_after_ms = 1000
-            set_value(x, S_REASON, f"all connections to {x.target.pool.name} are in use")
-            return refuse(x, gateway_overloaded, False)
         return fail(x, provider_timeout, "no response")
 
     cdef int choked(self) except -1:

@@ -1,19 +1,210 @@
-# forward: a plan's targets, one after the other, until one has the request.
+# forward: attempts, one after the other, until the first good byte of an answer.
+#
+# A failed attempt may become another one, never after the client has a byte, and never where the provider may have done
+# the work: that would be paid twice. Another target at once is better than the same one later. All attempts share one
+# deadline. What goes to the same provider again must fit into the host's budget, so that no provider ever gets much more
+# than its clients send; another provider gets a request once, and is not to be spared for the first one's failure.
+
+cdef enum Trait:                # what a failure says of target, key and a further attempt
+    BREAKS = 1                  # counts for the target's circuit breaker
+    KEY = 2                     # is about our key: it rests, for all targets of its provider
+    RATE = 4                    # the key rests, for this target
+    ELSEWHERE = 8               # another target, or another key, may do better
+    LATER = 16                  # so may this one, after a pause
+    SLOWS = 32                  # the provider has too much to do
+
+cdef dict TRAITS_OF = {
+    provider_auth: KEY | ELSEWHERE,
+    provider_quota: KEY | ELSEWHERE,
+    provider_region: ELSEWHERE,
+    provider_rate_limited: RATE | ELSEWHERE | LATER | SLOWS,
+    provider_overloaded: BREAKS | ELSEWHERE | LATER | SLOWS,
+    provider_error: BREAKS | ELSEWHERE | LATER,
+    provider_unreachable: BREAKS | ELSEWHERE | LATER,
+    provider_timeout: BREAKS | SLOWS,
+    provider_response_invalid: BREAKS,
+    provider_cut: BREAKS,
+    provider_stalled: BREAKS,
+    gateway_overloaded: ELSEWHERE,        # this target's queue is full
+}
+cdef uint8_t TRAITS[N_OUTCOMES]
+for _condition in range(<int>N_OUTCOMES):
+    TRAITS[<int>_condition] = TRAITS_OF.get(_condition, 0)
+
+cdef int64_t KEY_REST_NS = 60000000000          # of a key that the provider has rejected
+cdef int64_t LONGEST_PAUSE_MS = 30000
+cdef int64_t PROBE_NS = 600000000000            # a probe that nobody has ended by then has died with its worker
+
 
 cdef int forward(Exchange x) except -1:
     """Sends the request to its target, at once where a connection is idle, else as soon as one is open."""
     move(x, E_COMPLETE)
+    return attempt(x)
+
+
+cdef int attempt(Exchange x) except -1:
+    x.attempts += 1
+    x.sent = 0
     x.downstream.deadline = x.deadline
+    x.gateway.counts.asked[x.target.index] += 1
     return x.target.pool.acquire(x)
 
 
 cdef int again(Exchange x) except -1:
-    """Back to the pool with a request of which no provider has answered a byte."""
+    """Back to the pool with a request of which the provider has read no byte. That is no further attempt."""
     move(x, E_RETRY)
-    x.upstream = None
+    x.sent = 0
     x.downstream.deadline = x.deadline
     x.target.pool.prune()
     return x.target.pool.acquire(x)
+
+
+cdef int note_success(Exchange x) except -1:
+    """The provider works: a good first byte, or an error that is the client's own."""
+    cdef Health* health = x.target.health
+    succeeded(health, &x.gateway.rules, x.gateway.now, x.sent)
+    end_probe(x)
+    return 0
+
+
+cdef int note_failure(Exchange x, int condition, int traits) except -1:
+    """What an attempt's failure means for its target and its key."""
+    cdef Gateway g = x.gateway
+    cdef Target target = x.target
+    cdef int64_t rest
+    if traits == 0 or condition == gateway_overloaded:
+        return 0
+    count_failure(target.health, condition)
+    if x.retry_after_ms >= 0 and (x.soonest_ms < 0 or x.retry_after_ms < x.soonest_ms):
+        x.soonest_ms = x.retry_after_ms
+    if traits & BREAKS:
+        if failed(g.slab, target.index, &g.rules, g.now, x.sent or g.now, next_random(g)):
+            g.notice("circuit opened", {"provider": target.pool.name, "target": target.name,
+                                        "condition": condition})
+    elif x.probing:
+        note_success(x)             # it answers, whatever it says of our key
+    end_probe(x)
+    if traits & KEY:
+        rest = g.now + KEY_REST_NS
+        for target in target.pool.targets:
+            bench(target.health, x.key, rest)
+        g.notice("provider key benched", {"provider": x.target.pool.name, "provider_key": x.key + 1,
+                                          "condition": condition, "seconds": KEY_REST_NS / 1e9})
+    elif traits & RATE:
+        bench(target.health, x.key, g.now + max(<int64_t>1, x.retry_after_ms) * 1000000)
+    if traits & SLOWS:
+        slow_down(x.target.pool, x)
+    return 0
+
+
+cdef int end_probe(Exchange x) noexcept:
+    if x.probing:
+        x.probing = False
+        drop_probe(x.target.health)
+    return 0
+
+
+cdef bint may_help(Exchange x, int condition, int traits) noexcept:
+    """Whether a failure is of the kind that a further attempt can mend without paying twice."""
+    if not traits & ELSEWHERE or x.attempts > x.most_retries:
+        return False
+    if condition == provider_unreachable:
+        return x.sent == 0          # never connected: nobody can have read it
+    if condition == provider_error:
+        return x.status in (200, 500, 502, 503, 504)
+    return True
+
+
+cdef bint retry(Exchange x, int condition) except -1:
+    """Begins a further attempt in place of a failed one. False: there is none to be had."""
+    cdef Gateway g = x.gateway
+    cdef int traits = TRAITS[condition]
+    cdef Target target = None
+    cdef int64_t pause = 0
+    if not may_help(x, condition, traits) or g.now >= x.deadline:
+        return False
+    if traits & (KEY | RATE) and x.target.pool.keys > 1 and usable_key(x.target.health, x.target.pool.keys, 0, g.now) >= 0:
+        target = x.target
+    else:
+        target = choose(x)
+    if target is None:
+        pause = pause_before(x) if traits & LATER and standing(x.target.health, g.now) <= RETURNING else -1
+        if pause < 0 or g.now + pause >= x.deadline:
+            return False
+    if (target is None or target.pool is x.target.pool) and not within_budget(g.slab, g.now, g.retry_share):
+        g.counts.budget_refused += 1
+        if x.probing:
+            x.probing = False
+            drop_probe(target.health)
+        return False
+    g.notice("attempt failed", facts_of_attempt(x, condition, target, pause))
+    begin_anew(x)
+    if target is None or target.pool is x.target.pool:
+        g.counts.retries += 1
+    else:
+        g.counts.fallbacks += 1
+    if target is not None:
+        turn_to(x, target)
+        attempt(x)
+        return True
+    x.due = g.now + pause
+    x.downstream.deadline = x.deadline
+    g.delayed.append(x)
+    return True
+
+
+cdef int64_t pause_before(Exchange x) except -2:
+    """ns until the same target may be asked again; -1: longer than anybody should be kept waiting."""
+    cdef Gateway g = x.gateway
+    cdef int64_t wait
+    if x.retry_after_ms > LONGEST_PAUSE_MS:
+        return -1
+    wait = min(g.backoff_ms << min(x.attempts - 1, 16), LONGEST_PAUSE_MS)
+    wait = <int64_t>(wait * (0.5 + chance(g)))
+    return max(min(wait, LONGEST_PAUSE_MS), x.retry_after_ms) * 1000000
+
+
+cdef int begin_anew(Exchange x) except -1:
+    """Forgets the failed attempt."""
+    if x.state == WAITING:
+        stop_waiting(x)
+    detach(x)
+    move(x, E_RETRY)
+    if not x.retrying:
+        x.retrying = True
+        x.gateway.counts.retrying += 1
+    x.status = 0
+    x.first_byte = 0
+    x.retry_after_ms = -1
+    x.redialled = 0
+    x.held = None
+    x.tail = None
+    x.fields = None
+    x.values = None
+    memset(&x.tap, 0, sizeof(Tap))
+    return 0
+
+
+cdef dict facts_of_attempt(Exchange x, int condition, Target target, int64_t pause):
+    """One line of the log per attempt that became another."""
+    return {"request_id": PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode(),
+            "condition": condition, "attempt": x.attempts, "target": x.target.name, "status": x.status or None,
+            "reason": x.values[S_REASON] or x.values[S_MESSAGE] if x.values is not None else None,
+            "next": target.name if target is not None else x.target.name, "pause": pause / 1e9}
+
+
+cdef char* put_way(char* out, Exchange x) noexcept:
+    """Which target answered, after how many attempts, and whether that is second best."""
+    if x.attempts == 0:
+        return out
+    out = put_bytes(out, x.target.line)
+    if x.attempts > 1:
+        out = put(out, b"x-edge-attempts: ", 17)
+        out = put_number(out, x.attempts)
+        out = put(out, b"\r\n", 2)
+    if x.target.priority != (<Target>x.plan[0]).priority:
+        out = put(out, b"x-edge-degraded: fallback\r\n", 27)
+    return out
 
 
 cdef char* put_request_head(char* out, Exchange x, Py_ssize_t length) except NULL:
@@ -24,9 +215,12 @@ cdef char* put_request_head(char* out, Exchange x, Py_ssize_t length) except NUL
     out = put(out, b" ", 1)
     out = put_bytes(out, pool.base)
     out = put(out, PyBytes_AS_STRING(x.line) + strip, PyBytes_GET_SIZE(x.line) - strip)
-    out = put_bytes(out, <bytes>pool.heads[pool.next_head])
-    if len(pool.heads) > 1:
-        pool.next_head = (pool.next_head + 1) % len(pool.heads)
+    if pool.keys > 1:
+        x.key = max(0, usable_key(x.target.health, pool.keys, pool.next_key, x.gateway.now))
+        pool.next_key = (x.key + 1) % pool.keys
+    else:
+        x.key = 0
+    out = put_bytes(out, <bytes>pool.heads[x.key])
     out = put_bytes(out, x.relayed)
     out = put(out, b"x-request-id: ", 14)
     out = put(out, x.request_id, x.request_id_size)

@@ -4,8 +4,9 @@ from posix.uio cimport iovec
 
 from .chunk cimport Chunked
 from .head cimport Head
+from .health cimport Rules
 from .scan cimport MAX_NAMES, Member, Names
-from .slab cimport N_OUTCOMES, Bucket, Series, Slab, Worker
+from .slab cimport N_OUTCOMES, Bucket, Health, Load, Series, Slab, Worker
 from .tap cimport Tap
 
 cdef enum:
@@ -72,7 +73,7 @@ cdef class Route:
     cdef bint json
     cdef bint open_to_all
     cdef object own                     # callable of a route that the gateway answers itself
-    cdef Target target                  # of a relayed path
+    cdef tuple plan                     # of a relayed path: its one target
     cdef int unrouted                   # series of requests that end before they have a target
     cdef Names names
     cdef tuple words
@@ -83,6 +84,7 @@ cdef class Route:
 cdef class Tenant:
     cdef readonly str name
     cdef Bucket* bucket
+    cdef int priority                   # 0 to 2, the first is served first
     cdef bint disabled
     cdef double expires
     cdef uint64_t scopes
@@ -92,11 +94,35 @@ cdef class Tenant:
 cdef class Target:
     cdef Pool pool
     cdef bytes model                    # the model's name there, as JSON; None: as asked
+    cdef readonly str name              # provider/model
+    cdef bytes line                     # the answer's field that names it
+    cdef Health* health
+    cdef int index                      # of its health
+    cdef readonly int priority
+    cdef int weight
+    cdef bint alone                     # the first of its plan, and no other has its priority
     cdef int series[MAX_ROUTES]
 
 cdef class Model:
     cdef readonly str name
     cdef tuple targets                  # by surface: tuple of Target
+
+cdef class Queue:
+    cdef tuple rows
+    cdef int count
+    cdef int push(self, Exchange x) except -1
+    cdef Exchange out(self, Exchange x)
+    cdef Exchange pop(self)
+    cdef Exchange late(self, int64_t since)
+    cdef Exchange outranked(self, int priority)
+    cdef int remove(self, Exchange x) except -1
+
+cdef class Pace:                        # of answers, in seconds to the first byte; plain ones and streams
+    cdef double recent[2]
+    cdef double usual[2]
+    cdef int64_t seen[2]
+    cdef int learn(self, int kind, double seconds) except -1
+    cdef double lateness(self, int kind) noexcept
 
 cdef class Pool:                        # connections to one provider
     cdef readonly object provider       # catalogue.Provider
@@ -106,9 +132,19 @@ cdef class Pool:                        # connections to one provider
     cdef int strip                      # bytes of the route's path that base already has
     cdef tuple secrets                  # what must not be repeated: keys, values of configured fields
     cdef tuple heads                    # by provider key: the head's fixed part, behind the request target
-    cdef int next_head
+    cdef int keys
+    cdef int next_key
+    cdef tuple targets                  # that lead here
     cdef list idle                      # the one used last is the next to be used
-    cdef object waiting                 # deque of Exchange
+    cdef Queue waiting
+    cdef Load* load                     # where others see these three: active, waiting, limit
+    cdef int active                     # requests that have a connection
+    cdef int limit                      # how many may have
+    cdef double grown                   # part of one more
+    cdef int64_t lowered                # when the limit was
+    cdef Pace pace
+    cdef uint64_t refused
+    cdef bint adaptive
     cdef int opening
     cdef int total
     cdef int max_connections
@@ -119,6 +155,7 @@ cdef class Pool:                        # connections to one provider
     cdef int64_t total_ns
     cdef int64_t keep_ns
     cdef int acquire(self, Exchange x) except -1
+    cdef bint is_full(self, Exchange x) noexcept
     cdef int release(self, Upstream upstream) except -1
     cdef int serve(self) except -1
     cdef int prune(self) except -1
@@ -132,8 +169,19 @@ cdef class Exchange:                    # one request's way
     cdef Upstream upstream
     cdef Route route
     cdef Tenant tenant
-    cdef Target target
+    cdef tuple plan                     # targets by priority
+    cdef Target target                  # of this attempt
+    cdef uint64_t tried                 # bits of the plan
+    cdef uint64_t session               # hash of the client's own; 0: none
+    cdef int attempts
+    cdef int most_retries
+    cdef int key                        # of the provider's
     cdef int redialled
+    cdef bint probing                   # this attempt is the target's one probe
+    cdef bint retrying                  # it is a further one
+    cdef int64_t queued                 # since when it waits in the pool's queue; 0: it does not
+    cdef int64_t due                    # when the next attempt begins; 0: none is put off
+    cdef int64_t soonest_ms             # the smallest Retry-After of all attempts; -1: none
     cdef Series* series
     cdef uint8_t state
     cdef uint8_t mode
@@ -251,6 +299,16 @@ cdef class Gateway:
     cdef readonly dict pools
     cdef object connect                 # callable(pool)
     cdef object report                  # callable(dict)
+    cdef object notice                  # callable(event, dict): what was decided about an attempt or a target
+    cdef object classify                # callable(status, body) -> condition, message
+    cdef object wait_ms                 # callable(fields) -> ms until a provider wants to be asked again; -1: not said
+    cdef list delayed                   # requests whose next attempt is put off
+    cdef Rules rules                    # of circuit breakers
+    cdef int max_retries
+    cdef int64_t backoff_ms
+    cdef double retry_share
+    cdef int64_t queue_ns
+    cdef bytes sticky                   # the field that names a session, None: there is none
     cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it
     cdef set unknown                    # keys looked up in vain, a few
     cdef int64_t head_ns
@@ -266,3 +324,4 @@ cdef class Gateway:
     cdef list status_lines
     cdef object fault                   # callable(exception, request id): to the log
     cdef int log_fault(self, object error, object request_id) except -1
+    cdef int resume(self, Exchange x) except -1

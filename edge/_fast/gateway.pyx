@@ -4,7 +4,8 @@
     life        a request's states                  upstream    the provider's side, and its pool
     parse       bytes -> head -> intent             relay       the answer's way back
     admit       key -> tenant; limits are taken     account     limits are given back; counted, reported, once
-    forward     the plan's targets
+    route       plan x health -> target             forward     attempts, one after the other
+    load        how many a provider gets at once    queue       who waits for it
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing.
 Everything runs in the thread of the worker's event loop, and a callback never waits.
@@ -12,7 +13,7 @@ Everything runs in the thread of the worker's event loop, and a callback never w
 
 import os
 from collections import deque
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from http import HTTPStatus
 
 import orjson
@@ -27,7 +28,7 @@ from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, errno
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memcmp, memcpy, memmove, memset
 from libc.time cimport time
 from posix.strings cimport strncasecmp
 from posix.uio cimport iovec
@@ -35,6 +36,7 @@ from posix.uio cimport iovec
 from .chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, chunk_begin, chunk_next
 from .condition cimport *
 from .head cimport *
+from .health cimport *
 from .render cimport *
 from .scan cimport *
 from .slab cimport *
@@ -64,6 +66,9 @@ include "wire.pxi"
 include "life.pxi"
 include "parse.pxi"
 include "admit.pxi"
+include "queue.pxi"
+include "load.pxi"
+include "route.pxi"
 include "forward.pxi"
 include "upstream.pxi"
 include "relay.pxi"
@@ -106,7 +111,7 @@ cdef class Route:
     def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False):
         """What the configuration adds: series, the provider of a relayed path, or who answers here."""
         self.unrouted = unrouted
-        self.target = target
+        self.plan = (target,)
         self.own = own
         self.open_to_all = open_to_all
         return self
@@ -117,6 +122,7 @@ cdef class Tenant:
     def __init__(self, Slab slab, key, int bucket, uint64_t scopes, allows):
         self.name = key.name
         self.bucket = slab.bucket(bucket)
+        self.priority = key.priority
         self.disabled = key.disabled
         self.expires = key.expires or 0
         self.scopes = scopes
@@ -130,15 +136,32 @@ cdef class Target:
         cdef int i
         self.pool = pool
         self.model = model
+        self.alone = True
         for i in range(len(series)):
             self.series[i] = series[i]
+
+    def place(self, str name, int index, int priority, int weight):
+        """Where it stands: its name for people, its health's index, and its place among others."""
+        self.name = name
+        visible = bytes(byte if 33 <= byte <= 126 else 63 for byte in name.encode())
+        self.line = b"x-edge-target: %b\r\n" % visible
+        self.index = index
+        self.health = self.pool.gateway.slab.health(index)
+        self.priority = priority
+        self.weight = weight
+        return self
 
 
 cdef class Model:
 
     def __init__(self, str name, tuple targets):
+        """Targets by surface, each of them by priority."""
+        cdef Target target
         self.name = name
         self.targets = targets
+        for plan in targets:
+            for target in plan:
+                target.alone = target is plan[0] and sum(other.priority == target.priority for other in plan) == 1
 
 
 cdef class Gateway:
@@ -148,6 +171,7 @@ cdef class Gateway:
         if self.epoll < 0:
             raise OSError(errno, "epoll_create1")
         self.graves = []
+        self.delayed = []
         self.slab = slab
         self.index = index
         self.connect = connect
@@ -190,7 +214,15 @@ cdef class Gateway:
         self.native = tables.native
         self.owned = tables.owned
         self.bearer_only = tables.bearer_only
-        self.report = tables.report
+        self.report = tables.notes.report
+        self.notice = tables.notes.notice
+        self.classify = tables.classify
+        self.wait_ms = tables.wait_ms
+        set_rules(&self.rules, tables.breaker)
+        self.max_retries = tables.retry.max
+        self.backoff_ms = <int64_t>(tables.retry.backoff * 1000)
+        self.retry_share = tables.retry.budget
+        self.sticky = None if tables.sticky is None else tables.sticky.encode()
         self.unknown = set()
         for condition in range(N_OUTCOMES):
             self.reported[condition] = condition in tables.reported
@@ -206,6 +238,7 @@ cdef class Gateway:
         self.max_target = bounds.target_bytes
         self.max_connections = bounds.connections
         self.queue = bounds.queue
+        self.queue_ns = to_ns(bounds.queue_timeout) or FOREVER
 
     def listen(self, sock):
         """Takes clients from a listening socket from now on."""
@@ -252,9 +285,24 @@ cdef class Gateway:
                     downstream.abort()
                 else:
                     failed_inside(x, error)
+        for x in tuple(self.delayed):
+            if x.due <= self.now:
+                self.resume(x)
         for pool in tuple(self.pools.values()):
             pool.sweep()
         self.graves.clear()
+
+    cdef int resume(self, Exchange x) except -1:
+        """The pause before a further attempt is over."""
+        if x.due == 0:
+            return 0                    # it has left meanwhile
+        self.delayed.remove(x)
+        x.due = 0
+        try:
+            attempt(x)
+        except Exception as error:
+            failed_inside(x, error)
+        return 0
 
     def drain(self):
         """From now on new requests are refused; `busy` says how many are still on their way."""

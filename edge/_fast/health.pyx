@@ -191,7 +191,7 @@ cdef bint within_budget(Slab slab, int64_t now, double share) noexcept nogil:
         in_flight += one.in_flight
         retrying += one.retrying
         admitted += one.admitted
-        retries += one.retries + one.fallbacks
+        retries += one.retries
     if (begun == 0 or now - begun > BUDGET_WINDOW) and EDGE_CAS(&budget.begun, &begun, now):
         budget.admitted = admitted
         budget.retries = retries

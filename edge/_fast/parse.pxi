@@ -77,6 +77,7 @@ cdef Exchange new_exchange(Downstream d):
     x.state = READING
     x.started = d.gateway.now
     x.retry_after_ms = -1
+    x.soonest_ms = -1
     x.minor = 1
     d.exchange = x
     return x
@@ -218,7 +219,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     """Copies what outlives the receive buffer: the fields that go on to the provider."""
     cdef Gateway g = x.gateway
     cdef Head* own = <Head*>head
-    cdef Field* field
+    cdef const Field* field
     cdef const Field* trace
     cdef int i
     if x.route.own is not None:
@@ -228,13 +229,19 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
         for i in range(head.n_fields):
             field = &own.fields[i]
             if field.relay and PyBytes_FromStringAndSize(buf + field.name, field.name_len).lower() in g.owned:
-                field.relay = 0
+                own.fields[i].relay = 0
     x.relayed = PyBytes_FromStringAndSize(g.scratch, write_relayed(buf, head, g.scratch))
     trace = field_of(head, K_TRACEPARENT)
     if trace != NULL:
         x.relayed += b"traceparent: " + value_of(buf, trace) + b"\r\n"
     if x.route.surface == ANTHROPIC and field_of(head, K_ANTHROPIC_VERSION) == NULL:
         x.relayed += b"anthropic-version: 2023-06-01\r\n"
+    field = field_of(head, K_STAINLESS_RETRY_COUNT)
+    x.most_retries = g.max_retries
+    if x.most_retries > 1 and field != NULL and buf[field.value] != 48:
+        x.most_retries = 1              # the client is trying again itself
+    if g.sticky is not None:
+        x.session = session_of(buf, head, g.sticky)
     x.body = Store.__new__(Store)
     if not x.chunked and x.length:
         x.body.reserve(x.length)
@@ -289,8 +296,9 @@ cdef int accept(Exchange x) except -1:
         if condition:
             return refuse(x, condition, False)
     else:
-        x.target = x.route.target
-    condition = admit(x)
+        x.plan = x.route.plan
+        x.target = <Target>x.plan[0]
+    condition = admit(x) or route(x)
     if condition:
         return refuse(x, condition, False)
     return forward(x)
@@ -378,5 +386,6 @@ cdef int find_model(Exchange x, const Member* member) except -1:
     if not targets:
         set_value(x, S_REASON, b"the model " + raw + b" in this API's format")
         return not_implemented
-    x.target = targets[0]
+    x.plan = targets
+    x.target = <Target>x.plan[0]
     return 0

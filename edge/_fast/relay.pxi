@@ -15,7 +15,9 @@ cdef enum:
 
 # What a provider says of the client's own mistake is passed on in its own words; these are ours. (SDKs would repeat
 # a 409 unless told otherwise.)
-cdef bytes REJECTED = b"x-edge-condition: provider_rejected\r\nx-edge-blame: client\r\nx-should-retry: false\r\n"
+cdef dict REJECTED = {
+    condition: b"x-edge-condition: %b\r\nx-edge-blame: client\r\nx-should-retry: false\r\n" % name
+    for condition, name in ((provider_rejected, b"provider_rejected"), (context_length, b"context_length"))}
 
 
 cdef int answer_head(Exchange x, const char* buf, const Head* head) except -1:
@@ -30,7 +32,8 @@ cdef int answer_head(Exchange x, const char* buf, const Head* head) except -1:
     tap_begin(&x.tap, x.route.dialect)
     if head.status >= 400:
         x.mode = FAULT
-        x.retry_after_ms = retry_after(buf, head)
+        x.retry_after_ms = g.wait_ms({
+            value_of_name(buf, &head.fields[i]): value_of(buf, &head.fields[i]) for i in range(head.n_fields)})
         x.held = Store.__new__(Store)
     elif x.route.dialect == D_NONE or encoded or not head.has_body:
         x.mode = PASS
@@ -88,8 +91,7 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
     if tap_body(&x.tap, data, size) != 0:
         return fail(x, provider_response_invalid, "empty response" if size == 0 else "response is not valid JSON")
     if x.tap.error:
-        take_provider_words(x, PyBytes_FromStringAndSize(data + x.tap.data, x.tap.data_end - x.tap.data))
-        return fail(x, provider_error, None)
+        return fail(x, condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data), None)
     x.answer_length = size
     x.framing = F_LENGTH
     part_of(&parts[1], data, size)
@@ -162,10 +164,10 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
 
 cdef int stream_error(Exchange x, char* data, Py_ssize_t whole) except -1:
     """The provider says inside its stream that it has failed."""
-    take_provider_words(x, PyBytes_FromStringAndSize(data + x.tap.data, x.tap.data_end - x.tap.data))
+    cdef int condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
     if whole and x.tap.events:
         send_events(x, data, whole, False)
-    return fail(x, provider_error, None)
+    return fail(x, condition, None)
 
 
 cdef int send_events(Exchange x, char* data, Py_ssize_t size, bint last) except -1:
@@ -196,11 +198,14 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     cdef char* out = g.scratch
     move(x, E_GOOD)
     x.head_sent = True
+    note_success(x)
+    learn_pace(x.target.pool, x)
     out = put_bytes(out, <bytes>g.status_lines[x.status])
     out = put_bytes(out, x.fields)
     out = put_ids(out, x)
+    out = put_way(out, x)
     if x.status >= 400:
-        out = put_bytes(out, REJECTED)
+        out = put_bytes(out, <bytes>REJECTED[x.condition])
     if x.limited:
         out = put_limits(out, x)
     if x.framing == F_LENGTH:
@@ -246,21 +251,16 @@ cdef int hold_back(Exchange x) except -1:
 
 cdef int classify(Exchange x) except -1:
     """A provider's error status -> condition. Its 401, 402, 403 are about our key, never the client's."""
-    cdef int status = x.status
-    cdef bytes body = without_secrets(x, PyBytes_FromStringAndSize(x.held.at, x.held.size))
-    take_provider_words(x, body)
-    if status == 401 or status == 402 or status == 403:
-        return fail(x, provider_auth, None)
-    if status == 408:
-        return fail(x, provider_timeout, None)
-    if status == 429 or status == 529:
-        if x.retry_after_ms < 0:
+    cdef bytes body
+    x.condition = condition_of(x, x.held.at, x.held.size)
+    if x.condition != provider_rejected and x.condition != context_length:
+        if x.retry_after_ms < 0 and (x.condition == provider_rate_limited or x.condition == provider_overloaded):
             x.retry_after_ms = 1000
-        return fail(x, provider_rate_limited if status == 429 else provider_overloaded, None)
-    if status >= 500:
-        return fail(x, provider_error, None)
+        return fail(x, x.condition, None)
+    note_success(x)
     if not x.gateway.native[x.surface] or x.method == M_HEAD:
-        return fail(x, provider_rejected, None)
+        return fail(x, x.condition, None)
+    body = without_secrets(x, PyBytes_FromStringAndSize(x.held.at, x.held.size))
     x.answer_length = len(body)
     x.mode = PASS
     return pass_on(x, PyBytes_AS_STRING(body), x.answer_length, True)
@@ -274,39 +274,15 @@ cdef bytes without_secrets(Exchange x, bytes text):
     return text
 
 
-cdef int take_provider_words(Exchange x, bytes body) except -1:
-    """The message of a provider's error, for contracts that pass it on."""
-    cdef object message = None
-    try:
-        error = orjson.loads(without_secrets(x, body))
-        error = error.get("error", error) if isinstance(error, dict) else error
-        message = error.get("message") if isinstance(error, dict) else error
-    except ValueError:
-        pass
+cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
+    """What the provider's own error says, and its words for contracts that pass them on."""
+    condition, message = x.gateway.classify(x.status, without_secrets(x, PyBytes_FromStringAndSize(data, size)))
     set_value(x, S_UPSTREAM_STATUS, x.status)
     set_value(x, S_UPSTREAM_REASON, REASONS.get(x.status, "Unknown"))
-    if isinstance(message, str) and message:
+    if message:
         set_value(x, S_MESSAGE, message)
-    return 0
+    return condition
 
 
-cdef int64_t retry_after(const char* buf, const Head* head) except -2:
-    """retry-after-ms, or Retry-After in seconds or as an HTTP date (RFC 9110 section 10.2.3), as ms; -1: not said."""
-    cdef const Field* field
-    cdef int known
-    cdef bytes value
-    for known in (K_RETRY_AFTER_MS, K_RETRY_AFTER):
-        field = field_of(head, known)
-        if field == NULL:
-            continue
-        value = value_of(buf, field)
-        try:
-            if known == K_RETRY_AFTER_MS:
-                return max(1, min(int(float(value)), 86400000))
-            if value[:1].isdigit():
-                return max(1, min(int(float(value) * 1000), 86400000))
-            wait = parsedate_to_datetime(value.decode()).timestamp() - time(NULL)
-            return max(1000, min(int(wait * 1000), 86400000))
-        except (ValueError, OverflowError):
-            continue
-    return -1
+cdef inline bytes value_of_name(const char* buf, const Field* field):
+    return PyBytes_FromStringAndSize(buf + field.name, field.name_len).lower()

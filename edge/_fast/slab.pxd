@@ -78,7 +78,7 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t restarts           # written by the supervisor, between two lives of the worker
     int64_t in_flight           # requests admitted and not ended
     int64_t retrying            # of these, those beyond their first attempt
-    uint64_t retries            # further attempts at the same target
+    uint64_t retries            # further attempts at the same provider
     uint64_t fallbacks          # and at another
     uint64_t budget_refused     # and those that the budget did not allow
     uint64_t shed               # requests refused because the event loop was late

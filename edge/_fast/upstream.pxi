@@ -10,28 +10,39 @@ cdef enum:
 
 cdef class Pool:
 
-    def __init__(self, Gateway gateway, provider, bytes base, int strip, tuple heads):
+    def __init__(self, Gateway gateway, provider, bytes base, int strip, tuple heads, int load):
         self.gateway = gateway
         self.base = base
         self.strip = strip
         self.name = provider.name
         self.idle = []
-        self.waiting = deque()
+        self.waiting = Queue()
+        self.pace = Pace.__new__(Pace)
+        self.targets = ()
+        self.load = &gateway.counts.loads[load]
         self.update(provider, heads)
 
     def update(self, provider, tuple heads):
         """Takes over what a reload changed without touching the connections."""
         self.provider = provider
+        if self.limit == self.max_connections or self.limit > provider.max_connections or not provider.adaptive:
+            self.limit = provider.max_connections
         self.max_connections = provider.max_connections
         self.max_idle = provider.max_idle
+        self.adaptive = provider.adaptive
         self.heads = heads
+        self.keys = len(heads)
         self.secrets = tuple(secret.reveal().encode() for secret in (*provider.keys, *dict(provider.headers).values())
                              if len(secret.reveal()) >= 8)
-        self.next_head = 0
+        self.next_key = 0
         self.first_byte_ns = to_ns(provider.first_byte_timeout)
         self.idle_ns = to_ns(provider.idle_timeout)
         self.total_ns = to_ns(provider.total_timeout)
         self.keep_ns = to_ns(provider.keep_alive)
+
+    def serves(self, tuple targets):
+        """The targets that lead here."""
+        self.targets = targets
 
     def connection(self):
         """A protocol for a TLS connection being opened; `connection_made` brings it into the pool."""
@@ -53,8 +64,8 @@ cdef class Pool:
         self.opening -= 1
         self.total -= 1
         self.gateway.now = monotonic_ns()
-        if self.waiting:
-            x = self.waiting.popleft()
+        x = self.waiting.pop()
+        if x is not None:
             fail(x, condition, reason)
         self.serve()
 
@@ -65,16 +76,30 @@ cdef class Pool:
             self.forget(upstream)
 
     cdef int acquire(self, Exchange x) except -1:
-        cdef Upstream upstream = None if self.waiting else self.take()
+        cdef Upstream upstream = None
+        cdef Exchange other
+        if self.waiting.count == 0 and self.active < self.limit:
+            upstream = self.take()
         if upstream is not None:
             self.gateway.counts.upstream_reused += 1
             return upstream.send(x)
-        if self.total >= self.max_connections and len(self.waiting) - self.opening >= self.gateway.queue:
-            x.retry_after_ms = 1000
-            set_value(x, S_REASON, f"all connections to {self.name} are in use")
-            return refuse(x, gateway_overloaded, False)
-        self.waiting.append(x)
+        if self.is_full(x):
+            other = self.waiting.outranked(x.tenant.priority)
+            if other is None:
+                return crowd_out(self, x)
+            self.waiting.push(x)
+            return crowd_out(self, other)
+        self.waiting.push(x)
         return self.serve()
+
+    cdef bint is_full(self, Exchange x) noexcept:
+        """Whether a request would wait in vain: too many do already, or they would make it late."""
+        cdef int ahead = self.waiting.count - self.opening
+        if self.total < self.max_connections and self.active < self.limit:
+            return False
+        if ahead >= self.gateway.queue:
+            return True
+        return self.limit < self.max_connections and 2 * ahead > self.limit
 
     cdef Upstream take(self):
         """An idle connection on which nothing has come since its last answer, None where there is none.
@@ -100,12 +125,13 @@ cdef class Pool:
     cdef int serve(self) except -1:
         """Gives idle connections to those who wait, and opens as many more as they need and the limit allows."""
         cdef Upstream upstream
-        while self.waiting:
+        while self.waiting.count and self.active < self.limit:
             upstream = self.take()
             if upstream is None:
                 break
-            upstream.send(self.waiting.popleft())
-        while self.opening < len(self.waiting) and self.total < self.max_connections:
+            upstream.send(self.waiting.pop())
+        while (self.opening < self.waiting.count and self.total < self.max_connections
+               and self.active + self.opening < self.limit):
             self.opening += 1
             self.total += 1
             self.gateway.connect(self)
@@ -121,14 +147,14 @@ cdef class Pool:
         if self.retired or upstream.out is not None or len(self.idle) >= self.max_idle:
             return self.forget(upstream)
         self.idle.append(upstream)
-        return self.serve() if self.waiting else 0
+        return self.serve() if self.waiting.count else 0
 
     cdef int forget(self, Upstream upstream) except -1:
         """Closes a connection, idle or not; who waits may have another instead."""
         if upstream in self.idle:
             self.idle.remove(upstream)
         self.drop(upstream)
-        return self.serve() if self.waiting else 0
+        return self.serve() if self.waiting.count else 0
 
     cdef int prune(self) except -1:
         """One idle connection was found closed: those that the provider closed with it go too."""
@@ -139,8 +165,17 @@ cdef class Pool:
         return 0
 
     def sweep(self):
-        """Closes connections that were idle for too long, oldest first."""
+        """Closes connections that were idle for too long, oldest first; sends away who has waited for too long."""
         cdef Upstream upstream
+        cdef Exchange x
+        self.load.active, self.load.waiting = self.active, self.waiting.count
+        self.load.limit, self.load.refused = self.limit, self.load.refused + self.refused
+        self.refused = 0
+        while self.waiting.count:
+            x = self.waiting.late(self.gateway.now - patience(self, 0))
+            if x is None:
+                break
+            crowd_out(self, x)
         while self.idle and self.keep_ns:
             upstream = self.idle[0]
             if self.gateway.now - upstream.idle_since < self.keep_ns:
@@ -193,7 +228,7 @@ cdef class Upstream(Peer):
         self.gateway.counts.upstream_opened += 1
         self.gateway.counts.upstream_connections += 1
         self.idle_since = self.gateway.now
-        if pool.retired and not pool.waiting:
+        if pool.retired and not pool.waiting.count:
             return pool.forget(self)
         pool.idle.append(self)
         return pool.serve()
@@ -260,6 +295,7 @@ cdef class Upstream(Peer):
         move(x, E_CONNECTED)
         self.exchange = x
         x.upstream = self
+        self.pool.active += 1
         self.answering = False
         self.ended = False
         self.keep_alive = False
@@ -343,6 +379,9 @@ cdef class Upstream(Peer):
             return self.abort()
         self.keep_alive = False
         self.exchange = None
+        if x is not None:
+            x.upstream = None
+            pool.active -= 1
         pool.forget(self)
         if x is None:
             return 0
@@ -353,9 +392,10 @@ cdef class Upstream(Peer):
 
     cdef int answer_closed(self, Exchange x, Pool pool, str reason) except -1:
         """What the end of the connection means for the answer."""
-        x.upstream = None
         if self.answering and self.framing == F_CLOSE and reason == "Connection closed":
             return answer_bytes(x, NULL, 0, True)
+        if self.answering and x.mode == FAULT and x.state == HOLDING:
+            return classify(x)          # its status has said enough
         if self.answering:
             return fail(x, provider_cut, reason)
         if self.pending is None and self.used and not x.redialled and pool.gateway.now - x.sent < STALE_NS:

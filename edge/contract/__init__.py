@@ -23,3 +23,4 @@ def meanings() -> dict[str, Meaning]:
 def blames() -> dict[str, str]:
     """Whose fault each condition is, by name."""
     return {name: meaning.blame for name, meaning in meanings().items()}
+from .provider_errors import classify, wait_ms

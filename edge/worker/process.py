@@ -19,7 +19,7 @@ from edge.registry import Registry
 from edge.stats import collect
 from edge.worker.connect import Connector
 from edge.worker.own import OwnAnswers
-from edge.worker.tables import Compiler
+from edge.worker.tables import Compiler, Notes
 
 TICK_SECONDS = 0.1          # how exact timeouts are
 
@@ -86,7 +86,8 @@ class Worker:
 
     def load(self, snapshot: Snapshot, registry: Registry) -> None:
         """One version of the configuration, or an exception and nothing changed."""
-        tables = self.compiler.compile(snapshot, registry, self.own.answers(snapshot), self.report)
+        tables = self.compiler.compile(snapshot, registry, self.own.answers(snapshot),
+                                       Notes(self.report, self.notice))
         self.gateway.load(tables)
         self.snapshot, self.registry = snapshot, registry
 
@@ -138,6 +139,11 @@ class Worker:
     def unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What a callback of the event loop raised."""
         self.log.error(context.get("message", "unhandled"), exc_info=context.get("exception"))
+
+    def notice(self, event: str, facts: dict[str, Any]) -> None:
+        """A line for what was decided about an attempt, a target or a provider's key."""
+        facts["condition"] = _fast.Condition(facts["condition"]).name
+        self.log.warning(event, extra={"facts": facts})
 
     def report(self, facts: dict[str, Any]) -> None:
         """A line per request that a provider or the gateway failed; all of them with --debug."""

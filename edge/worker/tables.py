@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from edge import _fast, contract
-from edge.catalogue import Bounds, Key, Model, Provider, Snapshot
+from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.config.keys import digest
 from edge.registry import Registry
 from edge.routes import OWN, RELAYED, ROUTES, Route
@@ -23,6 +23,14 @@ DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
 Answer = Callable[[bool, bytes], tuple[int, bytes | None]]
 RELAY = len(ROUTES)         # the index that all relayed paths share, as a metric label and as a scope
 OPEN = frozenset({"health", "livez", "readyz"})
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Who hears of ended requests, and of what was decided on their way (event, facts)."""
+
+    report: Callable[[dict[str, Any]], None]
+    notice: Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,14 @@ class Tables:
     native: tuple[bool, ...]
     owned: frozenset[bytes]
     bearer_only: bool
-    report: Callable[[dict[str, Any]], None]
+    notes: Notes
     reported: frozenset[int]
     pools: dict[str, Any]
+    retry: Retry
+    breaker: Breaker
+    sticky: str | None
+    classify: Callable[[int, bytes], tuple[int, str | None]] = contract.classify
+    wait_ms: Callable[[Mapping[bytes, bytes]], int] = contract.wait_ms
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -74,14 +87,14 @@ class Compiler:
         self.gateway = gateway
         self.slab = slab
 
-    def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Answer],
-                report: Callable[[dict[str, Any]], None]) -> Tables:
+    def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Answer], notes: Notes) -> Tables:
         """All of it, or an exception: nothing of the running version is touched before `Gateway.load`."""
-        pools = {provider.name: self.pool(provider) for provider in snapshot.providers}
+        pools = {provider.name: self.pool(provider, registry) for provider in snapshot.providers}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
-        series = partial(self.series, registry)
-        models = [(model, self.model(model, kinds, pools, series)) for model in snapshot.models]
-        routes, prefixes = self.routes(snapshot, pools, registry, own)
+        targets = Targets(registry, pools)
+        models = [(model, self.model(model, kinds, targets)) for model in snapshot.models]
+        routes, prefixes = self.routes(snapshot, targets, registry, own)
+        targets.settle()
         contracts = dict(snapshot.contracts)
         return Tables(
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
@@ -93,11 +106,12 @@ class Compiler:
                                                 mask_rate_limit=snapshot.mask_rate_limit) for surface in SURFACES],
             native=tuple(contracts[surface] == surface for surface in SURFACES),
             owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
-            bearer_only=snapshot.bearer_only, report=report, pools=pools,
+            bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
+            breaker=snapshot.breaker, sticky=snapshot.sticky,
             reported=frozenset(condition for condition in _fast.Condition if snapshot.debug
                                or contract.blames().get(condition.name) in ("upstream", "edge")))
 
-    def pool(self, provider: Provider) -> Any:
+    def pool(self, provider: Provider, registry: Registry) -> Any:
         """The running pool where its connections still lead to the same place, else a new one."""
         running = self.gateway.pools.get(provider.name)
         if running is not None and all(getattr(running.provider, name) == getattr(provider, name)
@@ -106,24 +120,15 @@ class Compiler:
             return running
         base = urlsplit(provider.base_url).path.rstrip("/")
         strip = len("/v1") if base.endswith("/v1") or provider.kind == "openai" else 0
-        return _fast.Pool(self.gateway, provider, base.encode(), strip, heads(provider))
+        return _fast.Pool(self.gateway, provider, base.encode(), strip, heads(provider), registry.pool(provider.name))
 
     @staticmethod
-    def series(registry: Registry, provider: str, model: str) -> list[int]:
-        """By route index."""
-        names = [*(route.name for route in ROUTES), "relay"]
-        return [registry.series(name, provider, model) for name in names]
-
-    def model(self, model: Model, kinds: Mapping[str, str], pools: dict[str, Any],
-              series: Callable[[str, str], list[int]]) -> Any:
-        """Its targets, by surface: a provider serves the dialect that it speaks."""
-        by_surface = []
-        for surface in SURFACES:
-            by_surface.append(tuple(
-                _fast.Target(pools[target.provider], None if target.model is None else orjson.dumps(target.model),
-                             series(target.provider, model.name))
-                for target in model.targets if kinds[target.provider] == surface))
-        return _fast.Model(model.name, tuple(by_surface))
+    def model(model: Model, kinds: Mapping[str, str], targets: Targets) -> Any:
+        """Its targets, by surface and priority: a provider serves the dialect that it speaks."""
+        ordered = sorted(model.targets, key=lambda target: target.priority)
+        return _fast.Model(model.name, tuple(
+            tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == surface)
+            for surface in SURFACES))
 
     def tenant(self, key: Key, registry: Registry) -> Any:
         """A key's own bucket, scopes and models."""
@@ -132,7 +137,8 @@ class Compiler:
         return _fast.Tenant(self.slab, key, registry.bucket(f"key:{key.name}"), scopes,
                             matcher(key.models) if key.models else None)
 
-    def routes(self, snapshot: Snapshot, pools: dict[str, Any], registry: Registry,
+    @staticmethod
+    def routes(snapshot: Snapshot, targets: Targets, registry: Registry,
                own: dict[str, Answer]) -> tuple[dict[bytes, Any], tuple[Any, ...]]:
         """Exact paths, and prefixes in the order in which they are tried: the operator's own come first."""
         exact: dict[bytes, Any] = {}
@@ -150,13 +156,44 @@ class Compiler:
         relayed += [(path, first[kind]) for path, kind in RELAYED if kind in first]
         for path, provider in relayed:
             route = Route("relay", "*", path, kinds[provider], json=False)
-            target = _fast.Target(pools[provider], None, self.series(registry, provider, ""))
-            compiled = compiled_route(route, RELAY).bind(registry.series("relay", "", ""), target)
+            compiled = compiled_route(route, RELAY).bind(registry.series("relay", "", ""), targets.of_relay(provider))
             if path.endswith("*"):
                 prefixes.append((path[:-1].encode(), compiled))
             else:
                 exact.setdefault(path.encode(), compiled)
         return exact, tuple(prefixes)
+
+
+@dataclass(slots=True)
+class Targets:
+    """Makes the targets of one version, and tells each pool in the end which of them lead to it."""
+
+    registry: Registry
+    pools: dict[str, Any]
+    made: dict[str, list[Any]] = field(default_factory=dict)
+
+    def of_model(self, target: Target, model: str) -> Any:
+        """A target of a model, which may be a pattern."""
+        name = None if target.model is None else orjson.dumps(target.model)
+        index = self.registry.target(target.provider, target.model or model)
+        made = self._target(target.provider, name, model)
+        return made.place(f"{target.provider}/{target.model or model}", index, target.priority, target.weight)
+
+    def of_relay(self, provider: str) -> Any:
+        """The target of a provider's relayed paths."""
+        return self._target(provider, None, "").place(provider, self.registry.target(provider, ""), 0, 1)
+
+    def settle(self) -> None:
+        """After the last of them."""
+        for name, pool in self.pools.items():
+            pool.serves(tuple(self.made.get(name, ())))
+
+    def _target(self, provider: str, name: bytes | None, model: str) -> Any:
+        routes = [*(route.name for route in ROUTES), "relay"]
+        series = [self.registry.series(route, provider, model) for route in routes]
+        made = _fast.Target(self.pools[provider], name, series)
+        self.made.setdefault(provider, []).append(made)
+        return made
 
 
 def compiled_route(route: Route, index: int) -> Any:

@@ -170,7 +170,7 @@ VARIANTS = {
     "Bearer alone": Case("key_malformed", key("Bearer")),
     "x-api-key": Case("key_malformed", key(KEY, "x-api-key"), surfaces=("openai",)),
     "x-api-key, unknown": Case("key_unknown", key("sk-unknown-0123456789abcdef", "x-api-key"), surfaces=("anthropic",)),
-    "provider 402": Case("provider_auth", fault("status=402")),
+    "provider 402": Case("provider_quota", fault("status=402")),
     "provider 403": Case("provider_auth", fault("status=403")),
     "limit in milliseconds": Case("provider_rate_limited", fault("status=429;retry-after=ms:1500"),
                                   {"retry_after": "2"}),

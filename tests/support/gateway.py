@@ -23,7 +23,10 @@ SERVES = re.compile(rb"serves on http://\S+?:(\d+) .*metrics on http://\S+?:(\d+
 
 
 def configuration(provider_url: str, **changes: Any) -> dict[str, Any]:
-    """A configuration that serves every model from one simulator; `changes` replace top-level keys."""
+    """A configuration that serves every model from one simulator; `changes` replace top-level keys.
+
+    A request is one attempt, so that a test meets the failure that it asks for; tests/faults try the others.
+    """
     return {
         "port": 0, "listen_addr": "127.0.0.1", "admin": {"port": 0}, "workers": 1,
         "rate_limit": {"requests_per_second": 100000, "burst_size": 100000},
@@ -32,6 +35,7 @@ def configuration(provider_url: str, **changes: Any) -> dict[str, Any]:
             "anthropic": {"kind": "anthropic", "base_url": provider_url, "key": "env:PROVIDER_KEY"},
         },
         "keys": [{"name": "test", "key": "env:TEST_KEY"}],
+        "retry": {"max": 0},
         **changes,
     }
 
