@@ -100,6 +100,32 @@ cdef int admit(Exchange x) except -1:
     return 0
 
 
+cdef int64_t SOME_LATENESS = 250000000
+cdef int64_t ALL_LATENESS = 1000000000
+
+
+cdef int note_lateness(Gateway g) noexcept:
+    """How late the loop's ticks are; one late tick alone says nothing."""
+    cdef int64_t late = max(<int64_t>0, g.now - g.ticked - TICK_NS) if g.ticked else 0
+    g.late = min(late, g.was_late)
+    g.was_late = late
+    g.ticked = g.now
+    return 0
+
+
+cdef bint is_shed(Exchange x) noexcept:
+    """Where the event loop itself is late, some requests are refused on their heads: low priority first, high never."""
+    cdef Gateway g = x.gateway
+    cdef double share
+    if g.late < SOME_LATENESS or x.tenant.priority == 0:
+        return False
+    share = (g.late - SOME_LATENESS + TICK_NS) / <double>ALL_LATENESS
+    if chance(g) > (2.0 * share if x.tenant.priority == 2 else min(share, 0.9)):
+        return False
+    g.counts.shed += 1
+    return True
+
+
 cdef int limit_reached(Exchange x, int condition, int64_t wait) except -1:
     x.retry_after_ms = (wait + 999999) // 1000000
     return condition

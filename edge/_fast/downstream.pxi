@@ -176,6 +176,9 @@ cdef class Downstream(Peer):
             return self.abort()         # it has left, as gone() will say
         if self.gateway.now >= x.deadline:
             set_value(x, S_TIMEOUT, f"{x.target.pool.provider.total_timeout:g}")
+        elif x.state == WAITING and x.queued and x.target.pool.is_blocked():
+            stop_waiting(x)
+            return crowd_out(x.target.pool, x)
         elif x.state == HOLDING and x.mode == FAULT:
             return classify(x)          # its status has said enough
         elif x.state == HOLDING or x.state == RELAYING:

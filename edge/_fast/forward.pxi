@@ -17,7 +17,7 @@ cdef dict TRAITS_OF = {
     provider_auth: KEY | ELSEWHERE,
     provider_quota: KEY | ELSEWHERE,
     provider_region: ELSEWHERE,
-    provider_rate_limited: RATE | ELSEWHERE | LATER | SLOWS,
+    provider_rate_limited: RATE | ELSEWHERE | LATER,
     provider_overloaded: BREAKS | ELSEWHERE | LATER | SLOWS,
     provider_error: BREAKS | ELSEWHERE | LATER,
     provider_unreachable: BREAKS | ELSEWHERE | LATER,
@@ -61,8 +61,8 @@ cdef int again(Exchange x) except -1:
 
 cdef int note_success(Exchange x) except -1:
     """The provider works: a good first byte, or an error that is the client's own."""
-    cdef Health* health = x.target.health
-    succeeded(health, &x.gateway.rules, x.gateway.now, x.sent)
+    if succeeded(x.target.health, &x.gateway.rules, x.gateway.now, x.sent):
+        x.gateway.notice("circuit closed", {"provider": x.target.pool.name, "target": x.target.name})
     end_probe(x)
     return 0
 
@@ -72,11 +72,11 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
     cdef Gateway g = x.gateway
     cdef Target target = x.target
     cdef int64_t rest
+    if x.retry_after_ms >= 0 and (x.soonest_ms < 0 or x.retry_after_ms < x.soonest_ms):
+        x.soonest_ms = x.retry_after_ms
     if traits == 0 or condition == gateway_overloaded:
         return 0
     count_failure(target.health, condition)
-    if x.retry_after_ms >= 0 and (x.soonest_ms < 0 or x.retry_after_ms < x.soonest_ms):
-        x.soonest_ms = x.retry_after_ms
     if traits & BREAKS:
         if failed(g.slab, target.index, &g.rules, g.now, x.sent or g.now, next_random(g)):
             g.notice("circuit opened", {"provider": target.pool.name, "target": target.name,
@@ -141,6 +141,9 @@ cdef bint retry(Exchange x, int condition) except -1:
     begin_anew(x)
     if target is None or target.pool is x.target.pool:
         g.counts.retries += 1
+        if not x.retrying:
+            x.retrying = True
+            g.counts.retrying += 1
     else:
         g.counts.fallbacks += 1
     if target is not None:
@@ -170,9 +173,6 @@ cdef int begin_anew(Exchange x) except -1:
         stop_waiting(x)
     detach(x)
     move(x, E_RETRY)
-    if not x.retrying:
-        x.retrying = True
-        x.gateway.counts.retrying += 1
     x.status = 0
     x.first_byte = 0
     x.retry_after_ms = -1

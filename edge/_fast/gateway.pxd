@@ -117,11 +117,11 @@ cdef class Queue:
     cdef Exchange outranked(self, int priority)
     cdef int remove(self, Exchange x) except -1
 
-cdef class Pace:                        # of answers, in seconds to the first byte; plain ones and streams
+cdef class Pace:                        # by kind: plain answers, streams
     cdef double recent[2]
     cdef double usual[2]
     cdef int64_t seen[2]
-    cdef int learn(self, int kind, double seconds) except -1
+    cdef int learn(self, int kind, double seconds) noexcept
     cdef double lateness(self, int kind) noexcept
 
 cdef class Pool:                        # connections to one provider
@@ -142,8 +142,11 @@ cdef class Pool:                        # connections to one provider
     cdef int limit                      # how many may have
     cdef double grown                   # part of one more
     cdef int64_t lowered                # when the limit was
+    cdef int64_t calm_since             # nobody has waited
     cdef Pace pace
-    cdef uint64_t refused
+    cdef double blamed                  # the pace for which the limit was lowered,
+    cdef int blamed_kind
+    cdef int trial                      # and answers until it is seen whether that was right; 0: it is not in question
     cdef bint adaptive
     cdef int opening
     cdef int total
@@ -155,6 +158,7 @@ cdef class Pool:                        # connections to one provider
     cdef int64_t total_ns
     cdef int64_t keep_ns
     cdef int acquire(self, Exchange x) except -1
+    cdef bint is_blocked(self) noexcept
     cdef bint is_full(self, Exchange x) noexcept
     cdef int release(self, Upstream upstream) except -1
     cdef int serve(self) except -1
@@ -308,6 +312,9 @@ cdef class Gateway:
     cdef int64_t backoff_ms
     cdef double retry_share
     cdef int64_t queue_ns
+    cdef int64_t ticked                 # the last tick
+    cdef int64_t late                   # how late the last two of them were, the less late one
+    cdef int64_t was_late
     cdef bytes sticky                   # the field that names a session, None: there is none
     cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it
     cdef set unknown                    # keys looked up in vain, a few

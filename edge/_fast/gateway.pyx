@@ -25,7 +25,7 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EINTR, EMFILE, ENFILE, errno
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, exp, log
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
@@ -53,6 +53,7 @@ cdef enum:
     HEAD_LIMIT = 65536              # highest setting of head_bytes: heads are rebuilt in BUFFER
 
 cdef int64_t FOREVER = INT64_MAX
+cdef int64_t TICK_NS = 100000000            # between two calls of tick()
 cdef int64_t LINGER_NS = 2000000000
 cdef int64_t TERMINAL_NS = 1000000000       # from a stream's last event to the end of its framing
 
@@ -271,6 +272,7 @@ cdef class Gateway:
         cdef Pool pool
         self.now = monotonic_ns()
         self.counts.heartbeat_ns = self.now
+        note_lateness(self)
         overdue = []
         for downstream in self.connections:
             if downstream.deadline < self.now:

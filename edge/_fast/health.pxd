@@ -28,7 +28,7 @@ cdef int set_rules(Rules* rules, object breaker) except -1
 cdef int standing(const Health* health, int64_t now) noexcept nogil
 cdef bint take_probe(Health* health, int worker, int64_t now, int64_t until) noexcept nogil
 cdef void drop_probe(Health* health) noexcept nogil
-cdef void succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil
+cdef bint succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil
 cdef bint failed(Slab slab, int target, const Rules* rules, int64_t now, int64_t sent, uint64_t random) noexcept nogil
 cdef void count_failure(Health* health, int condition) noexcept nogil
 cdef void bench(Health* health, int key, int64_t until) noexcept nogil

@@ -81,8 +81,8 @@ cdef void drop_probe(Health* health) noexcept nogil:
     EDGE_SET(&health.probe_until, 0)
 
 
-cdef void succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil:
-    """A good answer to what was sent at `sent`."""
+cdef bint succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil:
+    """A good answer to what was sent at `sent`. Whether it has closed the breaker."""
     cdef int64_t until = EDGE_SEE(&health.open_until)
     if health.failures:
         EDGE_SET(&health.failures, 0)
@@ -93,6 +93,8 @@ cdef void succeeded(Health* health, const Rules* rules, int64_t now, int64_t sen
     elif sent > health.opened_at and EDGE_CAS(&health.open_until, &until, 0):
         health.closed_at = now
         health.window_at = 0
+        return True
+    return False
 
 
 cdef bint failed(Slab slab, int target, const Rules* rules, int64_t now, int64_t sent, uint64_t random) noexcept nogil:

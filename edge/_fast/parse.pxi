@@ -136,6 +136,10 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
     condition = authenticate(x, buf, head)
     if condition:
         return condition
+    if g.late and is_shed(x):
+        x.retry_after_ms = 1000
+        set_value(x, S_REASON, "event loop")
+        return gateway_overloaded
     if x.route.json and x.method == M_POST and not is_json(buf, head):
         return content_type
     if x.length > g.max_body:

@@ -34,8 +34,7 @@ cdef int route(Exchange x) except -1:
 cdef Target choose(Exchange x):
     """The best target that was not tried yet and may be asked; None: there is none. May take a target's probe."""
     cdef Target target, picked = None
-    cdef double total = 0.0, share
-    cdef uint64_t score, best = 0
+    cdef double total = 0.0, share, score, best = 0.0
     cdef int i, at = 0
     for i in range(len(x.plan)):
         target = <Target>x.plan[i]
@@ -52,7 +51,8 @@ cdef Target choose(Exchange x):
             picked, at = target, i
             break
         if x.session:
-            score = mixed(x.session + <uint64_t>target.index) // target.weight
+            # Rendezvous hashing: only the sessions of a target that goes move, and they spread over the others.
+            score = -log((mixed(x.session + <uint64_t>target.index) >> 11 | 1) * (1.0 / 9007199254740992.0)) / share
             if picked is None or score < best:
                 picked, at, best = target, i, score
         elif picked is None or chance(x.gateway) * total < share:

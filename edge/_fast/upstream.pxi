@@ -92,10 +92,14 @@ cdef class Pool:
         self.waiting.push(x)
         return self.serve()
 
+    cdef bint is_blocked(self) noexcept:
+        """Whether who waits must wait for another's end, not for a connection."""
+        return self.total >= self.max_connections or self.active >= self.limit
+
     cdef bint is_full(self, Exchange x) noexcept:
         """Whether a request would wait in vain: too many do already, or they would make it late."""
         cdef int ahead = self.waiting.count - self.opening
-        if self.total < self.max_connections and self.active < self.limit:
+        if not self.is_blocked():
             return False
         if ahead >= self.gateway.queue:
             return True
@@ -167,15 +171,7 @@ cdef class Pool:
     def sweep(self):
         """Closes connections that were idle for too long, oldest first; sends away who has waited for too long."""
         cdef Upstream upstream
-        cdef Exchange x
-        self.load.active, self.load.waiting = self.active, self.waiting.count
-        self.load.limit, self.load.refused = self.limit, self.load.refused + self.refused
-        self.refused = 0
-        while self.waiting.count:
-            x = self.waiting.late(self.gateway.now - patience(self, 0))
-            if x is None:
-                break
-            crowd_out(self, x)
+        watch_queue(self)
         while self.idle and self.keep_ns:
             upstream = self.idle[0]
             if self.gateway.now - upstream.idle_since < self.keep_ns:

@@ -142,7 +142,8 @@ class Worker:
 
     def notice(self, event: str, facts: dict[str, Any]) -> None:
         """A line for what was decided about an attempt, a target or a provider's key."""
-        facts["condition"] = _fast.Condition(facts["condition"]).name
+        if "condition" in facts:
+            facts["condition"] = _fast.Condition(facts["condition"]).name
         self.log.warning(event, extra={"facts": facts})
 
     def report(self, facts: dict[str, Any]) -> None:
