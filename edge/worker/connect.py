@@ -1,77 +1,24 @@
-"""Opens connections to providers: names resolved once in a while, addresses raced, proxies, TLS verified."""
+"""Opens connections for the data plane's pools."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import ipaddress
 import logging
-import os
-import socket
-import ssl
-import time
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
-
-from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
-from python_socks.async_.asyncio import Proxy
+from urllib.parse import urlsplit
 
 from edge._fast import Condition
 from edge.catalogue import Provider
-
-# getaddrinfo tells no time to live, and goes through nsswitch as every other program of the host does. Half a
-# minute is what providers' load balancers announce; a name that has resolved once outlives a resolver's failure.
-DNS_SECONDS = 30.0
-STALE_SECONDS = 3600.0
-STAGGER_SECONDS = 0.25      # RFC 8305 section 8
+from edge.reach import FAILURES, Reach, reason
 
 log = logging.getLogger("edge")
-Address = tuple[socket.AddressFamily, Any]
 
 
-class Names:
-    """Host names -> addresses, remembered."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.known: dict[tuple[str, int], tuple[float, list[Address]]] = {}
-
-    async def resolve(self, host: str, port: int) -> list[Address]:
-        """Addresses in the order to try them. gaierror when there are none and never were."""
-        with contextlib.suppress(ValueError):
-            family = socket.AF_INET if ipaddress.ip_address(host).version == 4 else socket.AF_INET6
-            return [(family, (host, port))]
-        resolved, addresses = self.known.get((host, port), (-STALE_SECONDS, []))
-        age = time.monotonic() - resolved
-        if addresses and age < DNS_SECONDS:
-            return addresses
-        try:
-            found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except socket.gaierror:
-            if addresses and age < STALE_SECONDS:
-                return addresses
-            raise
-        addresses = interleave([(family, address) for family, _, _, _, address in found])
-        self.known[host, port] = (time.monotonic(), addresses)
-        return addresses
-
-
-def interleave(addresses: list[Address]) -> list[Address]:
-    """Families in turn, the resolver's favourite first (RFC 8305 section 4)."""
-    first = [a for a in addresses if a[0] == addresses[0][0]]
-    second = [a for a in addresses if a[0] != addresses[0][0]]
-    mixed = [a for pair in zip(first, second, strict=False) for a in pair]
-    return mixed + first[len(second):] + second[len(first):]
-
-
-class Connector:
+class Connector(Reach):
     """What the data plane calls for a further connection of a pool."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.names = Names(loop)
-        self.contexts: dict[str | None, ssl.SSLContext] = {}
+        super().__init__(loop)
         self.tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, pool: Any) -> None:
@@ -90,7 +37,7 @@ class Connector:
                 sock = await self.open(provider, tls)
         except TimeoutError:
             pass
-        except (OSError, UnicodeError, ProxyError, ProxyConnectionError, ProxyTimeoutError) as error:
+        except FAILURES as error:
             words = reason(error)
         except Exception:
             log.exception("connecting to %s", provider.name)
@@ -101,111 +48,3 @@ class Connector:
             return
         if tls is None or not tls.joined:       # a connection that was up for a moment has told the pool itself
             pool.failed(condition, words)
-
-    async def open(self, provider: Provider, tls: Any) -> socket.socket:
-        """The steps: address, perhaps a proxy, TCP, perhaps TLS with `tls` as its protocol."""
-        url = urlsplit(provider.base_url)
-        host, port = url.hostname or "", port_of(url)
-        if provider.proxy is not None:
-            proxy = Proxy.from_url(provider.proxy.reveal().replace("socks5h://", "socks5://"), rdns=True)
-            sock = await proxy.connect(host, port)
-        else:
-            sock = await race(self.loop, await self.names.resolve(host, port))
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls is not None:
-                await self.loop.create_connection(lambda: tls, sock=sock, ssl=self.context(provider.ca_bundle),
-                                                  server_hostname=host)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def context(self, ca_bundle: str | None) -> ssl.SSLContext:
-        """The system's roots (SSL_CERT_FILE and SSL_CERT_DIR heeded), and the operator's own beside them."""
-        if ca_bundle not in self.contexts:
-            context = ssl.create_default_context()
-            if ca_bundle is not None:
-                context.load_verify_locations(ca_bundle)
-            self.contexts[ca_bundle] = context
-        return self.contexts[ca_bundle]
-
-    def forget(self) -> None:
-        """A reload: certificates and addresses are read anew."""
-        self.contexts.clear()
-        self.names.known.clear()
-
-
-async def race(loop: asyncio.AbstractEventLoop, addresses: list[Address]) -> socket.socket:
-    """Connects to the first address that answers, each started a moment after the last, or when it failed."""
-    pending: set[asyncio.Task[socket.socket]] = set()
-    failure: BaseException = OSError("no address")
-    waiting = list(addresses)
-    try:
-        while waiting or pending:
-            if waiting:
-                pending.add(loop.create_task(dial(loop, waiting.pop(0))))
-            done, pending = await asyncio.wait(pending, timeout=STAGGER_SECONDS if waiting else None,
-                                               return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if task.exception() is None:
-                    return task.result()
-                failure = task.exception() or failure
-    finally:
-        for task in pending:
-            task.add_done_callback(close_late)
-            task.cancel()
-    raise failure
-
-
-def close_late(task: asyncio.Task[socket.socket]) -> None:
-    """A connection that came after the race was won."""
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
-
-
-async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
-    """One TCP connection. OSError where it fails.
-
-    Not loop.sock_connect: uvloop's starts threads for its getaddrinfo, and a process of one thread makes cheaper
-    system calls (no reference counting of descriptors).
-    """
-    sock = socket.socket(address[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        error = sock.connect_ex(address[1])
-        if error == errno.EINPROGRESS:
-            writable = asyncio.Event()
-            loop.add_writer(sock, writable.set)
-            try:
-                await writable.wait()
-            finally:
-                loop.remove_writer(sock)
-            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            raise OSError(error, os.strerror(error))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def port_of(url: SplitResult) -> int:
-    """The URL's port, or its scheme's."""
-    return url.port or (443 if url.scheme == "https" else 80)
-
-
-def reason(error: BaseException) -> str:
-    """A few stable words for a client and a log; never the exception's own text, which may name hosts."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS failure: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return "TLS failure"
-    if isinstance(error, socket.gaierror | UnicodeError):       # the latter: no name at all, by IDNA's rules
-        return "DNS failure"
-    if isinstance(error, ProxyError | ProxyConnectionError | ProxyTimeoutError):
-        return "Proxy failure"
-    if isinstance(error, ConnectionRefusedError):
-        return "Connection refused"
-    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
-        return "Connection reset"
-    return "Network unreachable"

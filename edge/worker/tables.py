@@ -14,6 +14,7 @@ import orjson
 from edge import _fast, contract
 from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.config.keys import digest
+from edge.reach import heads
 from edge.registry import Registry
 from edge.routes import OWN, RELAYED, ROUTES, Route
 
@@ -67,17 +68,6 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """True for names that one of the patterns fits."""
     compiled = [pattern(text) for text in patterns]
     return lambda name: any(p.fullmatch(name) for p in compiled)
-
-
-def heads(provider: Provider) -> tuple[bytes, ...]:
-    """The fixed part of a request's head, once per provider key: from behind the target to the client's fields."""
-    parts = urlsplit(provider.base_url)
-    # identity: usage is read in passing, and an answer that nobody can read cannot be judged either.
-    lines = [" HTTP/1.1", f"host: {parts.netloc.rpartition('@')[2]}", "accept-encoding: identity"]
-    lines += [f"{name}: {value.reveal()}" for name, value in provider.headers]
-    field = "x-api-key: " if provider.kind == "anthropic" else "authorization: Bearer "
-    keyed = [[*lines, field + key.reveal()] for key in provider.keys] or [lines]
-    return tuple("".join(line + "\r\n" for line in group).encode() for group in keyed)
 
 
 class Compiler:

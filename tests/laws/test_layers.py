@@ -13,7 +13,7 @@ from tests.laws.sources import COMPILED, ROOT, files, relative
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_fast",),
     ("catalogue", "routes", "log", "notify", "strict_yaml"),
-    ("channel", "registry", "contract"),
+    ("channel", "registry", "contract", "reach"),
     ("config", "stats"),
     ("worker", "control", "simulator", "quickstart"),
     ("supervisor",),
