@@ -1,8 +1,8 @@
 """Fallbacks: what stands in for a model or a provider, put behind the targets that `models` names.
 
-For a model, its own fallbacks come first, in their order, then those of its providers. A fallback is taken with
-its own targets only, never with its fallbacks, and with those alone that speak a dialect which the model is
-served in already. So all that the data plane sees is targets, by priority.
+The same model at another provider comes before another model: the fallbacks of a model's providers, then its own.
+A fallback is taken with its own targets only, never with its fallbacks, and with those alone that speak a dialect
+which the model is served in already. So all that the data plane sees is targets, by priority.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Fallbacks:
                             suggest(key, {*self._asked, *self._names}))
         made = []
         for model in self._models.values():
-            groups = of_models.get(model.name, [])
+            groups: Groups = []
             for target in sorted(model.targets, key=lambda target: target.priority):
-                groups = groups + self._in_its_place(model, target, of_providers.get(target.provider, []))
-            made.append(_behind(model, groups))
+                groups += self._in_its_place(model, target, of_providers.get(target.provider, []))
+            made.append(_behind(model, groups + of_models.get(model.name, [])))
         return tuple(made)
 
     def _for_model(self, at: Path, model: Model | None, item: str) -> Sequence[Target]:
@@ -103,9 +103,14 @@ class Fallbacks:
         return fitting
 
     def _in_its_place(self, model: Model, target: Target, groups: Groups) -> Groups:
-        """What stands in for a target's provider, asked for what the target is asked for, where it has that."""
+        """What stands in for a target's provider, asked for what the target is asked for, where it has that.
+
+        Where the model has a target at that provider already, `models` says by which name it is asked there.
+        """
+        own = {target.provider for target in model.targets}
         return [[replace(other, model=other.model or target.model) for other in group
-                 if serves(self._providers.get(other.provider), other.model or target.model or model.name)]
+                 if (other.model or other.provider not in own)
+                 and serves(self._providers.get(other.provider), other.model or target.model or model.name)]
                 for group in groups]
 
     def _kinds(self, targets: Iterable[Target]) -> set[str]:

@@ -65,15 +65,14 @@ def test_shares_stay(config: Any) -> None:
 
 
 @pytest.mark.parametrize(("fallback", "expected"), [
-    ("{openai: [azure]}", {"fast": ["1 azure/gpt-5-mini"], "gpt-*": ["1 azure/"], "smart": ["2 azure/gpt-5.5"],
-                           "claude": [], "qwen": []}),
+    ("{openai: [azure]}", {"fast": ["1 azure/gpt-5-mini"], "gpt-*": ["1 azure/"], "both": ["2 azure/gpt-5"],
+                           "smart": [], "claude": [], "qwen": []}),      # smart says already what azure is asked for
     ("{openai: azure/any}", {"fast": ["1 azure/any"], "gpt-*": ["1 azure/any"]}),
-    ("{azure: openai}", {"smart": ["2 openai/gpt-5"], "fast": []}),
+    ("{azure: openai/gpt-5.4}", {"smart": ["2 openai/gpt-5.4"], "fast": []}),
     ("{openai: [local, azure]}", {"fast": ["1 azure/gpt-5-mini"]}),     # local serves none of these
     ("{openai: local/qwen}", {"fast": ["1 local/qwen"]}),
-    ("{openai: azure, azure: local/qwen}", {"fast": ["1 azure/gpt-5-mini"], "smart": [
-        "2 azure/gpt-5.5", "3 local/qwen"]}),
-    ("{openai: azure, fast: azure/mini}", {"fast": ["1 azure/mini", "2 azure/gpt-5-mini"]}),
+    ("{openai: azure, azure: local/qwen}", {"fast": ["1 azure/gpt-5-mini"], "smart": ["2 local/qwen"]}),
+    ("{fast: smart, openai: azure}", {"fast": ["1 azure/gpt-5-mini", "2 openai/gpt-5.5", "3 azure/gpt-5"]}),
 ])
 def test_providers_fall_back(config: Any, fallback: str, expected: dict[str, list[str]]) -> None:
     """What is asked of a provider is asked of those behind it, by the same name where they give no other."""
