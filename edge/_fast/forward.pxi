@@ -92,7 +92,7 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
                                           "condition": condition, "seconds": KEY_REST_NS / 1e9})
     elif traits & RATE:
         bench(target.health, x.key, g.now + max(<int64_t>1, x.retry_after_ms) * 1000000)
-    if traits & SLOWS:
+    if traits & SLOWS or x.status == 503:
         slow_down(x.target.pool, x)
     return 0
 

@@ -304,8 +304,8 @@ cdef class Gateway:
     cdef object connect                 # callable(pool)
     cdef object report                  # callable(dict)
     cdef object notice                  # callable(event, dict): what was decided about an attempt or a target
-    cdef object classify                # callable(status, body) -> condition, message
-    cdef object wait_ms                 # callable(fields) -> ms until a provider wants to be asked again; -1: not said
+    cdef object classify                # callable(status, body) -> condition, message, kind
+    cdef object wait_ms                 # callable(fields, Unix time) -> ms until a provider wants to be asked again
     cdef list delayed                   # requests whose next attempt is put off
     cdef Rules rules                    # of circuit breakers
     cdef int max_retries

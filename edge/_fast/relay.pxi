@@ -32,8 +32,7 @@ cdef int answer_head(Exchange x, const char* buf, const Head* head) except -1:
     tap_begin(&x.tap, x.route.dialect)
     if head.status >= 400:
         x.mode = FAULT
-        x.retry_after_ms = g.wait_ms({
-            value_of_name(buf, &head.fields[i]): value_of(buf, &head.fields[i]) for i in range(head.n_fields)})
+        x.retry_after_ms = wait_of(g, buf, head)
         x.held = Store.__new__(Store)
     elif x.route.dialect == D_NONE or encoded or not head.has_body:
         x.mode = PASS
@@ -276,7 +275,7 @@ cdef bytes without_secrets(Exchange x, bytes text):
 
 cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
     """What the provider's own error says, and its words for contracts that pass them on."""
-    condition, message = x.gateway.classify(x.status, without_secrets(x, PyBytes_FromStringAndSize(data, size)))
+    condition, message, _ = x.gateway.classify(x.status, without_secrets(x, PyBytes_FromStringAndSize(data, size)))
     set_value(x, S_UPSTREAM_STATUS, x.status)
     set_value(x, S_UPSTREAM_REASON, REASONS.get(x.status, "Unknown"))
     if message:
@@ -284,5 +283,10 @@ cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
     return condition
 
 
-cdef inline bytes value_of_name(const char* buf, const Field* field):
-    return PyBytes_FromStringAndSize(buf + field.name, field.name_len).lower()
+cdef int64_t wait_of(Gateway g, const char* buf, const Head* head) except -2:
+    """When the provider wants to be asked again, in ms from now; -1: it does not say."""
+    cdef int i
+    fields = {PyBytes_FromStringAndSize(buf + head.fields[i].name, head.fields[i].name_len).lower():
+              value_of(buf, &head.fields[i]) for i in range(head.n_fields)}
+    wait = g.wait_ms(fields, time(NULL))
+    return -1 if wait is None else wait

@@ -1,7 +1,8 @@
 """The error contracts: what a client is told when something goes wrong, as data.
 
 conditions.yaml says what can go wrong, contracts/ what each contract says of it; README.md is the manual for
-a contract of one's own. `compile_surface` makes templates of them for the data plane.
+a contract of one's own. `compile_surface` makes templates of them for the data plane. provider_errors.yaml says what
+providers mean by their own errors: `classify` and `wait_ms` read an answer for it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from .conditions import Meaning, conditions
 from .files import Contract, Row, load, names
 from .problems import ContractError, Problem
+from .provider_errors import Verdict, classify
 from .templates import compile_surface, statuses
+from .waits import wait_ms
 
-__all__ = ["Contract", "ContractError", "Meaning", "Problem", "Row", "blames", "compile_surface", "load",
-           "meanings", "names", "statuses"]
+__all__ = ["Contract", "ContractError", "Meaning", "Problem", "Row", "Verdict", "blames", "classify", "compile_surface",
+           "load", "meanings", "names", "statuses", "wait_ms"]
 
 
 def meanings() -> dict[str, Meaning]:
@@ -23,4 +26,3 @@ def meanings() -> dict[str, Meaning]:
 def blames() -> dict[str, str]:
     """Whose fault each condition is, by name."""
     return {name: meaning.blame for name, meaning in meanings().items()}
-from .provider_errors import classify, wait_ms

@@ -55,8 +55,8 @@ class Tables:
     retry: Retry
     breaker: Breaker
     sticky: str | None
-    classify: Callable[[int, bytes], tuple[int, str | None]] = contract.classify
-    wait_ms: Callable[[Mapping[bytes, bytes]], int] = contract.wait_ms
+    classify: Callable[[int, bytes], contract.Verdict] = contract.classify
+    wait_ms: Callable[[Mapping[bytes, bytes], float], int | None] = contract.wait_ms
 
 
 def pattern(text: str) -> re.Pattern[str]:
