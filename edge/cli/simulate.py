@@ -41,6 +41,10 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
               help="Length of an answer's text: as many events in a stream.")
 @click.option("--delay-ms", "delay", type=click.FloatRange(0), default=0, metavar="MS",
               help="Wait between two events of a stream.")
+@click.option("--capacity", type=click.IntRange(1), metavar="N",
+              help="Work on at most N answers at once; further requests wait for their turn.")
+@click.option("--queue", type=click.IntRange(0), metavar="M",
+              help="Let at most M requests wait; a further one is told that the provider is overloaded.")
 @click.option("--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults,
               help="List the faults and leave.")
 def simulate(host: str, port: int, **options: Any) -> None:
@@ -52,6 +56,8 @@ def simulate(host: str, port: int, **options: Any) -> None:
 
     if options["tls_key"] and not options["tls_cert"]:
         raise click.UsageError("--tls-key needs --tls-cert")
+    if options["queue"] is not None and options["capacity"] is None:
+        raise click.UsageError("--queue needs --capacity")
     scheme = "https" if options["tls_cert"] else "http"
     shown = f"[{host}]" if ":" in host else host
 

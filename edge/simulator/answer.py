@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.simulator.faults import NO_FAULT, Fault
+from edge.simulator.faults import NO_FAULT, Case, Fault
 
 if TYPE_CHECKING:
     from edge.simulator.files import File
@@ -26,6 +26,8 @@ class Options:
     delay: float = 0                # between two events of a stream
     tls_cert: str | None = None     # PEM files
     tls_key: str | None = None
+    capacity: int | None = None     # answers that are worked on at once; None: any number
+    queue: int | None = None        # requests that wait for their turn beyond; None: any number
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ class Answer:
     """An answer before framing. With `events` it is a stream, else `body` is all of it.
 
     `terminal` are the events that end a stream well; `error_event` makes the dialect's in-band error for a
-    stream that has sent the given number of events.
+    stream that has sent the given number of events, in the given case or the dialect's likeliest.
     """
 
     status: int = 200
@@ -116,4 +118,4 @@ class Answer:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     events: Iterable[bytes] | None = None
     terminal: tuple[bytes, ...] = ()
-    error_event: Callable[[int], bytes] | None = None
+    error_event: Callable[[int, Case | None], bytes] | None = None

@@ -13,7 +13,8 @@ import orjson
 from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
 from edge.simulator.content import Text, ToolCall
-from edge.simulator.errors import openai_error
+from edge.simulator.errors import case_error
+from edge.simulator.faults import Case
 
 STREAM = b"text/event-stream; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
@@ -98,8 +99,11 @@ def _message(call: Call, text: Text, tool: ToolCall | None, index: int) -> dict[
 
 
 def _stream(events: Iterator[bytes]) -> Answer:
-    error = b"data: " + orjson.dumps(openai_error(500)) + b"\n\n"
-    return Answer(content_type=STREAM, events=events, terminal=(DONE,), error_event=lambda sent: error)
+    return Answer(content_type=STREAM, events=events, terminal=(DONE,), error_event=_error)
+
+
+def _error(sent: int, case: Case | None) -> bytes:
+    return b"data: " + orjson.dumps(case_error("openai", case or "server")[1]) + b"\n\n"
 
 
 def _chat_events(call: Call, texts: list[Text], tool: ToolCall | None, sent: int) -> Iterator[bytes]:

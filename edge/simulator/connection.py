@@ -139,7 +139,19 @@ class Connection(asyncio.Protocol):
         if self.exchange.fault.refuse is not None:
             self._simulator.refuse(self.exchange.fault.refuse)
             return
-        self._playback = Playback(self._simulator.loop, self.transport, self.exchange.steps, self._done)
+        if self.exchange.fault.mute is not None:
+            self._simulator.mute(self.exchange.fault.mute)
+            return
+        exchange = self.exchange
+        if exchange.seated and exchange.record is not None:
+            self._simulator.seats.enter(exchange, exchange.record.model or "", lambda: self._play(exchange))
+        else:
+            self._play(exchange)
+
+    def _play(self, exchange: Exchange) -> None:
+        if exchange is not self.exchange:
+            return                      # the client has left while it was its turn
+        self._playback = Playback(self._simulator.loop, self.transport, exchange.steps, self._done)
         if self._full:
             self._playback.pause()
         self._playback.advance()
@@ -162,6 +174,8 @@ class Connection(asyncio.Protocol):
         self.exchange = self._playback = None
         if playback is not None:
             playback.stop()
+        if exchange is not None:
+            self._simulator.seats.leave(exchange)
         if exchange is not None and exchange.record is not None:
             sent = playback.sent if playback is not None else 0
             exchange.journal.end(exchange.record, outcome, sent, time.time())

@@ -1,7 +1,7 @@
 """The providers' own error answers.
 
 OpenAI: https://platform.openai.com/docs/guides/error-codes and bodies seen on the wire.
-Anthropic: https://docs.anthropic.com/en/api/errors.
+Anthropic: https://docs.anthropic.com/en/api/errors and bodies seen on the wire.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from typing import Any
 
 import orjson
 
-from edge.simulator.answer import Answer, Request
+from edge.simulator.answer import Answer, Dialect, Request
+from edge.simulator.faults import Case
 
 OPENAI: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", None, "The request is invalid."),
     401: ("invalid_request_error", "invalid_api_key",
           "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."),
     402: ("insufficient_quota", "billing_hard_limit_reached", "Billing hard limit has been reached."),
-    403: ("invalid_request_error", "unsupported_country_region_territory",
-          "Country, region, or territory not supported"),
+    403: ("invalid_request_error", "missing_scope",
+          "You have insufficient permissions for this operation. Missing scopes: model.request."),
     404: ("invalid_request_error", "model_not_found",
           "The model does not exist or you do not have access to it."),
     408: ("invalid_request_error", None, "Timed out reading request body."),
@@ -34,7 +35,7 @@ OPENAI: dict[int, tuple[str, str | None, str]] = {
 ANTHROPIC: dict[int, tuple[str, str]] = {
     400: ("invalid_request_error", "Invalid request."),
     401: ("authentication_error", "invalid x-api-key"),
-    402: ("billing_error", "Your credit balance is too low to access the Anthropic API."),
+    402: ("billing_error", "There is an issue with your billing or payment information."),
     403: ("permission_error", "Your API key does not have permission to use the specified resource."),
     404: ("not_found_error", "Not found"),
     408: ("timeout_error", "Request timed out"),
@@ -46,6 +47,28 @@ ANTHROPIC: dict[int, tuple[str, str]] = {
     500: ("api_error", "Internal server error"),
     504: ("timeout_error", "Request timed out"),
     529: ("overloaded_error", "Overloaded"),
+}
+
+# What the status alone does not tell. A case that is not here is its status' usual error.
+STATUSES: dict[Case, tuple[int, int]] = {       # OpenAI's and Anthropic's
+    "rate": (429, 429), "quota": (429, 400), "billing": (429, 402), "key": (401, 401), "permission": (403, 403),
+    "region": (403, 403), "context": (400, 400), "overloaded": (503, 529), "server": (500, 500), "model": (404, 404)}
+OPENAI_CASES: dict[Case, tuple[str, str | None, str]] = {
+    "quota": ("insufficient_quota", "insufficient_quota",
+              "You exceeded your current quota, please check your plan and billing details. For more information on "
+              "this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."),
+    "billing": OPENAI[402],
+    "region": ("request_forbidden", "unsupported_country_region_territory",
+               "Country, region, or territory not supported"),
+    "context": ("invalid_request_error", "context_length_exceeded",
+                "This model's maximum context length is 128000 tokens. However, your messages resulted in 140012 "
+                "tokens. Please reduce the length of the messages."),
+}
+ANTHROPIC_CASES: dict[Case, tuple[str, str]] = {
+    "quota": ("invalid_request_error", "Your credit balance is too low to access the Anthropic API. "
+              "Please go to Plans & Billing to upgrade or purchase credits."),
+    "region": ("forbidden", "Request not allowed"),
+    "context": ("invalid_request_error", "prompt is too long: 214319 tokens > 200000 maximum"),
 }
 
 
@@ -67,9 +90,31 @@ def anthropic_error(status: int, message: str | None = None, request_id: str | N
     return error
 
 
+def case_error(dialect: Dialect, case: Case, request_id: str | None = None) -> tuple[int, dict[str, Any]]:
+    """The status and the body with which a provider tells of a case; in a stream it is the body alone."""
+    openai, anthropic = STATUSES[case]
+    if dialect == "anthropic":
+        body = anthropic_error(anthropic, request_id=request_id)
+        if case in ANTHROPIC_CASES:
+            body["error"] = dict(zip(("type", "message"), ANTHROPIC_CASES[case], strict=True))
+        return anthropic, body
+    body = openai_error(openai)
+    if case in OPENAI_CASES:
+        kind, code, message = OPENAI_CASES[case]
+        param = "messages" if case == "context" else None
+        body["error"] = {"message": message, "type": kind, "param": param, "code": code}
+    return openai, body
+
+
 def failure(request: Request, status: int, message: str | None = None, *,
             param: str | None = None, code: str | None = None) -> Answer:
     """An error answer in the shape of the request's dialect."""
     body = (anthropic_error(status, message, request_id=request.id) if request.dialect == "anthropic"
             else openai_error(status, message, param=param, code=code))
+    return Answer(status, orjson.dumps(body))
+
+
+def case_failure(request: Request, case: Case) -> Answer:
+    """The answer to a request in this case."""
+    status, body = case_error(request.dialect, case, request.id)
     return Answer(status, orjson.dumps(body))

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+# What a provider may refuse a request for, each with a status and a body of its own.
+Case = Literal["rate", "quota", "billing", "key", "permission", "region", "context", "overloaded", "server", "model"]
 Malformed = Literal["head", "chunk", "json", "length"]
 
 
@@ -24,8 +26,10 @@ class Fault:
     """A parsed spec. Times in seconds; the field of an item has its name, with `_` for `-`."""
 
     status: int | None = None
+    error: Case | None = None
     retry_after: tuple[Literal["seconds", "ms", "date"], int] | None = None
-    error_in_200: bool = False
+    limit_reset: float | None = None
+    error_in_200: Case | None = None
     empty: bool = False
     big: int = 0
     tokens: int | None = None
@@ -33,16 +37,19 @@ class Fault:
     latency: float | None = None
     jitter: float | None = None
     early: bool = False
+    interim: int | None = None
+    endless_head: bool = False
     hang: bool = False
     drip: tuple[int, float] | None = None
     stall: tuple[int, float] | None = None
     cut: int | None = None
     reset: int | None = None
     refuse: float | None = None
+    mute: float | None = None
     close_idle: float | None = None
     malformed: Malformed | None = None
     extra_bytes: int = 0
-    error_event: int | None = None
+    error_event: tuple[int, Case | None] | None = None
     no_terminal: bool = False
     body: bytes | None = None
 
@@ -94,17 +101,32 @@ def _retry_after(text: str) -> tuple[str, int]:
     return unit, _COUNT(number)
 
 
-def _malformed(text: str) -> str:
-    if text not in ("head", "chunk", "json", "length"):
-        raise FaultError("wants head, chunk, json or length")
-    return text
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in names:
+            raise FaultError(f"wants {', '.join(names[:-1])} or {names[-1]}")
+        return text
+    return read
+
+
+_CASES: tuple[str, ...] = get_args(Case)
+_case = _one_of(_CASES)
+
+
+def _error_event(text: str) -> tuple[int, str | None]:
+    count, comma, case = text.partition(",")
+    return _COUNT(count), _case(case) if comma else None
 
 
 FAULTS: tuple[Item, ...] = (
     Item("status", "status=N", "answer with this status, an error in the provider's shape", _whole(200, 599)),
+    Item("error", "error=CASE", f"answer with the provider's own status and error for a case: {', '.join(_CASES)}",
+         _case),
     Item("retry-after", "retry-after=N | ms:N | date:N",
          "add Retry-After: N seconds; or retry-after-ms; or an HTTP date N seconds from now", _retry_after),
-    Item("error-in-200", "error-in-200", "answer 200 with an error object for a body"),
+    Item("limit-reset", "limit-reset=MS", "tell in the provider's own rate limit headers that no request is left, "
+         "and that there are some again in MS milliseconds", _milliseconds),
+    Item("error-in-200", "error-in-200[=CASE]", "answer 200 with an error object (server) for a body", _case, "server"),
     Item("empty", "empty", "answer 200 with no body, or a stream without events"),
     Item("big", "big=N", "make the answer's text N bytes long", _COUNT),
     Item("tokens", "tokens=N", "make the answer's text N tokens long: N events of a stream", _COUNT),
@@ -113,6 +135,9 @@ FAULTS: tuple[Item, ...] = (
     Item("jitter", "jitter=MS", "wait up to this much longer before the head", _milliseconds),
     Item("early", "early", "answer as soon as the request's head is in, before its body "
          "(by header, or by a rule that does not match on the model)"),
+    Item("interim", "interim[=N]", "send N heads (1), 103 and 100 in turn, before the answer; 0: for ever",
+         _COUNT, "1"),
+    Item("endless-head", "endless-head", "begin an answer whose head has one more line for ever"),
     Item("hang", "hang", "read the request and never answer"),
     Item("drip", "drip[=N[,MS]]", "send N bytes (1) at a time, one piece every MS milliseconds (10)",
          _counted(1, 0.01), "1"),
@@ -123,15 +148,17 @@ FAULTS: tuple[Item, ...] = (
     Item("reset", "reset=N", "reset the connection after N bytes of the answer, head included", _COUNT),
     Item("refuse", "refuse[=MS]", "reset every connection and refuse new ones for MS milliseconds (1000)",
          _milliseconds, "1000"),
+    Item("mute", "mute[=MS]", "reset every connection; let new ones connect, and neither shake hands with them for "
+         "TLS nor read them for MS milliseconds (1000)", _milliseconds, "1000"),
     Item("close-idle", "close-idle[=MS]",
          "answer as if to keep the connection, close it MS milliseconds (0) after", _milliseconds, "0"),
     Item("malformed", "malformed=head | chunk | json | length",
          "a status line that is none; a chunk size that is none; JSON (or an event's data) broken off; "
-         "two Content-Lengths that disagree", _malformed),
+         "two Content-Lengths that disagree", _one_of(get_args(Malformed))),
     Item("extra-bytes", "extra-bytes[=N]", "send N bytes (8) behind the answer's end",
          _whole(1, 1 << 20), "8"),
-    Item("error-event", "error-event[=N]",
-         "after N events (1) of a stream send the provider's error event and end", _COUNT, "1"),
+    Item("error-event", "error-event[=N[,CASE]]",
+         "after N events (1) of a stream send the provider's error event and end", _error_event, "1"),
     Item("no-terminal", "no-terminal", "end a stream cleanly but without its terminal event"),
     Item("body", "body=TEXT", "the answer's body as it is; takes the rest of the spec, so it comes last",
          str.encode),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
-from itertools import chain
+from itertools import chain, count
 
 from edge.simulator.answer import Answer, Call
 from edge.simulator.faults import NO_FAULT, Fault
+from edge.simulator.headers import own_headers
 
 
 class End(Enum):
@@ -29,14 +29,9 @@ REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {529
 LAST_CHUNK = b"0\r\n\r\n"
 BROKEN_CHUNK = b"zz\r\n"
 BROKEN_STATUS_LINE = b"HTTP/1.1 20O OK\r\n"      # the letter O for the digit
-# The names are those that the providers send; the figures stay the same, as nothing is limited here.
-OPENAI_HEADERS = (
-    b"openai-organization: org-simulated\r\nopenai-processing-ms: %d\r\nopenai-version: 2020-10-01\r\n"
-    b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
-    b"x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 1999900\r\n"
-    b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 3ms\r\nx-request-id: %s\r\n")
-ANTHROPIC_LIMITS = ((b"requests", 4000, 3999), (b"tokens", 480000, 479900),
-                    (b"input-tokens", 400000, 399920), (b"output-tokens", 80000, 79980))
+# Heads before the answer's own: 103 is RFC 8297, 100 RFC 9110 15.2.1.
+INTERIM = (b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n")
+PACE = 0.001                        # seconds between two pieces of what has no end
 
 
 def steps(call: Call, answer: Answer, latency: float, delay: float) -> Iterator[Step]:
@@ -55,6 +50,10 @@ def steps(call: Call, answer: Answer, latency: float, delay: float) -> Iterator[
         found = chain((latency,), found)
     if fault is NO_FAULT:
         return found
+    if fault.endless_head:
+        found = _endless_head(head)
+    if fault.interim is not None:
+        found = chain(_interim(fault.interim), found)
     if fault.drip is not None:
         found = _dripped(found, *fault.drip)
     if fault.cut is not None:
@@ -69,10 +68,7 @@ def _head(call: Call, answer: Answer, chunked: bool, latency: float) -> bytes:
     line = b"HTTP/1.1 %d %s\r\n" % (answer.status, REASONS.get(answer.status, b"Unknown"))
     if malformed == "head":
         line = BROKEN_STATUS_LINE
-    if request.dialect == "anthropic":
-        own = _anthropic_headers(int(request.at)) + b"request-id: %s\r\n" % request.id.encode()
-    else:
-        own = OPENAI_HEADERS % (int(latency * 1000) + 1, request.id.encode())
+    own = own_headers(request, latency, call.fault.limit_reset)
     length = len(answer.body)
     if chunked:
         framing = b"transfer-encoding: chunked\r\n"
@@ -92,16 +88,6 @@ def _head(call: Call, answer: Answer, chunked: bool, latency: float) -> bytes:
 @lru_cache(maxsize=2)
 def _date(second: int) -> bytes:
     return formatdate(second, usegmt=True).encode()
-
-
-@lru_cache(maxsize=2)
-def _anthropic_headers(second: int) -> bytes:
-    reset = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second + 1)).encode()
-    limits = b"".join(
-        b"anthropic-ratelimit-%b-%b: %b\r\n" % (kind, name, value)
-        for kind, limit, left in ANTHROPIC_LIMITS
-        for name, value in ((b"limit", b"%d" % limit), (b"remaining", b"%d" % left), (b"reset", reset)))
-    return b"anthropic-organization-id: 00000000-0000-4000-8000-000000000000\r\n" + limits
 
 
 def _pieces(answer: Answer, fault: Fault, delay: float) -> Iterator[Piece]:
@@ -141,6 +127,20 @@ def _framed(head: bytes, pieces: Iterator[Piece], chunked: bool, fault: Fault) -
         yield LAST_CHUNK
     if fault.extra_bytes:
         yield b"x" * fault.extra_bytes
+
+
+def _interim(number: int) -> Iterator[Step]:
+    for at in range(number) if number else count():
+        yield INTERIM[at % 2]
+        if not number:
+            yield PACE
+
+
+def _endless_head(head: bytes) -> Iterator[Step]:
+    yield head.removesuffix(b"\r\n")
+    for number in count():
+        yield b"x-more-%d: %b\r\n" % (number, b"x" * 100)
+        yield PACE
 
 
 def _dripped(found: Iterator[Step], size: int, pause: float) -> Iterator[Step]:

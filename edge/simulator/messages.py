@@ -14,7 +14,8 @@ from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
 from edge.simulator.chat import STREAM
 from edge.simulator.content import ToolCall
-from edge.simulator.errors import anthropic_error
+from edge.simulator.errors import case_error
+from edge.simulator.faults import Case
 
 DELTA = (b'event: content_block_delta\n'
          b'data: {"type":"content_block_delta","index":0,"delta":{%s}}\n\n')
@@ -42,10 +43,9 @@ def messages(call: Call) -> Answer:
         else:
             block = {"type": "text", "text": ""}
             deltas = (b'"type":"text_delta","text":%s' % orjson.dumps(piece) for piece in text.pieces)
-        error = event(anthropic_error(529))
         events = _events(message, block, deltas, {"delta": stop, "usage": {"output_tokens": made}})
         return Answer(content_type=STREAM, events=events, terminal=(event({"type": "message_stop"}),),
-                      error_event=lambda sent: error)
+                      error_event=_error)
     block = _block(call, tool, orjson.loads(tool.arguments)) if tool else {"type": "text", "text": text.whole}
     return Answer(body=orjson.dumps(message | {"content": [block], "usage": _usage(sent, made)} | stop))
 
@@ -58,6 +58,10 @@ def count_tokens(call: Call) -> Answer:
 def event(data: dict[str, Any]) -> bytes:
     """A server-sent event that is named as its data's `type` is."""
     return b"event: %s\ndata: %s\n\n" % (data["type"].encode(), orjson.dumps(data))
+
+
+def _error(sent: int, case: Case | None) -> bytes:
+    return event(case_error("anthropic", case or "overloaded")[1])
 
 
 def _sent(body: dict[str, Any]) -> int:

@@ -14,6 +14,8 @@ from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
 from edge.simulator.chat import CHOICES, STREAM
 from edge.simulator.content import Text, ToolCall
+from edge.simulator.errors import case_error
+from edge.simulator.faults import Case
 from edge.simulator.messages import event
 
 DELTA = (
@@ -49,9 +51,10 @@ def responses(call: Call) -> Answer:
         event({"type": f"response.{ended['status']}", "sequence_number": number, "response": ended}),))
 
 
-def _error(sent: int) -> bytes:
-    return event({"type": "error", "sequence_number": sent, "code": "server_error", "param": None,
-                  "message": "The server had an error while processing your request. Sorry about that!"})
+def _error(sent: int, case: Case | None) -> bytes:
+    error = case_error("openai", case or "server")[1]["error"]
+    return event({"type": "error", "sequence_number": sent, "code": error["code"] or error["type"],
+                  "message": error["message"], "param": error["param"]})
 
 
 def _response(call: Call) -> dict[str, Any]:

@@ -18,12 +18,13 @@ import uvloop
 from edge.simulator import faults, routes, rules
 from edge.simulator.answer import Answer, Call, Options, Request
 from edge.simulator.connection import Connection
-from edge.simulator.errors import failure
+from edge.simulator.errors import case_failure, failure
 from edge.simulator.faults import NO_FAULT, Fault, FaultError
 from edge.simulator.files import File
 from edge.simulator.framing import Step, steps
 from edge.simulator.journal import Journal, Record
 from edge.simulator.rules import Rule
+from edge.simulator.seats import Seats
 from edge.simulator.spoil import replaced, spoiled
 
 HEADER = b"x-simulate"
@@ -34,9 +35,9 @@ BACKLOG = 4096
 Ready = Callable[[int], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Exchange:
-    """A request that is being answered. `record` is None for the simulator's own API.
+    """A request that is being answered. `record` is None for the simulator's own API, `seated` where it needs a seat.
 
     It keeps the journal that it is in: what ends after a reset must not show in the new one.
     """
@@ -46,6 +47,7 @@ class Exchange:
     steps: Iterator[Step]
     journal: Journal
     record: Record | None = None
+    seated: bool = False
 
 
 class Simulator:
@@ -57,6 +59,7 @@ class Simulator:
         self.journal = Journal()
         self.rules: list[Rule] = []
         self.files: dict[str, File] = {}
+        self.seats = Seats(self.loop, options.capacity, options.queue)
         self._options = options
         self._sock = sock
         self._address = sock.getsockname()
@@ -103,6 +106,16 @@ class Simulator:
             connection.reset()
         self._opening = self.loop.create_task(self._reopen(seconds))
 
+    def mute(self, seconds: float) -> None:
+        """Reset every connection, and leave new ones to the kernel, which completes them, for this long."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for connection in list(self.connections):
+            connection.reset()
+        self._opening = self.loop.create_task(self._reopen(seconds))
+
     async def _reopen(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await self.open()
@@ -134,20 +147,22 @@ class Simulator:
         model = body.get("model") if isinstance(body, dict) else None
         model = model if isinstance(model, str) else None
         call = Call(request, body, self._options, self.files)
-        spec = None
+        spec, seated = None, not self.seats.full
         try:
             spec, call.fault, rule = self._find(request, model)
             if rule is not None and rule.times is not None:
                 rule.times -= 1
             answer = routes.wrong_key(request, self._options.key)
-            if answer is None:
+            if not seated:
+                answer = case_failure(request, "overloaded")
+            elif answer is None:
                 answer = spoiled(call, replaced(call) or routes.answer(call))
         except FaultError as error:
             answer = failure(request, 400, _language(error), code="invalid_fault")
         record = Record(request, model, spec, answer.events is not None, answer.status)
         self.journal.add(record)
         latency, delay = self._times(call.fault)
-        return Exchange(request, call.fault, steps(call, answer, latency, delay), self.journal, record)
+        return Exchange(request, call.fault, steps(call, answer, latency, delay), self.journal, record, seated)
 
     def _find(self, request: Request, model: str | None) -> tuple[str | None, Fault, Rule | None]:
         """The fault for a request: by its header, by its model's name, or by the first rule that fits."""
@@ -185,6 +200,7 @@ class Simulator:
             return Answer(body=orjson.dumps({"faults": [rule.show() for rule in self.rules]}))
         if request.method == "DELETE":
             self.journal = Journal()
+            self.seats.forget()
             self.rules.clear()
             self.files.clear()
             return Answer(body=b"{}")
@@ -193,7 +209,7 @@ class Simulator:
 
     def _show(self, last: int) -> dict[str, Any]:
         records = [connection.exchange.record for connection in self.connections if connection.exchange]
-        return {**self.journal.show(last), "faults": [rule.show() for rule in self.rules],
+        return {**self.journal.show(last), **self.seats.show(), "faults": [rule.show() for rule in self.rules],
                 "connections": {"accepted": self._accepted, "open": len(self.connections)},
                 "streams": sum(record is not None and record.stream for record in records)}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from email.utils import formatdate
 from itertools import islice
 
 from edge.simulator.answer import Answer, Call
-from edge.simulator.errors import failure
+from edge.simulator.errors import case_failure, failure
 
 
 def replaced(call: Call) -> Answer | None:
@@ -16,10 +16,12 @@ def replaced(call: Call) -> Answer | None:
     if fault.body is not None:
         kind = b"application/json" if fault.body[:1] in (b"{", b"[") else b"text/plain; charset=utf-8"
         return Answer(fault.status or 200, fault.body, kind)
+    if fault.error is not None:
+        return case_failure(call.request, fault.error)
     if fault.status is not None and fault.status >= 300:
         return failure(call.request, fault.status)
-    if fault.error_in_200:
-        answer = failure(call.request, 500)
+    if fault.error_in_200 is not None:
+        answer = case_failure(call.request, fault.error_in_200)
         answer.status = 200
         return answer
     return None
@@ -53,7 +55,8 @@ def _events(call: Call, answer: Answer, events: Iterable[bytes]) -> Iterable[byt
     if fault.malformed == "json":
         events = _second_broken(events)
     if fault.error_event is not None and answer.error_event is not None:
-        return _with_error(islice(events, fault.error_event), answer)
+        make, (count, case) = answer.error_event, fault.error_event
+        return _with_error(islice(events, count), lambda sent: make(sent, case))
     return events
 
 
@@ -63,13 +66,12 @@ def _second_broken(events: Iterable[bytes]) -> Iterator[bytes]:
         yield _broken_off(event) + b"\n\n" if number == 1 else event
 
 
-def _with_error(events: Iterator[bytes], answer: Answer) -> Iterator[bytes]:
+def _with_error(events: Iterator[bytes], error: Callable[[int], bytes]) -> Iterator[bytes]:
     sent = 0
     for event in events:
         yield event
         sent += 1
-    if answer.error_event is not None:
-        yield answer.error_event(sent)
+    yield error(sent)
 
 
 def _broken_off(text: bytes) -> bytes:

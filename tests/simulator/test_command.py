@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -72,6 +74,30 @@ def test_key_without_certificate(pems: tuple[Path, Path, Path]) -> None:
     result = CliRunner().invoke(simulate, ["--tls-key", str(pems[1])])
     assert result.exit_code == 2
     assert "--tls-key needs --tls-cert" in result.output
+
+
+def test_queue_without_capacity() -> None:
+    """A queue without a capacity is a usage error."""
+    result = CliRunner().invoke(simulate, ["--queue", "1"])
+    assert result.exit_code == 2
+    assert "--queue needs --capacity" in result.output
+
+
+def test_mute_over_tls(pems: tuple[Path, Path, Path]) -> None:
+    """A mute provider does not shake hands."""
+    cert, key, root = pems
+    context = ssl.create_default_context(cafile=str(root))
+    with Simulator(tls_cert=str(cert), tls_key=str(key)) as simulator:
+        def shake(seconds: float) -> ssl.SSLSocket:
+            plain = socket.create_connection(("127.0.0.1", simulator.port), timeout=seconds)
+            return context.wrap_socket(plain, server_hostname="127.0.0.1")
+        with shake(5) as sock:
+            sock.sendall(chat("mute=400"))
+            with contextlib.suppress(ConnectionResetError):     # which a socket over TLS may tell as an end
+                assert sock.recv(1) == b""
+        with pytest.raises(TimeoutError):
+            shake(0.1)
+        simulator.wait_for(lambda state: state["requests"] == 1)
 
 
 def test_tls(pems: tuple[Path, Path, Path]) -> None:

@@ -5,14 +5,32 @@ from __future__ import annotations
 import json
 import socket
 import time
+from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import get_args
 
 import pytest
 
+from edge.simulator.faults import Case
 from tests.simulator.wire import Wire, ask, chat, messages, request
 from tests.support.simulator import Simulator
 
 DONE = b"data: [DONE]\n\n"
+OPENAI: dict[Case, tuple[int, str, str | None]] = {
+    "rate": (429, "requests", "rate_limit_exceeded"), "quota": (429, "insufficient_quota", "insufficient_quota"),
+    "billing": (429, "insufficient_quota", "billing_hard_limit_reached"),
+    "key": (401, "invalid_request_error", "invalid_api_key"),
+    "permission": (403, "invalid_request_error", "missing_scope"),
+    "region": (403, "request_forbidden", "unsupported_country_region_territory"),
+    "context": (400, "invalid_request_error", "context_length_exceeded"), "overloaded": (503, "server_error", None),
+    "server": (500, "server_error", None), "model": (404, "invalid_request_error", "model_not_found")}
+ANTHROPIC: dict[Case, tuple[int, str, str]] = {
+    "rate": (429, "rate_limit_error", "rate limit"),
+    "quota": (400, "invalid_request_error", "credit balance is too low"),
+    "billing": (402, "billing_error", "billing"), "key": (401, "authentication_error", "invalid x-api-key"),
+    "permission": (403, "permission_error", "permission"), "region": (403, "forbidden", "not allowed"),
+    "context": (400, "invalid_request_error", "prompt is too long: "), "overloaded": (529, "overloaded_error", ""),
+    "server": (500, "api_error", ""), "model": (404, "not_found_error", "")}
 
 
 def test_without_a_fault(simulator: Simulator) -> None:
@@ -51,6 +69,59 @@ def test_retry_after(simulator: Simulator) -> None:
     head = ask(simulator.port, chat("status=429;retry-after=date:30")).head.decode()
     told = head.split("\r\nretry-after: ")[1].split("\r\n")[0]
     assert 25 < parsedate_to_datetime(told).timestamp() - time.time() <= 30
+
+
+@pytest.mark.parametrize(("milliseconds", "told"), [
+    (0, b"0ms"), (120, b"120ms"), (1000, b"1s"), (7660, b"7.66s"), (360_000, b"6m0s"), (3_600_000, b"1h0m0s")])
+def test_limit_reset_of_openai(simulator: Simulator, milliseconds: int, told: bytes) -> None:
+    """A spent limit tells, as OpenAI does, that no request is left and how long until there are some."""
+    lines = ask(simulator.port, chat(f"error=rate;limit-reset={milliseconds}")).head.split(b"\r\n")
+    limits = [line for line in lines if b"remaining-requests" in line or b"reset-requests" in line]
+    assert limits == [b"x-ratelimit-remaining-requests: 0", b"x-ratelimit-reset-requests: " + told]
+
+
+def test_limit_reset_of_anthropic(simulator: Simulator) -> None:
+    """A spent limit tells, as Anthropic does, that no request is left and when there are some."""
+    lines = ask(simulator.port, messages("error=rate;limit-reset=30000")).head.decode().split("\r\n")
+    told = dict(line.split(": ", 1) for line in lines if line.startswith("anthropic-ratelimit-requests-"))
+    reset = datetime.fromisoformat(told["anthropic-ratelimit-requests-reset"].upper()).timestamp()
+    assert told["anthropic-ratelimit-requests-remaining"] == "0"
+    assert 25 < reset - time.time() <= 31
+
+
+@pytest.mark.parametrize("case", OPENAI)
+def test_error_of_openai(simulator: Simulator, case: Case) -> None:
+    """Each case is told as OpenAI tells it: by a status, inside a 200, and as an event of a stream."""
+    status, kind, code = OPENAI[case]
+    for spec, got, stream in ((f"error={case}", status, False), (f"error={case}", status, True),
+                              (f"error-in-200={case}", 200, False)):
+        seen = ask(simulator.port, chat(spec, stream=stream))
+        error = json.loads(seen.body)["error"]
+        assert (seen.status, error["type"], error["code"]) == (got, kind, code)
+    seen = ask(simulator.port, chat(f"error-event=0,{case}", stream=True))
+    assert [json.loads(chunk[6:])["error"]["code"] for chunk in seen.chunks[:-1]] == [code]
+    body = {"model": "m", "input": "hi", "stream": True}
+    seen = ask(simulator.port, request(body, path="/v1/responses", spec=f"error-event=1,{case}"))
+    event = json.loads(seen.chunks[1].partition(b"data: ")[2])
+    assert (event["type"], event["code"], event["sequence_number"]) == ("error", code or kind, 1)
+
+
+@pytest.mark.parametrize("case", ANTHROPIC)
+def test_error_of_anthropic(simulator: Simulator, case: Case) -> None:
+    """Each case is told as Anthropic tells it: by a status, inside a 200, and as an event of a stream."""
+    status, kind, words = ANTHROPIC[case]
+    for spec, got in ((f"error={case}", status), (f"error-in-200={case}", 200)):
+        seen = ask(simulator.port, messages(spec))
+        error = json.loads(seen.body)["error"]
+        assert (seen.status, error["type"]) == (got, kind)
+        assert words in error["message"]
+    seen = ask(simulator.port, messages(f"error-event=2,{case}", stream=True))
+    assert seen.chunks[2].startswith(b'event: error\ndata: {"type":"error","error":{"type":"%s"' % kind.encode())
+
+
+def test_every_case_is_told() -> None:
+    """Both providers have an error for each case."""
+    assert set(OPENAI) == set(ANTHROPIC) == set(get_args(Case))
 
 
 def test_error_in_200(simulator: Simulator) -> None:
@@ -113,6 +184,25 @@ def test_early(simulator: Simulator) -> None:
     assert simulator.requests()[0]["body"] == "12345"
 
 
+def test_interim(simulator: Simulator) -> None:
+    """Interim heads come before the answer, as many as were asked for."""
+    seen = ask(simulator.port, chat("interim=3"))
+    heads = seen.data.split(b"\r\n\r\n")[:4]
+    assert [head[9:12] for head in heads] == [b"103", b"100", b"103", b"200"]
+
+
+@pytest.mark.parametrize(("spec", "repeated"), [("interim=0", b"HTTP/1.1 103 "), ("endless-head", b"\r\nx-more-")])
+def test_heads_without_end(simulator: Simulator, spec: str, repeated: bytes) -> None:
+    """Interim heads, or the lines of one head, come for as long as the client stays."""
+    with Wire(simulator.port) as wire:
+        wire.send(chat(spec))
+        data = b""
+        while data.count(repeated) < 50:
+            data += wire.socket.recv(1 << 16)
+        assert b"\r\ncontent-length:" not in data.partition(b"\r\nx-more-0")[2]
+    simulator.wait_for(lambda state: len(state["cancelled"]) == 1)
+
+
 def test_drip(simulator: Simulator) -> None:
     """A drip is the whole answer in small pieces with pauses between."""
     begun = time.monotonic()
@@ -164,6 +254,18 @@ def test_refuse(simulator: Simulator) -> None:
     state = simulator.wait_for(lambda state: True)
     assert [entry["outcome"] for entry in state["log"]] == ["sent", "ended"]
     assert ask(simulator.port, chat()).status == 200
+
+
+def test_mute(simulator: Simulator) -> None:
+    """A mute provider resets its connections, lets new ones connect, and reads them when the time is over."""
+    with Wire(simulator.port) as wire:
+        assert wire.send(chat("mute=300")).read(2).end == "reset"
+    begun = time.monotonic()
+    seen = ask(simulator.port, chat(), 0.1)
+    assert (seen.data, seen.end) == (b"", "open")
+    with Wire(simulator.port) as wire:
+        assert wire.send(chat()).answer().status == 200
+    assert time.monotonic() - begun > 0.25
 
 
 def test_close_idle(simulator: Simulator) -> None:

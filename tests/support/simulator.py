@@ -24,7 +24,8 @@ run(socket.socket(fileno=int(sys.argv[1])), Options(**json.loads(sys.argv[2])))
 class Simulator:
     """Runs while the `with` block does. Its socket listens before its process starts: no need to wait.
 
-    `options` are those of `edge.simulator.Options`: key, latency, jitter, tokens, delay, tls_cert, tls_key.
+    `options` are those of `edge.simulator.Options`: key, latency, jitter, tokens, delay, tls_cert, tls_key,
+    capacity, queue.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -76,7 +77,8 @@ class Simulator:
         self._api("POST", json.dumps({"faults": rules}))
 
     def state(self, last: int = 1000) -> dict[str, Any]:
-        """All that GET /_simulate gives: requests, by_path, cancelled, log, faults, connections, streams."""
+        """All that GET /_simulate gives: requests, by_path, cancelled, log, faults, connections, streams, open,
+        peak, waiting, models."""
         return self._api("GET", last=last)
 
     def requests(self) -> list[dict[str, Any]]:
