@@ -12,18 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import anthropic
-import openai
 import pytest
 
 from tests.gateway.client import SURFACES, Answer, ask, asked, post, read, receive, request
 from tests.gateway.events import DIALECTS, Dialect
 from tests.gateway.script import Meeting, Script, answer, chunk, completion, stream_head
-from tests.gateway.sdk import ASKED
 from tests.simulator.wire import Wire
-from tests.support.gateway import KEY, Gateway
+from tests.support.gateway import Gateway
 from tests.support.simulator import Simulator
 
 PROVIDERS = {"openai": "scripted", "anthropic": "scripted-a"}
@@ -206,50 +202,6 @@ def test_cut_at_every_byte(gateway: Gateway, script: Script, name: str, stream: 
             assert mark and error.endswith(b"\n\n") and json.loads(error.removeprefix(b"data: "))["error"], at
         else:
             assert (got.status, got.fields["x-edge-blame"]) == (502, "upstream"), at
-
-
-Call = Callable[[str], Any]
-
-
-def points(simulator: Simulator, surface: str, stream: bool) -> list[int]:
-    """Places at which to cut the simulator's answer, the last ones close together."""
-    with Wire(simulator.port) as wire:
-        size = len(wire.send(post(surface, model="fault:cut=9999", stream=stream)).answer().data)
-    return [*range(0, size - 40, size // 16), *range(size - 40, size + 60, 6)]
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("kind", ["cut", "reset"])
-def test_cuts_and_openais_sdk(gateway: Gateway, simulator: Simulator, kind: str, stream: bool) -> None:
-    """OpenAI's SDK gives all of a broken answer or raises."""
-    expected = None
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=KEY, max_retries=0) as client:
-        for at in [1 << 20, *points(simulator, "openai", stream)]:
-            with contextlib.suppress(openai.APIError):
-                made = client.chat.completions.create(
-                    model="gpt-4o", messages=ASKED, stream=stream, extra_headers={"x-simulate": f"{kind}={at}"})
-                text = "".join(chunk.choices[0].delta.content or "" for chunk in made) if stream \
-                    else made.choices[0].message.content
-                expected = expected or text
-                assert text == expected, at
-    assert expected
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("kind", ["cut", "reset"])
-def test_cuts_and_anthropics_sdk(gateway: Gateway, simulator: Simulator, kind: str, stream: bool) -> None:
-    """Anthropic's SDK gives all of a broken answer or raises."""
-    expected = None
-    with anthropic.Anthropic(base_url=gateway.url, api_key=KEY, max_retries=0) as client:
-        for at in [1 << 20, *points(simulator, "anthropic", stream)]:
-            with contextlib.suppress(anthropic.APIError):
-                made = client.messages.create(model="claude-opus-4-6", max_tokens=64, messages=ASKED, stream=stream,
-                                              extra_headers={"x-simulate": f"{kind}={at}"})
-                text = "".join(event.delta.text for event in made if event.type == "content_block_delta") if stream \
-                    else made.content[0].text
-                expected = expected or text
-                assert text == expected, at
-    assert expected
 
 
 LEAVING = {"before the head": (False, "hang"), "in a plain answer": (False, "stall=1"),
