@@ -46,9 +46,10 @@ def words(seed: bytes) -> Iterator[str]:
 def say(prompt: str, seed: bytes, tokens: int, bound: int | None, big: int = 0) -> Text:
     """An answer to `prompt` of `tokens` tokens, or of `big` bytes, at most `bound` tokens long."""
     if big:
-        line = (" ".join(WORDS) + " ").encode()
-        whole = (line * (big // len(line) + 1))[:big].decode()
-        return Text(tuple(whole[at:at + BIG_PIECE] for at in range(0, big, BIG_PIECE)), "stop")
+        line = " ".join(WORDS) + " "
+        piece = (line * (BIG_PIECE // len(line) + 1))[:BIG_PIECE]
+        count, rest = divmod(big, BIG_PIECE)        # one piece again and again: many long answers take little memory
+        return Text((piece,) * count + ((piece[:rest],) if rest else ()), "stop")
     count = tokens if bound is None else min(tokens, bound)
     pieces = ["You", " said", ":", *(f" {word}" for word in prompt.split()[-ECHOED:])][:count]
     more = words(seed)

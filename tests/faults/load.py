@@ -7,11 +7,11 @@ import contextlib
 import math
 import random
 import resource
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import httptools
 
@@ -42,8 +42,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     async def ask(self, data: bytes) -> int:
         """The status of the whole answer; 0 where the connection ended before."""
@@ -167,16 +166,6 @@ def many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def connect(number: int, port: int, room: int | None = None) -> socket.socket:
-    """A socket, not yet connected to `port`, of the client of this number; `room` bytes for what it receives."""
-    sock = socket.socket()
-    sock.setblocking(False)
-    if room is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-    sock.bind((source(number), 0))
-    return sock
-
-
 def progress(text: str) -> None:
     """A line for who waits; the figures alone go to standard output."""
     print(text, file=sys.stderr, flush=True)
@@ -188,7 +177,3 @@ def verdict(promises: Sequence[tuple[str, bool]]) -> int:
     for text, kept in promises:
         print(f"{'kept  ' if kept else 'BROKEN'}  {text}", flush=True)
     return 0 if all(kept for _, kept in promises) else 1
-
-
-Promises = list[tuple[str, bool]]
-Judge = Callable[[], Promises]
