@@ -238,7 +238,7 @@ async def test_client_timeout(client: Any, simulator: Simulator) -> None:
     simulator.wait_for(lambda state: [each["model"] for each in state["cancelled"]] == ["fault:hang"])
 
 
-BROKEN = ("error-event=4", "cut=2200", "reset=2200", "no-terminal", "malformed=chunk")
+BROKEN = ("error-event=4,server", "cut=2200", "reset=2200", "no-terminal", "malformed=chunk")
 
 
 @pytest.mark.parametrize("fault", BROKEN)

@@ -381,7 +381,7 @@ def test_draining(start: Callable[..., Gateway], contract: str) -> None:
         assert gateway.process.wait(10) == 0
 
 
-BROKEN = {"provider_error": "error-event=4", "provider_cut": "no-terminal", "provider_stalled": "stall=4",
+BROKEN = {"provider_error": "error-event=4,server", "provider_cut": "no-terminal", "provider_stalled": "stall=4",
           "provider_response_invalid": "malformed=chunk"}
 
 
