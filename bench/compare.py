@@ -18,7 +18,7 @@ from harness import report, requests, streams
 from harness.load import chat_body
 from harness.processes import Stage, Trouble
 from harness.rounds import Case, interleave
-from harness.targets import DEFAULT, DIRECT, Target, Upstream, answer, json_upstream, launch, sse_upstream
+from harness.targets import BASE, DEFAULT, DIRECT, Target, Upstream, answer, json_upstream, launch, sse_upstream
 
 KILOBYTE = 1024
 ANSWER = 600                # bytes of a usual answer
@@ -39,6 +39,7 @@ class Common:
     seconds: float
     connections: int
     only: list[str]
+    against: str
 
 
 def common(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,22 +47,23 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--rounds", default=8, help="rounds that count")
     @click.option("--seconds", default=3.0, help="length of one run")
     @click.option("--connections", default=32, help="connections kept busy (not for streams)")
-    @click.option("--only", default=",".join(DEFAULT), help="targets; haproxy is one too")
+    @click.option("--only", default=",".join(DEFAULT), help="targets; haproxy is one too, and edge@FOLDER")
+    @click.option("--against", default=BASE, help="whose cost the ratios are taken to (not for streams)")
     @wraps(command)
-    def handed(rounds: int, seconds: float, connections: int, only: str, **rest: Any) -> None:
-        command(Common(rounds, seconds, connections, only.split(",")), **rest)
+    def handed(rounds: int, seconds: float, connections: int, only: str, against: str, **rest: Any) -> None:
+        command(Common(rounds, seconds, connections, only.split(","), against), **rest)
     return handed
 
 
 Plans = Sequence[tuple[str, Target, requests.Plan]]
 
 
-def compare(stage: Stage, upstream: Upstream, plans: Plans, count: int) -> None:
+def compare(stage: Stage, upstream: Upstream, plans: Plans, chosen: Common) -> None:
     """Interleaved runs of requests, each plan under its label, and their table."""
     cases = [Case(label, target, partial(
         requests.run, target, upstream, requests.files(stage.folder, label, plan), plan))
         for label, target, plan in plans]
-    report.requested(interleave(cases, upstream, count))
+    report.requested(interleave(cases, upstream, chosen.rounds), chosen.against)
 
 
 def answered(chosen: Common, body: int, size: int, secure: bool) -> None:
@@ -73,7 +75,7 @@ def answered(chosen: Common, body: int, size: int, secure: bool) -> None:
         live = launch(stage, chosen.only, upstream, secure)
         print(f"\n### {body} B request, {size} B answer{', upstream over TLS' if secure else ''}, "
               f"{chosen.connections} connections, {chosen.rounds} rounds of {chosen.seconds:g} s\n")
-        compare(stage, upstream, [(each.name, each, plan) for each in live], chosen.rounds)
+        compare(stage, upstream, [(each.name, each, plan) for each in live], chosen)
 
 
 @main.command()
@@ -110,7 +112,7 @@ def reject(chosen: Common) -> None:
                     body, headers, status, wanted, chosen.connections, chosen.seconds)))
         print(f"\n### Refusals of 1 KB requests, {chosen.connections} connections, "
               f"{chosen.rounds} rounds of {chosen.seconds:g} s\n")
-        compare(stage, upstream, plans, chosen.rounds)
+        compare(stage, upstream, plans, chosen)
 
 
 @main.command()

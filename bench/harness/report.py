@@ -19,9 +19,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print("\n".join("| " + " | ".join(line) + " |" for line in lines), flush=True)
 
 
-def requested(samples: Mapping[str, list[Sample[Run]]]) -> None:
-    """Requests and refusals: CPU per request, and the paired ratio to nginx."""
-    base = [sample.cost for sample in samples.get(BASE, [])]
+def requested(samples: Mapping[str, list[Sample[Run]]], against: str) -> None:
+    """Requests and refusals: CPU per request, and the paired ratio to the target `against`."""
+    base = [sample.cost for sample in samples.get(against, [])]
     rows = []
     for label, taken in samples.items():
         costs = [sample.cost for sample in taken]
@@ -31,7 +31,7 @@ def requested(samples: Mapping[str, list[Sample[Run]]]) -> None:
             f"{_middle(taken, lambda s: s.cpu * 100 / s.seconds):.0f}",
             f"{_middle(taken, lambda s: s.load.p50 / 1000):.2f}",
             f"{_middle(taken, lambda s: s.load.p99 / 1000):.2f}"])
-    table(["target", "CPU µs/request", "× nginx, paired", "requests/s", "core %", "p50 ms", "p99 ms"], rows)
+    table(["target", "CPU µs/request", f"× {against}, paired", "requests/s", "core %", "p50 ms", "p99 ms"], rows)
     _noise(samples)
 
 

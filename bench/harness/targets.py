@@ -69,6 +69,7 @@ RECIPES = {
     "edge": Recipe(str(Path(sys.executable).with_name("edge")), "edge.yaml.in",
                    ("serve", "--config", "{file}", "--workers", "1")),
 }
+OLDER = "edge@"             # and a folder: the gateway of another checkout, compiled, with this one's libraries
 UPSTREAM = Recipe("nginx", "upstream.conf.in")
 # nginx takes no longer words in its configuration. A POST to a file is answered with 405, whose place the
 # file's content with status 200 can take; that costs more, so small answers stand in the configuration.
@@ -152,10 +153,21 @@ def _values(stage: Stage, name: str) -> dict[str, object]:
             "MODEL": MODEL, "KEY": KEY, "SPENT_KEY": SPENT_KEY}
 
 
+def recipe(name: str) -> Recipe:
+    """How a target is started. Trouble: there is none of that name."""
+    if name.startswith(OLDER):
+        return Recipe("env", "edge.yaml.in", (f"PYTHONPATH={name.removeprefix(OLDER)}", sys.executable, "-m", "edge",
+                                              "serve", "--config", "{file}", "--workers", "1"))
+    if name not in RECIPES:
+        raise Trouble(f"unknown: {name}; there are {DIRECT}, {', '.join(RECIPES)}, {OLDER}FOLDER")
+    return RECIPES[name]
+
+
 def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -> Target:
     """Fills a recipe's template and starts its program."""
     name, port = str(values["NAME"]), int(str(values["PORT"]))
-    path = stage.folder / recipe.template.removesuffix(".in")
+    name = name.replace("/", "_")
+    path = stage.folder / f"{name}-{recipe.template.removesuffix('.in')}"
     fill(recipe.template, path, values)
     argv = [part.format(folder=stage.folder, file=path) for part in recipe.arguments]
     return Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
@@ -163,16 +175,13 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
 
 def launch(stage: Stage, names: Sequence[str], upstream: Upstream, tls: bool = False) -> list[Target]:
     """Starts the named proxies in front of `upstream`; `direct` is the upstream itself."""
-    unknown = set(names) - set(RECIPES) - {DIRECT}
-    if unknown:
-        raise Trouble(f"unknown: {', '.join(unknown)}; there are {DIRECT}, {', '.join(RECIPES)}")
     live = []
     for name in names:
         if name == DIRECT:
             live.append(Target(DIRECT, upstream.port, upstream.process))
             continue
         verify = f"ssl verify required ca-file {stage.folder}/ca.pem verifyhost localhost"
-        live.append(_start(stage, RECIPES[name], TARGET_CORE, _values(stage, name) | {
+        live.append(_start(stage, recipe(name), TARGET_CORE, _values(stage, name) | {
             "UPSTREAM": upstream.tls_port if tls else upstream.port, "SCHEME": "https" if tls else "http",
             "HAPROXY_TLS": verify if tls else "", "ADMIN_PORT": free_port()}))
     return live

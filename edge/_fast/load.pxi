@@ -12,6 +12,7 @@ cdef enum:
 cdef double QUICK = 1.0 / 32    # weight of one answer in what is now
 cdef double SLOW = 1.0 / 512    # and in what is usual
 cdef double LATE = 0.6931       # ln 2: twice the usual time
+cdef double NOTICED = 0.05      # seconds: what is late by less is the network's or the scheduler's doing
 cdef double HURRIED = 0.4       # ln 1.5: such answers do not count as usual
 cdef double BETTER = 0.22       # ln 1.25: what a lower limit must bring
 cdef int64_t CALM_NS = 2000000000       # without anybody waiting, after which there is nothing to limit
@@ -35,8 +36,9 @@ cdef class Pace:
         return 0
 
     cdef double lateness(self, int kind) noexcept:
-        """The logarithm of recent times over usual ones."""
-        return self.recent[kind] - self.usual[kind]
+        """The logarithm of recent times over usual ones, where the difference is worth a thought."""
+        cdef double found = self.recent[kind] - self.usual[kind]
+        return found if found < LATE or exp(self.recent[kind]) - exp(self.usual[kind]) > NOTICED else 0.0
 
 
 cdef int learn_pace(Pool pool, Exchange x) except -1:

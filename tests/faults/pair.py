@@ -29,7 +29,8 @@ class Pair:
                  trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def edge(self, *, provider: dict[str, Any] | None = None, **changes: Any) -> Gateway:
+    def edge(self, *, provider: dict[str, Any] | None = None, environ: dict[str, str] | None = None,
+             **changes: Any) -> Gateway:
         """A gateway; `provider` is added to each provider's section, `changes` to the file."""
         sections = {}
         for name, simulator in (("first", self.first), ("second", self.second)):
@@ -39,7 +40,8 @@ class Pair:
         models = {"both": ["first-openai", "second-openai", "first-anthropic", "second-anthropic"],
                   "lone": ["first-openai", "first-anthropic"]}
         config = configuration("", **{"retry": {"backoff": 0.1}, "models": models, **changes})
-        return self._stack.enter_context(Gateway({**config, "providers": {**sections, **changes.get("providers", {})}}))
+        config["providers"] = {**sections, **changes.get("providers", {})}
+        return self._stack.enter_context(Gateway(config, environ=environ))
 
     def calls(self) -> tuple[int, int]:
         """Requests that have reached each of the two."""
