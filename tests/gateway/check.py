@@ -12,7 +12,7 @@ from tests.gateway.client import Answer
 
 Facts = dict[str, Any]
 # Until they are admitted, requests are told nothing of limits.
-ADMITTED = ("rate_limited", "global_rate_limited", "gateway_overloaded", "provider_")
+ADMITTED = ("rate_limited", "global_rate_limited", "gateway_overloaded", "provider_", "circuit_open", "context_length")
 PATIENCE_SECONDS = 60
 # What must never reach a client: words of the program, keys.
 INSIDE = re.compile(rb"Traceback|Error\(|\.pyx?\b|sk-|\{[a-z_]+\}")

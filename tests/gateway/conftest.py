@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -121,7 +122,9 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The keys, and the planted bug."""
     folder = tmp_path_factory.mktemp("planted")
     (folder / "sitecustomize.py").write_text(PLANTED)
-    return {"PYTHONPATH": str(folder), **{f"KEY_{name.replace('-', '_').upper()}": key_of(name) for name in KEYS}}
+    # In front of what there is: the planted module imports edge before Python puts the working directory on its path.
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, **{f"KEY_{name.replace('-', '_').upper()}": key_of(name) for name in KEYS}}
 
 
 @pytest.fixture(scope="session")
