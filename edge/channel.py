@@ -1,7 +1,8 @@
 """What the supervisor and its children say to each other: pickled messages over a socket pair that fork made.
 
 A message is a length (8 bytes, big-endian) and a pickle. The stream socket takes snapshots of any size.
-Pickle is safe here: both ends are this program, and nobody else can reach the pair.
+Pickle is safe here: both ends are this program, and nobody else can reach the pair. During an upgrade the ends are of
+two versions: Retire, Drain, Drained, Reload and Reloaded keep their names and their fields.
 """
 
 from __future__ import annotations
@@ -68,7 +69,14 @@ class Drained:
     """Worker to supervisor: no request is on its way here any more. It waits for a Drain(0) to end."""
 
 
-Message = Load | Loaded | Failed | Reload | Reloaded | Drain | Drained
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Supervisor to child: a successor serves. Take no new connection; end with the last one, or after `timeout`."""
+
+    timeout: float
+
+
+Message = Load | Loaded | Failed | Reload | Reloaded | Drain | Drained | Retire
 
 
 def send(sock: socket.socket, message: Message) -> None:
@@ -97,6 +105,11 @@ class Reader:
         self._sock = sock
         self._buffer = bytearray()
         self._ended = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether a message has begun to come."""
+        return bool(self._buffer)
 
     def read(self) -> list[Message] | None:
         """Messages that are whole by now, without waiting; None: the other end is gone and all is read."""

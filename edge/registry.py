@@ -8,9 +8,10 @@ count is never attributed to another; everybody else only looks up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS
+from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.catalogue import Snapshot
 from edge.routes import OWN, ROUTES
 
@@ -34,11 +35,19 @@ class RegistryFull(ValueError):
 class Registry:
     """Grows by `plan` alone. Picklable."""
 
-    def __init__(self) -> None:
+    def __init__(self, indices: Mapping[str, Iterable[Any]] = MappingProxyType({})) -> None:
         self._series = {NOWHERE: 0, OTHER: 1}
         self._buckets = {"gateway": 0}
         self._targets: dict[Place, int] = {}
         self._pools: dict[str, int] = {}
+        for table, names in indices.items():
+            given = {tuple(name) if isinstance(name, list) else name: index for index, name in enumerate(names)}
+            setattr(self, f"_{table}", given)
+
+    @property
+    def indices(self) -> dict[str, list[Any]]:
+        """All names by index, table by table: what another Registry is made of that knows the same."""
+        return {table.removeprefix("_"): list(names) for table, names in vars(self).items()}
 
     def series(self, route: str, provider: str, model: str) -> int:
         """The index of a planned series; OTHER's for any that is not."""
@@ -112,3 +121,11 @@ def countable(snapshot: Snapshot) -> Iterator[Labels]:
             for route in ROUTES:
                 if route.surface == kinds[target.provider]:
                     yield route.name, target.provider, model.name
+
+
+def prepare(slab: Slab, registry: Registry, snapshot: Snapshot) -> None:
+    """Series and buckets of one version, before it is in force. ValueError: there is no room, or a limit is none."""
+    registry.plan(snapshot)
+    limits = [("gateway", snapshot.limit), *((f"key:{key.name}", key.limit) for key in snapshot.keys)]
+    for name, limit in limits:
+        slab.set_bucket(registry.bucket(name), limit.rate if limit else 0.0, limit.burst if limit else 0)

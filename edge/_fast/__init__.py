@@ -5,6 +5,8 @@ from .gateway import EVENTS, STATES, TRANSITIONS, Gateway, Model, Pool, Route, T
 from .health import Healths, HealthTotal
 from .render import NEVER, PHRASES, SLOTS, Slot, Template
 from .slab import (
+    CONTROL,
+    GENERATION,
     LONG_BOUNDS,
     MAX_BUCKETS,
     MAX_POOLS,
@@ -21,7 +23,8 @@ from .slab import (
 )
 
 __all__ = [
-    "EVENTS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER",
-    "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED",
-    "Condition", "Gateway", "HealthTotal", "Healths", "Model", "Pool", "Route", "SeriesTotal", "Slab", "Slot", "Target", "Template", "Tenant", "monotonic",
+    "CONTROL", "EVENTS", "GENERATION", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES",
+    "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS",
+    "UNLIMITED", "Condition", "Gateway", "HealthTotal", "Healths", "Model", "Pool", "Route", "SeriesTotal", "Slab",
+    "Slot", "Target", "Template", "Tenant", "monotonic",
 ]

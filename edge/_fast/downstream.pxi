@@ -43,6 +43,11 @@ cdef class Listener(Peer):
         self.reserve = edge_reserve()
         return 0
 
+    cdef int abort(self) except -1:
+        """Other processes have the socket too, and to close it takes it out of no epoll set but theirs who are last."""
+        edge_epoll_ctl(self.gateway.epoll, EPOLL_CTL_DEL, self.fd, 0, NULL)
+        return Peer.abort(self)
+
     cdef int gone(self) except -1:
         close(self.reserve)
         self.sock.detach()

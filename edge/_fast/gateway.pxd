@@ -274,7 +274,7 @@ cdef class Gateway:
     cdef readonly Slab slab
     cdef readonly int epoll
     cdef list graves                    # peers closed in this turn: events of theirs may still be listed
-    cdef readonly int index
+    cdef readonly int index             # the stripe that it writes
     cdef Worker* counts
     cdef Bucket* bucket
     cdef Head head                      # of the request being parsed
@@ -289,6 +289,8 @@ cdef class Gateway:
     cdef set connections
     cdef uint64_t version               # counts load()
     cdef readonly bint draining
+    cdef bint retiring
+    cdef list listeners
     cdef bint bearer_only
     cdef dict routes                    # path -> Route
     cdef tuple prefixes                 # (path prefix, Route)

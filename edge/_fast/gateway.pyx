@@ -167,17 +167,18 @@ cdef class Model:
 
 cdef class Gateway:
 
-    def __init__(self, Slab slab, int index, connect, log_fault):
+    def __init__(self, Slab slab, int stripe, connect, log_fault):
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll < 0:
             raise OSError(errno, "epoll_create1")
         self.graves = []
         self.delayed = []
         self.slab = slab
-        self.index = index
+        self.index = stripe
         self.connect = connect
         self.fault = log_fault
-        self.counts = slab.worker(index)
+        self.counts = slab.worker(stripe)
+        self.listeners = []
         self.bucket = slab.bucket(0)
         self.inbox = <char*>malloc(BUFFER)
         self.outbox = <char*>malloc(BUFFER)
@@ -243,7 +244,7 @@ cdef class Gateway:
 
     def listen(self, sock):
         """Takes clients from a listening socket from now on."""
-        Listener(self, sock)
+        self.listeners.append(Listener(self, sock))
 
     def turn(self):
         """The epoll set has events: all of them, one batch after the other while there are any."""
@@ -309,6 +310,19 @@ cdef class Gateway:
     def drain(self):
         """From now on new requests are refused; `busy` says how many are still on their way."""
         self.draining = True
+
+    def retire(self):
+        """From now on no client is taken, and those that are here are let go with their next answer."""
+        cdef Listener listener
+        self.retiring = True
+        for listener in self.listeners:
+            listener.abort()
+        self.listeners.clear()
+
+    @property
+    def clients(self):
+        """Connections of clients, idle ones among them."""
+        return len(self.connections)
 
     @property
     def busy(self):

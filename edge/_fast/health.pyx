@@ -140,9 +140,9 @@ cdef bint trip(Health* health, int64_t was, const Rules* rules, int64_t now, uin
 cdef int64_t asked_of(Slab slab, int target) noexcept nogil:
     """Attempts at a target, by all workers."""
     cdef int64_t sum = 0
-    cdef int worker
-    for worker in range(slab.workers):
-        sum += slab.worker(worker).asked[target]
+    cdef int number
+    for number in range(2 * slab.workers):
+        sum += slab.worker(slab.stripe(number)).asked[target]
     return sum
 
 
@@ -187,9 +187,9 @@ cdef bint within_budget(Slab slab, int64_t now, double share) noexcept nogil:
     cdef Budget* budget = slab.budget()
     cdef int64_t in_flight = 0, retrying = 0, admitted = 0, retries = 0, begun = EDGE_SEE(&budget.begun)
     cdef Worker* one
-    cdef int worker
-    for worker in range(slab.workers):
-        one = slab.worker(worker)
+    cdef int number
+    for number in range(2 * slab.workers):
+        one = slab.worker(slab.stripe(number))
         in_flight += one.in_flight
         retrying += one.retrying
         admitted += one.admitted

@@ -104,7 +104,7 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     name_request(x, buf, head)
     x.method = head.method
     x.minor = head.minor
-    x.keep_alive = head.keep_alive and not g.draining
+    x.keep_alive = head.keep_alive and not g.draining and not g.retiring
     x.chunked = head.chunked
     x.length = -1 if head.chunked else (0 if head.content_length < 0 else head.content_length)
     condition = judge_head(x, buf, head)

@@ -3,6 +3,8 @@ from libc.stdint cimport int64_t, uint64_t
 
 cpdef enum:
     MAX_WORKERS = 64
+    CONTROL = 64                # the stripe of control, which only beats
+    GENERATION = 65             # stripes of one generation
     MAX_SERIES = 2048
     MAX_BUCKETS = 65536
     N_OUTCOMES = 96             # conditions from 0, relayed statuses from RELAYED
@@ -90,12 +92,15 @@ cdef class Slab:
     cdef object mapping
     cdef char* base
     cdef readonly int workers
+    cdef readonly int descriptor        # of the mapping
     cdef Bucket* bucket(self, int index) noexcept nogil
-    cdef Series* series(self, int worker, int index) noexcept nogil
-    cdef Series* peek(self, int worker, int index) noexcept nogil
-    cdef Worker* worker(self, int worker) noexcept nogil
+    cdef Series* series(self, int stripe, int index) noexcept nogil
+    cdef Series* peek(self, int stripe, int index) noexcept nogil
+    cdef Worker* worker(self, int stripe) noexcept nogil
+    cdef int check_stripe(self, int stripe) except -1
     cdef Health* health(self, int index) noexcept nogil
     cdef Budget* budget(self) noexcept nogil
+    cdef int stripe(self, int number) noexcept nogil
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil

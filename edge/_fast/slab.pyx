@@ -1,11 +1,13 @@
 """The host's shared memory: token buckets, counters, histograms.
 
-One anonymous shared mapping, made by the supervisor and inherited through fork, so that it has no name, no
-permissions to get wrong and no remains when the host crashes. Three rules make it safe without locks:
+One shared mapping of a file without a name (memfd_create(2)), made by the supervisor and inherited through fork, so
+that there are no permissions to get wrong and no remains when the host crashes; the next image of an upgraded
+supervisor takes it over by its descriptor. Three rules make it safe without locks:
 
 - a bucket's state is one word, changed by compare-and-swap alone: any process may step any bucket;
-- a stripe (one Worker and its Series) has one writer, the worker with that number. Its words are aligned,
-  so that a reader sees whole values, each of them a little earlier or later than its neighbour;
+- a stripe (one Worker and its Series) has one writer, the process with that number. Its words are aligned,
+  so that a reader sees whole values, each of them a little earlier or later than its neighbour. There are two
+  generations of stripes, since workers and their successors live side by side during an upgrade;
 - stripes and buckets never share a cache line with another's.
 
 A page that was never touched costs nothing, but reading an untouched page of a shared mapping makes it real:
@@ -13,14 +15,19 @@ readers stop at Worker.series_used.
 """
 
 import mmap
+import os
 from collections import namedtuple
 from fractions import Fraction
 from math import ceil
+from zlib import crc32
+
+from .condition import Condition
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.unistd cimport close
 
 cdef extern from *:
     """
@@ -40,6 +47,7 @@ cdef enum:
 
 MAX_WINDOW = 2**61              # ns (73 years): arrival times stay far from the end of a word
 
+cdef dict NOTHING = {}
 cdef uint64_t MAGIC = 0x62616C7365676465        # "edgeslab" in a core dump
 
 # Upper bounds, inclusive, in seconds. A provider's answer takes milliseconds to minutes ...
@@ -67,8 +75,8 @@ LoadTotal = namedtuple("LoadTotal", "active waiting limit refused")
 
 cdef struct Header:
     uint64_t magic
-    uint64_t size               # of the whole mapping: a layout of another version has another
-    uint64_t workers
+    uint64_t layout             # of the version that made it
+    uint64_t workers            # the most there have been
 
 cdef int64_t long_bounds[31]    # ns; padded with what nothing exceeds, so that the search needs no end
 cdef int64_t short_bounds[31]
@@ -216,6 +224,16 @@ cdef inline size_t stripe_size() noexcept nogil:
     return aligned(aligned(sizeof(Worker), LINE) + MAX_SERIES * aligned(sizeof(Series), LINE), PAGE)
 
 
+cdef inline size_t mapping_size() noexcept nogil:
+    return stripes_at() + 2 * GENERATION * stripe_size()
+
+
+# Whatever gives a word of the mapping its place or its meaning.
+cdef uint64_t LAYOUT = crc32(repr((
+    stripes_at(), stripe_size(), mapping_size(), sizeof(Bucket), sizeof(Health), sizeof(Worker), sizeof(Series), LONG_BOUNDS, SHORT_BOUNDS,
+    RELAYED_STATUSES, [(condition.name, condition.value) for condition in Condition])).encode())
+
+
 cdef void add_histogram(Histogram* into, const Histogram* part) noexcept nogil:
     cdef int i
     for i in range(N_BOUNDS + 1):
@@ -249,24 +267,38 @@ cdef int check(str what, int index, int end) except -1:
 cdef class Slab:
     """Shared memory for `workers` (1 .. MAX_WORKERS) workers; children get it through fork.
 
-    All of it starts at 0, every bucket unlimited. Indices come from `edge.registry`.
+    All of it starts at 0, every bucket unlimited. Indices come from `edge.registry`. With the descriptor of another
+    one, which is then owned, it is that one; ValueError: that one's layout is not ours.
     """
 
-    def __cinit__(self, int workers):
-        cdef size_t size
+    def __cinit__(self, int workers, int descriptor=-1):
         cdef Py_buffer view
+        cdef Header* header
+        self.descriptor = -1
         if not 1 <= workers <= MAX_WORKERS:
             raise ValueError(f"workers must be 1 to {MAX_WORKERS}, not {workers}")
-        size = stripes_at() + workers * stripe_size()
-        self.mapping = mmap.mmap(-1, size)
+        if descriptor < 0:
+            self.descriptor = os.memfd_create("edge")
+            os.ftruncate(self.descriptor, mapping_size())
+        elif os.fstat(descriptor).st_size != mapping_size():
+            raise ValueError("the shared memory has another size")
+        # Room for all that there could ever be: pages that nobody touches are none.
+        self.mapping = mmap.mmap(descriptor if descriptor >= 0 else self.descriptor, mapping_size())
         PyObject_GetBuffer(self.mapping, &view, PyBUF_WRITABLE)
         self.base = <char*> view.buf
         PyBuffer_Release(&view)         # the mapping lasts as long as this object, which alone can reach it
-        self.workers = workers
         header = <Header*> self.base
+        if descriptor >= 0 and (header.magic != MAGIC or header.layout != LAYOUT):
+            raise ValueError("the shared memory has another layout")
+        self.descriptor = descriptor if descriptor >= 0 else self.descriptor
         header.magic = MAGIC
-        header.size = size
-        header.workers = workers
+        header.layout = LAYOUT
+        header.workers = max(header.workers, <uint64_t> workers)
+        self.workers = header.workers
+
+    def __dealloc__(self):
+        if self.descriptor >= 0:
+            close(self.descriptor)
 
     cdef Bucket* bucket(self, int index) noexcept nogil:
         """The bucket of an index below MAX_BUCKETS."""
@@ -280,22 +312,32 @@ cdef class Slab:
         """The health of a target below MAX_TARGETS."""
         return <Health*> (self.base + health_at() + index * aligned(sizeof(Health), LINE))
 
-    cdef Worker* worker(self, int worker) noexcept nogil:
-        """The stripe of a worker below `workers`."""
-        return <Worker*> (self.base + stripes_at() + worker * stripe_size())
+    cdef int stripe(self, int number) noexcept nogil:
+        """The workers' stripes of both generations, for a number below 2 * workers."""
+        return number if number < self.workers else GENERATION + number - self.workers
 
-    cdef Series* peek(self, int worker, int index) noexcept nogil:
-        return <Series*> (<char*> self.worker(worker) + aligned(sizeof(Worker), LINE)
+    cdef Worker* worker(self, int stripe) noexcept nogil:
+        """What a stripe counts whatever the series."""
+        return <Worker*> (self.base + stripes_at() + stripe * stripe_size())
+
+    cdef Series* peek(self, int stripe, int index) noexcept nogil:
+        return <Series*> (<char*> self.worker(stripe) + aligned(sizeof(Worker), LINE)
                           + index * aligned(sizeof(Series), LINE))
 
-    cdef Series* series(self, int worker, int index) noexcept nogil:
+    cdef Series* series(self, int stripe, int index) noexcept nogil:
         """A series for its writer. An index that no registry gives counts as the overflow series."""
-        cdef Worker* stripe = self.worker(worker)
-        if <uint64_t> index >= stripe.series_used:
+        cdef Worker* worker = self.worker(stripe)
+        if <uint64_t> index >= worker.series_used:
             if <uint64_t> index >= MAX_SERIES:
                 index = OVERFLOW
-            stripe.series_used = max(stripe.series_used, <uint64_t> index + 1)
-        return self.peek(worker, index)
+            worker.series_used = max(worker.series_used, <uint64_t> index + 1)
+        return self.peek(stripe, index)
+
+    cdef int check_stripe(self, int stripe) except -1:
+        """IndexError: neither a worker's nor control's, in either generation."""
+        if 0 <= stripe < 2 * GENERATION and (stripe % GENERATION < self.workers or stripe % GENERATION == CONTROL):
+            return 0
+        raise IndexError(f"there is no stripe {stripe} for {self.workers} workers")
 
     # For Python: configuration, control and the tests.
 
@@ -364,23 +406,28 @@ cdef class Slab:
         """What all workers, dead lives included, have counted of a series: a SeriesTotal."""
         check("series", index, MAX_SERIES)
         cdef Series sum
-        cdef int worker
+        cdef int stripe
         memset(&sum, 0, sizeof(sum))
-        for worker in range(self.workers):
-            if <uint64_t> index < self.worker(worker).series_used:
-                add_series(&sum, self.peek(worker, index))
+        for stripe in range(2 * GENERATION):
+            if stripe % GENERATION < self.workers and <uint64_t> index < self.worker(stripe).series_used:
+                add_series(&sum, self.peek(stripe, index))
         return SeriesTotal(sum.in_flight, [sum.outcomes[i] for i in range(N_OUTCOMES)],
                            sum.input_tokens, sum.output_tokens, sum.cached_tokens,
                            histogram_total(&sum.total), histogram_total(&sum.first_byte),
                            histogram_total(&sum.overhead))
 
     def worker_total(self, int worker):
-        """What a worker, dead lives included, has counted whatever the series: a WorkerTotal."""
+        """What a worker, dead lives and both generations included, has counted whatever the series: a WorkerTotal."""
         check("worker", worker, self.workers)
         cdef Worker* w = self.worker(worker)
-        return WorkerTotal(w.heartbeat_ns, w.accepted, w.connections, w.upstream_connections, w.admitted,
-                           w.refused_key, w.refused_gateway, w.upstream_opened, w.upstream_reused, w.restarts,
-                           w.in_flight, w.retrying, w.retries, w.fallbacks, w.budget_refused, w.shed)
+        cdef Worker* v = self.worker(worker + GENERATION)
+        return WorkerTotal(
+            max(w.heartbeat_ns, v.heartbeat_ns), w.accepted + v.accepted, w.connections + v.connections,
+            w.upstream_connections + v.upstream_connections, w.admitted + v.admitted, w.refused_key + v.refused_key,
+            w.refused_gateway + v.refused_gateway, w.upstream_opened + v.upstream_opened,
+            w.upstream_reused + v.upstream_reused, w.restarts + v.restarts,
+            w.in_flight + v.in_flight, w.retrying + v.retrying, w.retries + v.retries, w.fallbacks + v.fallbacks,
+            w.budget_refused + v.budget_refused, w.shed + v.shed)
 
     def load_total(self, int pool):
         """What all workers have of a provider: a LoadTotal."""
@@ -388,49 +435,56 @@ cdef class Slab:
         cdef Load* one
         cdef int64_t active = 0, waiting = 0, limit = 0
         cdef uint64_t refused = 0
-        cdef int worker
-        for worker in range(self.workers):
-            one = &self.worker(worker).loads[pool]
+        cdef int number
+        for number in range(2 * self.workers):
+            one = &self.worker(self.stripe(number)).loads[pool]
             active += one.active
             waiting += one.waiting
             limit += one.limit
             refused += one.refused
         return LoadTotal(active, waiting, limit, refused)
 
-    def worker_died(self, int worker):
+    def heartbeat(self, int stripe):
+        """When a process last showed that it lives; 0: not yet."""
+        self.check_stripe(stripe)
+        return self.worker(stripe).heartbeat_ns
+
+    def worker_died(self, int stripe):
         """The supervisor has reaped a worker: what it held is free again. Its counts stay."""
-        check("worker", worker, self.workers)
-        cdef Worker* stripe = self.worker(worker)
+        self.check_stripe(stripe)
+        cdef Worker* worker = self.worker(stripe)
         cdef Health* health
         cdef uint64_t index
-        stripe.connections = 0
-        stripe.upstream_connections = 0
-        stripe.in_flight = 0
-        stripe.retrying = 0
+        worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
         for index in range(<uint64_t> MAX_POOLS):
-            stripe.loads[index].active = stripe.loads[index].waiting = stripe.loads[index].limit = 0
+            worker.loads[index].active = worker.loads[index].waiting = worker.loads[index].limit = 0
         for index in range(<uint64_t> MAX_TARGETS):
-            if stripe.asked[index]:         # else it never had its probe, and the page may stay untouched
+            if worker.asked[index]:         # else it never had its probe, and the page may stay untouched
                 health = self.health(index)
-                if health.probe_by == worker + 1:
+                if health.probe_by == stripe + 1:
                     health.probe_until = 0
-        for index in range(stripe.series_used):
-            self.peek(worker, <int> index).in_flight = 0
+        for index in range(worker.series_used):
+            self.peek(stripe, <int> index).in_flight = 0
 
-    def restarted(self, int worker):
-        """The supervisor is about to start a worker again, which continues its predecessor's stripe."""
-        check("worker", worker, self.workers)
-        self.worker(worker).restarts += 1
+    def retired(self, int stripe):
+        """The stripe stays without a process until another generation."""
+        self.worker_died(stripe)
+        self.worker(stripe).heartbeat_ns = 0
 
-    def account(self, int worker, int index, int outcome, tuple times_ns, tuple tokens):
+    def restarted(self, int stripe):
+        """The supervisor is about to start a process again, which continues its predecessor's stripe."""
+        self.check_stripe(stripe)
+        self.worker(stripe).restarts += 1
+
+    def account(self, int stripe, int index, int outcome, tuple times_ns, tuple tokens):
         """Count one ended request as a worker does (the tests' way in: workers use the C interface).
 
         Times are total, first byte and overhead; tokens are input, output and cached.
         """
-        check("worker", worker, self.workers)
+        self.check_stripe(stripe)
         check("series", index, MAX_SERIES)
         check("outcome", outcome, N_OUTCOMES)
-        cdef Series* series = self.series(worker, index)
+        cdef Series* series = self.series(stripe, index)
         series.outcomes[outcome] += 1
         observe_long(&series.total, times_ns[0])
         observe_long(&series.first_byte, times_ns[1])
@@ -439,16 +493,16 @@ cdef class Slab:
         series.output_tokens += <uint64_t> tokens[1]
         series.cached_tokens += <uint64_t> tokens[2]
 
-    def enter(self, int worker, int index, int64_t change=1):
+    def enter(self, int stripe, int index, int64_t change=1):
         """Change the number of requests in flight, as a worker does (likewise)."""
-        check("worker", worker, self.workers)
+        self.check_stripe(stripe)
         check("series", index, MAX_SERIES)
-        self.series(worker, index).in_flight += change
+        self.series(stripe, index).in_flight += change
 
-    def beat(self, int worker, dict counts):
-        """Set a worker's heartbeat to now and add to its counters by name, as a worker does (likewise)."""
-        check("worker", worker, self.workers)
-        cdef Worker* w = self.worker(worker)
+    def beat(self, int stripe, dict counts=NOTHING):
+        """Set a process's heartbeat to now, and add to a worker's counters by name, as a worker does (likewise)."""
+        self.check_stripe(stripe)
+        cdef Worker* w = self.worker(stripe)
         w.heartbeat_ns = monotonic_ns()
         w.accepted += <uint64_t> counts.get("accepted", 0)
         w.connections += <int64_t> counts.get("connections", 0)
@@ -472,11 +526,11 @@ cdef class Slab:
             began = monotonic_ns() - began
         return began / <double> n if taken else 0.0
 
-    def bench_observe(self, int worker, int index, int64_t n):
+    def bench_observe(self, int stripe, int index, int64_t n):
         """Nanoseconds per observation of `n` spread over all buckets of a histogram, in C."""
-        check("worker", worker, self.workers)
+        self.check_stripe(stripe)
         check("series", index, MAX_SERIES)
-        cdef Histogram* histogram = &self.series(worker, index).total
+        cdef Histogram* histogram = &self.series(stripe, index).total
         cdef int64_t began, _i
         cdef uint64_t random = 88172645463325252    # xorshift64, Marsaglia 2003
         with nogil:

@@ -55,7 +55,7 @@ cdef extern from * nogil:
         epoll_data_t data
     int epoll_create1(int flags)
     int epoll_wait(int epoll, epoll_event* events, int most, int timeout)
-    int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CLOEXEC
+    int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
     uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET
     int M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
     int mallopt(int parameter, int value)

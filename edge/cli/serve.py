@@ -8,10 +8,11 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import click
 
-from edge import __version__, config, notify, quickstart, simulator
+from edge import __version__, config, notify, quickstart, simulator, upgrade
 from edge.catalogue import Snapshot
 from edge.supervisor import Supervisor
 
@@ -25,28 +26,36 @@ def serve(path: str | None, workers: int | None, debug: bool) -> None:
     """Run the gateway.
 
     \b
-    Signals:  TERM  drain, then end        INT, QUIT  end now
-              HUP   reload the configuration
+    Signals:  TERM  drain, then end              INT, QUIT  end now
+              HUP   reload the configuration     USR2       upgrade: another program in the same process
     Exit:     0 stopped   1 failed   2 usage   78 configuration
     """
     overrides: dict[str, object] = {"workers": workers, "debug": debug or None}
     notify.take(os.environ)
+    handed = upgrade.take(os.environ)
+
+    def load(version: int) -> Snapshot:
+        return config.load(path, overrides=overrides, version=version)
+
     try:
-        if config.find(path) is None:
+        if handed is not None and handed.trial:
+            sys.exit(upgrade.rehearse(handed, load(handed.version + 1)))
+        if handed is None and config.find(path) is None:
             sys.exit(quick_start(overrides))
-        snapshot = config.load(path, overrides=overrides)
+        snapshot = load(1) if handed is None else handed.taken()
         for warning in snapshot.warnings:
             click.echo(f"warning: {warning}", err=True)
-        sys.exit(run(snapshot, lambda version: config.load(path, overrides=overrides, version=version), announce))
+        command = upgrade.Command([sys.executable, *sys.orig_argv[1:]], dict(os.environ))
+        sys.exit(run(snapshot, load, started=announce, command=command, handed=handed))
     except config.ConfigError as error:
         click.echo(error.render(), err=True)
         sys.exit(error.exit_code)
 
 
-def run(snapshot: Snapshot, reload: Callable[[int], Snapshot], started: Callable[[Snapshot], None]) -> int:
+def run(snapshot: Snapshot, reload: Callable[[int], Snapshot], **more: Any) -> int:
     """The supervisor, with an address that cannot be had said in words."""
     try:
-        supervisor = Supervisor(snapshot, reload, started=started)
+        supervisor = Supervisor(snapshot, reload, **more)
     except OSError as error:
         click.echo(f"cannot listen on {snapshot.listen_addr}:{snapshot.port} (admin {snapshot.admin_addr}:"
                    f"{snapshot.admin_port}): {error.strerror}\n"
@@ -75,7 +84,7 @@ def quick_start(overrides: dict[str, object]) -> int:
     pid = start_simulator(sock) if simulate else 0
     sock.close()
     try:
-        return run(snapshot, lambda version: replace(snapshot, version=version), started)
+        return run(snapshot, lambda version: replace(snapshot, version=version), started=started)
     finally:
         if pid:
             os.kill(pid, signal.SIGTERM)

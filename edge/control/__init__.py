@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import socket
 
-from edge._fast import Slab
+from edge._fast import CONTROL, Slab
 from edge.catalogue import Snapshot
 from edge.registry import Registry
 
 
 def run(slab: Slab, registry: Registry, snapshot: Snapshot, channel: socket.socket,
-        listener: socket.socket) -> None:
-    """Serve on `listener` until SIGTERM, the end of a drain, or the supervisor's own end."""
+        listener: socket.socket, stripe: int = CONTROL) -> None:
+    """Serve on `listener` until SIGTERM, the end of a drain, a successor's start, or the supervisor's own end."""
     from edge.control.process import main
+    from edge.control.state import State
 
-    main(slab, registry, snapshot, channel, listener)
+    main(State.of(slab, registry, snapshot), channel, listener, stripe)
 
 
-__all__ = ["run"]
+def rehearse(slab: Slab, registry: Registry, snapshot: Snapshot) -> None:
+    """All that a start can fail at: raises what it would raise."""
+    import edge.control.process  # noqa: F401 - whether it can be
+    from edge.control.state import State
+
+    State.of(slab, registry, snapshot)
+
+
+__all__ = ["rehearse", "run"]

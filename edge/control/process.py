@@ -15,9 +15,9 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edge import log, stats
-from edge._fast import Condition, Slab
+from edge._fast import Condition
 from edge.catalogue import Snapshot
-from edge.channel import Drain, Failed, Load, Loaded, Reader, Reload, Reloaded, send
+from edge.channel import Drain, Failed, Load, Loaded, Reader, Reload, Reloaded, Retire, send
 from edge.control.app import Routes, date
 from edge.control.refusal import Refusal
 from edge.control.state import State
@@ -25,20 +25,20 @@ from edge.registry import Registry
 
 RELOAD_SECONDS = 30.0       # the supervisor's time for an answer
 LINGER_SECONDS = 1.0        # from the workers' last moment to ours: their last counts can be read
+BEAT_SECONDS = 1.0          # between signs of life
 LOOK_SECONDS = 0.05         # between looks for the workers' end, while draining
 
 
-def main(slab: Slab, registry: Registry, snapshot: Snapshot, channel: socket.socket,
-         listener: socket.socket) -> None:
+def main(state: State, channel: socket.socket, listener: socket.socket, stripe: int) -> None:
     """Serve until the end."""
     # The terminal's Ctrl-C reaches every process of the group; the supervisor decides what it means.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    logger = log.setup("control", debug=snapshot.debug)
+    logger = log.setup("control", debug=state.snapshot.debug)
     server = logging.getLogger("uvicorn")       # its errors are faults of ours, its warnings those of clients
     server.handlers[:], server.propagate = logger.handlers, False
     server.setLevel(logging.ERROR)
-    control = Control(State.of(slab, registry, snapshot), channel, logger)
+    control = Control(state, channel, logger, stripe)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(control.serve(listener))
 
@@ -46,8 +46,9 @@ def main(slab: Slab, registry: Registry, snapshot: Snapshot, channel: socket.soc
 class Control:
     """One life of the process."""
 
-    def __init__(self, state: State, channel: socket.socket, logger: logging.Logger) -> None:
+    def __init__(self, state: State, channel: socket.socket, logger: logging.Logger, stripe: int) -> None:
         self.state = state
+        self.stripe = stripe
         self.channel = channel
         self.reader = Reader(channel)
         self.log = logger
@@ -61,6 +62,7 @@ class Control:
         self.loop = asyncio.get_running_loop()
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         self.loop.add_reader(self.channel, self.obey)
+        self.beat()
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload)
         send(self.channel, Loaded(self.state.snapshot.version))
         await Server(self, routes).serve([listener])
@@ -80,8 +82,15 @@ class Control:
                 waiting = self.reloads.pop(message.id, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
+            elif isinstance(message, Retire):
+                self.ending.set()
             elif isinstance(message, Drain):
                 self.drain(self.loop.time() + message.timeout + LINGER_SECONDS)
+
+    def beat(self) -> None:
+        """Shows the supervisor that the event loop turns."""
+        self.state.slab.beat(self.stripe)
+        self.loop.call_later(BEAT_SECONDS, self.beat)
 
     def load(self, snapshot: Snapshot, registry: Registry) -> Loaded | Failed:
         """One version, or the reason why the running one stays."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from edge.worker.process import run
+from edge.worker.process import rehearse, run
 
-__all__ = ["run"]
+__all__ = ["rehearse", "run"]

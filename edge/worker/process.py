@@ -14,7 +14,7 @@ import uvloop
 
 from edge import _fast, contract, log
 from edge.catalogue import Snapshot
-from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, send
+from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, Retire, send
 from edge.registry import Registry
 from edge.stats import collect
 from edge.worker.connect import Connector
@@ -28,18 +28,19 @@ TICK_SECONDS = 0.1          # how exact timeouts are
 class Inheritance:
     """What a worker gets through the fork."""
 
-    index: int
+    name: str
+    stripe: int
     slab: Any
     registry: Registry
     snapshot: Snapshot
     channel: socket.socket
-    listener: socket.socket
+    listeners: list[socket.socket]
 
 
 def run(inheritance: Inheritance) -> None:
     """Serves until told to stop. Returns when the last request has ended, or the drain's time is over."""
     # The terminal's Ctrl-C reaches every process of the group; the supervisor decides what it means.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Worker(inheritance).serve())
@@ -52,10 +53,10 @@ class Worker:
         self.inherited = inheritance
         self.registry = inheritance.registry
         self.snapshot = inheritance.snapshot
-        self.log = log.setup(f"worker-{inheritance.index}", debug=inheritance.snapshot.debug)
+        self.log = log.setup(inheritance.name, debug=inheritance.snapshot.debug)
         self.stopped = asyncio.Event()
         self.until = float("inf")
-        self.drained = self.alone = False
+        self.drained = self.alone = self.retiring = False
         self.blames = contract.blames()
 
     async def serve(self) -> None:
@@ -64,7 +65,7 @@ class Worker:
         self.loop.set_exception_handler(self.unhandled)
         self.connector = Connector(self.loop)
         slab = self.inherited.slab
-        self.gateway = _fast.Gateway(slab, self.inherited.index, self.connector, self.fault)
+        self.gateway = _fast.Gateway(slab, self.inherited.stripe, self.connector, self.fault)
         self.compiler = Compiler(self.gateway, slab)
         self.own = OwnAnswers(self.gateway, lambda: collect(slab, self.registry, self.snapshot))
         self.load(self.snapshot, self.registry)
@@ -72,7 +73,8 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20000, 20, 50)
-        self.gateway.listen(self.inherited.listener)
+        for listener in self.inherited.listeners:
+            self.gateway.listen(listener)
         self.loop.add_reader(self.gateway.epoll, self.gateway.turn)
         self.tick()
         channel = self.inherited.channel
@@ -104,6 +106,8 @@ class Worker:
                     self.log.exception("the configuration was not taken over")
                     answer = Failed(repr(error))
                 send(self.inherited.channel, answer)
+            elif isinstance(message, Retire):
+                self.retire(message.timeout)
             elif isinstance(message, Drain):
                 self.drain(message.timeout)
         if messages is None:
@@ -119,16 +123,22 @@ class Worker:
         self.gateway.drain()
         self.until = min(self.until, self.loop.time() + seconds)
 
+    def retire(self, seconds: float) -> None:
+        """A successor listens on the same sockets: those who are here are served to their end, and nobody else."""
+        self.gateway.retire()
+        self.retiring = True
+        self.until = min(self.until, self.loop.time() + seconds)
+
     def tick(self) -> None:
         """Ends what is overdue, and the worker itself once it is drained."""
         self.loop.call_later(TICK_SECONDS, self.tick)
         self.gateway.tick()
-        if not self.gateway.draining:
+        if not self.gateway.draining and not self.retiring:
             return
         idle = not self.gateway.busy
-        if self.loop.time() >= self.until or (idle and self.alone):
+        if self.loop.time() >= self.until or (idle and self.alone) or (self.retiring and not self.gateway.clients):
             self.stopped.set()
-        elif idle and not self.drained:
+        elif self.gateway.draining and idle and not self.drained:
             self.drained = True
             send(self.inherited.channel, Drained())
 
@@ -153,3 +163,10 @@ class Worker:
         blame = self.blames.get(condition.name)
         level = logging.WARNING if blame in ("upstream", "edge") else logging.DEBUG
         self.log.log(level, "request failed" if blame else "request", extra={"facts": {"blame": blame, **facts}})
+
+
+def rehearse(slab: Any, registry: Registry, snapshot: Snapshot) -> None:
+    """All that a start can fail at, without clients and providers: raises what it would raise."""
+    gateway = _fast.Gateway(slab, 0, lambda pool: None, lambda error, request_id: None)
+    own = OwnAnswers(gateway, dict)
+    gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), lambda facts: None))

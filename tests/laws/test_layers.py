@@ -12,10 +12,11 @@ from tests.laws.sources import COMPILED, ROOT, files, relative
 # layer do not know each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_fast",),
-    ("catalogue", "routes", "log", "notify", "strict_yaml"),
+    ("catalogue", "routes", "log", "notify", "strict_yaml", "descriptors"),
     ("channel", "registry", "contract", "reach"),
-    ("config", "stats"),
+    ("config", "stats", "children"),
     ("worker", "control", "simulator", "quickstart"),
+    ("upgrade",),
     ("supervisor",),
     ("cli",),
     ("__main__",),

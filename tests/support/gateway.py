@@ -43,7 +43,9 @@ def configuration(provider_url: str, **changes: Any) -> dict[str, Any]:
 class Gateway:
     """Context manager; `url` and `admin` are base URLs, `log()` is what it wrote to standard error."""
 
-    def __init__(self, config: dict[str, Any], *, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, config: dict[str, Any], *, environ: dict[str, str] | None = None,
+                 program: Path | None = None) -> None:
+        self.program = program      # the directory that holds the package, where it is not the repository
         self.folder = tempfile.TemporaryDirectory(prefix="edge-test-")
         self.file = Path(self.folder.name, "edge.yaml")
         self.errors = Path(self.folder.name, "stderr")
@@ -57,7 +59,7 @@ class Gateway:
     def __enter__(self) -> Gateway:
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge", "serve", "--config", str(self.file)], env=self.environ,
+                [sys.executable, "-m", "edge", "serve", "--config", str(self.file)], env=self.environ, cwd=self.program,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
         port, admin = self._ports()
         self.port, self.admin_port = int(port), int(admin)

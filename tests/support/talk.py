@@ -231,6 +231,9 @@ class Canary:
                 begun = time.monotonic()
                 answer = kept.send(asks).answer()
                 self.slowest = max(self.slowest, time.monotonic() - begun)
+                if answer.header("connection") == "close":
+                    kept.socket.close()
+                    kept = None
                 good = answer.status == 200 and answer.json["object"] == "chat.completion"
                 if good:
                     self.served += 1

@@ -1,0 +1,62 @@
+"""Descriptors: the listening sockets, and how many descriptors a process may have."""
+
+from __future__ import annotations
+
+import resource
+import socket
+
+BACKLOG = 4096
+
+
+def listen(host: str, port: int, count: int) -> list[socket.socket]:
+    """`count` sockets on one address, among which the kernel spreads connections (SO_REUSEPORT).
+
+    OSError where the address cannot be had. Port 0: the kernel chooses, one port for all.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
+                                                             flags=socket.AI_PASSIVE)[0]
+    # SO_REUSEPORT would join a gateway that already listens here, and share its clients unasked.
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    sockets = [bound(family, address)]
+    sockets += [bound(family, sockets[0].getsockname()) for _ in range(count - 1)]
+    # Listening begins when all are bound: a connection must not meet a group that still grows.
+    for sock in sockets:
+        sock.listen(BACKLOG)
+    return sockets
+
+
+def bound(family: int, address: object) -> socket.socket:
+    """A socket that shares its address."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.setblocking(False)
+    sock.bind(address)      # type: ignore[arg-type]
+    return sock
+
+
+def join(first: socket.socket) -> socket.socket:
+    """One more socket on the address of another that listens."""
+    sock = bound(first.family, first.getsockname())
+    sock.listen(BACKLOG)
+    return sock
+
+
+def share(sockets: list[socket.socket], worker: int, workers: int) -> list[socket.socket]:
+    """Those of a worker. None may be closed, which would reset what is queued on it: fewer workers take several."""
+    count = len(sockets)
+    return [sockets[at % count] for at in range(worker, max(workers, count), workers)]
+
+
+def allow(wanted: int) -> int | None:
+    """Raises the limit of open descriptors as far as this user may. The limit, where it is less than wanted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):       # the kernel's own limit, fs.nr_open, has come below it
+            pass
+    return soft if 0 <= soft < wanted else None
