@@ -230,8 +230,8 @@ cdef inline size_t mapping_size() noexcept nogil:
 
 # Whatever gives a word of the mapping its place or its meaning.
 cdef uint64_t LAYOUT = crc32(repr((
-    stripes_at(), stripe_size(), mapping_size(), sizeof(Bucket), sizeof(Health), sizeof(Worker), sizeof(Series), LONG_BOUNDS, SHORT_BOUNDS,
-    RELAYED_STATUSES, [(condition.name, condition.value) for condition in Condition])).encode())
+    stripes_at(), stripe_size(), mapping_size(), sizeof(Bucket), sizeof(Health), sizeof(Worker), sizeof(Series),
+    LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES, [(condition.name, condition.value) for condition in Condition])).encode())
 
 
 cdef void add_histogram(Histogram* into, const Histogram* part) noexcept nogil:

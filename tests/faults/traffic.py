@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from tests.support.talk import chat
 
 PATIENCE = 30.0             # seconds for an answer
-STREAM = "tokens=30;delay=50"
+STREAM = "tokens=40;delay=20"
 PLAIN, FRESH, STREAMS = 12, 8, 12       # clients on kept connections, on a new one for each request, with streams
 
 
@@ -135,7 +136,7 @@ class Traffic:
 
     def kill(self, pid: int) -> None:
         """kill -9, with a note of what the process had. It is stopped before, so that the note is exact."""
-        os.kill(pid, 19)
+        os.kill(pid, signal.SIGSTOP)
         until = time.monotonic() + 1
         while state(pid) != "T" and time.monotonic() < until:
             time.sleep(0.0005)
@@ -143,7 +144,7 @@ class Traffic:
         self.killed |= had
         # Nothing is awaited from here on, so that no client begins a request meanwhile.
         self.in_killed += sum(client.busy and client.port in had for client in self.clients)
-        os.kill(pid, 9)
+        os.kill(pid, signal.SIGKILL)
 
 
 def state(pid: int) -> str:

@@ -1,0 +1,81 @@
+"""Processes that die, freeze or run out of descriptors, and the requests that they must not take with them."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.storm import storm
+from tests.faults.traffic import state
+from tests.support.gateway import Gateway, configuration
+from tests.support.simulator import Simulator
+from tests.support.talk import Canary, ask, chat
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    """The provider."""
+    with Simulator() as running:
+        yield running
+
+
+def test_killed_workers_under_load() -> None:
+    """Killed workers lose no more than what was in flight in them, reset no queued connection, and leave no slot."""
+    table = storm("kill", 4.0, 2)
+    assert table.broken == []
+
+
+def test_frozen_processes_are_healed(simulator: Simulator) -> None:
+    """A worker and a control that stand still are killed and started again within seconds, and nobody else."""
+    with Gateway(configuration(simulator.url, workers=2)) as edge:
+        control, frozen, well = edge.children()
+        edge.wait(lambda: edge.metric("edge_connections_accepted_total") >= 0)
+        for pid in (control, frozen):
+            os.kill(pid, signal.SIGSTOP)
+        begin = time.monotonic()
+        edge.wait(lambda: not {control, frozen} & set(edge.children()) and len(edge.children()) == 3, 12)
+        assert 4 < time.monotonic() - begin < 10
+        assert well in edge.children()
+        assert edge.log().count("stands still") == 2
+        assert edge.metric("edge_worker_restarts_total") == 1
+        assert {ask(edge.port, chat()).status for _ in range(10)} == {200}
+
+
+def test_a_group_that_was_stopped_goes_on(simulator: Simulator) -> None:
+    """When the whole group was stopped for longer than a frozen process may be, all go on and nobody is killed."""
+    with Gateway(configuration(simulator.url, workers=2)) as edge, Canary(edge.port) as canary:
+        canary.wait(10)
+        before = edge.children()
+        os.killpg(edge.process.pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        edge.wait(lambda: all(state(pid) == "T" for pid in before))
+        edge.wait(lambda: time.monotonic() > stopped + 6)
+        os.killpg(edge.process.pid, signal.SIGCONT)
+        edge.wait(lambda: time.monotonic() > stopped + 8)       # two looks of the supervisor's
+        served = canary.served
+        canary.wait(served + 10)
+        assert edge.children() == before and "stands still" not in edge.log()
+    assert canary.failures == []
+
+
+def test_descriptors_as_many_as_there_may_be(simulator: Simulator) -> None:
+    """The soft limit of descriptors is raised to the hard one; where that is too few the log says what to do."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with Gateway(configuration(simulator.url, limits={"connections": 1000000})) as edge:
+            for pid in (edge.process.pid, *edge.children()):
+                limits = Path(f"/proc/{pid}/limits").read_text()
+                row = next(line for line in limits.splitlines() if line.startswith("Max open files")).split()
+                assert row[3] == row[4] == str(hard)
+            warnings = [line["message"] for line in edge.log_lines() if line["level"] == "warning"]
+            assert len(warnings) == (hard < 1000000)
+            assert all(str(hard) in line and "LimitNOFILE" in line for line in warnings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
