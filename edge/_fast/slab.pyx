@@ -274,23 +274,24 @@ cdef class Slab:
     def __cinit__(self, int workers, int descriptor=-1):
         cdef Py_buffer view
         cdef Header* header
+        cdef bint fresh = descriptor < 0
         self.descriptor = -1
         if not 1 <= workers <= MAX_WORKERS:
             raise ValueError(f"workers must be 1 to {MAX_WORKERS}, not {workers}")
-        if descriptor < 0:
-            self.descriptor = os.memfd_create("edge")
-            os.ftruncate(self.descriptor, mapping_size())
+        if fresh:
+            descriptor = self.descriptor = os.memfd_create("edge")
+            os.ftruncate(descriptor, mapping_size())
         elif os.fstat(descriptor).st_size != mapping_size():
             raise ValueError("the shared memory has another size")
         # Room for all that there could ever be: pages that nobody touches are none.
-        self.mapping = mmap.mmap(descriptor if descriptor >= 0 else self.descriptor, mapping_size())
+        self.mapping = mmap.mmap(descriptor, mapping_size())
         PyObject_GetBuffer(self.mapping, &view, PyBUF_WRITABLE)
         self.base = <char*> view.buf
         PyBuffer_Release(&view)         # the mapping lasts as long as this object, which alone can reach it
         header = <Header*> self.base
-        if descriptor >= 0 and (header.magic != MAGIC or header.layout != LAYOUT):
+        if not fresh and (header.magic != MAGIC or header.layout != LAYOUT):
             raise ValueError("the shared memory has another layout")
-        self.descriptor = descriptor if descriptor >= 0 else self.descriptor
+        self.descriptor = descriptor
         header.magic = MAGIC
         header.layout = LAYOUT
         header.workers = max(header.workers, <uint64_t> workers)

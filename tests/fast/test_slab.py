@@ -323,6 +323,52 @@ def test_dead_worker_keeps_its_counts_and_frees_its_slots() -> None:
         assert series[2:5] == (10 * life, 20 * life, 5 * life)
 
 
+def test_generations_count_side_by_side() -> None:
+    """A worker's figures are those of both generations, and when one has retired its gauges and its heartbeat are 0."""
+    slab = Slab(2)
+    for stripe in (1, m.GENERATION + 1):
+        slab.beat(stripe, {"connections": 3, "accepted": 4})
+        slab.enter(stripe, 5, 2)
+        slab.account(stripe, 5, 0, (1, 1, 1), (1, 1, 1))
+    assert slab.heartbeat(1) < slab.heartbeat(m.GENERATION + 1) == slab.worker_total(1).heartbeat_ns
+    assert (slab.worker_total(1)[1:3], slab.series_total(5).in_flight) == ((8, 6), 4)
+    slab.retired(m.GENERATION + 1)
+    worker, series = slab.worker_total(1), slab.series_total(5)
+    assert (worker[1:3], series.in_flight, series.outcomes[0]) == ((8, 3), 2, 2)
+    assert worker.heartbeat_ns == slab.heartbeat(1)
+    assert slab.worker_total(0)[:3] == (0, 0, 0)
+
+
+def test_control_has_a_stripe() -> None:
+    """Control shows that it lives in either generation, and no worker's figure tells of it."""
+    slab = Slab(m.MAX_WORKERS)
+    for stripe in (m.CONTROL, m.GENERATION + m.CONTROL):
+        assert slab.heartbeat(stripe) == 0
+        slab.beat(stripe)
+        assert slab.heartbeat(stripe) > 0
+    assert all(slab.worker_total(worker).heartbeat_ns == 0 for worker in range(m.MAX_WORKERS))
+    for stripe in (2 * m.GENERATION, -1):
+        with pytest.raises(IndexError):
+            slab.heartbeat(stripe)
+
+
+def test_memory_is_taken_over_by_its_descriptor() -> None:
+    """A slab made of another's descriptor is that one, with as many workers as either; any other file is refused."""
+    first = Slab(2)
+    first.account(1, 5, 0, (1, 1, 1), (1, 1, 1))
+    second = Slab(3, os.dup(first.descriptor))
+    assert (second.workers, second.series_total(5).outcomes[0]) == (3, 1)
+    second.account(2, 5, 0, (1, 1, 1), (1, 1, 1))
+    assert Slab(1, os.dup(first.descriptor)).series_total(5).outcomes[0] == 2
+    size = os.fstat(first.descriptor).st_size
+    for length in (0, size, size + 1):
+        other = os.memfd_create("other")
+        os.ftruncate(other, length)
+        with pytest.raises(ValueError, match="another"):
+            Slab(2, other)
+        os.close(other)             # it is still ours
+
+
 def shared_bytes() -> int:
     """Shared memory that this process has touched."""
     status = Path("/proc/self/status").read_text()

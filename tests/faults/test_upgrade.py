@@ -63,6 +63,13 @@ def whole(stream: Talk) -> bool:
     return body.endswith(b"data: [DONE]\n\n") and body.count(b"\n\n") >= 60 and b"event: error" not in body
 
 
+def let_go(talk: Talk) -> bool:
+    """Whether the next answer on a kept connection, a good one, is its last."""
+    answer = talk.send(chat()).answer()
+    assert answer.status == 200
+    return answer.header("connection") == "close"
+
+
 def test_nobody_notices(base: dict[str, Any]) -> None:
     """Over an upgrade no request fails, streams go on to their end, kept connections are let go, and counts stay."""
     with Gateway(base) as edge, contextlib.ExitStack() as stack:
@@ -72,8 +79,8 @@ def test_nobody_notices(base: dict[str, Any]) -> None:
         streams = [begun(edge, stack) for _ in range(8)]
         before, counted = edge.children(), edge.metric("edge_requests_total", condition="ok")
         upgrade(edge)
-        answers = [talk.send(chat()).answer() for talk in kept]
-        assert {(answer.status, answer.header("connection")) for answer in answers} == {(200, "close")}
+        for talk in kept:
+            edge.wait(lambda: let_go(talk))     # noqa: B023 - called here
         assert all(whole(stream) for stream in streams)
         for talk in streams:
             talk.socket.close()
@@ -153,11 +160,23 @@ def test_the_next_one_waits(base: dict[str, Any]) -> None:
         upgrade(edge)
         edge.process.send_signal(signal.SIGUSR2)
         said(edge, "the next one waits")
-        assert edge.reload().status_code == 200
+        assert edge.reload().json() == {"version": 3}
         assert whole(stream)
         stream.socket.close()
         said(edge, SERVES, 2)
         assert edge.log().index(COMPLETE) < edge.log().rindex(SERVES)
+
+
+def test_a_signal_to_an_image_that_has_not_begun(base: dict[str, Any]) -> None:
+    """A signal that comes between two images, when nobody is there to handle it, is handled by the new one."""
+    with Gateway(base) as edge:
+        environ = Path(f"/proc/{edge.process.pid}/environ")
+        edge.process.send_signal(signal.SIGUSR2)
+        edge.wait(lambda: b"EDGE_UPGRADE=take" in environ.read_bytes())
+        edge.process.send_signal(signal.SIGHUP)
+        said(edge, "configuration version 3 in force")
+        said(edge, COMPLETE)
+        assert ask(edge.port, chat()).status == 200
 
 
 def test_memory_of_another_layout(base: dict[str, Any]) -> None:
@@ -213,7 +232,7 @@ def test_a_quick_start_says_no(tmp_path: Path) -> None:
         assert edge.process.poll() is None
 
 
-def test_upgrades_and_reloads_under_load() -> None:
-    """Under load upgrades and reloads fail no request and cut no stream, and no slot stays taken."""
-    for what, times in (("upgrade", 1), ("reload", 2)):
-        assert storm(what, times, 2).broken == []
+@pytest.mark.parametrize("what", ["upgrade", "reload"])
+def test_under_load(what: str) -> None:
+    """Under load an upgrade and a reload fail no request and cut no stream, and no slot stays taken."""
+    assert storm(what, 1, 2).broken == []

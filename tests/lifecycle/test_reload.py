@@ -200,7 +200,7 @@ def test_descriptors_do_not_grow(simulator: Simulator) -> None:
 def test_what_only_a_restart_changes(edge: Gateway, base: dict[str, Any]) -> None:
     """A port or a number of workers that changes in the file is named in the log, and the rest is in force."""
     assert edge.reload({**base, "workers": 3, "keys": KEYS}).status_code == 200
-    assert any("workers" in line["message"] and "next start" in line["message"] for line in edge.log_lines())
+    assert any("workers" in line["message"] and "next upgrade" in line["message"] for line in edge.log_lines())
     assert len(edge.children()) == 3
     assert everywhere(edge, chat(key=SECOND)) == {200}
 
