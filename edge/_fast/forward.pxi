@@ -32,6 +32,7 @@ for _condition in range(<int>N_OUTCOMES):
     TRAITS[<int>_condition] = TRAITS_OF.get(_condition, 0)
 
 cdef int64_t KEY_REST_NS = 60000000000          # of a key that the provider has rejected
+cdef int64_t SHORT_REST_NS = 10000000000        # and of one that it may have rejected
 cdef int64_t LONGEST_PAUSE_MS = 30000
 cdef int64_t PROBE_NS = 600000000000            # a probe that nobody has ended by then has died with its worker
 
@@ -71,7 +72,6 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
     """What an attempt's failure means for its target and its key."""
     cdef Gateway g = x.gateway
     cdef Target target = x.target
-    cdef int64_t rest
     if x.retry_after_ms >= 0 and (x.soonest_ms < 0 or x.retry_after_ms < x.soonest_ms):
         x.soonest_ms = x.retry_after_ms
     if traits == 0 or condition == gateway_overloaded:
@@ -84,16 +84,36 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
     elif x.probing:
         note_success(x)             # it answers, whatever it says of our key
     end_probe(x)
-    if traits & KEY:
-        rest = g.now + KEY_REST_NS
-        for target in target.pool.targets:
-            bench(target.health, x.key, rest)
-        g.notice("provider key benched", {"provider": x.target.pool.name, "provider_key": x.key + 1,
-                                          "condition": condition, "seconds": KEY_REST_NS / 1e9})
-    elif traits & RATE:
-        bench(target.health, x.key, g.now + max(<int64_t>1, x.retry_after_ms) * 1000000)
+    if traits & (KEY | RATE):
+        rest_key(x, condition, traits)
     if traits & SLOWS or x.status == 503:
         slow_down(x.target.pool, x)
+    return 0
+
+
+cdef int rest_key(Exchange x, int condition, int traits) except -1:
+    """Benches the key: for all targets of its provider where it is the key itself that is rejected.
+
+    A 402 or 403 can be about what the client asked for, so that it must not take the key from other clients for long,
+    nor the last key from anybody.
+    """
+    cdef Gateway g = x.gateway
+    cdef Target target
+    cdef bint doubtful = x.status == 402 or x.status == 403
+    cdef int64_t rest = (max(<int64_t>1, x.retry_after_ms) * 1000000 if traits & RATE
+                         else SHORT_REST_NS if doubtful else KEY_REST_NS)
+    if traits & RATE or (doubtful and x.target.pool.keys > 1):
+        bench(x.target.health, x.key, g.now + rest)
+        if doubtful and usable_key(x.target.health, x.target.pool.keys, 0, g.now) < 0:
+            bench(x.target.health, x.key, 0)
+            return 0
+    elif doubtful:
+        return 0
+    else:
+        for target in x.target.pool.targets:
+            bench(target.health, x.key, g.now + rest)
+    g.notice("provider key benched", {"provider": x.target.pool.name, "provider_key": x.key + 1, "target": x.target.name,
+                                      "condition": condition, "seconds": rest / 1e9})
     return 0
 
 

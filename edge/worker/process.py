@@ -169,4 +169,5 @@ def rehearse(slab: Any, registry: Registry, snapshot: Snapshot) -> None:
     """All that a start can fail at, without clients and providers: raises what it would raise."""
     gateway = _fast.Gateway(slab, 0, lambda pool: None, lambda error, request_id: None)
     own = OwnAnswers(gateway, dict)
-    gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), lambda facts: None))
+    notes = Notes(lambda facts: None, lambda event, facts: None)
+    gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), notes))
