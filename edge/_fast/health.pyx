@@ -28,7 +28,6 @@ cdef extern from *:
     bint EDGE_CAS(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
 
 cdef enum:
-    MOST_TRIPS = 30             # doublings of the open time that are still computed
     FLOOR = 3                   # further attempts that are always allowed: at once, and in a window
 
 cdef int64_t BUDGET_WINDOW = 10000000000        # ns
@@ -68,17 +67,17 @@ cdef int standing(const Health* health, int64_t now) noexcept nogil:
 
 cdef bint take_probe(Health* health, int worker, int64_t now, int64_t until) noexcept nogil:
     """The one probe of a half-open target, for one caller on the host; given up at `until` at the latest."""
-    cdef int64_t held = EDGE_SEE(&health.probe_until)
-    if held > now or not EDGE_CAS(&health.probe_until, &held, until):
+    cdef int64_t held = EDGE_SEE(&health.probe)
+    # Time and owner are one word, so that no moment of a worker's death leaves a probe that is nobody's.
+    if held > now or not EDGE_CAS(&health.probe, &held, (until & ~<int64_t>PROBER) | (worker + 1)):
         return False
-    health.probe_by = worker + 1
     EDGE_COUNT(&health.probes, 1)
     return True
 
 
 cdef void drop_probe(Health* health) noexcept nogil:
     """The probe has ended, with a verdict or without one."""
-    EDGE_SET(&health.probe_until, 0)
+    EDGE_SET(&health.probe, 0)
 
 
 cdef bint succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil:
@@ -103,6 +102,8 @@ cdef bint failed(Slab slab, int target, const Rules* rules, int64_t now, int64_t
     cdef int64_t until = EDGE_SEE(&health.open_until)
     cdef int64_t row, asked
     if not rules.enabled:
+        if until:
+            EDGE_SET(&health.open_until, 0)         # it was opened under other rules
         return False
     if until:
         # Others that were under way when it opened say nothing new; a probe does.
@@ -122,13 +123,15 @@ cdef bint failed(Slab slab, int target, const Rules* rules, int64_t now, int64_t
 
 cdef bint trip(Health* health, int64_t was, const Rules* rules, int64_t now, uint64_t random) noexcept nogil:
     """Opens: for longer each time, give or take a quarter, so that many hosts do not come back at once."""
-    cdef int64_t span = rules.open_time << min(health.trips, MOST_TRIPS)
-    if span > rules.max_open_time or span >> min(health.trips, MOST_TRIPS) != rules.open_time:
-        span = rules.max_open_time
+    cdef int64_t span = rules.open_time, trips = health.trips
+    while trips > 0 and span < rules.max_open_time:
+        span *= 2
+        trips -= 1
+    span = min(span, rules.max_open_time)
     span = span - span // 4 + <int64_t>(random % <uint64_t>(span // 2 + 1))
+    health.opened_at = now          # first: what was sent before must not close it
     if not EDGE_CAS(&health.open_until, &was, now + max(span, 1)):
         return False
-    health.opened_at = now
     health.trips += 1
     health.window_at = 0
     health.closed_at = 0
@@ -152,8 +155,10 @@ cdef void count_failure(Health* health, int condition) noexcept nogil:
 
 
 cdef void bench(Health* health, int key, int64_t until) noexcept nogil:
-    """A provider key is not used for this target before `until`."""
-    health.benches[key % MAX_PROVIDER_KEYS] = until
+    """A provider key is not used for this target before `until`; a longer rest stands."""
+    key %= MAX_PROVIDER_KEYS
+    if until > health.benches[key]:
+        health.benches[key] = until
     if until > health.benched_until:
         health.benched_until = until
 
@@ -221,6 +226,8 @@ class Healths:
     def force(self, int target, str state):
         """An operator's word: `open`, `closed`, or `auto` to take it back. ValueError: another word."""
         cdef Slab slab = self.slab
+        if state not in FORCINGS:
+            raise ValueError(f"an operator says {', '.join(FORCINGS)}, not {state}")
         slab.health(checked(target)).forced = FORCINGS.index(state)
 
     def ail(self, int target, bint ailing):
@@ -236,6 +243,13 @@ class Healths:
             health.benches[i] = 0
         health.benched_until = 0
 
+    def heal(self, int target):
+        """Closes the breaker of a target, as if nothing had been: the rules are off now."""
+        cdef Slab slab = self.slab
+        cdef Health* health = slab.health(checked(target))
+        EDGE_SET(&health.open_until, 0)
+        health.closed_at = health.failures = health.trips = health.window_at = 0
+
     # As workers do (they use the C interface).
 
     def ask(self, int target, int worker, int64_t now):
@@ -249,15 +263,26 @@ class Healths:
             slab.worker(worker).asked[target] += 1
         return ("fit", "returning", "probe", "shut")[found]
 
-    def tell(self, int target, bint good, breaker, int64_t now, int64_t sent):
-        """The outcome of an attempt. True: it has opened the breaker."""
+    def count(self, int target, int condition):
+        """One failed attempt."""
+        cdef Slab slab = self.slab
+        if not 0 <= condition < RELAYED:
+            raise IndexError(f"there is no condition {condition}")
+        count_failure(slab.health(checked(target)), condition)
+
+    def miss(self, int target):
+        """A request that it could not be chosen for."""
+        cdef Slab slab = self.slab
+        EDGE_COUNT(&slab.health(checked(target)).shut_out, 1)
+
+    def tell(self, int target, bint good, breaker, int64_t now, int64_t sent, uint64_t random=0):
+        """The outcome of an attempt. True: it has opened the breaker, or closed it."""
         cdef Slab slab = self.slab
         cdef Rules rules
         set_rules(&rules, breaker)
         if good:
-            succeeded(slab.health(checked(target)), &rules, now, sent)
-            return False
-        return failed(slab, checked(target), &rules, now, sent, 0)
+            return succeeded(slab.health(checked(target)), &rules, now, sent)
+        return failed(slab, checked(target), &rules, now, sent, random)
 
     def end_probe(self, int target):
         """The probe's request has ended."""

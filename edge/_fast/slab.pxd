@@ -14,6 +14,9 @@ cpdef enum:
     MAX_POOLS = 256
     MAX_PROVIDER_KEYS = 32
 
+cdef enum:
+    PROBER = 255                # the bits of Health.probe that say whose it is
+
 cdef struct Terms:              # what a bucket grants
     int64_t interval            # ns per unit; 0: unlimited
     int64_t window              # ns that a full bucket spans: burst * interval
@@ -43,8 +46,7 @@ cdef struct Health:             # of one target, as all workers have found it: e
     int64_t ailing              # its health checks fail
     int64_t benched_until       # the last of `benches`
     int64_t failures            # in a row
-    int64_t probe_until         # when the one probe of a half-open target is given up; 0: there is none
-    int64_t probe_by            # worker + 1
+    int64_t probe               # of a half-open target: when it is given up, and in PROBER stripe + 1; 0: there is none
     int64_t opened_at
     int64_t trips               # openings since it was last fully back: the next one is longer
     int64_t window_at           # failure rate: since when, how many were asked before that, how many failed since
@@ -84,9 +86,9 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t fallbacks          # and at another
     uint64_t budget_refused     # and those that the budget did not allow
     uint64_t shed               # requests refused because the event loop was late
+    uint64_t series_used        # series from here on were never touched, and their pages cost nothing
     Load loads[MAX_POOLS]
     uint64_t asked[MAX_TARGETS] # attempts
-    uint64_t series_used        # series from here on were never touched, and their pages cost nothing
 
 cdef class Slab:
     cdef object mapping

@@ -455,15 +455,19 @@ cdef class Slab:
         self.check_stripe(stripe)
         cdef Worker* worker = self.worker(stripe)
         cdef Health* health
+        cdef int64_t probe
         cdef uint64_t index
+        if worker.heartbeat_ns == 0:    # it never lived, and its pages may stay untouched
+            return
         worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
         for index in range(<uint64_t> MAX_POOLS):
             worker.loads[index].active = worker.loads[index].waiting = worker.loads[index].limit = 0
         for index in range(<uint64_t> MAX_TARGETS):
             if worker.asked[index]:         # else it never had its probe, and the page may stay untouched
                 health = self.health(index)
-                if health.probe_by == stripe + 1:
-                    health.probe_until = 0
+                probe = EDGE_LOAD(&health.probe)
+                if probe & PROBER == stripe + 1:
+                    EDGE_SWAP(&health.probe, &probe, 0)
         for index in range(worker.series_used):
             self.peek(stripe, <int> index).in_flight = 0
 
@@ -513,6 +517,19 @@ cdef class Slab:
         w.refused_gateway += <uint64_t> counts.get("refused_gateway", 0)
         w.upstream_opened += <uint64_t> counts.get("upstream_opened", 0)
         w.upstream_reused += <uint64_t> counts.get("upstream_reused", 0)
+        w.in_flight += <int64_t> counts.get("in_flight", 0)
+        w.retrying += <int64_t> counts.get("retrying", 0)
+        w.retries += <uint64_t> counts.get("retries", 0)
+        w.fallbacks += <uint64_t> counts.get("fallbacks", 0)
+        w.budget_refused += <uint64_t> counts.get("budget_refused", 0)
+        w.shed += <uint64_t> counts.get("shed", 0)
+
+    def carry(self, int stripe, int pool, tuple load):
+        """Say what a worker has of a provider, as a worker does (likewise): the fields of a LoadTotal."""
+        self.check_stripe(stripe)
+        check("pool", pool, MAX_POOLS)
+        cdef Load* one = &self.worker(stripe).loads[pool]
+        one.active, one.waiting, one.limit, one.refused = load
 
     def bench_take(self, int index, int64_t n):
         """Nanoseconds per step of `n` steps on one bucket, in C, on a clock that moves 1 us a step."""

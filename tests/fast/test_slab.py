@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from bisect import bisect_left
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,8 +14,8 @@ from hypothesis import strategies as st
 
 from edge._fast import slab as m
 from edge._fast.slab import Slab
+from tests.fast.processes import FORK, in_processes
 
-FORK = multiprocessing.get_context("fork")
 SECOND = 1_000_000_000
 
 
@@ -61,23 +58,6 @@ def bucket(rate: float, burst: int, now: int = 0) -> Slab:
     slab = Slab(1)
     slab.set_bucket(0, rate, burst, now)
     return slab
-
-
-def in_processes(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
-    """Run `work(number, *args)` in forked processes at the same time; what each returned."""
-    barrier = FORK.Barrier(count)
-
-    def begin(number: int, answer: Connection) -> None:
-        barrier.wait(30)
-        answer.send(work(number, *args))
-
-    answers = []
-    for number in range(count):
-        ours, theirs = FORK.Pipe(duplex=False)
-        FORK.Process(target=begin, args=(number, theirs), daemon=True).start()
-        theirs.close()          # so that a child that fails is an EOFError here
-        answers.append(ours)
-    return [answer.recv() for answer in answers]
 
 
 # Buckets
