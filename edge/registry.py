@@ -66,6 +66,11 @@ class Registry:
         return self._pools[provider]
 
     @property
+    def targets(self) -> Mapping[Place, int]:
+        """The indices of all targets that any version has had."""
+        return self._targets
+
+    @property
     def labels(self) -> list[Labels]:
         """What the series count, by index."""
         return list(self._series)
@@ -85,7 +90,6 @@ class Registry:
         for labels in countable(snapshot):
             if labels not in self._series and len(self._series) < MAX_SERIES:
                 self._series[labels] = len(self._series)
-
 
     @staticmethod
     def _room(what: str, planned: Mapping[Any, int], wanted: Iterable[Any], most: int) -> None:
@@ -107,6 +111,11 @@ def places(snapshot: Snapshot) -> Iterator[Place]:
     for model in snapshot.models:
         for target in model.targets:
             yield target.provider, target.model or model.name
+
+
+def named(place: Place) -> str:
+    """A target's name, for people."""
+    return "/".join(filter(None, place))
 
 
 def countable(snapshot: Snapshot) -> Iterator[Labels]:

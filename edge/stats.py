@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Slab, monotonic
+from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Slab, monotonic
 from edge.catalogue import Snapshot
-from edge.registry import Registry
+from edge.registry import Place, Registry, named, places
 
 _CONDITIONS = {int(condition): condition.name for condition in Condition}
 
@@ -37,6 +37,27 @@ def limit(slab: Slab, bucket: int) -> dict[str, int] | None:
     return None if full == UNLIMITED else {"limit": full, "left": slab.left(bucket)}
 
 
+def target(slab: Slab, registry: Registry, snapshot: Snapshot, place: Place) -> dict[str, Any]:
+    """How a target is. Times in seconds from now; `failures` are in a row, `benched` is by number of provider key."""
+    keys = next(max(1, len(provider.keys)) for provider in snapshot.providers if provider.name == place[0])
+    total = Healths(slab).total(registry.target(*place), keys)
+    return {
+        "target": named(place), "provider": place[0], **total._asdict(),
+        "benched": {str(key): seconds for key, seconds in enumerate(total.benched, 1) if seconds},
+        "failed": {outcome(slot): count for slot, count in enumerate(total.failed) if count}}
+
+
+def targets(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """All targets of the version in force."""
+    return [target(slab, registry, snapshot, place) for place in dict.fromkeys(places(snapshot))]
+
+
+def providers(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The load of each provider."""
+    return [{"provider": provider.name, **slab.load_total(registry.pool(provider.name))._asdict()}
+            for provider in snapshot.providers]
+
+
 def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any]:
     """All of it but what is a tenant's own. Series that never had a request are left out."""
     series: list[dict[str, Any]] = []
@@ -55,5 +76,7 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
         "requests": sum(sum(each["requests"].values()) for each in series),
         "limit": limit(slab, registry.bucket("gateway")),
         "workers": workers(slab),
+        "providers": providers(slab, registry, snapshot),
+        "targets": targets(slab, registry, snapshot),
         "series": series,
     }

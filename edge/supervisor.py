@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge import __version__, control, descriptors, log, notify, upgrade, worker
-from edge._fast import CONTROL, GENERATION, Slab
+from edge._fast import CONTROL, GENERATION, Healths, Slab
 from edge.catalogue import Snapshot
 from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, Reload, Reloaded, Retire
 from edge.children import Child, Watch
@@ -62,6 +62,7 @@ class Supervisor:
         else:
             self.inherit(handed)
         prepare(self.slab, self.registry, snapshot)
+        self.forgive(snapshot, {})
         self.children = [Child("control", self.generation + CONTROL, self.start_control)]
         self.children += [Child(f"worker-{i}", self.generation + i, self.start_worker(i))
                           for i in range(snapshot.workers)]
@@ -107,6 +108,16 @@ class Supervisor:
             self.retiring.append(child)
             self.selector.register(sock, selectors.EVENT_READ, child)
         os.close(handed.snapshot)
+
+    def forgive(self, snapshot: Snapshot, before: dict[str, Any]) -> None:
+        """What was learnt of keys that a provider has no more, or under rules that are off now, is forgotten."""
+        healths = Healths(self.slab)
+        others = {provider.name for provider in snapshot.providers if provider.keys != before.get(provider.name)}
+        for (provider, _), index in self.registry.targets.items():
+            if provider in others:
+                healths.forgive(index)
+            if not snapshot.breaker.enabled:
+                healths.heal(index)
 
     def run(self) -> int:
         """Starts everything, and watches it until it is told to stop."""
@@ -312,6 +323,7 @@ class Supervisor:
         try:
             snapshot = self.reload_file(version)
             prepare(self.slab, self.registry, snapshot)
+            self.forgive(snapshot, {provider.name: provider.keys for provider in self.snapshot.providers})
         except ConfigError as error:
             self.log.error("the configuration stays as it was: %s", error)
             self.answer(asked_by, None, error.problems)

@@ -21,6 +21,7 @@ from edge._fast import Condition, Slot
 from edge.catalogue import Snapshot
 from edge.channel import Reloaded
 from edge.config import MISSING, Problem
+from edge.control import circuits
 from edge.control.guard import admit
 from edge.control.metrics import SlabCollector, expose
 from edge.control.refusal import Refusal
@@ -61,6 +62,7 @@ class Routes:
                 Route("/readyz", self.readyz),
                 Route("/stats", self.stats),
                 Route("/admin/workers", self.workers),
+                Route("/admin/circuits", self.circuits, methods=["GET", "POST"]),
                 Route("/admin/config", self.config),
                 Route("/admin/reload", self.reload, methods=["POST"]),
             ],
@@ -104,6 +106,14 @@ class Routes:
     async def workers(self, request: Request) -> Response:
         """What each worker has and has had."""
         return answer({"workers": stats.workers(self.state().slab)})
+
+    @admin
+    async def circuits(self, request: Request) -> Response:
+        """All targets; or, with POST, one of them after an operator's word."""
+        state = self.state()
+        if request.method == "POST":
+            return answer(circuits.force(state, await circuits.order(request)))
+        return answer({"circuits": stats.targets(state.slab, state.registry, state.snapshot)})
 
     @admin
     async def config(self, request: Request) -> Response:

@@ -21,6 +21,7 @@ from prometheus_client.utils import floatToGoString
 
 from edge import __version__
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
+from edge.control.health_metrics import of_providers, of_retries, of_targets
 from edge.control.state import State
 from edge.registry import Labels
 from edge.stats import limit, workers
@@ -46,6 +47,9 @@ class SlabCollector(Collector):
         yield from histograms(totals)
         yield from gauges_and_tokens(totals)
         yield from of_workers(state)
+        yield from of_retries(state)
+        yield from of_targets(state)
+        yield from of_providers(state)
         yield from of_gateway(state)
 
 

@@ -18,7 +18,9 @@ from edge import log, stats
 from edge._fast import Condition
 from edge.catalogue import Snapshot
 from edge.channel import Drain, Failed, Load, Loaded, Reader, Reload, Reloaded, Retire, send
+from edge.control import circuits
 from edge.control.app import Routes, date
+from edge.control.health import Checks
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.registry import Registry
@@ -64,6 +66,8 @@ class Control:
         self.loop.add_reader(self.channel, self.obey)
         self.beat()
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload)
+        self.checks = Checks(self.loop, self.mark)
+        self.check()
         send(self.channel, Loaded(self.state.snapshot.version))
         await Server(self, routes).serve([listener])
         self.loop.remove_reader(self.channel)
@@ -99,7 +103,17 @@ class Control:
         except Exception as error:
             self.log.exception("the configuration was not taken over")
             return Failed(repr(error))
+        self.check()
         return Loaded(snapshot.version)
+
+    def check(self) -> None:
+        """Health checks as the version in force wants them."""
+        circuits.settle(self.state)
+        self.checks.load(self.state.snapshot.providers)
+
+    def mark(self, provider: str, well: bool) -> None:
+        """A verdict of the health checks."""
+        circuits.mark(self.state, provider, well)
 
     async def reload(self) -> Reloaded:
         """Ask the supervisor. TimeoutError: it did not answer."""

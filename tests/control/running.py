@@ -78,11 +78,12 @@ class Running:
         assert messages is not None and len(messages) == 1
         return messages[0]
 
-    def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         """One request on a connection of its own; `_` in a field's name stands for `-`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
         try:
-            connection.request(method, path, headers={name.replace("_", "-"): headers[name] for name in headers})
+            fields = {name.replace("_", "-"): headers[name] for name in headers}
+            connection.request(method, path, body, fields)
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:

@@ -19,7 +19,8 @@ from edge.control.guard import loopback
 from tests.control.running import Answer, Running, make_snapshot
 
 Start = Callable[..., Running]
-ADMIN = [("/stats", "GET"), ("/admin/workers", "GET"), ("/admin/config", "GET"), ("/admin/reload", "POST")]
+ADMIN = [("/stats", "GET"), ("/admin/workers", "GET"), ("/admin/config", "GET"), ("/admin/reload", "POST"),
+         ("/admin/circuits", "GET"), ("/admin/circuits", "POST")]
 KEYED = {"admin_key": Secret("sk-admin")}
 
 

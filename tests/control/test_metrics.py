@@ -20,7 +20,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from edge import __version__
-from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, Slab
+from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, Healths, Slab, monotonic
 from edge.catalogue import Snapshot
 from edge.control.metrics import SlabCollector, expose
 from edge.control.state import State
@@ -168,7 +168,14 @@ def busy_state(contract: str = "tokenpak") -> State:
         for outcome in (*range(len(Condition)), *range(RELAYED, RELAYED + len(RELAYED_STATUSES) + 1)):
             state.slab.account(0, series, outcome, (series * 10**7, 10**7, 10**4), (1, 2, 3))
     state.slab.beat(1, {"connections": 1, "upstream_connections": 2, "refused_key": 3, "refused_gateway": 4,
-                        "admitted": 5, "upstream_opened": 6, "upstream_reused": 7, "accepted": 8})
+                        "admitted": 5, "upstream_opened": 6, "upstream_reused": 7, "accepted": 8, "retrying": 9,
+                        "retries": 10, "fallbacks": 11, "budget_refused": 12, "shed": 13})
+    healths = Healths(state.slab)
+    for index in state.registry.targets.values():
+        for condition in Condition:
+            healths.count(index, condition)
+        healths.force(index, "closed")
+        healths.bench(index, 0, monotonic() + 10**12)
     state.slab.set_bucket(0, 10, 20)
     state.slab.take(0, 3)
     return state
@@ -178,7 +185,8 @@ def test_both_formats_say_the_same() -> None:
     """Prometheus text and OpenMetrics carry the same samples, but for the age that moves between two scrapes."""
     state = busy_state()
     text, openmetrics = scrape(state), scrape(state, OPENMETRICS)
-    for moving in [key for key in text if key[0] in ("edge_worker_heartbeat_age_seconds", "edge_limit_left")]:
+    clocks = ("edge_worker_heartbeat_age_seconds", "edge_limit_left", "edge_provider_key_benched_seconds")
+    for moving in [key for key in text if key[0] in clocks]:
         del text[moving], openmetrics[moving]
     assert text == openmetrics
     assert len(text) > 1000
@@ -228,15 +236,18 @@ def test_label_values_are_bounded() -> None:
                 assert text in series, name
             elif label == "condition":
                 assert text in Condition.__members__
+            elif label == "target":
+                assert text in ("first", "second", "first/gpt-5", "second/claude-*"), name
             elif label == "status":
                 assert text in ("other", "4xx", "none") or text.isdigit()
             else:
-                assert label in ("le", "type", "decision", "side", "worker", "version")
+                assert label in ("le", "type", "decision", "side", "worker", "version", "kind", "state", "key")
 
 
 def test_unused_series_are_left_out() -> None:
-    """A series without a request has no samples, so that a scrape grows with use and not with configuration."""
-    assert not [name for name, labels in scrape(state_of(make_snapshot())) if "route" in dict(labels)]
+    """Without a request a series has no samples and a target its circuit's state alone: a scrape grows with use."""
+    named = [name for name, labels in scrape(state_of(make_snapshot())) if {"route", "target"} & dict(labels).keys()]
+    assert set(named) == {"edge_circuit_state"}
 
 
 def test_histograms_are_cumulative() -> None:
