@@ -41,6 +41,7 @@ class Pending:
 
     version: int
     asked_by: list[Question]
+    before: Snapshot
     missing: set[str] = field(default_factory=set)
 
 
@@ -62,7 +63,8 @@ class Supervisor:
         else:
             self.inherit(handed)
         prepare(self.slab, self.registry, snapshot)
-        self.forgive(snapshot, {})
+        if handed is not None:
+            self.forgive(replace(snapshot, providers=()))
         self.children = [Child("control", self.generation + CONTROL, self.start_control)]
         self.children += [Child(f"worker-{i}", self.generation + i, self.start_worker(i))
                           for i in range(snapshot.workers)]
@@ -109,10 +111,14 @@ class Supervisor:
             self.selector.register(sock, selectors.EVENT_READ, child)
         os.close(handed.snapshot)
 
-    def forgive(self, snapshot: Snapshot, before: dict[str, Any]) -> None:
-        """What was learnt of keys that a provider has no more, or under rules that are off now, is forgotten."""
-        healths = Healths(self.slab)
-        others = {provider.name for provider in snapshot.providers if provider.keys != before.get(provider.name)}
+    def forgive(self, before: Snapshot) -> None:
+        """What was learnt of keys that a provider has no more, or under rules that are off now, is forgotten.
+
+        When all workers have the new version: until then they may still learn it.
+        """
+        snapshot, healths = self.snapshot, Healths(self.slab)
+        keys = {provider.name: provider.keys for provider in before.providers}
+        others = {provider.name for provider in snapshot.providers if provider.keys != keys.get(provider.name)}
         for (provider, _), index in self.registry.targets.items():
             if provider in others:
                 healths.forgive(index)
@@ -323,7 +329,6 @@ class Supervisor:
         try:
             snapshot = self.reload_file(version)
             prepare(self.slab, self.registry, snapshot)
-            self.forgive(snapshot, {provider.name: provider.keys for provider in self.snapshot.providers})
         except ConfigError as error:
             self.log.error("the configuration stays as it was: %s", error)
             self.answer(asked_by, None, error.problems)
@@ -332,8 +337,9 @@ class Supervisor:
             self.answer(asked_by, None, (Problem(INVALID, Place("limits"), "", str(error), "fewer keys or models"),))
         else:
             self.name_fixed(snapshot)
+            running = {child.name for child in self.children if child.pid}
+            self.pending = Pending(version, asked_by, self.snapshot, running)
             self.snapshot = snapshot
-            self.pending = Pending(version, asked_by, {child.name for child in self.children if child.pid})
             for child in self.children:
                 child.tell(Load(snapshot, self.registry))
             return
@@ -353,6 +359,7 @@ class Supervisor:
             self.log.error("%s did not take the configuration over: %s", child.name, reason)
         self.pending.missing.discard(child.name)
         if not self.pending.missing:
+            self.forgive(self.pending.before)
             self.log.info("configuration version %d in force", self.pending.version)
             notify.send("READY=1")
             self.answer(self.pending.asked_by, self.pending.version, ())

@@ -75,7 +75,7 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
     if x.retry_after_ms >= 0 and (x.soonest_ms < 0 or x.retry_after_ms < x.soonest_ms):
         x.soonest_ms = x.retry_after_ms
     if traits == 0 or condition == gateway_overloaded:
-        return 0
+        return end_probe(x)
     count_failure(target.health, condition)
     if traits & BREAKS:
         if failed(g.slab, target.index, &g.rules, g.now, x.sent or g.now, next_random(g)):
@@ -84,6 +84,8 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
     elif x.probing:
         note_success(x)             # it answers, whatever it says of our key
     end_probe(x)
+    if x.sent <= target.pool.rekeyed:
+        traits &= ~(KEY | RATE)     # the key that it speaks of was replaced meanwhile
     if traits & (KEY | RATE):
         rest_key(x, condition, traits)
     if traits & SLOWS or x.status == 503:

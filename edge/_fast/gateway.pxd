@@ -147,6 +147,7 @@ cdef class Pool:                        # connections to one provider
     cdef double blamed                  # the pace for which the limit was lowered,
     cdef int blamed_kind
     cdef int trial                      # and answers until it is seen whether that was right; 0: it is not in question
+    cdef int64_t rekeyed                # since when it has these keys
     cdef bint adaptive
     cdef int opening
     cdef int total

@@ -302,7 +302,10 @@ cdef class Gateway:
         self.delayed.remove(x)
         x.due = 0
         try:
-            attempt(x)
+            if is_barred(x):
+                refuse(x, shut_out(x), False)
+            else:
+                attempt(x)
         except Exception as error:
             failed_inside(x, error)
         return 0

@@ -94,6 +94,11 @@ cdef Target least_bad(Exchange x):
     return picked
 
 
+cdef bint is_barred(Exchange x) except -1:
+    """Whether the target that a request comes back to is out by now. (Takes its probe where that is to be had.)"""
+    return share_of(x, x.target) == 0.0 and (x.gateway.rules.refuses or x.target.health.forced == FORCED_OPEN)
+
+
 cdef bint is_forced(tuple plan) except -1:
     """An operator has taken all of them out, which no rule undoes."""
     cdef Target target

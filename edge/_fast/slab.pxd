@@ -88,7 +88,7 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t shed               # requests refused because the event loop was late
     uint64_t series_used        # series from here on were never touched, and their pages cost nothing
     Load loads[MAX_POOLS]
-    uint64_t asked[MAX_TARGETS] # attempts
+    uint64_t asked[MAX_TARGETS]     # attempts
 
 cdef class Slab:
     cdef object mapping

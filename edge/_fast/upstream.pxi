@@ -30,6 +30,8 @@ cdef class Pool:
         self.max_connections = provider.max_connections
         self.max_idle = provider.max_idle
         self.adaptive = provider.adaptive
+        if heads != self.heads:
+            self.rekeyed = monotonic_ns()
         self.heads = heads
         self.keys = len(heads)
         self.secrets = tuple(secret.reveal().encode() for secret in (*provider.keys, *dict(provider.headers).values())

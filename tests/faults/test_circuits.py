@@ -137,6 +137,34 @@ def test_a_leaving_client_leaves_no_probe_behind(pair: Pair) -> None:
     assert edge.metric("edge_circuit_probes_total", **FIRST) == 2
 
 
+def test_a_probe_that_finds_no_room_is_another_ones(pair: Pair) -> None:
+    """A probe for which its provider has no connection goes elsewhere, and the next request probes in its stead."""
+    edge = pair.edge(provider={"max_connections": 1}, queue={"queue_size": 0}, circuit_breaker=breaker(open_time=0.3))
+    trip(pair, edge)
+    pair.first.fault("hang", times=1, model="lone")
+    edge.wait(lambda: state(edge)["state"] == "half-open")
+    with Talk(edge.port) as talk:
+        talk.send(chat("lone"))
+        pair.first.wait_for(lambda found: found["requests"] == 3)
+        assert way(ask(edge)) == DEGRADED
+    pair.first.wait_for(lambda found: found["cancelled"])
+    assert way(ask(edge)) == (FIRST["target"], None)
+    assert state(edge)["probes"] == 2
+
+
+def test_a_retry_does_not_pass_by_an_open_circuit(pair: Pair) -> None:
+    """A request that pauses before its next attempt meets the circuit as it is then, as any other does."""
+    edge = pair.edge(retry={"backoff": 1}, circuit_breaker=breaker(all_open="refuse"))
+    pair.first.fault("status=503", times=3, model="lone")
+    with Talk(edge.port) as talk:
+        talk.send(chat("lone"))
+        edge.wait(lambda: any(line["message"] == "attempt failed" for line in edge.log_lines()))
+        ask(edge, "lone")
+        assert state(edge, LONE)["state"] == "open"
+        in_contract(talk.answer(), "circuit_open", status=503)
+    assert pair.calls() == (2, 0)
+
+
 def test_a_target_returns_gradually(pair: Pair) -> None:
     """A target that has come back among equals gets a small share at first, and its whole one after the ramp."""
     edge = pair.edge(models={"both": EQUAL}, circuit_breaker=breaker(open_time=0.3, ramp=1000))
@@ -220,6 +248,22 @@ def test_what_a_reload_forgets(pair: Pair) -> None:
     assert edge.reload({**config, "circuit_breaker": {"enabled": False}}).status_code == 200
     assert edge.metric("edge_provider_key_benched_seconds", **rest) == 0
     assert edge.metric("edge_circuit_state") == 0
+    assert way(ask(edge)) == (FIRST["target"], None)
+
+
+def test_a_late_word_on_an_old_key(pair: Pair) -> None:
+    """A rejection of a key that was replaced while the request was under way says nothing of the new one."""
+    edge = pair.edge(retry={"max": 0}, workers=2)
+    pair.first.fault("error=key;latency=1000", key="sk-provider")
+    config = configured(edge)
+    config["providers"]["first-openai"]["keys"] = ["env:TEST_KEY"]
+    with Talk(edge.port) as talk:
+        talk.send(chat("both"))
+        pair.first.wait_for(lambda found: found["requests"] == 1)
+        assert edge.reload(config).status_code == 200
+        assert talk.answer().status == 502
+    assert edge.metric("edge_attempt_failures_total", condition="provider_auth", **FIRST) == 1
+    assert edge.metric("edge_provider_key_benched_seconds") == 0
     assert way(ask(edge)) == (FIRST["target"], None)
 
 
