@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,9 +42,11 @@ class Sink(logging.Handler):
     The shared descriptor stays as it is: O_NONBLOCK belongs to all who hold it, the shell among them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lost: Callable[[], None]) -> None:
         super().__init__()
+        self.lost = lost
         self.dropped = 0
+        self.torn = False           # the last line that was written has no end
         self.descriptor, self.socket = 2, None
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(os.fstat(2).st_mode):
@@ -57,21 +60,24 @@ class Sink(logging.Handler):
         if self.dropped:
             line = orjson.dumps({"level": "warning", "message": "log lines were dropped",
                                  "dropped": self.dropped}).decode() + "\n" + line
-        data = line.encode() + b"\n"
-        try:
+        data = b"\n" * self.torn + line.encode() + b"\n"
+        sent = 0
+        with contextlib.suppress(OSError):
             if self.socket is not None:
-                self.socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                sent = self.socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             else:
-                os.write(self.descriptor, data)
-        except OSError:
-            self.dropped += 1
+                sent = os.write(self.descriptor, data)
+        if sent == len(data):
+            self.dropped, self.torn = 0, False
         else:
-            self.dropped = 0
+            self.dropped += 1
+            self.torn = self.torn or sent > 0
+            self.lost()
 
 
-def setup(process: str, *, debug: bool = False) -> logging.Logger:
-    """Logging of one process."""
-    handler = Sink()
+def setup(process: str, *, debug: bool = False, lost: Callable[[], None] = lambda: None) -> logging.Logger:
+    """Logging of one process; `lost` is called for each line that could not be written whole."""
+    handler = Sink(lost)
     handler.setFormatter(Lines(process))
     logger = logging.getLogger("edge")
     logger.handlers[:] = [handler]

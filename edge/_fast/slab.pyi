@@ -58,6 +58,8 @@ class WorkerTotal(NamedTuple):
     fallbacks: int
     budget_refused: int
     shed: int
+    memory: int
+    lines_lost: int
 
 class LoadTotal(NamedTuple):
     """What all workers have of one provider: requests there, requests that wait, how many may be there."""
@@ -92,6 +94,7 @@ class Slab:
     def worker_died(self, stripe: int) -> None: ...
     def retired(self, stripe: int) -> None: ...
     def restarted(self, stripe: int) -> None: ...
+    def lost_line(self, stripe: int) -> None: ...
     def account(
         self, stripe: int, index: int, outcome: int, times_ns: tuple[int, int, int],
         tokens: tuple[int, int, int],

@@ -70,7 +70,8 @@ SeriesTotal = namedtuple(
 WorkerTotal = namedtuple(
     "WorkerTotal",
     "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_gateway "
-    "upstream_opened upstream_reused restarts in_flight retrying retries fallbacks budget_refused shed")
+    "upstream_opened upstream_reused restarts in_flight retrying retries fallbacks budget_refused shed memory "
+    "lines_lost")
 LoadTotal = namedtuple("LoadTotal", "active waiting limit refused")
 
 cdef struct Header:
@@ -428,7 +429,9 @@ cdef class Slab:
             w.refused_gateway + v.refused_gateway, w.upstream_opened + v.upstream_opened,
             w.upstream_reused + v.upstream_reused, w.restarts + v.restarts,
             w.in_flight + v.in_flight, w.retrying + v.retrying, w.retries + v.retries, w.fallbacks + v.fallbacks,
-            w.budget_refused + v.budget_refused, w.shed + v.shed)
+            w.budget_refused + v.budget_refused, w.shed + v.shed, w.memory + v.memory,
+            w.lines_lost + v.lines_lost)
+
 
     def load_total(self, int pool):
         """What all workers have of a provider: a LoadTotal."""
@@ -460,6 +463,7 @@ cdef class Slab:
         if worker.heartbeat_ns == 0:    # it never lived, and its pages may stay untouched
             return
         worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
+        worker.memory = 0
         for index in range(<uint64_t> MAX_POOLS):
             worker.loads[index].active = worker.loads[index].waiting = worker.loads[index].limit = 0
         for index in range(<uint64_t> MAX_TARGETS):
@@ -475,6 +479,11 @@ cdef class Slab:
         """The stripe stays without a process until another generation."""
         self.worker_died(stripe)
         self.worker(stripe).heartbeat_ns = 0
+
+    def lost_line(self, int stripe):
+        """A worker could not write a line of its log."""
+        self.check_stripe(stripe)
+        self.worker(stripe).lines_lost += 1
 
     def restarted(self, int stripe):
         """The supervisor is about to start a process again, which continues its predecessor's stripe."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -44,7 +45,7 @@ def serve(path: str | None, workers: int | None, debug: bool) -> None:
             sys.exit(quick_start(overrides))
         snapshot = load(1) if handed is None else handed.taken()
         for warning in snapshot.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            say(f"warning: {warning}", err=True)
         command = upgrade.Command([sys.executable, *sys.orig_argv[1:]], dict(os.environ))
         sys.exit(run(snapshot, load, started=announce, command=command, handed=handed))
     except config.ConfigError as error:
@@ -65,11 +66,17 @@ def run(snapshot: Snapshot, reload: Callable[[int], Snapshot], **more: Any) -> i
     return supervisor.run()
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Prints, where that can be done: a full disk is no reason not to serve."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=err)
+
+
 def announce(snapshot: Snapshot) -> None:
     """One line for people, when everything serves."""
-    click.echo(f"edge {__version__} serves on http://{snapshot.listen_addr}:{snapshot.port} with {snapshot.workers} "
-               f"worker{'s' if snapshot.workers > 1 else ''}; metrics on "
-               f"http://{snapshot.admin_addr}:{snapshot.admin_port}/metrics")
+    say(f"edge {__version__} serves on http://{snapshot.listen_addr}:{snapshot.port} with {snapshot.workers} "
+        f"worker{'s' if snapshot.workers > 1 else ''}; metrics on "
+        f"http://{snapshot.admin_addr}:{snapshot.admin_port}/metrics")
 
 
 def quick_start(overrides: dict[str, object]) -> int:
@@ -79,7 +86,7 @@ def quick_start(overrides: dict[str, object]) -> int:
 
     def started(serving: Snapshot) -> None:
         announce(serving)
-        click.echo(quickstart.banner(serving, key, simulate))
+        say(quickstart.banner(serving, key, simulate))
 
     pid = start_simulator(sock) if simulate else 0
     sock.close()

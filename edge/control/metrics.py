@@ -126,11 +126,14 @@ def of_workers(state: State) -> Iterator[Metric]:
     restarts = Counter("edge_worker_restarts", "Workers that were started again.", labels=["worker"])
     ages = Gauge("edge_worker_heartbeat_age_seconds", "Time since the worker's event loop last turned.",
                  labels=["worker"])
+    memory = Gauge("edge_memory_bytes", "Held by the worker for requests and answers.", labels=["worker"])
     for worker in found:
         restarts.add_metric([str(worker["worker"])], worker["restarts"])
+        memory.add_metric([str(worker["worker"])], worker["memory"])
         if worker["heartbeat_age"] is not None:
             ages.add_metric([str(worker["worker"])], worker["heartbeat_age"])
-    yield from (decisions, connections, restarts, ages)
+    yield from (decisions, connections, restarts, ages, memory)
+    yield Counter("edge_log_lines_lost", "Lines that standard error did not take from a worker.", total("lines_lost"))
     yield Counter("edge_connections_accepted", "Connections of clients.", total("accepted"))
     yield Counter("edge_upstream_connections_opened", "Connections to providers.", total("upstream_opened"))
     yield Counter("edge_upstream_connections_reused", "Requests sent on a connection that was kept.",

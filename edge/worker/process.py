@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -53,7 +54,8 @@ class Worker:
         self.inherited = inheritance
         self.registry = inheritance.registry
         self.snapshot = inheritance.snapshot
-        self.log = log.setup(inheritance.name, debug=inheritance.snapshot.debug)
+        self.log = log.setup(inheritance.name, debug=inheritance.snapshot.debug,
+                             lost=partial(inheritance.slab.lost_line, inheritance.stripe))
         self.stopped = asyncio.Event()
         self.until = float("inf")
         self.drained = self.alone = self.retiring = False
