@@ -63,7 +63,8 @@ class Child:
             except BaseException:
                 log.setup(self.name).exception("%s ended", self.name)
             finally:
-                sys.stdout.flush()
+                with contextlib.suppress(OSError):      # nobody may read it, or the disk be full
+                    sys.stdout.flush()
                 os._exit(status)
         theirs.close()
         self.pid, self.channel, self.reader = pid, ours, Reader(ours)

@@ -95,6 +95,8 @@ class Reach:
     def context(self, ca_bundle: str | None) -> ssl.SSLContext:
         """The system's roots (SSL_CERT_FILE and SSL_CERT_DIR heeded), and the operator's own beside them."""
         if ca_bundle not in self.contexts:
+            if no_descriptor_left():            # OpenSSL would trust nobody, without a word
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             context = ssl.create_default_context()
             if ca_bundle is not None:
                 context.load_verify_locations(ca_bundle)
@@ -169,6 +171,15 @@ def heads(provider: Provider) -> tuple[bytes, ...]:
     field = "x-api-key: " if provider.kind == "anthropic" else "authorization: Bearer "
     keyed = [[*lines, field + key.reveal()] for key in provider.keys] or [lines]
     return tuple("".join(line + "\r\n" for line in group).encode() for group in keyed)
+
+
+def no_descriptor_left() -> bool:
+    """Whether the process or the host has run out of them: a resolver's or a proxy's error does not say so."""
+    try:
+        os.close(os.dup(2))
+    except OSError:
+        return True
+    return False
 
 
 def port_of(url: SplitResult) -> int:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from edge._fast import Condition
 from edge.catalogue import Provider
-from edge.reach import FAILURES, Reach, reason
+from edge.reach import FAILURES, Reach, no_descriptor_left, reason
 
 log = logging.getLogger("edge")
 
@@ -39,6 +39,8 @@ class Connector(Reach):
             pass
         except FAILURES as error:
             words = reason(error)
+            if no_descriptor_left():
+                condition, words = Condition.gateway_overloaded, "file descriptors"
         except Exception:
             log.exception("connecting to %s", provider.name)
             condition, words = Condition.internal_error, "internal error"
