@@ -152,8 +152,8 @@ class Bounds:
     target_bytes: int = 8192
     body_bytes: int = 33554432
     head_timeout: float = 10.0
-    body_timeout: float = 60.0          # between two reads of a body
-    body_rate: int = 256                # bytes per second that a body must bring on average, after body_timeout
+    body_timeout: float = 60.0          # that a body may pause, or the reading of an answer
+    body_rate: int = 256                # bytes per second that a client must send or take on average; 0: any
     keep_alive: float = 75.0
     connections: int = 16384            # per worker
     address_connections: int = 0        # per worker and client address; 0: as many as there are

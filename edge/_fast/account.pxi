@@ -121,7 +121,8 @@ cdef int cut(Exchange x, int condition) except -1:
 cdef int failed_inside(Exchange x, object error) except -1:
     """A fault of ours: the traceback goes to the log, the client gets internal_error and no word of it."""
     cdef int condition = out_of_memory if isinstance(error, MemoryError) else internal_error
-    x.gateway.log_fault(error, PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode())
+    if condition == internal_error:
+        x.gateway.log_fault(error, PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode())
     if x.state == ENDED or x.downstream is None:
         return 0
     if x.state == RELAYING:

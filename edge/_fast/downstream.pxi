@@ -10,37 +10,35 @@ cdef class Listener(Peer):
 
     cdef int ready(self, uint32_t events) except -1:
         """Takes the connections that wait, some at a time, so that those already here get their turn."""
-        cdef Downstream d
+        cdef uint64_t address
         cdef int fd, i
         for i in range(64):
-            fd = edge_accept(self.fd)
-            if fd < 0 and errno != EMFILE and errno != ENFILE:
+            fd = edge_accept(self.fd, &address)
+            if fd >= 0:
+                self.serve(fd, address, False)
+                continue
+            if errno != EMFILE and errno != ENFILE:
                 return 0
-            if fd < 0:
-                self.refuse_one()
-                break
-            edge_no_delay(fd)
-            d = Downstream.__new__(Downstream)
-            d.gateway = self.gateway
-            d.watch(fd)
-            d.begin_service()
+            # No descriptor is left: the reserved one serves to say so, instead of leaving clients to wait.
+            close(self.reserve)
+            fd = edge_accept(self.fd, &address)
+            if fd >= 0:
+                self.serve(fd, address, True)
+            self.reserve = edge_reserve()
+            break
         return self.rearm()
 
-    cdef int refuse_one(self) except -1:
-        """No descriptor is left: the reserved one serves to say so, instead of leaving clients to wait."""
-        cdef Downstream d
-        cdef int fd
-        close(self.reserve)
-        fd = edge_accept(self.fd)
-        if fd >= 0:
-            d = Downstream.__new__(Downstream)
-            d.gateway = self.gateway
-            d.watch(fd)
-            d.begin_service()
+    cdef int serve(self, int fd, uint64_t address, bint last) except -1:
+        """A connection of a client; with the `last` descriptor it is refused."""
+        cdef Downstream d = Downstream.__new__(Downstream)
+        d.gateway = self.gateway
+        edge_no_delay(fd)
+        d.watch(fd)
+        d.begin_service(address)
+        if last:
             if d.is_open() and not d.lingering:
                 overloaded(d, "file descriptors")
             d.hang_up()
-        self.reserve = edge_reserve()
         return 0
 
     cdef int abort(self) except -1:
@@ -52,6 +50,16 @@ cdef class Listener(Peer):
         close(self.reserve)
         self.sock.detach()
         return 0
+
+
+cdef int64_t further(Gateway g, int64_t due, Py_ssize_t count) noexcept:
+    """When more of a body is due, once `count` bytes have come: each is worth its time at the lowest rate.
+
+    So a body must come at that rate on average, may pause for body_timeout after a fast beginning, and no longer.
+    """
+    cdef int64_t most = g.now + g.body_ns
+    due += count * g.byte_ns
+    return due if g.byte_ns and due < most else most
 
 
 cdef int overloaded(Downstream d, str what) except -1:
@@ -66,13 +74,22 @@ cdef int overloaded(Downstream d, str what) except -1:
 
 cdef class Downstream(Peer):
 
-    cdef int begin_service(self) except -1:
+    cdef int begin_service(self, uint64_t address) except -1:
         """A client has connected. Its first head is due within the head's time."""
         cdef Gateway g = self.gateway
+        cdef int near = 0
         g.counts.accepted += 1
         g.counts.connections += 1
         g.connections.add(self)
         self.deadline = g.now + g.head_ns
+        if g.max_address and address:
+            self.address = address
+            near = g.addresses.get(address, 0) + 1
+            g.addresses[address] = near
+            if near > 2 * g.max_address:
+                return self.abort()         # who was told as often as that is not told again
+        if near > g.max_address:
+            return overloaded(self, "connections from one address")
         return overloaded(self, "connections") if len(g.connections) > g.max_connections else 0
 
     cdef int place(self) except -1:
@@ -82,11 +99,11 @@ cdef class Downstream(Peer):
         cdef Py_ssize_t kept = 0
         if self.into_body(x):
             g.window.at = x.body.at + x.body.size
-            g.window.size = x.length - x.body.size
+            g.window.size = min(x.length, x.body.room) - x.body.size
             return 0
         if self.pending is not None and not self.lingering:
-            kept = PyBytes_GET_SIZE(self.pending)
-            memcpy(g.inbox, PyBytes_AS_STRING(self.pending), kept)
+            kept = self.pending.size
+            memcpy(g.inbox, self.pending.at, kept)
         g.window.at = g.inbox + kept
         g.window.size = INTAKE          # what of a body comes with the head is copied, the rest is not
         return 0
@@ -102,23 +119,35 @@ cdef class Downstream(Peer):
         cdef Py_ssize_t size = count
         if self.lingering:
             return 0
+        if x is not None and x.state == READING:
+            self.deadline = further(g, self.deadline, count)
+        if self.into_body(x):
+            return self.take(NULL, count)
+        if self.pending is not None:
+            size += self.pending.size
+            self.pending = None
+        elif x is None and not self.skip:
+            self.deadline = g.now + g.head_ns
+        return self.take(g.inbox, size)
+
+    cdef int take(self, const char* buf, Py_ssize_t size) except -1:
+        """Bytes of a body that are in their place (NULL), or of anything. A fault of ours ends the request alone."""
+        cdef Exchange x = self.exchange
         try:
-            if x is not None and x.state == READING:
-                self.deadline = g.now + g.body_ns
-            if self.into_body(x):
-                x.body.size += count
-                return accept(x) if x.body.size == x.length else 0
-            if self.pending is not None:
-                size += PyBytes_GET_SIZE(self.pending)
-                self.pending = None
-            elif x is None and not self.skip:
-                self.deadline = g.now + g.head_ns
-            return self.consume(g.inbox, size)
+            if buf != NULL:
+                return self.consume(buf, size)
+            x.body.filled(size)
+            if x.body.size == x.length:
+                return accept(x)
+            if x.body.size == x.body.room:
+                x.body.reserve(1)
+            return 0
         except Exception as error:
-            if self.exchange is not None:
-                return failed_inside(self.exchange, error)
-            g.log_fault(error, None)
-            return self.abort()
+            x = self.exchange
+            if x is None:
+                x = new_exchange(self)
+                name_request(x, NULL, NULL)
+            return failed_inside(x, error)
 
     cdef int consume(self, const char* buf, Py_ssize_t size) except -1:
         """As many requests as the bytes hold, one after the other; what is left over waits in `pending`."""
@@ -141,21 +170,24 @@ cdef class Downstream(Peer):
         finally:
             self.consuming = False
         if pos < size and not self.lingering and self.fd >= 0:
-            self.pending = PyBytes_FromStringAndSize(buf + pos, size - pos)
-            if self.exchange is not None and size - pos > PIPELINE_MAX:
+            self.pending = stored(buf + pos, size - pos)
+            if self.exchange is None:
+                if pos:
+                    self.deadline = self.gateway.now + self.gateway.head_ns     # another head has begun
+            elif size - pos > PIPELINE_MAX:
                 self.pause_reads(EPOLLIN)
         return 0
 
     cdef int resume(self) except -1:
         """The request has ended: the next one may already be here."""
-        cdef bytes pending = self.pending
+        cdef Store pending = self.pending
         if self.consuming or self.fd < 0:
             return 0
         self.resume_reads()
         if pending is not None:
             self.pending = None
             self.deadline = self.gateway.now + self.gateway.head_ns
-            return self.consume(PyBytes_AS_STRING(pending), PyBytes_GET_SIZE(pending))
+            return self.take(pending.at, pending.size)
         return 0
 
     cdef int linger(self) except -1:
@@ -169,16 +201,24 @@ cdef class Downstream(Peer):
     cdef int expired(self) except -1:
         """The deadline has passed; what that means depends on what was awaited."""
         cdef Exchange x = self.exchange
-        if self.lingering or (x is None and self.pending is None):
+        if self.stuck or self.lingering:
             return self.abort()
+        if x is None and self.pending is None:
+            if self.out is None:
+                return self.abort()
+            self.deadline = self.gateway.now + self.gateway.keep_ns     # it reads its last answer: see is_stuck()
+            return 0
         if x is None:
             x = new_exchange(self)
             x.surface = OPENAI
             name_request(x, NULL, NULL)
         if x.state == READING:
             return refuse(x, request_timeout, True)
-        if self.paused:
-            return self.abort()         # it has left, as gone() will say
+        if x.upstream is not None and x.upstream.reading_paused:
+            if self.gateway.now >= x.deadline:
+                return self.abort()         # it has left, as gone() will say
+            self.deadline = x.deadline      # the provider waits for the client: see is_stuck()
+            return 0
         if self.gateway.now >= x.deadline:
             set_value(x, S_TIMEOUT, f"{x.target.pool.provider.total_timeout:g}")
         elif x.state == WAITING and x.queued and x.target.pool.is_blocked():
@@ -189,6 +229,23 @@ cdef class Downstream(Peer):
         elif x.state == HOLDING or x.state == RELAYING:
             return fail(x, provider_stalled, "no data")
         return fail(x, provider_timeout, "no response")
+
+    cdef bint is_stuck(self) noexcept:
+        """Whether the client has taken less than body_rate of its answer over the last body_timeout, while more waited.
+
+        Only while something waits in `out`: a stream that is slow because its provider is says nothing about the client.
+        What counts is what the client's kernel has acknowledged. Ours takes bytes in steps of its own, of a megabyte
+        and more, between which a slow but honest reader would look like none.
+        """
+        cdef Gateway g = self.gateway
+        cdef Py_ssize_t taken
+        if self.out is None or g.now < self.out_due:
+            return False
+        taken = self.out_sent - edge_unacknowledged(self.fd)
+        self.stuck = self.out_due and taken - self.out_taken < g.least_taken
+        self.out_taken = taken
+        self.out_due = g.now + g.body_ns
+        return self.stuck
 
     cdef int choked(self) except -1:
         """The client reads slower than the provider writes: the provider waits."""
@@ -209,7 +266,12 @@ cdef class Downstream(Peer):
 
     cdef int gone(self) except -1:
         cdef Gateway g = self.gateway
+        cdef int near
         self.pending = None
         g.counts.connections -= 1
         g.connections.discard(self)
+        if self.address:
+            near = g.addresses.pop(self.address) - 1
+            if near:
+                g.addresses[self.address] = near
         return 0 if self.exchange is None else client_left(self.exchange)

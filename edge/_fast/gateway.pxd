@@ -23,6 +23,8 @@ cdef class Store:               # bytes that grow; the one owner of its memory
     cdef Py_ssize_t room
     cdef int reserve(self, Py_ssize_t more) except -1
     cdef int append(self, const char* data, Py_ssize_t size) except -1
+    cdef int filled(self, Py_ssize_t count) except -1
+    cdef int drop_head(self, Py_ssize_t count) noexcept
 
 cdef class Peer:                # one connection of either side
     cdef Gateway gateway
@@ -31,6 +33,8 @@ cdef class Peer:                # one connection of either side
     cdef object transport       # TLS: uvloop's transport does the work of fd and `out`
     cdef Store out              # what the kernel would not take yet
     cdef Py_ssize_t out_sent    # of it, what has gone since
+    cdef Py_ssize_t out_taken   # and what the other side had of it at the last look
+    cdef int64_t out_due        # the next look; 0: none yet
     cdef Store lent             # during a write: the owner of its last part
     cdef bint paused            # much waits in `out`: the other side must not be read
     cdef bint reading_paused
@@ -227,12 +231,14 @@ cdef class Exchange:                    # one request's way
 cdef class Listener(Peer):
     cdef object sock
     cdef int reserve            # a descriptor kept for the day when there is no other
-    cdef int refuse_one(self) except -1
+    cdef int serve(self, int fd, uint64_t address, bint last) except -1
 
 cdef class Downstream(Peer):
     cdef Exchange exchange
-    cdef bytes pending
+    cdef Store pending
     cdef int64_t deadline
+    cdef uint64_t address               # whose connection it is counted as; 0: nobody's
+    cdef bint stuck                     # the client takes too little of its answer
     cdef int64_t skip                   # bytes of a refused request's body
     cdef uint64_t version               # of the configuration that the rest was looked up in
     cdef Route route                    # what this client asked for last time, as it mostly does again
@@ -242,9 +248,11 @@ cdef class Downstream(Peer):
     cdef bytes model_name
     cdef bint lingering
     cdef bint consuming
-    cdef int begin_service(self) except -1
+    cdef int begin_service(self, uint64_t address) except -1
     cdef bint into_body(self, Exchange x) noexcept
+    cdef int take(self, const char* buf, Py_ssize_t size) except -1
     cdef int consume(self, const char* buf, Py_ssize_t size) except -1
+    cdef bint is_stuck(self) noexcept
     cdef int resume(self) except -1
     cdef int linger(self) except -1
     cdef int expired(self) except -1
@@ -257,6 +265,7 @@ cdef class Upstream(Peer):
     cdef uint8_t framing
     cdef uint8_t keep_alive
     cdef uint8_t answering              # the head has been read
+    cdef uint8_t heads                  # so many have come, interim ones included
     cdef uint8_t ended
     cdef bint used
     cdef readonly bint joined           # the pool has counted it
@@ -323,11 +332,15 @@ cdef class Gateway:
     cdef set unknown                    # keys looked up in vain, a few
     cdef int64_t head_ns
     cdef int64_t body_ns
+    cdef int64_t byte_ns                # what a byte of a body adds to its time; 0: all of it anew
+    cdef Py_ssize_t least_taken         # of an answer that waits, within body_ns
     cdef int64_t keep_ns
     cdef int64_t max_body
     cdef size_t max_head
     cdef size_t max_target
     cdef int max_connections
+    cdef int max_address                # connections of one client address; 0: as many as there are
+    cdef dict addresses                 # address -> connections, while there is such a limit
     cdef int queue
     cdef bytes date
     cdef int64_t date_until

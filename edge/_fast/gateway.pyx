@@ -42,6 +42,9 @@ from .scan cimport *
 from .slab cimport *
 from .tap cimport *
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef enum:
     OPENAI = 0                      # surfaces
     ANTHROPIC = 1
@@ -50,6 +53,7 @@ cdef enum:
     INTAKE = 65536                  # one read of a head
     PIPELINE_MAX = 65536            # bytes of further requests, beyond which a client is not read
     SKIP_MAX = 65536                # longest body of a refused request that is read past
+    RESERVE_MAX = 1048576           # of a body's length, what is made room for before it comes
     HEAD_LIMIT = 65536              # highest setting of head_bytes: heads are rebuilt in BUFFER
 
 cdef int64_t FOREVER = INT64_MAX
@@ -188,6 +192,7 @@ cdef class Gateway:
         self.window = Window.__new__(Window)
         self.random = int.from_bytes(os.urandom(8), "little")
         self.connections = set()
+        self.addresses = {}
         self.pools = {}
         self.now = monotonic_ns()
         self.status_lines = [b""] * 600
@@ -234,11 +239,15 @@ cdef class Gateway:
         self.pools = tables.pools
         self.head_ns = to_ns(bounds.head_timeout)
         self.body_ns = to_ns(bounds.body_timeout)
+        self.byte_ns = 1000000000 // bounds.body_rate if bounds.body_rate else 0
+        self.least_taken = max(1, int(bounds.body_rate * bounds.body_timeout))
         self.keep_ns = to_ns(bounds.keep_alive)
         self.max_body = bounds.body_bytes
         self.max_head = min(bounds.head_bytes, HEAD_LIMIT)
         self.max_target = bounds.target_bytes
         self.max_connections = bounds.connections
+        self.max_address = bounds.address_connections
+        limit_memory(bounds.memory_bytes)
         self.queue = bounds.queue
         self.queue_ns = to_ns(bounds.queue_timeout) or FOREVER
 
@@ -274,9 +283,10 @@ cdef class Gateway:
         self.now = monotonic_ns()
         self.counts.heartbeat_ns = self.now
         note_lateness(self)
+        self.counts.memory = settle_memory(self.now)
         overdue = []
         for downstream in self.connections:
-            if downstream.deadline < self.now:
+            if downstream.deadline < self.now or downstream.is_stuck():
                 overdue.append(downstream)
         for downstream in overdue:
             x = downstream.exchange

@@ -145,6 +145,8 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
     if x.length > g.max_body:
         set_value(x, S_LIMIT, g.max_body)
         return body_too_large
+    if x.length and is_short_of_memory(x.length):
+        return out_of_memory
     return 0
 
 
@@ -248,7 +250,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
         x.session = session_of(buf, head, g.sticky)
     x.body = Store.__new__(Store)
     if not x.chunked and x.length:
-        x.body.reserve(x.length)
+        x.body.reserve(min(x.length, RESERVE_MAX))
     return 0
 
 

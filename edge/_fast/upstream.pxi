@@ -5,6 +5,7 @@ cdef enum Framing:
 
 cdef enum:
     MAX_ANSWER_HEAD = 65536
+    HEADS_MAX = 8               # of one answer, interim ones included
     STALE_NS = 1000000000       # a reused connection that breaks sooner after a request was never read by the provider
 
 
@@ -68,6 +69,8 @@ cdef class Pool:
         self.gateway.now = monotonic_ns()
         x = self.waiting.pop()
         if x is not None:
+            if condition == gateway_overloaded:
+                x.retry_after_ms = 1000
             fail(x, condition, reason)
         self.serve()
 
@@ -271,7 +274,7 @@ cdef class Upstream(Peer):
                 if count > self.left:
                     count = self.left           # the window's spare byte was used: see place()
                     self.keep_alive = False
-                x.held.size += count
+                x.held.filled(count)
                 self.left -= count
                 self.ended = self.left == 0
                 return answer_bytes(x, NULL, 0, self.ended)
@@ -296,6 +299,7 @@ cdef class Upstream(Peer):
         self.pool.active += 1
         self.answering = False
         self.ended = False
+        self.heads = 0
         self.keep_alive = False
         write_request(x, self)
         g.now = x.sent = monotonic_ns()
@@ -309,14 +313,13 @@ cdef class Upstream(Peer):
         cdef Head* head = &g.answer
         cdef Exchange x = self.exchange
         cdef int result
-        cdef int interim = 0
         while not self.answering:
             result = parse_response(buf, size, MAX_ANSWER_HEAD, x.method == M_HEAD, head)
             if result == HEAD_MORE:
                 self.pending = PyBytes_FromStringAndSize(buf, size)
                 return 0
-            interim += 1
-            if result < 0 or head.status == 101 or interim > 8:
+            self.heads += 1
+            if result < 0 or head.status == 101 or self.heads > HEADS_MAX:
                 return fail(x, provider_response_invalid, "malformed response head")
             if head.status >= 200:
                 self.answering = True

@@ -11,7 +11,10 @@ cdef extern from * nogil:
     #include <malloc.h>
     #include <netinet/in.h>
     #include <netinet/tcp.h>
+    #include <linux/sockios.h>
+    #include <string.h>
     #include <sys/epoll.h>
+    #include <sys/ioctl.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
     #include <unistd.h>
@@ -27,8 +30,26 @@ cdef extern from * nogil:
         int on = 1;
         return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    static int edge_accept(int fd) {
-        return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    /* Tells who it is as well: an IPv4 address, or the first half of an IPv6 one, which is one subscriber's. */
+    static int edge_accept(int fd, uint64_t *address) {
+        union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } peer;
+        socklen_t size = sizeof peer;
+        int client = accept4(fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        *address = 0;
+        if (client < 0)
+            return client;
+        if (peer.any.sa_family == AF_INET)
+            *address = 0xffff00000000 | ntohl(peer.v4.sin_addr.s_addr);
+        else if (peer.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&peer.v6.sin6_addr))
+            *address = 0xffff00000000 | ntohl(peer.v6.sin6_addr.s6_addr32[3]);
+        else if (peer.any.sa_family == AF_INET6)
+            memcpy(address, &peer.v6.sin6_addr, 8);
+        return client;
+    }
+    static int edge_unacknowledged(int fd) {
+        int bytes = 0;
+        ioctl(fd, SIOCOUTQ, &bytes);
+        return bytes;
     }
     static int edge_reserve(void) {
         return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -41,7 +62,8 @@ cdef extern from * nogil:
     ssize_t edge_send_parts(int fd, iovec* parts, int count)
     ssize_t edge_send(int fd, const void* data, size_t size)
     int edge_no_delay(int fd)
-    int edge_accept(int fd)
+    int edge_accept(int fd, uint64_t* address)
+    int edge_unacknowledged(int fd)
     int edge_reserve()
     int edge_epoll_ctl(int epoll, int operation, int fd, uint32_t events, void* data)
     ssize_t recv(int fd, void* data, size_t size, int flags)
@@ -59,11 +81,53 @@ cdef extern from * nogil:
     uint32_t EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET
     int M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
     int mallopt(int parameter, int value)
+    int malloc_trim(size_t pad)
 
 # Large bodies otherwise cost a page fault per page and request: malloc would give them back to the system each time.
 mallopt(M_MMAP_THRESHOLD, 256 * 1024 * 1024)
 mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024)
 mallopt(M_TOP_PAD, 1024 * 1024)
+
+
+cdef enum:
+    GATHER = 16384              # parts of a message up to this size are copied together: one send() beats sendmsg()
+    HIGH_WATER = 65536          # bytes in `out` from which on the other side is not read
+    LOW_WATER = 16384
+    READS = 16                  # of one connection, before the others have their turn
+    GIVE_BACK = 67108864        # bytes by which less must be needed
+    LOOK_NS = 5000000000
+
+# The account of what this worker holds for requests and answers: all of it is in Stores. Room that nothing has been
+# put into is not counted: it is no memory yet, and who only announces a body must not shut others out.
+cdef Py_ssize_t held = 0
+cdef Py_ssize_t held_max = PY_SSIZE_T_MAX
+cdef Py_ssize_t held_peak = 0               # since the last look
+cdef Py_ssize_t held_peak_before = 0
+cdef int64_t held_look = 0                  # when the next look is due
+
+
+cdef int limit_memory(Py_ssize_t most) except -1:
+    global held_max
+    held_max = most if most else PY_SSIZE_T_MAX
+    return 0
+
+
+cdef inline bint is_short_of_memory(Py_ssize_t more) noexcept nogil:
+    """Whether a body of so many bytes is not to be begun: the last tenth is for what is on its way."""
+    return held + more > held_max // 10 * 9
+
+
+cdef Py_ssize_t settle_memory(int64_t now) noexcept:
+    """Bytes held. What has not been needed for a while goes back to the system: malloc would keep a flood's for ever."""
+    global held_peak, held_peak_before, held_look
+    held_peak = max(held_peak, held)
+    if now >= held_look:
+        if held_peak_before - held_peak > GIVE_BACK:
+            malloc_trim(0)
+        held_peak_before = held_peak
+        held_peak = held
+        held_look = now + LOOK_NS
+    return held
 
 
 cdef class Window:
@@ -75,6 +139,8 @@ cdef class Window:
 cdef class Store:
 
     def __dealloc__(self):
+        global held
+        held -= self.size
         free(self.at)
 
     def __getbuffer__(self, Py_buffer* buffer, int flags):
@@ -94,20 +160,36 @@ cdef class Store:
             self.room = room
         return 0
 
+    cdef int filled(self, Py_ssize_t count) except -1:
+        """So many bytes have come into its room. MemoryError where the worker holds too many by now."""
+        global held
+        self.size += count
+        held += count
+        if held > held_max:
+            raise MemoryError
+        return 0
+
     cdef int append(self, const char* data, Py_ssize_t size) except -1:
         if size == 0:
             return 0
         self.reserve(size)
         memcpy(self.at + self.size, data, size)
-        self.size += size
+        return self.filled(size)
+
+    cdef int drop_head(self, Py_ssize_t count) noexcept:
+        """Forgets its first bytes."""
+        global held
+        memmove(self.at, self.at + count, self.size - count)
+        self.size -= count
+        held -= count
         return 0
 
 
-cdef enum:
-    GATHER = 16384              # parts of a message up to this size are copied together: one send() beats sendmsg()
-    HIGH_WATER = 65536          # bytes in `out` from which on the other side is not read
-    LOW_WATER = 16384
-    READS = 16                  # of one connection, before the others have their turn
+cdef Store stored(const char* data, Py_ssize_t size):
+    """A copy."""
+    cdef Store store = Store.__new__(Store)
+    store.append(data, size)
+    return store
 
 
 cdef class Peer:
@@ -224,7 +306,12 @@ cdef class Peer:
         if self.out is None:
             self.out = Store.__new__(Store)
             self.out_sent = 0
+            self.out_due = 0
             self.ask(self.watched | EPOLLOUT)
+        elif self.out_sent > HIGH_WATER:
+            self.out.drop_head(self.out_sent)       # a client that is always a little behind must not add up
+            self.out_taken -= self.out_sent
+            self.out_sent = 0
         for i in range(count):
             part = parts[i].iov_len
             if sent >= part:

@@ -14,6 +14,7 @@ from edge.strict_yaml import Path as Key
 from . import clients, keys, routing
 from .contracts import contracts
 from .fallbacks import Fallbacks
+from .memory import share
 from .model import MAX_WORKERS, Settings
 from .references import Secrets
 from .report import Report
@@ -52,16 +53,18 @@ class Builder:
             self.report.warn(("cache_max_size",), "is accepted but not in force yet")
         contract_files = tuple(str(self.folder / name) for name in settings.contract_files)
         bounds, limit, queue = settings.limits, settings.rate_limit, settings.queue
+        workers = settings.workers or cores()
         if bounds.target_bytes > bounds.head_bytes:
             self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
         return Snapshot(
             version=version, port=settings.port,
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
-            workers=settings.workers or cores(), admin_addr=admin_addr, admin_port=admin_port,
+            workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, relays=relays,
             keys=clients.clients(self.report, settings.keys, self.secrets, secret),
             limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size),
-            bounds=Bounds(**bounds.model_dump(), queue=queue.queue_size, queue_timeout=queue.timeout),
+            bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
+                          queue=queue.queue_size, queue_timeout=queue.timeout),
             contracts=contracts(self.report, settings.contract, contract_files), contract_files=contract_files,
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
             key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),

@@ -39,6 +39,7 @@ def wrong(message: str, way_out: str) -> PydanticCustomError:
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Period = Annotated[float, Field(ge=0.1, le=MAX_SECONDS, allow_inf_nan=False)]
+Patience = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Burst = Annotated[int, Field(ge=1, le=10**9)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -179,10 +180,18 @@ class Limits(Strict):
     target_bytes: Annotated[int, Field(ge=256, le=1 << 20), about(
         "path and query", 8192)] = _BOUNDS.target_bytes
     body_bytes: Annotated[int, Field(ge=1, le=1 << 40), about("request body", 33554432)] = _BOUNDS.body_bytes
-    head_timeout: Annotated[Seconds, about("seconds for a request's head", 10)] = _BOUNDS.head_timeout
-    body_timeout: Annotated[Seconds, about("seconds between two reads of a body", 60)] = _BOUNDS.body_timeout
+    head_timeout: Annotated[Patience, about("seconds for a request's head", 10)] = _BOUNDS.head_timeout
+    body_timeout: Annotated[Patience, about(
+        "seconds that a body may pause, or the reading of an answer", 60)] = _BOUNDS.body_timeout
+    body_rate: Annotated[int, Field(ge=0, le=10**9), about(
+        "bytes per second that a client must send or take on average; 0 for any", 256)] = _BOUNDS.body_rate
     keep_alive: Annotated[Seconds, about("seconds a connection may idle", 75)] = _BOUNDS.keep_alive
     connections: Annotated[Count, about("client connections per worker", 16384)] = _BOUNDS.connections
+    address_connections: Annotated[int, Field(ge=0, le=1 << 30), about(
+        "of them, from one address (IPv6: one /64); 0 for no limit", 100)] = _BOUNDS.address_connections
+    memory_bytes: Annotated[int, Field(ge=0, le=1 << 50), about(
+        "held for requests and answers, per worker; 0: half of the machine's, shared by the workers", 0)
+        ] = _BOUNDS.memory_bytes
 
 
 class Queue(Strict):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.catalogue import Bounds, Breaker, HealthCheck, Limit, Model, Relay, Retry, Target
+from edge.config.memory import share
 from edge.config.patterns import covers
 
 BASE = "port: 1\nlisten_addr: 127.0.0.1\nkeys: [{name: a, key: env:KEY_A}]\n"
@@ -27,7 +28,8 @@ def test_defaults(config: Any) -> None:
     loaded = config.load(config.good)
     assert (loaded.port, loaded.listen_addr, loaded.admin_addr, loaded.admin_port) == (
         8766, "127.0.0.1", "127.0.0.1", 8767)
-    assert (loaded.limit, loaded.bounds, loaded.relays) == (Limit(100, 500), Bounds(), ())
+    assert (loaded.limit, loaded.relays) == (Limit(100, 500), ())
+    assert loaded.bounds == Bounds(memory_bytes=share(loaded.workers))
     assert dict(loaded.contracts) == {"openai": "openai", "anthropic": "anthropic"}
     assert (loaded.bearer_only, loaded.mask_rate_limit, loaded.debug, loaded.drain_timeout) == (
         False, False, False, 30)

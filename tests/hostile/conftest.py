@@ -32,6 +32,13 @@ def edge(simulator: Simulator) -> Iterator[Gateway]:
         assert running.metric("edge_worker_restarts_total") == 0
 
 
+@pytest.fixture
+def slow_paced(simulator: Simulator) -> Iterator[Gateway]:
+    """A gateway whose connections may hardly idle."""
+    with Gateway(configuration(simulator.url, limits={"body_timeout": BODY_SECONDS, "keep_alive": 0.5})) as running:
+        yield running
+
+
 @pytest.fixture(scope="package")
 def strict(simulator: Simulator) -> Iterator[Gateway]:
     """A gateway that serves named models only."""

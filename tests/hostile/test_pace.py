@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.hostile.stage import BODY_SECONDS, HEAD_SECONDS
-from tests.support.gateway import Gateway
+from tests.support.gateway import KEY, Gateway
 from tests.support.looks import at_rest, figures, resident
 from tests.support.simulator import Simulator
 from tests.support.talk import Gone, Talk, asked, chat, in_contract, request
@@ -62,11 +62,25 @@ def test_half_a_request_then_gone(edge: Gateway, simulator: Simulator, data: byt
     assert all(seen["model"] == "canary" for seen in simulator.requests())
 
 
-def test_a_head_that_drips_has_one_deadline(edge: Gateway) -> None:
-    """The head's time is for all of it: a byte now and then does not prolong it (slowloris)."""
+BEFORE = {"nothing": (b"", 0), "an answer": (chat(), 1), "a refusal": (request(b"{"), 1),
+          "an unread body": (request(b"x" * 20_000, key="sk-nobody"), 1), "two": (chat() + request(b"{"), 2)}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_head_that_drips_has_one_deadline(edge: Gateway, before: str, together: bool) -> None:
+    """The head's time is for all of it, the first's or a later one's: a byte now and then does not prolong it."""
+    data, answers = BEFORE[before]
     with Talk(edge.port) as talk:
+        if not together:
+            talk.send(data)
+            for _ in range(answers):
+                talk.answer()
         begun = time.monotonic()
-        talk.send(HEAD[:-2])
+        talk.send(data * together + HEAD[:-2])
+        if together:
+            for _ in range(answers):
+                talk.answer()
         while talk.silent(0.1):
             talk.send(b"x: y\r\n")
             assert time.monotonic() - begun < HEAD_SECONDS + 2 * TICK
@@ -93,14 +107,42 @@ def test_byte_by_byte(edge: Gateway, stream: bool) -> None:
 
 
 def test_a_slow_body_that_keeps_coming(edge: Gateway) -> None:
-    """A body may take longer than its time in all, as long as it comes on within it."""
-    data = chat()
+    """A body may take longer than its time in all, as long as it comes at its lowest rate."""
+    data = chat(text="x" * 1000)
     with Talk(edge.port) as talk:
-        talk.send(data[:-3])
-        for byte in data[-3:]:
+        talk.send(data[:-800])
+        for at in range(-800, 0, 200):
             assert talk.silent(BODY_SECONDS * 0.5)
-            talk.send(bytes([byte]))
+            talk.send(data[at:at + 200 or None])
         assert talk.answer().status == 200
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks", "trailers"])
+def test_a_body_that_drips(edge: Gateway, framing: str) -> None:
+    """A body that comes by a byte now and then is refused when its time is up, however it is framed."""
+    chunked = request(key=None, transfer_encoding="chunked", content_type="application/json",
+                      authorization=f"Bearer {KEY}")
+    begin, drip = {"length": (chat(text="x" * 3000)[:-2900], b"x"), "chunks": (chunked, b"1\r\n \r\n"),
+                   "trailers": (chunked + b"2\r\n{}\r\n0\r\nx: ", b"y")}[framing]
+    with Talk(edge.port) as talk:
+        begun = time.monotonic()
+        talk.send(begin)
+        while talk.silent(0.1):
+            talk.send(drip)
+            assert time.monotonic() - begun < BODY_SECONDS + 2 * TICK
+        assert time.monotonic() - begun > BODY_SECONDS - 0.05
+        in_contract(talk.answer(), "request_timeout")
+
+
+def test_a_fast_beginning_earns_no_long_end(edge: Gateway) -> None:
+    """However much of a body has come at once, its rest may not drip."""
+    with Talk(edge.port) as talk:
+        talk.send(chat(text="x" * 2_000_000)[:-100])
+        begun = time.monotonic()
+        while talk.silent(0.1):
+            talk.send(b"x")
+            assert time.monotonic() - begun < BODY_SECONDS + 2 * TICK
+        in_contract(talk.answer(), "request_timeout")
 
 
 def test_pipelining(edge: Gateway) -> None:
@@ -163,6 +205,54 @@ def test_a_client_that_reads_nothing(edge: Gateway) -> None:
         edge.wait(lambda: time.monotonic() > time_is_up)
         assert resident(worker) - before < 4_000_000
     at_rest(edge, others=1)
+
+
+@pytest.mark.parametrize("fault", ["tokens=200000", "big=20000000"])
+def test_a_client_that_takes_nothing_is_given_up(edge: Gateway, simulator: Simulator, fault: str) -> None:
+    """Who takes nothing of an answer for body_timeout has left: the provider's connection is free again."""
+    before = edge.metric("edge_requests_total", condition="client_closed")
+    with Talk(edge.port) as talk:
+        talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        begun = time.monotonic()
+        talk.send(chat("deaf", stream=fault.startswith("tokens"), fault=fault))
+        edge.wait(lambda: edge.metric("edge_requests_total", condition="client_closed") > before)
+        assert BODY_SECONDS < time.monotonic() - begun < 3 * BODY_SECONDS + TICK
+    simulator.wait_for(lambda state: not state["streams"])
+
+
+def test_a_slow_reader_is_served(edge: Gateway) -> None:
+    """A client that takes a long answer slowly, but faster than the lowest rate, gets all of it, byte for byte."""
+    size = 6_000_000
+    with Talk(edge.port) as talk:
+        talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        talk.send(chat("slow", fault=f"big={size}"))
+        begun = time.monotonic()
+        while time.monotonic() - begun < 3.5 * BODY_SECONDS:
+            talk.unread += talk.socket.recv(4096)
+            time.sleep(0.01)
+        assert len(talk.unread) < size / 2
+        answer = talk.answer()
+        assert answer.status == 200 and len(answer.body) == int(answer.header("content-length") or 0) >= size
+
+
+def test_a_reader_slower_than_keep_alive(slow_paced: Gateway) -> None:
+    """An answer that its reader takes longer over than a connection may idle is not cut short."""
+    with Talk(slow_paced.port) as talk:
+        talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        for _ in range(8):
+            talk.send(chat(fault="big=900000"))
+        begun = time.monotonic()
+        while time.monotonic() - begun < 3:
+            talk.unread += talk.socket.recv(4096)
+            time.sleep(0.01)
+        assert [talk.answer().status for _ in range(8)] == [200] * 8
+
+
+def test_a_provider_that_pauses_is_not_the_client(edge: Gateway) -> None:
+    """A stream that rests for longer than a client may is served on: nothing waits for the client."""
+    with Talk(edge.port) as talk:
+        answer = talk.send(chat(stream=True, fault=f"tokens=12;stall=2,{int(BODY_SECONDS * 2500)}")).answer()
+        assert answer.status == 200 and b"[DONE]" in answer.body
 
 
 def test_leaving_while_the_answer_is_awaited(edge: Gateway, simulator: Simulator) -> None:
