@@ -94,8 +94,8 @@ cdef enum:
     HIGH_WATER = 65536          # bytes in `out` from which on the other side is not read
     LOW_WATER = 16384
     READS = 16                  # of one connection, before the others have their turn
-    GIVE_BACK = 67108864        # bytes by which less must be needed
-    LOOK_NS = 5000000000
+    GIVE_BACK = 16777216        # bytes by which less must be needed
+    LOOK_NS = 2000000000
 
 # The account of what this worker holds for requests and answers: all of it is in Stores. Room that nothing has been
 # put into is not counted: it is no memory yet, and who only announces a body must not shut others out.
@@ -120,7 +120,6 @@ cdef inline bint is_short_of_memory(Py_ssize_t more) noexcept nogil:
 cdef Py_ssize_t settle_memory(int64_t now) noexcept:
     """Bytes held. What has not been needed for a while goes back to the system: malloc would keep a flood's for ever."""
     global held_peak, held_peak_before, held_look
-    held_peak = max(held_peak, held)
     if now >= held_look:
         if held_peak_before - held_peak > GIVE_BACK:
             malloc_trim(0)
@@ -162,9 +161,11 @@ cdef class Store:
 
     cdef int filled(self, Py_ssize_t count) except -1:
         """So many bytes have come into its room. MemoryError where the worker holds too many by now."""
-        global held
+        global held, held_peak
         self.size += count
         held += count
+        if held > held_peak:
+            held_peak = held
         if held > held_max:
             raise MemoryError
         return 0
