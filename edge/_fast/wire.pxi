@@ -118,7 +118,7 @@ cdef inline bint is_short_of_memory(Py_ssize_t more) noexcept nogil:
 
 
 cdef Py_ssize_t settle_memory(int64_t now) noexcept:
-    """Bytes held. What has not been needed for a while goes back to the system: malloc would keep a flood's for ever."""
+    """Bytes held. What was not needed for a while goes back to the system: malloc would keep a flood's for ever."""
     global held_peak, held_peak_before, held_look
     if now >= held_look:
         if held_peak_before - held_peak > GIVE_BACK:
