@@ -213,7 +213,7 @@ cdef class Exchange:                    # one request's way
     cdef bytes fields                   # the provider's fields that go on
     cdef Store body
     cdef Store held
-    cdef bytes tail                     # of a stream: an event's beginning
+    cdef Store tail                     # of a stream: an event's beginning
     cdef Chunked inbound
     cdef Tap tap
     cdef Py_ssize_t model_start

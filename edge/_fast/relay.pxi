@@ -125,17 +125,13 @@ cdef int put_chunk(Exchange x, iovec* parts, int count, char* line, const char* 
 
 cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """Whole events go on; an event's beginning waits for its end, so that trouble can never leave half of one."""
-    cdef Py_ssize_t whole, kept = 0
+    cdef Py_ssize_t whole
     cdef Gateway g = x.gateway
-    cdef Store joined = None
-    if x.tail is not None:
-        kept = PyBytes_GET_SIZE(x.tail)
-        joined = Store.__new__(Store)
-        joined.reserve(kept + size)
-        joined.append(PyBytes_AS_STRING(x.tail), kept)
+    cdef Store joined = x.tail
+    if joined is not None:
         joined.append(data, size)
         data = joined.at
-        size += kept
+        size = joined.size
         x.tail = None
     if x.tap.terminal:
         size = 0                    # the dialect's end was sent: what follows it is nobody's
@@ -147,7 +143,7 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     if whole < size and not x.tap.terminal:
         if size - whole > EVENT_MAX:
             return fail(x, provider_response_invalid, "event too long")
-        x.tail = PyBytes_FromStringAndSize(data + whole, size - whole)
+        x.tail = joined if joined is not None and whole == 0 else stored(data + whole, size - whole)
     if ended and not x.tap.terminal:
         if whole:
             send_events(x, data, whole, False)
