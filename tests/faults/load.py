@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import random
 import resource
@@ -15,10 +16,8 @@ from typing import cast
 
 import httptools
 
-from bench.harness.report import table
+from bench.harness.report import table as table
 
-__all__ = ["Ended", "Line", "Pool", "closed", "many_files", "opened", "percentile", "poisson", "source", "table",
-           "verdict"]
 PATIENCE = 30.0         # seconds until a request counts as never answered
 SOURCES = 200           # addresses of 127.0.0.0/8 that clients come from
 
@@ -148,6 +147,11 @@ def poisson(rate: float, seed: int) -> Iterator[float]:
     chance = random.Random(seed)
     while True:
         yield chance.expovariate(rate)
+
+
+def paced(rate: float) -> Iterator[float]:
+    """Even gaps, `rate` a second."""
+    return itertools.repeat(1 / rate)
 
 
 def percentile(values: Sequence[float], part: float) -> float:

