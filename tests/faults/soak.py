@@ -98,7 +98,7 @@ class Watch:
 
 
 async def soak(gateway: Gateway, clients: int, seconds: float, seed: int) -> tuple[Watch, Mixture]:
-    """Mixture for so long, watched."""
+    """The mixture for so long, watched."""
     async with httpx.AsyncClient(base_url=gateway.admin, timeout=20) as control:
         watch, traffic = Watch(gateway, control), Mixture(gateway.port, seed)
         watching = asyncio.create_task(watch.run())

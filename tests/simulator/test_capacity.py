@@ -32,7 +32,8 @@ def test_open_and_peak(simulator: Simulator) -> None:
 def test_the_others_wait_their_turn() -> None:
     """With a capacity of two, the fifth and sixth of requests that come together are answered in the third round."""
     with Simulator(capacity=2, latency=100) as simulator, ExitStack() as stack:
-        assert ask(simulator.port, chat()).status == 200
+        with Wire(simulator.port) as wire:          # once it is up
+            assert wire.send(chat()).answer().status == 200
         begun = time.monotonic()
         wires = [stack.enter_context(Wire(simulator.port)).send(chat(model="busy")) for _ in range(6)]
         took: list[float] = []
@@ -77,7 +78,8 @@ def test_leaving_while_waiting() -> None:
             simulator.wait_for(lambda state: state["waiting"] == 1)
         simulator.wait_for(lambda state: state["waiting"] == 0)
         first.socket.close()
-        assert ask(simulator.port, chat()).status == 200
+        with Wire(simulator.port) as wire:
+            assert wire.send(chat()).answer().status == 200
 
 
 def test_many_that_are_over_at_once() -> None:
