@@ -355,11 +355,11 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
         return size
     if tap.terminal or tap.error:
         return 0
-    if 0 < tap.scanned <= size and not edge_has_empty_line(buf, buf + tap.scanned, end):
-        tap.scanned = size
-        return 0
     if not tap.begun and size > 3 and memcmp(buf, "\xef\xbb\xbf", 3) == 0:
         p += 3                              # a stream may begin with a byte order mark
+    if 0 < tap.scanned <= size and not edge_has_empty_line(p, buf + tap.scanned, end):
+        tap.scanned = size
+        return 0
     while p < end:
         p = read_event(&event, p, end)
         if p == NULL:

@@ -115,6 +115,18 @@ class Slow:
         if "fresh" in self.parts:
             self.counts["input"] = sum(min(self.parts.get(name, 0), 2**60) for name in ("fresh", "written", "cached"))
 
+    def answer(self, body: bytes) -> dict[str, Any]:
+        """A whole answer's reading: the keys of `tap_answer`, with the error object for its bytes."""
+        top = self._parse(body)
+        failed, valid = False, isinstance(top, dict)
+        if valid:
+            self._count(top.get("usage"))
+            failed = (top.get("type") == "error" if self.dialect == "messages" else
+                      bool(top.get("error")) and not top.keys() & ({"id"} if self.dialect == "responses" else
+                                                                   {"choices", "data"}))
+        return {**self.counts, "events": 0, "terminal": valid and not failed, "error": failed, "valid": valid,
+                "data": top.get("error", top) if failed else ...}
+
     def told(self) -> dict[str, Any]:
         """The same keys as `tap_stream`'s."""
         return {**self.counts, "events": self.events, "terminal": self.terminal, "error": self.error,

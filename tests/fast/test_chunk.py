@@ -5,15 +5,13 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-import h11
-import httptools
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from edge._fast import chunk
+from tests.fast.peers import agree_on_body, h11_body
 
-HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 
 
@@ -160,50 +158,6 @@ def test_keeps_what_follows() -> None:
     assert outcome([END + b"GET", b" /", b""]) == (b"", b"GET /", True)
 
 
-def h11_body(data: bytes) -> tuple[bytes, bytes, bool] | None:
-    """The same from h11."""
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(HEAD + data)
-    payload = b""
-    try:
-        while True:
-            found = connection.next_event()
-            if isinstance(found, h11.Data):
-                payload += found.data
-            elif isinstance(found, h11.EndOfMessage):
-                return payload, bytes(connection.trailing_data[0]), True
-            elif found is h11.NEED_DATA:
-                return payload, b"", False
-    except h11.RemoteProtocolError:
-        return None
-
-
-class Collector:
-    """What httptools reports of a body."""
-
-    def __init__(self) -> None:
-        self.payload, self.ended = b"", 0
-
-    def on_body(self, data: bytes) -> None:
-        """Called by the parser."""
-        if not self.ended:
-            self.payload += data
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        self.ended += 1
-
-
-def httptools_body(data: bytes) -> tuple[bytes, bool] | None:
-    """Payload and completeness from httptools, which does not say where it ended."""
-    collector = Collector()
-    try:
-        httptools.HttpRequestParser(collector).feed_data(HEAD + data)
-    except httptools.HttpParserError:
-        return (collector.payload, True) if collector.ended else None
-    return collector.payload, bool(collector.ended)
-
-
 def cut(data: bytes, seed: int) -> list[bytes]:
     """The bytes in random pieces, some empty."""
     source = random.Random(seed)
@@ -235,7 +189,7 @@ def test_decodes_what_was_encoded(body: tuple[bytes, bytes], rest: bytes, seed: 
     wire, payload = body
     assert outcome(cut(wire + rest, seed)) == (payload, rest, True)
     assert h11_body(wire + rest) == (payload, rest, True)
-    assert httptools_body(wire) == (payload, True)
+    agree_on_body(wire, (payload, b"", True))
 
 
 @settings(max_examples=600, deadline=None)
@@ -250,9 +204,4 @@ def test_agrees_on_spoiled_bodies(body: tuple[bytes, bytes], data: st.DataObject
     assert outcome(cut(wire, seed)) == found
     event("refused" if found is None else "complete" if found[2] else "more")
     if found is not None:
-        theirs = h11_body(wire)
-        assert theirs is not None
-        assert theirs[0] == found[0]
-        assert httptools_body(wire) == (found[0], found[2])
-        if found[2]:
-            assert theirs[1:] == found[1:]
+        agree_on_body(wire, found)

@@ -9,17 +9,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import h11
-import httptools
 import pytest
-from h11._connection import _body_framing
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from edge._fast import head
-
-BODY = b"0123456789abcdefghijklmnopqrstuvwxyz"
-CHUNKED = b"24\r\n" + BODY + b"\r\n0\r\n\r\n"
+from tests.fast.peers import METHODS, agree_on_head
 
 TOKENS = st.text("abcXYZ019-_.!#$%&'*+^`|~", min_size=1, max_size=20).map(str.encode)
 VALUES = st.one_of(
@@ -27,7 +22,6 @@ VALUES = st.one_of(
     st.binary(max_size=24).map(lambda raw: bytes(c for c in raw if c == 9 or 32 <= c != 127).strip(b" \t")),
 )
 SPACE = st.sampled_from([b" ", b"", b"  ", b"\t", b" \t "])
-METHODS = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"PROPFIND"]
 TARGETS = [b"/", b"/v1/completions", b"/a?b=c&d", b"//", b"/%41%0a/..", b"/a;b=c,d?e=[f]"]
 LENGTHS = [b"Content-Length: 36", b"content-length:036", b"Content-Length: 0"]
 CODINGS = [b"Transfer-Encoding: chunked", b"TRANSFER-encoding:\tChunked "]
@@ -101,124 +95,12 @@ def any_cut(data: bytes, response: bool, seed: int) -> dict[str, Any] | str | No
     return whole
 
 
-class Seen:
-    """What httptools reports of one message."""
-
-    def __init__(self, data: bytes, response: bool) -> None:
-        self.url, self.reason, self.body = b"", b"", b""
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.headed = self.ended = False
-        self.parser = httptools.HttpResponseParser(self) if response else httptools.HttpRequestParser(self)
-        self.feed(data)
-
-    def feed(self, data: bytes) -> None:
-        """Feed bytes; a switch of protocols is a matter for others."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.ended = True
-
-    def on_url(self, url: bytes) -> None:
-        """Called by the parser, perhaps in parts."""
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser."""
-        self.fields.append((name, value.strip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser."""
-        self.headed = True
-        self.keep_alive = self.parser.should_keep_alive()
-
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        self.body += body
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        self.ended = True
-
-
-def wire_body(found: dict[str, Any]) -> tuple[bytes, bytes]:
-    """A body as our reading of the head frames it, and its payload."""
-    if not found["has_body"]:
-        return b"", b""
-    if found["chunked"]:
-        return CHUNKED, BODY
-    length = found["content_length"]
-    return (BODY, BODY) if length is None else (b"x" * length, b"x" * length)
-
-
-def agree_with_httptools(data: bytes, found: dict[str, Any], response: bool) -> None:
-    """Method, target, version, fields, persistence and the body's extent are httptools' too."""
-    seen = Seen(data, response)
-    assert seen.headed
-    assert seen.fields == [(name, value) for name, value, _ in found["fields"]]
-    assert seen.parser.get_http_version() == f"1.{found['minor']}"
-    if response:
-        assert seen.parser.get_status_code() == found["status"]
-    else:
-        assert seen.parser.get_method() == found["method"]
-        assert seen.url == found["path"] + found["query"]
-    if b"upgrade" in data.lower():
-        return
-    wire, payload = wire_body(found)
-    assert seen.ended == (not found["has_body"] or found["content_length"] == 0)
-    if len(wire) < 1000:
-        seen.feed(wire)
-        assert seen.ended == (found["chunked"] or found["content_length"] is not None or wire == b"")
-        assert seen.body == payload
-    assert seen.keep_alive == found["keep_alive"]
-
-
-def agree_with_h11(data: bytes, found: dict[str, Any], response: bool) -> None:
-    """Method, target, version, fields and framing are h11's too."""
-    connection = h11.Connection(h11.CLIENT if response else h11.SERVER)
-    if response:
-        connection.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
-    connection.receive_data(data)
-    message: Any = connection.next_event()
-    assert isinstance(message, h11.Response | h11.InformationalResponse if response else h11.Request)
-    assert message.http_version == b"1.%d" % found["minor"]
-    fields = [(name, value) for name, value, _ in found["fields"]]
-    if found["chunked"]:        # h11 writes the one coding it knows in lower case
-        at = found["known"][b"transfer-encoding"]
-        fields[at] = (fields[at][0], b"chunked")
-    assert message.headers.raw_items() == fields
-    if response:
-        assert message.status_code == found["status"]
-    else:
-        assert (message.method, message.target) == (found["method"], found["path"] + found["query"])
-    if isinstance(message, h11.InformationalResponse):
-        return
-    kind, size = _body_framing(b"GET", message)
-    if not found["has_body"]:
-        assert (kind, size) == ("content-length", (0,))
-    elif found["chunked"]:
-        assert kind == "chunked"
-    elif found["content_length"] is not None:
-        assert (kind, size) == ("content-length", (found["content_length"],))
-    else:
-        assert kind == "http/1.0"
-
-
-def agree(data: bytes, found: dict[str, Any], response: bool) -> None:
-    """Both oracles accept the head that we found in the bytes, and read it so."""
-    data = data[: found["size"]]
-    if not response and data.startswith(b"\r\n"):
-        data = data[2:]
-    agree_with_h11(data, found, response)
-    if response or found["method"] in METHODS:
-        agree_with_httptools(data, found, response)
-
-
 def check(data: bytes, response: bool, seed: int) -> bool:
     """Whether we accept; where we do, both oracles accept and agree."""
     found = any_cut(data, response, seed)
     event("accepted" if isinstance(found, dict) else f"refused: {found}")
     if isinstance(found, dict):
-        agree(data, found, response)
+        agree_on_head(data, found, response)
     return isinstance(found, dict)
 
 
@@ -264,5 +146,5 @@ def test_bytes_in_every_place(response: bool) -> None:
                 if isinstance(found, dict):
                     accepted += 1
                     if at % 5 == byte % 5 or not 32 < byte < 127:
-                        agree(changed, found, response)
+                        agree_on_head(changed, found, response)
     assert accepted > 1000

@@ -211,6 +211,13 @@ def test_done_is_exact() -> None:
     assert not told("chat", b"\n\n\xef\xbb\xbfdata: [DONE]\n\n")["terminal"]
 
 
+@pytest.mark.parametrize("start", [b"\n", b"\r", b"\r\n", b"\r: x", b"data: x\n\n", b"\xef\xbb\xbf\n\n"])
+def test_a_byte_order_mark_is_no_line(start: bytes) -> None:
+    """An empty line right behind the mark ends there, also where the mark came alone."""
+    for dialect in DIALECTS:
+        told(dialect, b"\xef\xbb\xbf" + start)
+
+
 def test_data_over_several_lines_is_one_text() -> None:
     """Lines of data are joined with LF before they are read, so JSON may break between its tokens."""
     lines = (b'data: {"choices":[],', b"data", b": note", b'data: "usage"', b"id: 3",

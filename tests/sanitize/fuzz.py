@@ -1,142 +1,230 @@
-"""A bounded mutation fuzzer over the parsers of edge/_fast: `python tests/sanitize/fuzz.py [INPUTS [SEED]]`.
+"""Fuzzes the parsers of edge/_fast: coverage-guided, under sanitizers, against themselves and other readers.
 
-It looks for crashes and reports of the sanitizers, and for broken promises: a parser returns or raises its
-own error and nothing else; a head, body or stream cut in pieces has the result of the whole. The seed of the
-first input that breaks one is printed.
+    python tests/sanitize/fuzz.py --inputs 10000000 --seed 7
+
+Compiles the parsers in a copy (build/fuzz) with AddressSanitizer, UndefinedBehaviorSanitizer and counted blocks, and
+tries inputs made of those that reached new edges, in one process for each processor. Every input is fed whole, byte by
+byte and at random cuts (checks.pxi says what must hold); a share of them goes to other readers (oracles.py). Ends by
+itself with a table; with 1 when anything was found: each finding is saved, with the command that shows it again.
 """
 
 from __future__ import annotations
 
-import random
+import argparse
+import json
+import os
+import selectors
+import shlex
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import sysconfig
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from edge._fast import chunk, head, scan, tap
-
-HEADS = [
-    b"POST /v1/chat/completions?a=%41 HTTP/1.1\r\nHost: [::1]:80\r\nConnection: keep-alive, x-a\r\nX-a: b\r\n"
-    b"Authorization: Bearer sk-0\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{}",
-    b"\r\nOPTIONS * HTTP/1.0\r\nTE: trailers\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nx-request-id: a\r\n\r\n0\r\n\r\n",
-    b"HTTP/1.0 429 \r\nRetry-After: 1\r\nContent-Length: 2\r\nSet-Cookie: a\tb\r\n\r\n{}",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-]
-BODIES = [
-    b"5;a=\"b\\\"\";c\r\nhello\r\n00A\r\n0123456789\r\n0\r\na: b\r\n\r\nGET / HTTP/1.1",
-    b"fffffffffffffff\r\nx",
-]
-TEXTS = [
-    b'{"model": "gpt-5.5", "stream": true, "max_tokens": 1e3, "messages": [{"content": "\\ud83d\\ude00"}]}',
-    b'{"id":"a","model":"b","usage":{"prompt_tokens":12,"completion_tokens":-0.5e-7,"total_tokens":1}}',
-    b'{"type":"message","usage":{"input_tokens":3,"output_tokens":4,"cache_read_input_tokens":2},"x":[[[null]]]}',
-    b'{"error":{"message":"\xe2\x82\xac","type":"invalid_request_error","param":null,"code":"a"}}',
-]
-NUMBERS = [b'{"n":-12.5e+3}', b'{"n":-9223372036854775808}', b'{"n":1e308}', b'{"n":' + b"9" * 400 + b"}"]
-STREAMS = [
-    b'data: {"choices":[{"delta":{"content":"a"}}],"usage":null}\n\ndata: {"usage":{"prompt_tokens":1,'
-    b'"completion_tokens":2}}\n\ndata: [DONE]\n\n',
-    b'event: message_start\r\ndata: {"type":"message_start","message":{"usage":{"input_tokens":1}}}\r\n\r\n'
-    b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n: ping\n\n',
-    b'event: response.completed\ndata: {"type":"response.completed","response":{"usage":{"input_tokens":5}}}'
-    b"\n\n",
-]
-NAMES = ("model", "stream", "max_tokens", "messages", "usage", "error", "id", "x")
-DIALECTS: tuple[Any, ...] = ("none", "chat", "responses", "messages")
-PIECES = [
-    *(b"\r\n", b"\r", b"\n", b"\0", b"\x7f", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"),
-    *(b" ", b"\t", b":", b",", b";", b"%", b'"', b"\\", b"\\u", b"{", b"}", b"[" * 300, b"]", b"0"),
-    *(b"9" * 30, b"-", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n"),
-    *(b"a: b\r\n" * 130, b"Connection: a,b,c\r\n", b"HTTP/1.1", b"event: ", b"data: [DONE]\n\n", b"null"),
-    *(b"true", b'"usage":{', b"data:", b"a" * 300, b"e"),
-]
+ROOT = Path(__file__).parents[2]
+PARSERS = "head chunk scan tap"
+TARGETS = ("request", "response", "chunked", "members", "body-chat", "body-responses", "body-messages", "stream-chat",
+           "stream-responses", "stream-messages")
+NAME, SIZE, INPUT, EDGES = 32, 4, 4 + (1 << 14), 1 << 16      # the board of a worker; see worker.py
+SILENCE = 120                       # seconds without a word from a worker: its input is one that never ends
+MOST = 20                           # findings, then it is time to look at them
 
 
-def mutate(source: random.Random, seeds: list[bytes]) -> bytes:
-    """A seed with a few bytes flipped, cut out, put in, repeated, or spliced with another seed."""
-    data = bytearray(source.choice(seeds))
-    for _ in range(source.choice((0, 1, 1, 2, 2, 3, 5, 8))):
-        at = source.randrange(len(data) + 1)
-        to = min(len(data), at + source.choice((0, 1, 1, 2, 4, 16, 64)))
-        step = source.randrange(6)
-        if step == 0 and data:
-            data[at % len(data)] ^= 1 << source.randrange(8)
-        elif step == 1:
-            del data[at:to]
-        elif step == 2:
-            data[at:to] = source.choice(PIECES)
-        elif step == 3:
-            data[at:at] = data[at:to] * source.choice((1, 2, 20))
-        elif step == 4:
-            data[at:to] = source.randbytes(to - at)
-        else:
-            other = source.choice(seeds)
-            data[at:] = other[source.randrange(len(other)) :]
-    return bytes(data)
+# ---- the copy ----
+
+def compile_copy(copy: Path, plain: bool) -> None:
+    """Compiles the parsers and the target in a copy of the tree; only what changed is compiled again."""
+    skip = shutil.ignore_patterns("__pycache__", *(() if plain else ("*.so", "*.c")))
+    for name in ("edge", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=skip, dirs_exist_ok=True)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, copy)
+    (copy / "edge/_fast/__init__.py").write_text("")        # the front would want all of the modules
+    flags = {} if plain else {"EDGE_SANITIZE": "1", "CFLAGS": "-fsanitize-coverage=trace-pc"}
+    subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=copy, check=True,
+                   env={**os.environ, "EDGE_ONLY": PARSERS, **flags}, stdout=subprocess.DEVNULL)
+    compile_target(copy / "edge/_fast", copy / "tests/sanitize")
 
 
-def cut(source: random.Random, data: bytes) -> list[bytes]:
-    """The bytes in up to six pieces, some of them empty."""
-    points = sorted(source.randrange(len(data) + 1) for _ in range(source.randrange(6)))
-    return [data[a:b] for a, b in zip([0, *points], [*points, len(data)], strict=True)]
+def compile_target(to: Path, sources: Path) -> None:
+    """Compiles the target beside the parsers, but without what they are compiled with: it is no part of the product."""
+    module = to / f"target{sysconfig.get_config_var('EXT_SUFFIX')}"
+    theirs = [sources / name for name in ("target.pyx", "checks.pxi", "cover.h", "mutate.h")]
+    newest = max(path.stat().st_mtime for path in (*theirs, *to.glob("*.pxd")))
+    if module.exists() and module.stat().st_mtime > newest:
+        return
+    for path in theirs:
+        shutil.copy2(path, to)
+    subprocess.run([sys.executable, "-m", "cython", "-3", "target.pyx"], cwd=to, check=True)
+    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
+    subprocess.run([compiler, "-O1", "-fno-strict-aliasing", "-w", "-shared", "-fPIC",
+                    f"-I{sysconfig.get_paths()['include']}", "target.c", "-o", module.name], cwd=to, check=True)
 
 
-def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
-    """What a parser returns, or its own error's text; any other exception passes."""
-    try:
-        return call(*arguments)
-    except (head.HeadError, chunk.ChunkError, scan.ScanError) as error:
-        return str(error)
+def environment(copy: Path, plain: bool) -> dict[str, str]:
+    """What a worker runs in. The sanitizers must be there before Python is."""
+    found = {**os.environ, "PYTHONPATH": str(copy)}
+    if not plain:
+        libraries = (subprocess.run(["gcc", f"-print-file-name=lib{name}.so"], check=True, capture_output=True,
+                                    text=True).stdout.strip() for name in ("asan", "ubsan", "stdc++"))
+        found |= {"LD_PRELOAD": " ".join(libraries), "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+                  "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=16:malloc_context_size=4"}
+    return found
 
 
-def try_head(source: random.Random) -> None:
-    """A head's prefix wants more or has the result of the whole; what goes on fits where it is written."""
-    data = mutate(source, HEADS)
-    size = source.choice((65536, 65536, 200))
-    requests = (head.request_head, size, source.choice((8192, 20)))
-    for parse, *limits in (requests, (head.response_head, size, source.random() < 0.5)):
-        whole = outcome(parse, data, *limits)
-        for _ in range(3):
-            assert outcome(parse, data[: source.randrange(len(data) + 1)], *limits) in (None, whole)
-    outcome(head.relayed, data, False)
-    outcome(head.relayed, data, True)
+# ---- the workers ----
+
+@dataclass
+class Worker:
+    """A process that fuzzes, and what it has told so far."""
+
+    process: subprocess.Popen[str]
+    board: Path
+    log: Path
+    heard: float
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def last_input(self) -> tuple[str, bytes]:
+        """The target and the input that this process tried last."""
+        board = self.board.read_bytes()[:NAME + INPUT]
+        size = int.from_bytes(board[NAME:NAME + SIZE], sys.byteorder)
+        return board[:NAME].decode().strip(), board[NAME + SIZE:NAME + SIZE + size]
 
 
-def try_chunked(source: random.Random) -> None:
-    """A body has one reading however it is cut."""
-    data = mutate(source, BODIES)
-    assert outcome(chunk.decode_chunked, cut(source, data)) == outcome(chunk.decode_chunked, [data])
+def start(number: int, options: argparse.Namespace, env: dict[str, str], copy: Path) -> Worker:
+    """Starts a worker on its part of the inputs, with a seed of its own."""
+    board, log = copy / f"board-{number}", copy / f"log-{number}"
+    board.write_bytes(bytes(NAME + INPUT + EDGES * len(options.targets)))
+    command = [sys.executable, "-m", "tests.sanitize.worker", str(board), str(-(-options.inputs // options.workers)),
+               str(options.seed * 1000 + number), str(options.share), *options.targets]
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
+    return Worker(process, board, log, time.monotonic())
 
 
-def try_scan(source: random.Random) -> None:
-    """Members lie inside of the text that has them."""
-    data = mutate(source, TEXTS)
-    found = outcome(scan.scan_members, data, NAMES)
-    if isinstance(found, dict):
-        assert all(0 <= start < end <= len(data) for _, start, end in found.values())
-    outcome(scan.read_number, mutate(source, NUMBERS))
+class Run:
+    """All workers, what they found, and how far they are."""
+
+    def __init__(self, options: argparse.Namespace, copy: Path) -> None:
+        self.options, self.copy, self.found = options, copy, 0
+        self.begun = self.shown = time.monotonic()
+        env = environment(copy, options.plain)
+        self.workers = [start(number, options, env, copy) for number in range(options.workers)]
+
+    def save(self, target: str, text: bytes, wrong: str) -> None:
+        """Keeps a finding, and says how to see it again."""
+        self.found += 1
+        path = self.copy / "found" / f"{target}-{zlib.crc32(text):08x}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text)
+        command = f"{sys.executable} tests/sanitize/fuzz.py{' --plain' * self.options.plain} --again {path}"
+        print(f"FOUND {target}: {wrong[:2000]}\n      {command}", flush=True)
+
+    def hear(self, worker: Worker, line: str) -> None:
+        """Takes a worker's word."""
+        worker.heard = time.monotonic()
+        told = json.loads(line)
+        worker.told[told["target"]] = told
+        for text, wrong in told["found"]:
+            if self.found < MOST:
+                self.save(told["target"], bytes.fromhex(text), wrong)
+
+    def end(self, worker: Worker, wrong: str = "") -> None:
+        """A worker has ended, or never will; unless it ended well, its last input is a finding."""
+        if wrong:
+            worker.process.kill()
+        if worker.process.wait() or wrong:
+            self.save(*worker.last_input(), wrong or f"the process died\n{worker.log.read_text()}")
+
+    def follow(self) -> None:
+        """Until all workers have ended."""
+        with selectors.DefaultSelector() as open_ones:
+            for worker in self.workers:
+                open_ones.register(worker.process.stdout, selectors.EVENT_READ, worker)     # type: ignore[arg-type]
+            while open_ones.get_map() and self.found < MOST:
+                for key, _ in open_ones.select(1):
+                    line = key.fileobj.readline()                                           # type: ignore[union-attr]
+                    if line:
+                        self.hear(key.data, line)
+                    else:
+                        open_ones.unregister(key.fileobj)
+                        self.end(key.data)
+                for key in [*open_ones.get_map().values()]:
+                    if time.monotonic() - key.data.heard > SILENCE:
+                        open_ones.unregister(key.fileobj)
+                        self.end(key.data, f"no end after {SILENCE} s")
+                self.show()
+        for worker in self.workers:
+            worker.process.kill()
+
+    def sum(self, what: str, target: str = "") -> int:
+        """A count of a target's, or of all, over the workers."""
+        return sum(told[what] for worker in self.workers for name, told in worker.told.items() if target in ("", name))
+
+    def edges(self, target: str = "") -> int:
+        """How many edges were reached, in a target or in any."""
+        reached = 0
+        for worker in self.workers:
+            board = worker.board.read_bytes()[NAME + INPUT:]
+            for place, name in enumerate(self.options.targets):
+                if target in ("", name):
+                    part = board[place * EDGES:(place + 1) * EDGES]
+                    reached |= int.from_bytes(part.translate(bytes([0]) + bytes([1]) * 255))
+        return reached.bit_count()
+
+    def show(self) -> None:
+        """A line of progress every five seconds."""
+        now = time.monotonic()
+        if now - self.shown > 5:
+            self.shown = now
+            inputs = self.sum("inputs")
+            print(f"{now - self.begun:6.0f} s  {inputs:,} inputs  {inputs / (now - self.begun):,.0f}/s  "
+                  f"{self.edges():,} edges  {self.sum('kept'):,} kept  {self.sum('compared'):,} compared  "
+                  f"{self.found} found", flush=True)
+
+    def table(self) -> None:
+        """The end: a row for each target, and one for all."""
+        row = "{:18}{:>12}{:>12}{:>8}{:>8}{:>12}".format
+        print(row("", "inputs", "accepted", "edges", "kept", "compared"))
+        for name in (*self.options.targets, ""):
+            print(row(name or "all", *(f"{self.sum(what, name):,}" for what in ("inputs", "accepted")),
+                      f"{self.edges(name):,}", *(f"{self.sum(what, name):,}" for what in ("kept", "compared"))))
+        print(f"{time.monotonic() - self.begun:.0f} s, seed {self.options.seed}, "
+              f"{'without' if self.options.plain else 'with'} sanitizers: {self.found or 'nothing'} found")
 
 
-def try_tap(source: random.Random) -> None:
-    """An answer or a stream, valid or not, is tapped without complaint, a stream however it is cut."""
-    dialect = source.choice(DIALECTS)
-    tap.tap_answer(dialect, mutate(source, TEXTS))
-    data = mutate(source, STREAMS)
-    assert tap.tap_stream(dialect, cut(source, data)) == tap.tap_stream(dialect, [data])
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--inputs", type=int, default=10_000_000, help="in all, over the targets and the workers")
+    parser.add_argument("--seed", type=int, default=1, help="runs with one seed and number of workers are alike")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--share", type=int, default=16, help="compare one of so many, and all that reach new edges")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS, metavar="TARGET",
+                        help=", ".join(TARGETS))
+    parser.add_argument("--plain", action="store_true", help="with the parsers as they are compiled: at once, unguided")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="try one saved input")
+    return parser.parse_args(arguments)
 
 
-def main(inputs: int = 10_000, seed: int = 0) -> None:
-    """Try so many inputs, each with a source of its own, so that one can be tried again alone."""
-    for number in range(seed, seed + inputs):
-        source = random.Random(number)
-        trial = (try_head, try_chunked, try_scan, try_tap)[number % 4]
-        try:
-            trial(source)
-        except BaseException:
-            print(f"{trial.__name__} fails with seed {number}", file=sys.stderr)
-            raise
-    print(f"{inputs} inputs from seed {seed} on: nothing found")
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 1 when something was found."""
+    options = parse(arguments)
+    copy = ROOT / "build" / ("fuzz-plain" if options.plain else "fuzz")
+    copy.mkdir(parents=True, exist_ok=True)
+    compile_copy(copy, options.plain)
+    if options.again:
+        command = [sys.executable, "-m", "tests.sanitize.worker", str(options.again.resolve())]
+        return 1 if subprocess.run(command, cwd=copy, env=environment(copy, options.plain)).returncode else 0
+    run = Run(options, copy)
+    run.follow()
+    run.table()
+    return 1 if run.found else 0
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    raise SystemExit(main())

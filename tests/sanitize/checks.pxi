@@ -1,0 +1,448 @@
+# What holds for every input: a reader has one verdict however the bytes are cut, and stays inside of what it was given.
+# A check returns what is wrong, or NULL. Pieces lie against the end of a block of the heap, so that a sanitizer sees a
+# read behind them.
+
+cdef struct Case:
+    const char* text
+    uint32_t size
+    char* room                  # `size` bytes
+    char* out                   # room for payloads
+    uint64_t chance             # depends on the input alone: it can be tried again
+    int dialect
+    bint accepted
+
+cdef enum Cuts:
+    WHOLE, BYTES, RANDOM
+
+KERNELS = kernels()
+
+
+cdef inline const char* put(Case* c, uint32_t start, uint32_t size) noexcept:
+    """A piece of the input, with nothing behind it."""
+    cdef char* to = c.room + (c.size - size)
+    memcpy(to, c.text + start, size)
+    return to
+
+
+cdef inline uint32_t next_cut(Case* c, uint32_t at, Cuts cuts) noexcept:
+    if cuts == WHOLE:
+        return c.size
+    return at + 1 + (0 if cuts == BYTES else edge_below(&c.chance, min(c.size - at, 1 + edge_below(&c.chance, 200))))
+
+
+# ---- heads ----
+
+cdef struct Limits:
+    bint response
+    bint to_head
+    size_t size
+    size_t target
+
+
+cdef int read_head(Case* c, uint32_t size, const Limits* limits, Head* head) noexcept:
+    """The result for a prefix. What is not written shows: the head begins with what stood there before."""
+    memset(head, 0xa5 if size == c.size else 0x5a, sizeof(Head))
+    if limits.response:
+        return parse_response(put(c, 0, size), size, limits.size, limits.to_head, head)
+    return parse_request(put(c, 0, size), size, limits.size, limits.target, head)
+
+
+cdef bint same_head(const Head* a, const Head* b) noexcept:
+    cdef bint same = (
+        a.size == b.size and a.method == b.method and a.minor == b.minor and a.keep_alive == b.keep_alive
+        and a.chunked == b.chunked and a.expect_continue == b.expect_continue and a.has_body == b.has_body
+        and a.status == b.status and a.n_fields == b.n_fields and a.path == b.path and a.path_len == b.path_len
+        and a.query == b.query and a.query_len == b.query_len and a.content_length == b.content_length
+        and a.method_at == b.method_at and a.method_len == b.method_len
+        and memcmp(a.known, b.known, sizeof(a.known)) == 0)
+    cdef const Field* mine = &a.fields[0]
+    cdef const Field* other = &b.fields[0]
+    cdef int i
+    for i in range(a.n_fields if same else 0):
+        same &= (mine[i].name == other[i].name and mine[i].name_len == other[i].name_len
+                 and mine[i].value == other[i].value and mine[i].value_len == other[i].value_len
+                 and mine[i].known == other[i].known and mine[i].relay == other[i].relay)
+    return same
+
+
+cdef inline bint is_break(const char* text, uint32_t at, uint32_t size) noexcept:
+    return at + 2 <= size and text[at] == 13 and text[at + 1] == 10
+
+
+cdef const char* check_line(const char* text, const Field* field, uint32_t at, uint32_t* behind) noexcept:
+    """A field's line begins at `at`, ends where the next may begin, and every byte of it is accounted for."""
+    cdef uint32_t i = field.value + field.value_len
+    cdef uint8_t byte
+    if field.name != at or field.name_len == 0 or text[at + field.name_len] != c":" or field.value < at:
+        return "a field's name is not where its line begins"
+    for i in range(at, at + field.name_len):
+        if not is_token(<uint8_t>text[i]):
+            return "a field's name is no token"
+    for i in range(field.value, field.value + field.value_len):
+        byte = <uint8_t>text[i]
+        if byte < 32 and byte != 9 or byte == 127:
+            return "a field's value has a control character"
+    i = at + field.name_len + 1
+    while text[i] == c" " or text[i] == 9:
+        i += 1
+    if i != field.value:
+        return "a field's value does not begin behind the white space"
+    i = field.value + field.value_len
+    while text[i] == c" " or text[i] == 9:
+        i += 1
+    behind[0] = i + 2
+    if not is_break(text, i, i + 2):
+        return "a field's line ends in something else than CRLF"
+    return NULL
+
+
+cdef const char* check_spans(const char* text, const Head* head, bint response) noexcept:
+    """The fields cover all of the head behind its first line, and what is known of them is true."""
+    cdef const char* wrong
+    cdef uint32_t at = 0
+    cdef int i
+    if text[0] == 13 and not response:
+        at = 2
+    while not is_break(text, at, head.size):
+        if text[at] == 10 or at == head.size:
+            return "the first line does not end in CRLF"
+        at += 1
+    at += 2
+    for i in range(head.n_fields):
+        wrong = check_line(text, &head.fields[i], at, &at)
+        if wrong != NULL:
+            return wrong
+    if at + 2 != head.size or not is_break(text, at, head.size):
+        return "the head does not end behind its empty line"
+    for i in range(N_KNOWN):
+        if head.known[i] >= head.n_fields or head.known[i] >= 0 and head.fields[head.known[i]].known != i:
+            return "a known field is another"
+    if head.chunked and head.content_length >= 0:
+        return "two framings"
+    if not response and (text[head.path] != c"/" and head.method != M_OPTIONS or head.known[K_HOST] < 0 and head.minor):
+        return "a request without an origin or a host"
+    return NULL
+
+
+cdef const char* check_relayed(const char* text, const Head* head, bint response) noexcept:
+    """What goes on reads as the same fields on the other side, with none that belongs to this hop among them."""
+    cdef const char* line = "HTTP/1.1 200 OK\r\n" if response else "POST / HTTP/1.1\r\nHost: a\r\n"
+    cdef size_t before = strlen(line), size, largest = head.size + head.n_fields
+    cdef char* out = <char*>malloc(largest)
+    cdef char* whole
+    cdef Head again
+    cdef const char* wrong = NULL
+    cdef int i, j = 0 if response else 1
+    size = write_relayed(text, head, out)
+    whole = <char*>malloc(before + size + 2)
+    memcpy(whole, line, before)
+    memcpy(whole + before, out, size)
+    memcpy(whole + before + size, "\r\n", 2)
+    if size > largest:
+        wrong = "more was written than may be"
+    elif head.n_fields < MAX_FIELDS and HEAD_DONE != (
+            parse_response(whole, before + size + 2, MAX, False, &again) if response
+            else parse_request(whole, before + size + 2, MAX, MAX, &again)):
+        wrong = "what goes on is refused"
+    elif head.n_fields < MAX_FIELDS:
+        for i in range(head.n_fields):
+            if head.fields[i].relay:
+                wrong = wrong if wrong != NULL else same_field(text, &head.fields[i], whole, &again.fields[j])
+                j += 1
+        if j != again.n_fields or again.chunked or again.content_length >= 0:
+            wrong = "what goes on has other fields"
+    free(out)
+    free(whole)
+    return wrong
+
+
+cdef const char* same_field(const char* text, const Field* field, const char* other, const Field* again) noexcept:
+    if not again.relay:
+        return "a field of this hop went on"
+    if field.name_len != again.name_len or field.value_len != again.value_len \
+            or memcmp(text + field.name, other + again.name, field.name_len) \
+            or memcmp(text + field.value, other + again.value, field.value_len):
+        return "a field went on as another"
+    return NULL
+
+
+cdef const char* check_cuts(Case* c, const Limits* limits, int result, const Head* whole) noexcept:
+    """A prefix wants more, or has the whole's result; from some byte on they all have it."""
+    cdef Head part
+    cdef uint32_t cut, undecided = 0, decided = c.size, i, tries = 14
+    cdef bint all_cuts = c.size <= 80 or edge_below(&c.chance, 64) == 0
+    cdef int got
+    if all_cuts:
+        tries = c.size
+    for i in range(tries):
+        cut = i if all_cuts else edge_below(&c.chance, c.size)
+        if result == HEAD_DONE and i < 2 and not all_cuts:
+            cut = whole.size - i                        # all that it needs, and one byte less
+        got = read_head(c, cut, limits, &part)
+        if got == HEAD_MORE:
+            undecided = max(undecided, cut)
+        elif got != result or got == HEAD_DONE and not same_head(&part, whole):
+            return "a prefix has another result"
+        else:
+            decided = min(decided, cut)
+    if undecided > decided or result == HEAD_DONE and undecided >= whole.size:
+        return "a longer prefix is undecided again"
+    return NULL
+
+
+cdef const char* check_head(Case* c, bint response) noexcept:
+    cdef Limits limits = Limits(response, edge_below(&c.chance, 4) == 0, 65536, 8192)
+    cdef Head whole
+    cdef const char* wrong
+    cdef const char* text
+    cdef int result
+    if edge_below(&c.chance, 4) == 0:
+        limits.size = c.size + 8 - edge_below(&c.chance, min(16, c.size + 8))
+    if edge_below(&c.chance, 4) == 0:
+        limits.target = edge_below(&c.chance, 40)
+    global cover_on
+    cover_on = True
+    result = read_head(c, c.size, &limits, &whole)
+    cover_on = False
+    if result == HEAD_MORE and c.size >= limits.size:
+        return "more is wanted than may be"
+    wrong = check_cuts(c, &limits, result, &whole)
+    if wrong != NULL or result != HEAD_DONE:
+        return wrong
+    c.accepted = True
+    if whole.size > c.size or whole.size > limits.size:
+        return "a head is larger than what was given"
+    text = put(c, 0, c.size)
+    wrong = check_spans(text, &whole, response)
+    if wrong != NULL:
+        return wrong
+    cover_on = True
+    wrong = check_relayed(text, &whole, response)
+    cover_on = False
+    return wrong
+
+
+# ---- chunked bodies ----
+
+cdef struct Decoded:
+    int result
+    size_t taken
+    size_t paid
+
+
+cdef const char* decode(Case* c, Cuts cuts, char* out, Decoded* d) noexcept:
+    cdef Chunked state
+    cdef const char* text
+    cdef const char* data
+    cdef uint32_t at = 0, end
+    cdef size_t pos, before, length
+    chunk_begin(&state)
+    d.result = CHUNK_MORE
+    d.paid = d.taken = 0
+    while at < c.size and d.result == CHUNK_MORE:
+        end = next_cut(c, at, cuts)
+        text = put(c, at, end - at)
+        pos = 0
+        while True:
+            before = pos
+            d.result = chunk_next(&state, text, end - at, &pos, &data, &length)
+            if pos > end - at or pos < before:
+                return "a position outside of the piece"
+            if d.result != CHUNK_DATA:
+                break
+            if length == 0 or data < text + before or data + length != text + pos:
+                return "a payload outside of the piece"
+            memcpy(out + d.paid, data, length)
+            d.paid += length
+        if d.result == CHUNK_MORE and pos != end - at:
+            return "something was left"
+        d.taken = at + pos
+        if d.result != CHUNK_MORE and (
+                chunk_next(&state, text, end - at, &pos, &data, &length) != d.result or at + pos != d.taken):
+            return "another word after the last"
+        at = end
+    return NULL
+
+
+cdef const char* check_chunked(Case* c) noexcept:
+    cdef Decoded whole, part
+    cdef char* other = c.out + c.size
+    cdef const char* wrong
+    cdef int i
+    global cover_on
+    cover_on = True
+    wrong = decode(c, WHOLE, c.out, &whole)
+    cover_on = False
+    c.accepted = whole.result == CHUNK_END
+    for i in range(3):
+        if wrong == NULL:
+            wrong = decode(c, RANDOM if i else BYTES, other, &part)
+        if wrong == NULL and (part.result != whole.result or part.taken != whole.taken or part.paid != whole.paid
+                              or memcmp(c.out, other, whole.paid)):
+            wrong = "other cuts give another body"
+    return wrong
+
+
+# ---- JSON ----
+
+cdef const char* check_member(const char* text, uint32_t size, const Member* member) noexcept:
+    """A member's span is a value of its kind, and a number's two readings are of one number."""
+    cdef Py_ssize_t where
+    cdef int64_t whole = integer(text, member)
+    cdef double real = number(text, member)
+    if member.kind != NUMBER and (whole != INT64_MIN or not isnan(real)):
+        return "what is no number has a value"
+    if member.kind == ABSENT:
+        return NULL
+    if not 0 < member.start < member.end < size:
+        return "a member outside of the text"
+    if scan(text + member.start, member.end - member.start, &_no_names.table, NULL, &where) != (
+            SCAN_OK if member.kind == OBJECT else SCAN_NOT_OBJECT) or text[member.start] == c" ":
+        return "a member's value is none"
+    if member.kind == NUMBER and (not isfinite(real) or whole != INT64_MIN and <double>whole != real):
+        return "a number has two values"
+    return NULL
+
+
+cdef const char* check_scan(Case* c) noexcept:
+    cdef Member members[MAX_NAMES]
+    cdef Member again[MAX_NAMES]
+    cdef Py_ssize_t where = 0, other = 0
+    cdef const char* text = put(c, 0, c.size)
+    cdef const char* wrong
+    cdef uint32_t cut, size = c.size
+    cdef int result = 1, got, i
+    global cover_on
+    for name in KERNELS:
+        use_kernel(name)
+        cover_on = True
+        got = scan(text, c.size, &_names.table, again, &other)
+        cover_on = False
+        if result == 1:
+            result, where = got, other
+            memcpy(members, again, sizeof(members))
+        if got != result or (memcmp(members, again, _names.table.count * sizeof(Member)) if got == SCAN_OK
+                             else other != where):
+            return "two kernels disagree"
+    if result != SCAN_OK:
+        if not 0 <= where <= c.size:
+            return "the trouble is outside of the text"
+        return NULL
+    c.accepted = True
+    for i in range(_names.table.count):
+        wrong = check_member(text, c.size, &members[i])
+        if wrong != NULL:
+            return wrong
+    while text[size - 1] != c"}":
+        size -= 1
+    cut = edge_below(&c.chance, size)
+    if scan(put(c, 0, cut), cut, &_names.table, again, &other) == SCAN_OK or not 0 <= other <= cut:
+        return "a beginning is taken for the whole"
+    return NULL
+
+
+# ---- answers and streams ----
+
+cdef struct Told:
+    int64_t counts[3]
+    uint32_t events
+    uint8_t terminal
+    uint8_t error
+    int valid                   # of a body; of a stream, how many bytes were consumed
+    Py_ssize_t data             # bytes of the error, copied to `out`
+
+
+cdef const char* tell(const Tap* tap, int valid, Told* told) noexcept:
+    told.counts[0], told.counts[1], told.counts[2] = tap.usage.input, tap.usage.output, tap.usage.cached
+    told.events, told.terminal, told.error, told.valid = tap.events, tap.terminal, tap.error, valid
+    if tap.terminal and tap.error:
+        return "an end and an error at once"
+    if min(told.counts[0], told.counts[1], told.counts[2]) < -1:
+        return "a count below none"
+    return NULL
+
+
+cdef const char* tell_error(const Tap* tap, const char* text, Py_ssize_t size, char* out, Told* told) noexcept:
+    """The error's span lies in what was given, and is JSON."""
+    cdef Py_ssize_t where
+    told.data = tap.data_end - tap.data
+    if not 0 <= tap.data <= tap.data_end <= size:
+        return "an error outside of what was given"
+    if told.data and scan(text + tap.data, told.data, &_no_names.table, NULL, &where) not in (SCAN_OK, SCAN_NOT_OBJECT):
+        return "an error that is no JSON"
+    memcpy(out, text + tap.data, <size_t>told.data)
+    return NULL
+
+
+cdef const char* follow(Case* c, Cuts cuts, char* out, Told* told) noexcept:
+    """Feeds a stream as a relay does: what was not consumed is given again, with more behind it."""
+    cdef Tap tap
+    cdef const char* text
+    cdef const char* wrong
+    cdef uint32_t at = 0, end = 0
+    cdef Py_ssize_t done
+    tap_begin(&tap, c.dialect)
+    told.data = 0
+    while end < c.size and not tap.terminal and not tap.error:
+        end = next_cut(c, end, cuts)
+        text = put(c, at, end - at)
+        done = tap_events(&tap, text, end - at)
+        if not 0 <= done <= end - at:
+            return "more was consumed than given"
+        if tap.error:
+            wrong = tell_error(&tap, text, end - at, out, told)
+            if wrong != NULL:
+                return wrong
+        at += <uint32_t>done
+    if (tap.terminal or tap.error) and tap_events(&tap, put(c, at, c.size - at), c.size - at):
+        return "something was consumed behind the end"
+    return tell(&tap, at, told)
+
+
+cdef const char* check_stream(Case* c) noexcept:
+    cdef Told whole, part
+    cdef char* other = c.out + c.size
+    cdef const char* wrong
+    cdef int i
+    global cover_on
+    memset(&whole, 0, sizeof(Told))
+    memset(&part, 0, sizeof(Told))
+    use_kernel(KERNELS[0])
+    cover_on = True
+    wrong = follow(c, WHOLE, c.out, &whole)
+    c.accepted = whole.terminal or whole.error
+    for i in range(3):
+        if wrong == NULL:
+            wrong = follow(c, RANDOM if i or c.size > 300 else BYTES, other, &part)
+        cover_on = False
+        if wrong == NULL and (memcmp(&whole, &part, sizeof(Told)) or memcmp(c.out, other, <size_t>whole.data)):
+            wrong = "other cuts tell something else"
+    return wrong
+
+
+cdef const char* check_body(Case* c) noexcept:
+    cdef Tap tap
+    cdef Told whole, part
+    cdef const char* text = put(c, 0, c.size)
+    cdef const char* wrong
+    global cover_on
+    memset(&whole, 0, sizeof(Told))
+    for name in KERNELS:
+        memset(&part, 0, sizeof(Told))
+        use_kernel(name)
+        cover_on = True
+        tap_begin(&tap, c.dialect)
+        wrong = tell(&tap, tap_body(&tap, text, c.size), &part)
+        cover_on = False
+        if wrong == NULL:
+            wrong = tell_error(&tap, text, c.size, c.out, &part)
+        if wrong == NULL and part.valid == 0 and not part.terminal and not part.error:
+            wrong = "an answer that is neither whole nor an error"
+        if wrong != NULL:
+            return wrong
+        if name is KERNELS[0]:
+            whole = part
+        if memcmp(&whole, &part, sizeof(Told)):
+            return "two kernels disagree"
+    c.accepted = whole.valid == 0
+    return NULL
