@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(addprefix edge/_fast/,*.pyx *.pxd *.pxi *.h))
 ARGS   ?=
 
-.PHONY: run test lint bench sanitize clean
+.PHONY: run test lint bench sanitize fuzz clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -29,6 +29,9 @@ bench: $(VENV)/.built $(VENV)/.bench       ## figures of bench/README.md that fi
 
 sanitize: $(VENV)/.built $(VENV)/.dev   ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy
 	@PYTHON=$(abspath $(BIN))/python tests/sanitize/run.sh $(ARGS)
+
+fuzz: $(VENV)/.built $(VENV)/.dev          ## ten million inputs for the parsers; ARGS="--inputs 100000 --seed 7"
+	@$(BIN)/python tests/sanitize/fuzz.py $(ARGS)
 
 clean:                      ## remove the environment and everything compiled
 	rm -rf $(VENV) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

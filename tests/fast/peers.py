@@ -69,8 +69,8 @@ def must_close(found: dict[str, Any]) -> bool:
     """Where httptools would go on and we may not: a 204 with a body's framing, which is forbidden (RFC 9110 8.6), and
     HTTP/1.0 with both options, of which "close" counts first (RFC 9112 9.3)."""
     options = b",".join(value for name, value, _ in found["fields"] if name.lower() == b"connection").lower()
-    return (found["status"] == 204 and (found["chunked"] or bool(found["content_length"]))
-            or found["minor"] == 0 and b"close" in options)
+    return ((found["status"] == 204 and (found["chunked"] or bool(found["content_length"])))
+            or (found["minor"] == 0 and b"close" in options))
 
 
 def agree_with_httptools(data: bytes, found: dict[str, Any], response: bool) -> None:
@@ -92,7 +92,7 @@ def agree_with_httptools(data: bytes, found: dict[str, Any], response: bool) -> 
         seen.feed(wire[0])
         assert seen.ended == (found["chunked"] or found["content_length"] is not None or wire[0] == b"")
         assert seen.body == wire[1]
-    assert seen.keep_alive == found["keep_alive"] or must_close(found) and not found["keep_alive"]
+    assert seen.keep_alive == found["keep_alive"] or (must_close(found) and not found["keep_alive"])
 
 
 def agree_with_h11(data: bytes, found: dict[str, Any], response: bool) -> None:

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PARSERS = "head chunk scan tap"
+PARSERS = ("head", "chunk", "scan", "tap")
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 TARGETS = ("request", "response", "chunked", "members", "body-chat", "body-responses", "body-messages", "stream-chat",
            "stream-responses", "stream-messages")
 NAME, SIZE, INPUT, EDGES = 32, 4, 4 + (1 << 14), 1 << 16      # the board of a worker; see worker.py
@@ -43,26 +44,34 @@ def compile_copy(copy: Path, plain: bool) -> None:
         shutil.copytree(ROOT / name, copy / name, ignore=skip, dirs_exist_ok=True)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, copy)
-    (copy / "edge/_fast/__init__.py").write_text("")        # the front would want all of the modules
+    fast = copy / "edge/_fast"
+    (fast / "__init__.py").write_text("")                   # the front would want all of the modules
+    old = [name for name in PARSERS if stale(fast, name, [*fast.glob(f"{name}*.p*"), *fast.glob("*.h")])]
     flags = {} if plain else {"EDGE_SANITIZE": "1", "CFLAGS": "-fsanitize-coverage=trace-pc"}
-    subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=copy, check=True,
-                   env={**os.environ, "EDGE_ONLY": PARSERS, **flags}, stdout=subprocess.DEVNULL)
-    compile_target(copy / "edge/_fast", copy / "tests/sanitize")
+    if old:
+        subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=copy, check=True,
+                       env={**os.environ, "EDGE_ONLY": " ".join(old), **flags}, stdout=subprocess.DEVNULL)
+    compile_target(fast, copy / "tests/sanitize")
+
+
+def stale(fast: Path, name: str, sources: list[Path]) -> bool:
+    """Whether a module is older than its sources, or than a declaration that it may use."""
+    module = fast / f"{name}{SUFFIX}"
+    newest = max(path.stat().st_mtime for path in (*sources, *fast.glob("*.pxd")))
+    return not module.exists() or module.stat().st_mtime < newest
 
 
 def compile_target(to: Path, sources: Path) -> None:
     """Compiles the target beside the parsers, but without what they are compiled with: it is no part of the product."""
-    module = to / f"target{sysconfig.get_config_var('EXT_SUFFIX')}"
     theirs = [sources / name for name in ("target.pyx", "checks.pxi", "cover.h", "mutate.h")]
-    newest = max(path.stat().st_mtime for path in (*theirs, *to.glob("*.pxd")))
-    if module.exists() and module.stat().st_mtime > newest:
+    if not stale(to, "target", theirs):
         return
     for path in theirs:
         shutil.copy2(path, to)
     subprocess.run([sys.executable, "-m", "cython", "-3", "target.pyx"], cwd=to, check=True)
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
     subprocess.run([compiler, "-O1", "-fno-strict-aliasing", "-w", "-shared", "-fPIC",
-                    f"-I{sysconfig.get_paths()['include']}", "target.c", "-o", module.name], cwd=to, check=True)
+                    f"-I{sysconfig.get_paths()['include']}", "target.c", "-o", f"target{SUFFIX}"], cwd=to, check=True)
 
 
 def environment(copy: Path, plain: bool) -> dict[str, str]:

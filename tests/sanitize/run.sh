@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds edge/_fast under AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the tree (build/sanitize), and
-# runs there all tests but those of sources and packages, then the fuzzer. Takes minutes.
+# runs there all tests but those of sources and packages; then a short run of the fuzzer, which has a copy of its own.
+# Takes minutes.
 #
 #   tests/sanitize/run.sh [pytest's arguments]        FUZZ=inputs (200000)  PYTHON=interpreter (.venv/bin/python)
 #
@@ -34,8 +35,8 @@ sanitized() {
 }
 
 status=0
-sanitized -m pytest --ignore tests/laws --ignore tests/deploy -o timeout=600 "$@" || status=$?
-sanitized tests/sanitize/fuzz.py "${FUZZ:-200000}" || status=$?
+sanitized -m pytest --ignore tests/laws --ignore tests/deploy --ignore tests/sanitize -o timeout=600 "$@" || status=$?
+"$python" "$root/tests/sanitize/fuzz.py" --inputs "${FUZZ:-200000}" || status=$?
 for each in "$report".*; do
     if [ -e "$each" ]; then
         cat "$each"
