@@ -41,7 +41,8 @@ void __sanitizer_cov_trace_pc(void)
     uint32_t slot, edge;
     if (!edge_cover_on)
         return;
-    for (slot = (uint32_t)(pc * 0x9e3779b97f4a7c15u >> 50); edge_blocks[slot].pc != pc; slot = (slot + 1) % EDGE_BLOCKS)
+    /* Neighbours in the code are neighbours here: that is easier on the cache than a better hash. */
+    for (slot = (pc >> 2) % EDGE_BLOCKS; edge_blocks[slot].pc != pc; slot = (slot + 1) % EDGE_BLOCKS)
         if (!edge_blocks[slot].pc) {
             edge_blocks[slot].pc = pc;
             edge_blocks[slot].id = edge_block_id(pc);
