@@ -108,6 +108,18 @@ cdef inline const Name* _name(const uint8_t* name, uint32_t length, bint respons
     return &UNKNOWN
 
 
+cdef const Name* _means_another(const uint8_t* name, uint32_t length) noexcept nogil:
+    """DROPPED for a name that is one of ours to servers that read "_" as "-", as CGI does (RFC 3875 4.1.18).
+
+    There, content_length would be a second framing, and x_api_key a second key.
+    """
+    cdef uint8_t plain[MAX_NAME]
+    cdef uint32_t i
+    for i in range(length):
+        plain[i] = c"-" if name[i] == c"_" else name[i]
+    return &UNKNOWN if _name(plain, length, False) == &UNKNOWN else &DROPPED
+
+
 # What the gateway reads: name, Known, goes on in requests, goes on in responses. Authorization and its like
 # carry the gateway's keys, ids and trace context are its own to send, framing is done anew.
 _READ = (

@@ -152,6 +152,8 @@ cdef inline int64_t _fields(const uint8_t* buf, uint32_t at, uint32_t end, bint 
         field.name = start
         field.name_len = <uint16_t>(at - start)
         name = _name(buf + start, at - start, response)
+        if name == &UNKNOWN and not response and memchr(buf + start, c"_", at - start) != NULL:
+            name = _means_another(buf + start, at - start)
         field.known = name.known
         field.relay = name.responses if response else name.requests
         if field.known != K_OTHER and field.known != K_DROPPED:
