@@ -110,9 +110,9 @@ class Reach:
 
 
 async def race(loop: asyncio.AbstractEventLoop, addresses: list[Address]) -> socket.socket:
-    """Connects to the first address that answers, each started a moment after the last, or when it failed."""
+    """Connects to the first address (of one or more) that answers, each started a moment later, or when one failed."""
     pending: set[asyncio.Task[socket.socket]] = set()
-    failure: BaseException = OSError("no address")
+    failure: BaseException | None = None
     waiting = list(addresses)
     try:
         while waiting or pending:
@@ -128,7 +128,11 @@ async def race(loop: asyncio.AbstractEventLoop, addresses: list[Address]) -> soc
         for task in pending:
             task.add_done_callback(close_late)
             task.cancel()
-    raise failure
+    try:
+        raise failure or OSError("no address")
+    finally:
+        # Its traceback holds this frame, and would keep all of it alive until the collector comes.
+        del failure, done, task
 
 
 def close_late(task: asyncio.Task[socket.socket]) -> None:

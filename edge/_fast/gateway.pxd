@@ -124,8 +124,9 @@ cdef class Queue:
 cdef class Pace:                        # by kind: plain answers, streams
     cdef double recent[2]
     cdef double usual[2]
+    cdef double managed[2]              # requests at once
     cdef int64_t seen[2]
-    cdef int learn(self, int kind, double seconds) noexcept
+    cdef int learn(self, int kind, double value, int crowd) noexcept
     cdef double lateness(self, int kind) noexcept
 
 cdef class Pool:                        # connections to one provider
@@ -151,6 +152,8 @@ cdef class Pool:                        # connections to one provider
     cdef double blamed                  # the pace for which the limit was lowered,
     cdef int blamed_kind
     cdef int trial                      # and answers until it is seen whether that was right; 0: it is not in question
+    cdef int trial_size
+    cdef double trial_sum
     cdef int64_t rekeyed                # since when it has these keys
     cdef bint adaptive
     cdef int opening
@@ -188,6 +191,7 @@ cdef class Exchange:                    # one request's way
     cdef int redialled
     cdef bint probing                   # this attempt is the target's one probe
     cdef bint retrying                  # it is a further one
+    cdef int crowd                      # requests at the provider when this one was sent
     cdef int64_t queued                 # since when it waits in the pool's queue; 0: it does not
     cdef int64_t due                    # when the next attempt begins; 0: none is put off
     cdef int64_t soonest_ms             # the smallest Retry-After of all attempts; -1: none

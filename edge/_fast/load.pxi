@@ -2,8 +2,10 @@
 #
 # Without a sign of trouble the limit is the number of connections. A provider that has too much to do shows it in two
 # ways: it says so (503 and 529 with words to that effect, or no answer in time), or its answers come later than usual.
-# Then the limit falls to what it has been seen to manage, and grows again with good answers. If answers come no sooner
-# under the lower limit, it was not the load: the work is of another kind now, and what is usual is learnt anew.
+# Then the limit falls to what it has been seen to manage (Little's law: who found n requests there and took k times the
+# usual time says that n / k are managed at once), and grows again with good answers as long as they are not late. If
+# answers come no sooner under the lower limit, it was not the load: the work is of another kind now, and what is usual
+# is learnt anew.
 
 cdef enum:
     LEAST = 4                   # the limit never falls below
@@ -11,7 +13,9 @@ cdef enum:
 
 cdef double QUICK = 1.0 / 32    # weight of one answer in what is now
 cdef double SLOW = 1.0 / 512    # and in what is usual
-cdef double LATE = 0.6931       # ln 2: twice the usual time
+cdef double LATE = 0.6931       # ln 2: twice the usual time, where there was no limit
+cdef double LATE_AGAIN = 0.3    # ln 1.35: where there was
+cdef double PROMPT = 0.2        # ln 1.22: the limit grows
 cdef double NOTICED = 0.05      # seconds: what is late by less is the network's or the scheduler's doing
 cdef double HURRIED = 0.4       # ln 1.5: such answers do not count as usual
 cdef double BETTER = 0.22       # ln 1.25: what a lower limit must bring
@@ -21,14 +25,14 @@ cdef int64_t CALM_NS = 2000000000       # without anybody waiting, after which t
 cdef class Pace:
     """How soon answers begin. Logarithms are averaged: the few that take ten times as long must not decide."""
 
-    cdef int learn(self, int kind, double seconds) noexcept:
-        """The time from a request's sending to its answer's first byte; `kind` 1 for streams."""
-        cdef double value = log(max(seconds, 1e-6))
+    cdef int learn(self, int kind, double value, int crowd) noexcept:
+        """The logarithm of the time from a request's sending, among `crowd` others, to its answer's first byte."""
         cdef double weight = QUICK
         self.seen[kind] += 1
         if self.seen[kind] <= SAMPLES:
             weight = 1.0 / self.seen[kind]
         self.recent[kind] += weight * (value - self.recent[kind])
+        self.managed[kind] += weight * (log(crowd) + self.usual[kind] - value - self.managed[kind])
         if self.seen[kind] <= SAMPLES:
             self.usual[kind] = self.recent[kind]
         elif self.recent[kind] - self.usual[kind] < HURRIED:
@@ -44,24 +48,49 @@ cdef class Pace:
 cdef int learn_pace(Pool pool, Exchange x) except -1:
     """A good first byte: the limit follows."""
     cdef int kind = x.stream
+    cdef double value, late
+    cdef bint free = pool.limit == pool.max_connections
     if not pool.adaptive or x.status >= 400:
         return 0
-    pool.pace.learn(kind, (x.first_byte - x.sent) / 1e9)
+    value = log(max((x.first_byte - x.sent) / 1e9, 1e-6))
+    pool.pace.learn(kind, value, x.crowd)
     if pool.trial and kind == pool.blamed_kind and x.sent > pool.lowered:
-        pool.trial -= 1
-        if pool.trial == 0 and pool.pace.recent[kind] > pool.blamed - BETTER:
-            pool.pace.usual[kind] = pool.pace.recent[kind]
-            pool.limit = pool.max_connections
-    if pool.trial == 0 and pool.active > LEAST and pool.pace.lateness(kind) > LATE:
-        if lower(pool, <int>(1.1 * pool.active / exp(pool.pace.lateness(kind))) + 1, x):
-            pool.blamed = pool.pace.recent[kind]
-            pool.blamed_kind = kind
-            pool.trial = max(<int>SAMPLES, pool.limit)
-    elif pool.limit < pool.max_connections and 2 * pool.active >= pool.limit:
+        judge_trial(pool, value)
+    if pool.trial:
+        return 0
+    late = pool.pace.lateness(kind)
+    if late > (LATE if free else LATE_AGAIN) and pool.active > LEAST:
+        begin_trial(pool, kind, x)
+    elif not free and late < PROMPT and 2 * pool.active >= pool.limit:
         pool.grown += 0.05 + 1.0 / pool.limit           # a twentieth, and one, for each round of good answers
         if pool.grown >= 1.0:
             pool.grown -= 1.0
             pool.limit += 1
+    return 0
+
+
+cdef int begin_trial(Pool pool, int kind, Exchange x) except -1:
+    """Lowers the limit to what is managed, and begins to watch whether that brings answers sooner."""
+    if lower(pool, <int>(1.1 * exp(pool.pace.managed[kind])) + 1, x):
+        pool.blamed = pool.pace.recent[kind]
+        pool.blamed_kind = kind
+        pool.trial = pool.trial_size = max(<int>SAMPLES, pool.limit)
+        pool.trial_sum = 0.0
+    return 0
+
+
+cdef int judge_trial(Pool pool, double value) noexcept:
+    """One of the answers to what was sent under the lower limit; the last one decides."""
+    cdef double mean
+    pool.trial -= 1
+    pool.trial_sum += value
+    if pool.trial:
+        return 0
+    mean = pool.trial_sum / pool.trial_size
+    pool.pace.recent[pool.blamed_kind] = mean
+    if mean > pool.blamed - BETTER:
+        pool.pace.usual[pool.blamed_kind] = mean
+        pool.limit = pool.max_connections
     return 0
 
 

@@ -134,7 +134,12 @@ cdef class Pool:
     cdef int serve(self) except -1:
         """Gives idle connections to those who wait, and opens as many more as they need and the limit allows."""
         cdef Upstream upstream
+        cdef Exchange x
         while self.waiting.count and self.active < self.limit:
+            x = self.waiting.late(self.gateway.now - patience(self))
+            if x is not None:
+                crowd_out(self, x)
+                continue
             upstream = self.take()
             if upstream is None:
                 break
@@ -297,6 +302,7 @@ cdef class Upstream(Peer):
         self.exchange = x
         x.upstream = self
         self.pool.active += 1
+        x.crowd = self.pool.active
         self.answering = False
         self.ended = False
         self.heads = 0
