@@ -233,7 +233,7 @@ cdef class Downstream(Peer):
     cdef bint is_stuck(self) noexcept:
         """Whether the client took less than body_rate of its answer over the last body_timeout, while more waited.
 
-        Only while something waits in `out`: a stream that is slow because its provider is says nothing about the client.
+        Only while something waits in `out`: a stream that is slow because its provider is says nothing of the client.
         What counts is what the client's kernel has acknowledged. Ours takes bytes in steps of its own, of a megabyte
         and more, between which a slow but honest reader would look like none.
         """
