@@ -192,8 +192,8 @@ def test_completion_script(shell: str) -> None:
 
 
 @pytest.mark.parametrize(("words", "current", "expected"), [
-    ("edge", "", {"serve", "config", "auth", "errors", "explain", "simulate", "health"}),
-    ("edge c", "1", {"config"}), ("edge config", "2", {"validate", "show", "schema"}),
+    ("edge", "", {"serve", "config", "auth", "errors", "explain", "simulate", "health", "circuits"}),
+    ("edge c", "1", {"config", "circuits"}), ("edge config", "2", {"validate", "show", "schema"}),
     ("edge --v", "1", {"--version"}), ("edge auth --g", "2", {"--generate"})])
 def test_completion(words: str, current: str, expected: set[str]) -> None:
     """Subcommands and options are completed."""

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge._fast import MAX_TARGETS, Condition, Healths, Slab, monotonic
+from edge._fast import MAX_TARGETS, Condition, Healths, Slab
 from edge.catalogue import Breaker
 from tests.fast.processes import FORK, in_processes
 
 SECOND = 1_000_000_000
 BEGAN = 10**15
 WORKERS = 3
+TURNS = 300
 QUICK = Breaker(failures=1, open_time=1, max_open_time=8, ramp=2)
 
 
@@ -176,6 +177,7 @@ class Pair:
             self.healths.end_probe(7)
 
 
+@settings(max_examples=300)
 @given(breakers, steps)
 def test_breaker_agrees_with_the_model(rules: Breaker, life: list[tuple[str, int]]) -> None:
     """Through any life a breaker opens, lets a probe out, closes, returns and grows its times as the model does."""
@@ -194,6 +196,18 @@ def test_breaker_agrees_with_the_model(rules: Breaker, life: list[tuple[str, int
         left = max(pair.model.until - pair.now, 0) / SECOND if pair.model.state == "open" else 0
         assert total.open_for == pytest.approx(left)
     assert pair.healths.total(6, now=pair.now) == pair.healths.total(8, now=pair.now)
+
+
+def test_what_was_sent_before_an_opening_says_nothing_of_it() -> None:
+    """Answers to earlier requests, good or bad, leave an open or half-open breaker as it is; a later one closes it."""
+    healths, rules = Healths(Slab(1)), QUICK
+    assert healths.tell(0, False, rules, BEGAN, BEGAN - 5)
+    for now, state in ((BEGAN + 1, "open"), (BEGAN + 2 * SECOND, "half-open")):
+        for good in (True, False):
+            assert not healths.tell(0, good, rules, now, BEGAN)
+            assert healths.total(0, now=now).state == state
+    assert healths.tell(0, True, rules, BEGAN + 3, BEGAN + 1)
+    assert healths.total(0, now=BEGAN + 3).state == "closed"
 
 
 @pytest.mark.parametrize(("random", "share"), [(0, 0.75), (2**64 - 1, None)])
@@ -238,17 +252,17 @@ def test_longest_times_do_not_overflow() -> None:
 
 # Over processes
 
-def race(number: int, slab: Slab, now: int, until: int) -> tuple[int, int]:
-    """Probe a half-open target as often as one can; how often, and the most that were out at once."""
+def race(number: int, slab: Slab, now: int) -> int:
+    """Probe a half-open target so many times; the most probes that were out at once."""
     healths, probes, most = Healths(slab), 0, 0
-    while monotonic() < until:
+    while probes < TURNS:
         if healths.ask(0, number, now) == "probe":
             slab.enter(number, 2)
             probes += 1
             most = max(most, slab.series_total(2).in_flight)
             slab.enter(number, 2, -1)
             healths.end_probe(0)
-    return probes, most
+    return most
 
 
 def test_one_probe_over_all_processes() -> None:
@@ -257,9 +271,27 @@ def test_one_probe_over_all_processes() -> None:
     healths = Healths(slab)
     healths.tell(0, False, QUICK, BEGAN, BEGAN)
     assert healths.ask(0, 0, BEGAN) == "shut"
-    results = in_processes(4, race, slab, BEGAN + 2 * SECOND, monotonic() + SECOND // 2)
-    assert [most for _, most in results] == [1, 1, 1, 1]
-    assert healths.total(0, now=BEGAN).probes == sum(probes for probes, _ in results)
+    assert in_processes(4, race, slab, BEGAN + 2 * SECOND) == [1, 1, 1, 1]
+    assert healths.total(0, now=BEGAN).probes == 4 * TURNS
+
+
+def claim(number: int, slab: Slab, now: int) -> int:
+    """Ask one target after the other, each at the same moment as the other process; how many probes that gave."""
+    healths, probes = Healths(slab), 0
+    for target in range(TURNS):
+        slab.beat(number, {"accepted": 1})
+        while slab.worker_total(1 - number).accepted <= target:
+            pass
+        probes += healths.ask(target, number, now) == "probe"
+    return probes
+
+
+def test_each_probe_is_had_once() -> None:
+    """Of two processes that ask a half-open target at the same moment exactly one gets its probe."""
+    slab = Slab(2)
+    for target in range(TURNS):
+        Healths(slab).tell(target, False, QUICK, BEGAN, BEGAN)
+    assert sum(in_processes(2, claim, slab, BEGAN + 2 * SECOND)) == TURNS
 
 
 def trip(number: int, slab: Slab, count: int) -> int:
