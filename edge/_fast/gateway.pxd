@@ -126,7 +126,7 @@ cdef class Pace:                        # by kind: plain answers, streams
     cdef double usual[2]
     cdef double managed[2]              # requests at once
     cdef int64_t seen[2]
-    cdef int learn(self, int kind, double value, int crowd) noexcept
+    cdef int learn(self, int kind, double value, int crowd, int64_t span) noexcept
     cdef double lateness(self, int kind) noexcept
 
 cdef class Pool:                        # connections to one provider
@@ -149,6 +149,7 @@ cdef class Pool:                        # connections to one provider
     cdef int64_t lowered                # when the limit was
     cdef int64_t calm_since             # nobody has waited
     cdef Pace pace
+    cdef int64_t learnt
     cdef double blamed                  # the pace for which the limit was lowered,
     cdef int blamed_kind
     cdef int trial                      # and answers until it is seen whether that was right; 0: it is not in question

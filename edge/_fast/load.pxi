@@ -12,31 +12,35 @@ cdef enum:
     SAMPLES = 32                # answers before an average is believed
 
 cdef double QUICK = 1.0 / 32    # weight of one answer in what is now
-cdef double SLOW = 1.0 / 512    # and in what is usual
+cdef double FALL = 1.0 / 32     # how far what is usual follows it down with each answer,
+cdef double RISE = 0.6931 / 600e9       # and up with each ns: twice in ten minutes, lest a rising load be thought usual
 cdef double LATE = 0.6931       # ln 2: twice the usual time, where there was no limit
 cdef double LATE_AGAIN = 0.3    # ln 1.35: where there was
 cdef double PROMPT = 0.2        # ln 1.22: the limit grows
 cdef double NOTICED = 0.05      # seconds: what is late by less is the network's or the scheduler's doing
-cdef double HURRIED = 0.4       # ln 1.5: such answers do not count as usual
-cdef double BETTER = 0.22       # ln 1.25: what a lower limit must bring
+cdef double BETTER = 0.4        # of the lateness, what a lower limit must take away
 cdef int64_t CALM_NS = 2000000000       # without anybody waiting, after which there is nothing to limit
 
 
 cdef class Pace:
     """How soon answers begin. Logarithms are averaged: the few that take ten times as long must not decide."""
 
-    cdef int learn(self, int kind, double value, int crowd) noexcept:
-        """The logarithm of the time from a request's sending, among `crowd` others, to its answer's first byte."""
-        cdef double weight = QUICK
+    cdef int learn(self, int kind, double value, int crowd, int64_t span) noexcept:
+        """The logarithm of the time from a request's sending, among `crowd` others, to its answer's first byte.
+
+        `span` is how many ns what is usual may have risen for: 0 under a limit.
+        """
+        cdef double weight = QUICK, change
         self.seen[kind] += 1
         if self.seen[kind] <= SAMPLES:
             weight = 1.0 / self.seen[kind]
         self.recent[kind] += weight * (value - self.recent[kind])
         self.managed[kind] += weight * (log(crowd) + self.usual[kind] - value - self.managed[kind])
+        change = self.recent[kind] - self.usual[kind]
         if self.seen[kind] <= SAMPLES:
             self.usual[kind] = self.recent[kind]
-        elif self.recent[kind] - self.usual[kind] < HURRIED:
-            self.usual[kind] += SLOW * (value - self.usual[kind])
+        else:
+            self.usual[kind] += FALL * change if change < 0.0 else min(change, RISE * span)
         return 0
 
     cdef double lateness(self, int kind) noexcept:
@@ -53,7 +57,8 @@ cdef int learn_pace(Pool pool, Exchange x) except -1:
     if not pool.adaptive or x.status >= 400:
         return 0
     value = log(max((x.first_byte - x.sent) / 1e9, 1e-6))
-    pool.pace.learn(kind, value, x.crowd)
+    pool.pace.learn(kind, value, x.crowd, pool.gateway.now - pool.learnt if free else 0)
+    pool.learnt = pool.gateway.now
     if pool.trial and kind == pool.blamed_kind and x.sent > pool.lowered:
         judge_trial(pool, value)
     if pool.trial:
@@ -71,7 +76,7 @@ cdef int learn_pace(Pool pool, Exchange x) except -1:
 
 cdef int begin_trial(Pool pool, int kind, Exchange x) except -1:
     """Lowers the limit to what is managed, and begins to watch whether that brings answers sooner."""
-    if lower(pool, <int>(1.1 * exp(pool.pace.managed[kind])) + 1, x):
+    if lower(pool, <int>(exp(pool.pace.managed[kind]) + 0.5), x):
         pool.blamed = pool.pace.recent[kind]
         pool.blamed_kind = kind
         pool.trial = pool.trial_size = max(<int>SAMPLES, pool.limit)
@@ -81,16 +86,16 @@ cdef int begin_trial(Pool pool, int kind, Exchange x) except -1:
 
 cdef int judge_trial(Pool pool, double value) noexcept:
     """One of the answers to what was sent under the lower limit; the last one decides."""
-    cdef double mean
+    cdef double mean, usual = pool.pace.usual[pool.blamed_kind]
     pool.trial -= 1
     pool.trial_sum += value
     if pool.trial:
         return 0
     mean = pool.trial_sum / pool.trial_size
     pool.pace.recent[pool.blamed_kind] = mean
-    if mean > pool.blamed - BETTER:
+    if mean - usual > (1.0 - BETTER) * (pool.blamed - usual):
         pool.pace.usual[pool.blamed_kind] = mean
-        pool.limit = pool.max_connections
+        pool.limit = min(2 * pool.limit, pool.max_connections)
     return 0
 
 
