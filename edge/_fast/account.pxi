@@ -63,7 +63,7 @@ cdef int refuse_unread(Exchange x, int condition) except -1:
 
 
 cdef int fail(Exchange x, int condition, object reason) except -1:
-    """An attempt has failed: another one, an error answer, or, where the client has the head, the stream's own error."""
+    """An attempt has failed: another one, an error answer, or, once the client has the head, the stream's own error."""
     if reason is not None:
         set_value(x, S_REASON, reason)
     note_failure(x, condition, TRAITS[condition])

@@ -2,8 +2,8 @@
 #
 # A failed attempt may become another one, never after the client has a byte, and never where the provider may have done
 # the work: that would be paid twice. Another target at once is better than the same one later. All attempts share one
-# deadline. What goes to the same provider again must fit into the host's budget, so that no provider ever gets much more
-# than its clients send; another provider gets a request once, and is not to be spared for the first one's failure.
+# deadline. What goes to the same provider again must fit into the host's budget, so that no provider ever gets much
+# more than its clients send; another provider gets a request once, and need not be spared for the first one's failure.
 
 cdef enum Trait:                # what a failure says of target, key and a further attempt
     BREAKS = 1                  # counts for the target's circuit breaker
@@ -114,8 +114,9 @@ cdef int rest_key(Exchange x, int condition, int traits) except -1:
     else:
         for target in x.target.pool.targets:
             bench(target.health, x.key, g.now + rest)
-    g.notice("provider key benched", {"provider": x.target.pool.name, "provider_key": x.key + 1, "target": x.target.name,
-                                      "condition": condition, "seconds": rest / 1e9})
+    g.notice("provider key benched", {
+        "provider": x.target.pool.name, "provider_key": x.key + 1, "target": x.target.name,
+        "condition": condition, "seconds": rest / 1e9})
     return 0
 
 
@@ -137,6 +138,12 @@ cdef bint may_help(Exchange x, int condition, int traits) noexcept:
     return True
 
 
+cdef inline bint has_another_key(Exchange x) noexcept:
+    """Whether the provider has a key that is not benched for this target."""
+    cdef int keys = x.target.pool.keys
+    return keys > 1 and usable_key(x.target.health, keys, 0, x.gateway.now) >= 0
+
+
 cdef bint retry(Exchange x, int condition) except -1:
     """Begins a further attempt in place of a failed one. False: there is none to be had."""
     cdef Gateway g = x.gateway
@@ -145,7 +152,7 @@ cdef bint retry(Exchange x, int condition) except -1:
     cdef int64_t pause = 0
     if not may_help(x, condition, traits) or g.now >= x.deadline:
         return False
-    if traits & (KEY | RATE) and x.target.pool.keys > 1 and usable_key(x.target.health, x.target.pool.keys, 0, g.now) >= 0:
+    if traits & (KEY | RATE) and has_another_key(x):
         target = x.target
     else:
         target = choose(x)

@@ -232,7 +232,8 @@ cdef inline size_t mapping_size() noexcept nogil:
 # Whatever gives a word of the mapping its place or its meaning.
 cdef uint64_t LAYOUT = crc32(repr((
     stripes_at(), stripe_size(), mapping_size(), sizeof(Bucket), sizeof(Health), sizeof(Worker), sizeof(Series),
-    LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES, [(condition.name, condition.value) for condition in Condition])).encode())
+    LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
+    [(condition.name, condition.value) for condition in Condition])).encode())
 
 
 cdef void add_histogram(Histogram* into, const Histogram* part) noexcept nogil:
@@ -431,7 +432,6 @@ cdef class Slab:
             w.in_flight + v.in_flight, w.retrying + v.retrying, w.retries + v.retries, w.fallbacks + v.fallbacks,
             w.budget_refused + v.budget_refused, w.shed + v.shed, w.memory + v.memory,
             w.lines_lost + v.lines_lost)
-
 
     def load_total(self, int pool):
         """What all workers have of a provider: a LoadTotal."""

@@ -7,20 +7,22 @@ import gc
 import logging
 import signal
 import socket
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import uvloop
 
-from edge import _fast, contract, log
+from edge import _fast, log
 from edge.catalogue import Snapshot
 from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, Retire, send
 from edge.registry import Registry
 from edge.stats import collect
 from edge.worker.connect import Connector
+from edge.worker.notes import Notes
 from edge.worker.own import OwnAnswers
-from edge.worker.tables import Compiler, Notes
+from edge.worker.tables import Compiler
 
 TICK_SECONDS = 0.1          # how exact timeouts are
 
@@ -59,7 +61,7 @@ class Worker:
         self.stopped = asyncio.Event()
         self.until = float("inf")
         self.drained = self.alone = self.retiring = False
-        self.blames = contract.blames()
+        self.notes = Notes(self.log, time.monotonic, debug=inheritance.snapshot.debug)
 
     async def serve(self) -> None:
         """Listens, ticks, obeys the supervisor."""
@@ -90,9 +92,9 @@ class Worker:
 
     def load(self, snapshot: Snapshot, registry: Registry) -> None:
         """One version of the configuration, or an exception and nothing changed."""
-        tables = self.compiler.compile(snapshot, registry, self.own.answers(snapshot),
-                                       Notes(self.report, self.notice))
+        tables = self.compiler.compile(snapshot, registry, self.own.answers(snapshot), self.notes)
         self.gateway.load(tables)
+        self.notes.debug = snapshot.debug
         self.snapshot, self.registry = snapshot, registry
 
     def obey(self) -> None:
@@ -135,6 +137,7 @@ class Worker:
         """Ends what is overdue, and the worker itself once it is drained."""
         self.loop.call_later(TICK_SECONDS, self.tick)
         self.gateway.tick()
+        self.notes.settle()
         if not self.gateway.draining and not self.retiring:
             return
         idle = not self.gateway.busy
@@ -152,24 +155,10 @@ class Worker:
         """What a callback of the event loop raised."""
         self.log.error(context.get("message", "unhandled"), exc_info=context.get("exception"))
 
-    def notice(self, event: str, facts: dict[str, Any]) -> None:
-        """A line for what was decided about an attempt, a target or a provider's key."""
-        if "condition" in facts:
-            facts["condition"] = _fast.Condition(facts["condition"]).name
-        self.log.warning(event, extra={"facts": facts})
-
-    def report(self, facts: dict[str, Any]) -> None:
-        """A line per request that a provider or the gateway failed; all of them with --debug."""
-        condition = _fast.Condition(facts["condition"])
-        facts["condition"] = condition.name
-        blame = self.blames.get(condition.name)
-        level = logging.WARNING if blame in ("upstream", "edge") else logging.DEBUG
-        self.log.log(level, "request failed" if blame else "request", extra={"facts": {"blame": blame, **facts}})
-
 
 def rehearse(slab: Any, registry: Registry, snapshot: Snapshot) -> None:
     """All that a start can fail at, without clients and providers: raises what it would raise."""
     gateway = _fast.Gateway(slab, 0, lambda pool: None, lambda error, request_id: None)
     own = OwnAnswers(gateway, dict)
-    notes = Notes(lambda facts: None, lambda event, facts: None)
+    notes = Notes(logging.getLogger("edge"), time.monotonic, debug=False)
     gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), notes))

@@ -17,6 +17,7 @@ from edge.config.keys import digest
 from edge.reach import heads
 from edge.registry import Registry
 from edge.routes import OWN, RELAYED, ROUTES, Route
+from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
 DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
@@ -24,14 +25,6 @@ DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
 Answer = Callable[[bool, bytes], tuple[int, bytes | None]]
 RELAY = len(ROUTES)         # the index that all relayed paths share, as a metric label and as a scope
 OPEN = frozenset({"health", "livez", "readyz"})
-
-
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """Who hears of ended requests, and of what was decided on their way (event, facts)."""
-
-    report: Callable[[dict[str, Any]], None]
-    notice: Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,8 @@ def test_fields_for_the_client(gateway: Gateway, script: Script) -> None:
     """The client gets what the provider says to it, but nothing that binds it to the provider's host or connection."""
     gone = {"Set-Cookie": "a=1", "Server": "provider", "Alt-Svc": "h3=:443", "Strict-Transport-Security": "max-age=9",
             "Via": "1.1 x", "X-Request-Id": "theirs", "request-id": "theirs", "X-Should-Retry": "false",
-            "X-Edge-Condition": "ok", "X-Edge-Target": "x", "X-Edge-Attempts": "9", "X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9",
+            "X-Edge-Condition": "ok", "X-Edge-Target": "x", "X-Edge-Attempts": "9",
+            "X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9",
             "Keep-Alive": "timeout=5", "X-Hop": "1", "Connection": "x-hop", "Proxy-Authenticate": "Basic"}
     kept = {"Content-Type": "application/json; charset=utf-8", "OpenAI-Processing-Ms": "12", "Date": "a date",
             "x-ratelimit-limit-requests": "500", "anthropic-ratelimit-tokens-reset": "x", "X-Any": 'thing "1"'}
