@@ -138,10 +138,16 @@ cdef bint may_help(Exchange x, int condition, int traits) noexcept:
     return True
 
 
-cdef inline bint has_another_key(Exchange x) noexcept:
-    """Whether the provider has a key that is not benched for this target."""
-    cdef int keys = x.target.pool.keys
-    return keys > 1 and usable_key(x.target.health, keys, 0, x.gateway.now) >= 0
+cdef int fresh_key(Exchange x) noexcept:
+    """The provider's next key in turn that is not benched for this target, nor tried by this request; -1: none."""
+    cdef Pool pool = x.target.pool
+    cdef const Health* health = x.target.health
+    cdef int i, key
+    for i in range(pool.keys):
+        key = (pool.next_key + i) % pool.keys
+        if health.benches[key % MAX_PROVIDER_KEYS] <= x.gateway.now and not x.tried_keys >> key & 1:
+            return key
+    return -1
 
 
 cdef bint retry(Exchange x, int condition) except -1:
@@ -152,7 +158,7 @@ cdef bint retry(Exchange x, int condition) except -1:
     cdef int64_t pause = 0
     if not may_help(x, condition, traits) or g.now >= x.deadline:
         return False
-    if traits & (KEY | RATE) and has_another_key(x):
+    if traits & (KEY | RATE) and x.target.pool.keys > 1 and fresh_key(x) >= 0:
         target = x.target
     else:
         target = choose(x)
@@ -245,7 +251,10 @@ cdef char* put_request_head(char* out, Exchange x, Py_ssize_t length) except NUL
     out = put_bytes(out, pool.base)
     out = put(out, PyBytes_AS_STRING(x.line) + strip, PyBytes_GET_SIZE(x.line) - strip)
     if pool.keys > 1:
-        x.key = max(0, usable_key(x.target.health, pool.keys, pool.next_key, x.gateway.now))
+        x.key = fresh_key(x)
+        if x.key < 0:               # all rest, or were tried: the one in turn
+            x.key = pool.next_key
+        x.tried_keys |= <uint64_t>1 << x.key
         pool.next_key = (x.key + 1) % pool.keys
     else:
         x.key = 0

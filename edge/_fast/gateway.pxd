@@ -150,6 +150,7 @@ cdef class Pool:                        # connections to one provider
     cdef int64_t calm_since             # nobody has waited
     cdef Pace pace
     cdef int64_t learnt
+    cdef double trouble                 # share of recent answers that told of too much work
     cdef double blamed                  # the pace for which the limit was lowered,
     cdef int blamed_kind
     cdef int trial                      # and answers until it is seen whether that was right; 0: it is not in question
@@ -189,6 +190,7 @@ cdef class Exchange:                    # one request's way
     cdef int attempts
     cdef int most_retries
     cdef int key                        # of the provider's
+    cdef uint64_t tried_keys            # bits of them
     cdef int redialled
     cdef bint probing                   # this attempt is the target's one probe
     cdef bint retrying                  # it is a further one

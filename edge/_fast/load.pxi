@@ -14,11 +14,13 @@ cdef enum:
 cdef double QUICK = 1.0 / 32    # weight of one answer in what is now
 cdef double FALL = 1.0 / 32     # how far what is usual follows it down with each answer,
 cdef double RISE = 0.6931 / 600e9       # and up with each ns: twice in ten minutes, lest a rising load be thought usual
+cdef double TROUBLE = 0.25      # share of recent answers that tell of too much work, from which on it is believed
 cdef double LATE = 0.6931       # ln 2: twice the usual time, where there was no limit
 cdef double LATE_AGAIN = 0.3    # ln 1.35: where there was
 cdef double PROMPT = 0.2        # ln 1.22: the limit grows
-cdef double NOTICED = 0.05      # seconds: what is late by less is the network's or the scheduler's doing
+cdef double NOTICED = 0.25      # seconds: what is late by less is the network's or the scheduler's doing
 cdef double BETTER = 0.4        # of the lateness, what a lower limit must take away
+cdef int64_t LEAST_PATIENCE = 100000000     # ns
 cdef int64_t CALM_NS = 2000000000       # without anybody waiting, after which there is nothing to limit
 
 
@@ -56,6 +58,7 @@ cdef int learn_pace(Pool pool, Exchange x) except -1:
     cdef bint free = pool.limit == pool.max_connections
     if not pool.adaptive or x.status >= 400:
         return 0
+    pool.trouble -= QUICK * pool.trouble
     value = log(max((x.first_byte - x.sent) / 1e9, 1e-6))
     pool.pace.learn(kind, value, x.crowd, pool.gateway.now - pool.learnt if free else 0)
     pool.learnt = pool.gateway.now
@@ -101,7 +104,10 @@ cdef int judge_trial(Pool pool, double value) noexcept:
 
 cdef int slow_down(Pool pool, Exchange x) except -1:
     """The provider says that it has too much to do. Where it has next to nothing from us, that is not our doing."""
-    if pool.adaptive and pool.active > 2 * LEAST:
+    if not pool.adaptive:
+        return 0
+    pool.trouble += QUICK * (1.0 - pool.trouble)
+    if pool.trouble > TROUBLE and pool.active > 2 * LEAST:
         lower(pool, pool.active - (pool.active >> 2), x)
     return 0
 
@@ -126,7 +132,13 @@ cdef int64_t patience(Pool pool) noexcept:
     cdef int64_t most = pool.gateway.queue_ns
     if pool.limit == pool.max_connections or pool.pace.seen[pool.blamed_kind] <= SAMPLES:
         return most
-    return min(most, max(<int64_t>(exp(pool.pace.usual[pool.blamed_kind]) * 5e8), <int64_t>20000000))
+    return min(most, max(<int64_t>(exp(pool.pace.usual[pool.blamed_kind]) * 5e8), LEAST_PATIENCE))
+
+
+cdef bint is_in_vain(Pool pool, int ahead) noexcept:
+    """Whether a request behind so many others would lose patience, at the pace at which they go."""
+    return (pool.limit < pool.max_connections
+            and ahead * exp(pool.pace.recent[pool.blamed_kind]) * 1e9 > pool.limit * <double>patience(pool))
 
 
 cdef int crowd_out(Pool pool, Exchange x) except -1:

@@ -126,6 +126,8 @@ cdef int shut_out(Exchange x) except -1:
 cdef int turn_to(Exchange x, Target target) except -1:
     """The request is that target's from now on; so are its counts."""
     if target is not x.target:
+        if target.pool is not x.target.pool:
+            x.tried_keys = 0
         x.series.in_flight -= 1
         x.target = target
         x.series = x.gateway.slab.series(x.gateway.index, target.series[x.route.index])

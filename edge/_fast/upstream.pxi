@@ -108,7 +108,7 @@ cdef class Pool:
             return False
         if ahead >= self.gateway.queue:
             return True
-        return self.limit < self.max_connections and 2 * ahead > self.limit
+        return is_in_vain(self, ahead)
 
     cdef Upstream take(self):
         """An idle connection on which nothing has come since its last answer, None where there is none.

@@ -15,7 +15,7 @@ from . import clients, keys, routing
 from .contracts import contracts
 from .fallbacks import Fallbacks
 from .memory import share
-from .model import MAX_WORKERS, Settings
+from .model import MAX_PLAN, MAX_WORKERS, Settings
 from .references import Secrets
 from .report import Report
 from .tree import ABSENT, find
@@ -83,6 +83,10 @@ class Builder:
         by_name = {provider.name: provider for provider in providers}
         models = routing.models(report, settings.models, by_name, names) or routing.default_models(providers)
         models = Fallbacks(report, models, by_name, names, self._written("models")).expand(settings.fallback)
+        for model in models:
+            if len(model.targets) > MAX_PLAN:
+                report.problem(("models", model.name), f"has {len(model.targets)} targets, fallbacks included",
+                               f"at most {MAX_PLAN} can be told apart")
         relays = routing.relays(report, settings.routes, names)
         for name in routing.idle(providers, models, relays):
             report.warn(("providers", name), "no model and no route leads to it")

@@ -18,6 +18,8 @@ from edge.catalogue import Bounds, Kind
 
 MAX_WORKERS = 64            # rows of the shared memory (slab.pxd)
 MAX_KEYS = 65535            # its buckets, less the gateway's own
+MAX_PROVIDER_KEYS = 32      # places of benched keys in a target's record
+MAX_PLAN = 64               # targets of a model: bits of those that a request has tried
 MAX_SECONDS = 86400.0
 
 _BOUNDS = Bounds()
@@ -112,7 +114,8 @@ class Provider(Strict):
     base_url: Annotated[Text, about(
         "as its SDK takes it: with /v1 for openai, without for anthropic", "https://api.openai.com/v1")]
     key: Annotated[SecretStr | None, about("the provider's key", "env:OPENAI_API_KEY")] = None
-    keys: Annotated[list[SecretStr], about("several keys", ["env:KEY_1", "file:key-2"])] = []
+    keys: Annotated[list[SecretStr], Field(max_length=MAX_PROVIDER_KEYS), about(
+        "several keys, 32 at most", ["env:KEY_1", "file:key-2"])] = []
     headers: Annotated[dict[str, SecretStr], about("sent with every request", {"api-version": "1"})] = {}
     timeouts: Annotated[Timeouts, about("in seconds", {"connect": 5})] = Timeouts()
     max_connections: Annotated[Count, about("per worker", 1024)] = _UPSTREAM.max_connections

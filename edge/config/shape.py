@@ -122,6 +122,8 @@ def _words(kind: str, context: dict[str, Any], value: Any) -> str | None:
             return "must be a finite number"
         case "literal_error":
             return f"must be {context['expected'].replace(chr(39), '')}"
+        case "too_long":
+            return f"has {context['actual_length']} entries, at most {context['max_length']} fit"
         case "string_too_short":
             return "is empty"
         case "string_pattern_mismatch":

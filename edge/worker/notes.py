@@ -21,7 +21,7 @@ class Notes:
         self.debug = debug
         self.blames = contract.blames()
         self.second = 0
-        self.written: dict[tuple[str, str | None], int] = {}        # in this second, by event and condition
+        self.written: dict[tuple[str, str | None, str | None], int] = {}    # in this second, by what makes a kind
 
     def report(self, facts: dict[str, Any]) -> None:
         """A line per request that a provider or the gateway failed; all of them with `debug`."""
@@ -39,7 +39,7 @@ class Notes:
     def line(self, level: int, event: str, facts: dict[str, Any]) -> None:
         """One line, unless enough of its kind were written in this second."""
         self.settle()
-        kind = event, facts.get("condition")
+        kind = event, facts.get("condition"), facts.get("provider")
         count = self.written[kind] = self.written.get(kind, 0) + 1
         if count <= LINES or self.debug:
             self.log.log(level, event, extra={"facts": facts})
@@ -51,7 +51,7 @@ class Notes:
             return
         self.second, over = second, self.written
         self.written = {}
-        for (event, condition), count in over.items():
+        for (event, condition, provider), count in over.items():
             if count > LINES and not self.debug:
                 self.log.warning("more of the same", extra={"facts": {
-                    "event": event, "condition": condition, "unwritten": count - LINES}})
+                    "event": event, "condition": condition, "provider": provider, "unwritten": count - LINES}})

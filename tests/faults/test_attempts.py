@@ -208,3 +208,21 @@ def test_leaving_during_a_pause(pair: Pair) -> None:
     assert edge.metric("edge_requests_total", condition="client_closed") == 1
     assert ask(edge, "lone", fault="status=400").status_code == 400
     assert pair.calls() == (2, 0)
+
+
+def test_a_flood_is_told_short(pair: Pair) -> None:
+    """Of many failures of one kind in a second the log has the first ones, and says how many more there were."""
+    edge = pair.edge(retry={"max": 0}, circuit_breaker=OFF)
+    body = {"model": "lone", "messages": [{"role": "user", "content": "x"}]}
+    with edge.client(headers={"x-simulate": "status=501"}) as client:
+        for _ in range(200):
+            assert client.post("/v1/chat/completions", json=body).status_code == 502
+
+    def told() -> int:
+        lines = [line for line in edge.log_lines() if line.get("condition") == "provider_error"]
+        written = sum(line["message"] == "request failed" for line in lines)
+        assert written < 200
+        return written + sum(line["unwritten"] for line in lines if line["message"] == "more of the same")
+
+    edge.wait(lambda: told() == 200)
+    assert edge.metric("edge_requests_total", condition="provider_error") == 200
