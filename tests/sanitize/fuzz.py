@@ -3,9 +3,10 @@
     python tests/sanitize/fuzz.py --inputs 10000000 --seed 7
 
 Compiles the parsers in a copy (build/fuzz) with AddressSanitizer, UndefinedBehaviorSanitizer and counted blocks, and
-tries inputs made of those that reached new edges, in one process for each processor. Every input is fed whole, byte by
-byte and at random cuts (checks.pxi says what must hold); a share of them goes to other readers (oracles.py). Ends by
-itself with a table; with 1 when anything was found: each finding is saved, with the command that shows it again.
+tries inputs made of those that reached new edges, in one process for each processor. Every input is fed whole and in
+pieces (check_*.pxi say what must hold): chunked bodies, and heads and streams up to some length, byte by byte; all of
+them at random cuts. A share of the inputs goes to other readers (oracles.py). Ends by itself with a table; with 1 when
+anything was found: each finding is saved, with the command that shows it again.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def stale(fast: Path, name: str, sources: list[Path]) -> bool:
 
 def compile_target(to: Path, sources: Path) -> None:
     """Compiles the target beside the parsers, but without what they are compiled with: it is no part of the product."""
-    theirs = [sources / name for name in ("target.pyx", "checks.pxi", "cover.h", "mutate.h")]
+    theirs = [sources / name for name in ("target.pyx", "check_http.pxi", "check_json.pxi", "cover.h", "mutate.h")]
     if not stale(to, "target", theirs):
         return
     for path in theirs:

@@ -1,34 +1,4 @@
-# What holds for every input: a reader has one verdict however the bytes are cut, and stays inside of what it was given.
-# A check returns what is wrong, or NULL. Pieces lie against the end of a block of the heap, so that a sanitizer sees a
-# read behind them.
-
-cdef struct Case:
-    const char* text
-    uint32_t size
-    char* room                  # `size` bytes
-    char* out                   # room for payloads
-    uint64_t chance             # depends on the input alone: it can be tried again
-    int dialect
-    bint accepted
-
-cdef enum Cuts:
-    WHOLE, BYTES, RANDOM
-
-KERNELS = kernels()
-
-
-cdef inline const char* put(Case* c, uint32_t start, uint32_t size) noexcept:
-    """A piece of the input, with nothing behind it."""
-    cdef char* to = c.room + (c.size - size)
-    memcpy(to, c.text + start, size)
-    return to
-
-
-cdef inline uint32_t next_cut(Case* c, uint32_t at, Cuts cuts) noexcept:
-    if cuts == WHOLE:
-        return c.size
-    return at + 1 + (0 if cuts == BYTES else edge_below(&c.chance, min(c.size - at, 1 + edge_below(&c.chance, 200))))
-
+# What holds for every head and every chunked body. A check returns what is wrong, or NULL.
 
 # ---- heads ----
 
@@ -73,7 +43,7 @@ cdef const char* check_line(const char* text, const Field* field, uint32_t at, u
     """A field's line begins at `at`, ends where the next may begin, and every byte of it is accounted for."""
     cdef uint32_t i = field.value + field.value_len
     cdef uint8_t byte
-    if field.name != at or field.name_len == 0 or text[at + field.name_len] != c":" or field.value < at:
+    if field.name != at or not 0 < field.name_len <= 256 or text[at + field.name_len] != c":" or field.value < at:
         return "a field's name is not where its line begins"
     for i in range(at, at + field.name_len):
         if not is_token(<uint8_t>text[i]):
@@ -117,8 +87,8 @@ cdef const char* check_spans(const char* text, const Head* head, bint response) 
     for i in range(N_KNOWN):
         if head.known[i] >= head.n_fields or head.known[i] >= 0 and head.fields[head.known[i]].known != i:
             return "a known field is another"
-    if head.chunked and head.content_length >= 0:
-        return "two framings"
+    if head.chunked and head.content_length >= 0 or head.method_len > 32:
+        return "two framings, or a method longer than it may be"
     if not response and (text[head.path] != c"/" and head.method != M_OPTIONS or head.known[K_HOST] < 0 and head.minor):
         return "a request without an origin or a host"
     return NULL
@@ -167,7 +137,10 @@ cdef const char* same_field(const char* text, const Field* field, const char* ot
 
 
 cdef const char* check_cuts(Case* c, const Limits* limits, int result, const Head* whole) noexcept:
-    """A prefix wants more, or has the whole's result; from some byte on they all have it."""
+    """A prefix wants more, or has the whole's result; from some byte on they all have it.
+
+    All prefixes of a short head are tried: of a long one, whose prefixes cost the square of its length, mostly some.
+    """
     cdef Head part
     cdef uint32_t cut, undecided = 0, decided = c.size, i, tries = 14
     cdef bint all_cuts = c.size <= 80 or edge_below(&c.chance, 64) == 0
@@ -210,8 +183,9 @@ cdef const char* check_head(Case* c, bint response) noexcept:
     if wrong != NULL or result != HEAD_DONE:
         return wrong
     c.accepted = True
-    if whole.size > c.size or whole.size > limits.size:
-        return "a head is larger than what was given"
+    if whole.size > min(c.size, limits.size) or not response and whole.path_len + whole.query_len > limits.target \
+            and whole.method != M_OPTIONS:
+        return "a head or its target is larger than it may be"
     text = put(c, 0, c.size)
     wrong = check_spans(text, &whole, response)
     if wrong != NULL:
@@ -264,6 +238,36 @@ cdef const char* decode(Case* c, Cuts cuts, char* out, Decoded* d) noexcept:
     return NULL
 
 
+cdef const char* walk(Case* c, const Decoded* whole) noexcept:
+    """The lines of a body that was taken for whole, read with what is known already: how far it goes, what it pays, and
+    what else it may carry."""
+    cdef uint32_t at = 0, extensions = 0, start, size
+    cdef size_t paid = 0
+    while True:
+        start = at
+        size = 0
+        while c.text[at] != c";" and c.text[at] != 13:
+            size = size * 16 + (c.text[at] - 48 if c.text[at] <= 57 else (c.text[at] | 32) - 87)
+            at += 1
+        if at == start or at - start > 16:
+            return "a chunk's size has too few digits or too many"
+        start = at
+        while not is_break(c.text, at, c.size):
+            at += 1
+        extensions += at - start
+        at += 2
+        if size == 0:
+            break
+        paid += size
+        at += size + 2
+    if paid != whole.paid or extensions > 1024 or whole.taken - at > 8192:
+        return "a body carries more than it may"
+    if whole.taken - at > 2 and not is_break(c.text, <uint32_t>whole.taken - 4, c.size) \
+            or not is_break(c.text, <uint32_t>whole.taken - 2, c.size):
+        return "a body does not end behind its empty line"
+    return NULL
+
+
 cdef const char* check_chunked(Case* c) noexcept:
     cdef Decoded whole, part
     cdef char* other = c.out + c.size
@@ -274,6 +278,8 @@ cdef const char* check_chunked(Case* c) noexcept:
     wrong = decode(c, WHOLE, c.out, &whole)
     cover_on = False
     c.accepted = whole.result == CHUNK_END
+    if wrong == NULL and c.accepted:
+        wrong = walk(c, &whole)
     for i in range(3):
         if wrong == NULL:
             wrong = decode(c, RANDOM if i else BYTES, other, &part)
@@ -281,168 +287,3 @@ cdef const char* check_chunked(Case* c) noexcept:
                               or memcmp(c.out, other, whole.paid)):
             wrong = "other cuts give another body"
     return wrong
-
-
-# ---- JSON ----
-
-cdef const char* check_member(const char* text, uint32_t size, const Member* member) noexcept:
-    """A member's span is a value of its kind, and a number's two readings are of one number."""
-    cdef Py_ssize_t where
-    cdef int64_t whole = integer(text, member)
-    cdef double real = number(text, member)
-    if member.kind != NUMBER and (whole != INT64_MIN or not isnan(real)):
-        return "what is no number has a value"
-    if member.kind == ABSENT:
-        return NULL
-    if not 0 < member.start < member.end < size:
-        return "a member outside of the text"
-    if scan(text + member.start, member.end - member.start, &_no_names.table, NULL, &where) != (
-            SCAN_OK if member.kind == OBJECT else SCAN_NOT_OBJECT) or text[member.start] == c" ":
-        return "a member's value is none"
-    if member.kind == NUMBER and (not isfinite(real) or whole != INT64_MIN and <double>whole != real):
-        return "a number has two values"
-    return NULL
-
-
-cdef const char* check_scan(Case* c) noexcept:
-    cdef Member members[MAX_NAMES]
-    cdef Member again[MAX_NAMES]
-    cdef Py_ssize_t where = 0, other = 0
-    cdef const char* text = put(c, 0, c.size)
-    cdef const char* wrong
-    cdef uint32_t cut, size = c.size
-    cdef int result = 1, got, i
-    global cover_on
-    for name in KERNELS:
-        use_kernel(name)
-        cover_on = True
-        got = scan(text, c.size, &_names.table, again, &other)
-        cover_on = False
-        if result == 1:
-            result, where = got, other
-            memcpy(members, again, sizeof(members))
-        if got != result or (memcmp(members, again, _names.table.count * sizeof(Member)) if got == SCAN_OK
-                             else other != where):
-            return "two kernels disagree"
-    if result != SCAN_OK:
-        if not 0 <= where <= c.size:
-            return "the trouble is outside of the text"
-        return NULL
-    c.accepted = True
-    for i in range(_names.table.count):
-        wrong = check_member(text, c.size, &members[i])
-        if wrong != NULL:
-            return wrong
-    while text[size - 1] != c"}":
-        size -= 1
-    cut = edge_below(&c.chance, size)
-    if scan(put(c, 0, cut), cut, &_names.table, again, &other) == SCAN_OK or not 0 <= other <= cut:
-        return "a beginning is taken for the whole"
-    return NULL
-
-
-# ---- answers and streams ----
-
-cdef struct Told:
-    int64_t counts[3]
-    uint32_t events
-    uint8_t terminal
-    uint8_t error
-    int valid                   # of a body; of a stream, how many bytes were consumed
-    Py_ssize_t data             # bytes of the error, copied to `out`
-
-
-cdef const char* tell(const Tap* tap, int valid, Told* told) noexcept:
-    told.counts[0], told.counts[1], told.counts[2] = tap.usage.input, tap.usage.output, tap.usage.cached
-    told.events, told.terminal, told.error, told.valid = tap.events, tap.terminal, tap.error, valid
-    if tap.terminal and tap.error:
-        return "an end and an error at once"
-    if min(told.counts[0], told.counts[1], told.counts[2]) < -1:
-        return "a count below none"
-    return NULL
-
-
-cdef const char* tell_error(const Tap* tap, const char* text, Py_ssize_t size, char* out, Told* told) noexcept:
-    """The error's span lies in what was given, and is JSON."""
-    cdef Py_ssize_t where
-    told.data = tap.data_end - tap.data
-    if not 0 <= tap.data <= tap.data_end <= size:
-        return "an error outside of what was given"
-    if told.data and scan(text + tap.data, told.data, &_no_names.table, NULL, &where) not in (SCAN_OK, SCAN_NOT_OBJECT):
-        return "an error that is no JSON"
-    memcpy(out, text + tap.data, <size_t>told.data)
-    return NULL
-
-
-cdef const char* follow(Case* c, Cuts cuts, char* out, Told* told) noexcept:
-    """Feeds a stream as a relay does: what was not consumed is given again, with more behind it."""
-    cdef Tap tap
-    cdef const char* text
-    cdef const char* wrong
-    cdef uint32_t at = 0, end = 0
-    cdef Py_ssize_t done
-    tap_begin(&tap, c.dialect)
-    told.data = 0
-    while end < c.size and not tap.terminal and not tap.error:
-        end = next_cut(c, end, cuts)
-        text = put(c, at, end - at)
-        done = tap_events(&tap, text, end - at)
-        if not 0 <= done <= end - at:
-            return "more was consumed than given"
-        if tap.error:
-            wrong = tell_error(&tap, text, end - at, out, told)
-            if wrong != NULL:
-                return wrong
-        at += <uint32_t>done
-    if (tap.terminal or tap.error) and tap_events(&tap, put(c, at, c.size - at), c.size - at):
-        return "something was consumed behind the end"
-    return tell(&tap, at, told)
-
-
-cdef const char* check_stream(Case* c) noexcept:
-    cdef Told whole, part
-    cdef char* other = c.out + c.size
-    cdef const char* wrong
-    cdef int i
-    global cover_on
-    memset(&whole, 0, sizeof(Told))
-    memset(&part, 0, sizeof(Told))
-    use_kernel(KERNELS[0])
-    cover_on = True
-    wrong = follow(c, WHOLE, c.out, &whole)
-    c.accepted = whole.terminal or whole.error
-    for i in range(3):
-        if wrong == NULL:
-            wrong = follow(c, RANDOM if i or c.size > 300 else BYTES, other, &part)
-        cover_on = False
-        if wrong == NULL and (memcmp(&whole, &part, sizeof(Told)) or memcmp(c.out, other, <size_t>whole.data)):
-            wrong = "other cuts tell something else"
-    return wrong
-
-
-cdef const char* check_body(Case* c) noexcept:
-    cdef Tap tap
-    cdef Told whole, part
-    cdef const char* text = put(c, 0, c.size)
-    cdef const char* wrong
-    global cover_on
-    memset(&whole, 0, sizeof(Told))
-    for name in KERNELS:
-        memset(&part, 0, sizeof(Told))
-        use_kernel(name)
-        cover_on = True
-        tap_begin(&tap, c.dialect)
-        wrong = tell(&tap, tap_body(&tap, text, c.size), &part)
-        cover_on = False
-        if wrong == NULL:
-            wrong = tell_error(&tap, text, c.size, c.out, &part)
-        if wrong == NULL and part.valid == 0 and not part.terminal and not part.error:
-            wrong = "an answer that is neither whole nor an error"
-        if wrong != NULL:
-            return wrong
-        if name is KERNELS[0]:
-            whole = part
-        if memcmp(&whole, &part, sizeof(Told)):
-            return "two kernels disagree"
-    c.accepted = whole.valid == 0
-    return NULL
