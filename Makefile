@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(addprefix edge/_fast/,*.pyx *.pxd *.pxi *.h))
 ARGS   ?=
 
-.PHONY: run test lint bench sanitize fuzz clean
+.PHONY: run test lint bench sanitize fuzz faults clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -32,6 +32,10 @@ sanitize: $(VENV)/.built $(VENV)/.dev   ## the suite under AddressSanitizer and 
 
 fuzz: $(VENV)/.built $(VENV)/.dev          ## ten million inputs for the parsers; ARGS="--inputs 100000 --seed 7"
 	@$(BIN)/python tests/sanitize/fuzz.py $(ARGS)
+
+PROOFS := cuts multiplied leaving "storm kill" "storm reload" "storm upgrade" slowloris overload memory
+faults: $(VENV)/.built $(VENV)/.dev        ## the proofs of tests/faults, but for the soak of half an hour
+	@set -e; for proof in $(PROOFS); do echo "== $$proof"; $(BIN)/python -m tests.faults.$$proof; done
 
 clean:                      ## remove the environment and everything compiled
 	rm -rf $(VENV) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

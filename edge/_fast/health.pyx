@@ -203,7 +203,7 @@ cdef bint within_budget(Slab slab, int64_t now, double share) noexcept nogil:
         budget.admitted = admitted
         budget.retries = retries
     return (retrying < max(<double>FLOOR, share * in_flight)
-            and retries - budget.retries < max(<double>FLOOR, share * (admitted - budget.admitted)))
+            and retries - budget.retries + 1 <= max(<double>FLOOR, share * (admitted - budget.admitted)))
 
 
 class Healths:

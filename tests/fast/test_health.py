@@ -382,7 +382,7 @@ def test_budget_agrees_with_the_model(share: float, life: list[tuple[str, int, i
         if window is None or now - window[0] > 10 * SECOND:
             window = now, admitted, retries
         fits = (sum(retrying) < max(3, share * sum(in_flight))
-                and retries - window[2] < max(3, share * (admitted - window[1])))
+                and retries - window[2] + 1 <= max(3, share * (admitted - window[1])))
         assert healths.may_retry(now, share) == fits
         if what == "retry" and fits:
             slab.beat(worker, {"retrying": 1, "retries": 1})
