@@ -44,6 +44,7 @@ class Client:
         self.fresh = fresh
         self.stream = stream
         self.port = 0
+        self.since = 0.0
         self.busy = self.begun = False      # a request is on its way; its answer has begun
         self.writer: asyncio.StreamWriter | None = None
 
@@ -65,9 +66,9 @@ class Client:
         self.begun = False
         if self.writer is None or self.reader.at_eof():
             self.close()
+            self.since = time.monotonic()
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.traffic.port)
             self.port = self.writer.get_extra_info("sockname")[1]
-            self.traffic.killed.discard(self.port)      # the kernel gives numbers out again
         self.busy = True
         self.writer.write(self.data)
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
@@ -97,7 +98,7 @@ class Client:
         """The connection has ended, or keeps silent, before the answer was whole."""
         figures = self.traffic.figures
         figures.requests += 1
-        if self.port in self.traffic.killed:
+        if self.traffic.killed.get(self.port, 0.0) > self.since:        # the kernel gives numbers out again
             figures.lost_with_worker += 1
         elif self.begun and self.stream:
             figures.cut += 1
@@ -113,12 +114,12 @@ class Client:
 
 
 class Traffic:
-    """All clients, in one event loop. `killed` are the ports of connections that a killed worker had."""
+    """All clients, in one event loop. `killed` are the ports of connections that a killed worker had, and when."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.figures = Figures()
-        self.killed: set[int] = set()
+        self.killed: dict[int, float] = {}
         self.in_killed = 0                  # requests that were in a worker when it was killed
         self.stopped = asyncio.Event()
         plain, stream = chat(), chat(stream=True, fault=STREAM)
@@ -141,7 +142,7 @@ class Traffic:
         while state(pid) != "T" and time.monotonic() < until:
             time.sleep(0.0005)
         had = set(accepted(pid, self.port))
-        self.killed |= had
+        self.killed.update(dict.fromkeys(had, time.monotonic()))
         # Nothing is awaited from here on, so that no client begins a request meanwhile.
         self.in_killed += sum(client.busy and client.port in had for client in self.clients)
         os.kill(pid, signal.SIGKILL)
@@ -159,7 +160,9 @@ def accepted(pid: int, port: int) -> Iterator[int]:
         with suppress(OSError):
             inodes.add(str(link.readlink()))
     local = f":{port:04X}"
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+    # Read in pieces, the table can miss a row when another one before it goes; not in three readings.
+    lines = [line for _ in range(3) for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    for line in lines:
         row = line.split()
         if row[1].endswith(local) and f"socket:[{row[9]}]" in inodes and not row[2].endswith(":0000"):
             yield int(row[2].rpartition(":")[2], 16)
