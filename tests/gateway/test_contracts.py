@@ -104,6 +104,8 @@ CASES = {case.condition: case for case in (
     Case("model_unknown", body(model="nobody-has-it"), {"model": "nobody-has-it"}),
     Case("not_implemented", lambda surface: post(surface, model=ONLY_OTHER[surface])),
     Case("provider_auth", fault("status=401")),
+    Case("provider_quota", fault("status=402")),
+    Case("provider_region", fault('status=403;body={"error":{"code":"unsupported_country_region_territory"}}')),
     Case("provider_rate_limited", fault("status=429;retry-after=7"), {"retry_after": "7"}),
     Case("provider_overloaded", fault("status=529;retry-after=90"), {"retry_after": "90"}),
     Case("provider_unreachable", body(model="closed"), {"reason": "Connection refused"}),
@@ -111,6 +113,8 @@ CASES = {case.condition: case for case in (
          {"upstream_status": 500, "upstream_reason": "Internal Server Error"}),
     Case("provider_rejected", fault('status=404;body={"error":{"message":"No such thing: {X}"}}'),
          {"status": 404, "message": "No such thing: {X}"}),
+    Case("context_length", fault('status=400;body={"error":{"message":"prompt is too long: {X}"}}'),
+         {"status": 400, "message": "prompt is too long: {X}"}),
     Case("provider_response_invalid", fault("malformed=json")),
     Case("provider_cut", fault("cut=1000")),
     Case("internal_error", lambda surface: post(
@@ -118,7 +122,7 @@ CASES = {case.condition: case for case in (
 )}
 APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limited", "global_rate_limited",
          "gateway_overloaded", "draining", "out_of_memory", "config_invalid", "config_missing_field",
-         "provider_quota", "provider_region", "circuit_open", "context_length", "disk_full"}
+         "circuit_open", "disk_full"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {
@@ -167,7 +171,6 @@ VARIANTS = {
     "Bearer alone": Case("key_malformed", key("Bearer")),
     "x-api-key": Case("key_malformed", key(KEY, "x-api-key"), surfaces=("openai",)),
     "x-api-key, unknown": Case("key_unknown", key("sk-unknown-0123456789abcdef", "x-api-key"), surfaces=("anthropic",)),
-    "provider 402": Case("provider_quota", fault("status=402")),
     "provider 403": Case("provider_auth", fault("status=403")),
     "limit in milliseconds": Case("provider_rate_limited", fault("status=429;retry-after=ms:1500"),
                                   {"retry_after": "2"}),
