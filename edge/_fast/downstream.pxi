@@ -17,6 +17,8 @@ cdef class Listener(Peer):
             if fd >= 0:
                 self.serve(fd, address, False)
                 continue
+            if errno == ECONNABORTED:
+                continue                # that one has left; others wait behind it
             if errno != EMFILE and errno != ENFILE:
                 return 0
             # No descriptor is left: the reserved one serves to say so, instead of leaving clients to wait.
