@@ -51,7 +51,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--against", default=BASE, help="whose cost the ratios are taken to (not for streams)")
     @wraps(command)
     def handed(rounds: int, seconds: float, connections: int, only: str, against: str, **rest: Any) -> None:
-        command(Common(rounds, seconds, connections, only.split(","), against), **rest)
+        command(Common(rounds, seconds, connections, only.split(","), against.replace("/", "_")), **rest)
     return handed
 
 
