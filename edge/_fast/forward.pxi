@@ -101,16 +101,15 @@ cdef int rest_key(Exchange x, int condition, int traits) except -1:
     """
     cdef Gateway g = x.gateway
     cdef Target target
+    cdef Health* health = x.target.health
+    cdef int keys = x.target.pool.keys
     cdef bint doubtful = x.status == 402 or x.status == 403
     cdef int64_t rest = (max(<int64_t>1, x.retry_after_ms) * 1000000 if traits & RATE
                          else SHORT_REST_NS if doubtful else KEY_REST_NS)
-    if traits & RATE or (doubtful and x.target.pool.keys > 1):
-        bench(x.target.health, x.key, g.now + rest)
-        if doubtful and usable_key(x.target.health, x.target.pool.keys, 0, g.now) < 0:
-            bench(x.target.health, x.key, 0)
-            return 0
-    elif doubtful:
-        return 0
+    if doubtful and usable_key(health, keys, (x.key + 1) % keys, g.now) in (x.key, -1):
+        return 0                    # there is no other
+    if traits & RATE or doubtful:
+        bench(health, x.key, g.now + rest)
     else:
         for target in x.target.pool.targets:
             bench(target.health, x.key, g.now + rest)

@@ -30,9 +30,12 @@ cdef inline bytes value_of(const char* buf, const Field* field):
 
 cdef inline uint64_t next_random(Gateway g) noexcept:
     """splitmix64: ids must be distinct, not secret."""
-    cdef uint64_t z
     g.random += <uint64_t>0x9E3779B97F4A7C15
-    z = g.random
+    return mixed(g.random)
+
+
+cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
+    """splitmix64's finish: all bits depend on all."""
     z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
     return z ^ (z >> 31)

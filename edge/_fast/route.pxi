@@ -140,13 +140,6 @@ cdef inline double chance(Gateway g) noexcept:
     return (next_random(g) >> 11) * (1.0 / 9007199254740992.0)
 
 
-cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
-    """splitmix64's finish: all bits depend on all."""
-    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-    return z ^ (z >> 31)
-
-
 cdef uint64_t session_of(const char* buf, const Head* head, bytes name) noexcept:
     """FNV-1a over the value of the field that names the session, the same in every worker; 0: there is none."""
     cdef const Field* field

@@ -143,6 +143,14 @@ def test_a_bad_key_rests(pair: Pair, fault: str) -> None:
     assert any(line["message"] == "provider key benched" for line in edge.log_lines())
 
 
+def test_nobody_takes_the_last_key(pair: Pair) -> None:
+    """Permissions that all keys lack for one request take the target from no other request."""
+    edge = pair.edge(provider={"keys": ["env:PROVIDER_KEY", "env:TEST_KEY"]})
+    pair.first.fault("error=permission", times=2)
+    assert ask(edge).headers["x-edge-target"] == "second-openai/both"
+    assert ask(edge).headers["x-edge-target"] == "first-openai/both"
+
+
 def test_a_limited_key_comes_back(pair: Pair) -> None:
     """A key over its provider's limit rests for as long as the provider says, and serves again then."""
     edge = pair.edge(provider={"keys": ["env:PROVIDER_KEY", "env:TEST_KEY"]})
