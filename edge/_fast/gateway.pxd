@@ -302,6 +302,7 @@ cdef class Gateway:
     cdef char* scratch
     cdef Window window
     cdef int64_t now
+    cdef int64_t looked                 # when epoll was asked last
     cdef uint64_t random
     cdef set connections
     cdef uint64_t version               # counts load()
@@ -354,4 +355,5 @@ cdef class Gateway:
     cdef list status_lines
     cdef object fault                   # callable(exception, request id): to the log
     cdef int log_fault(self, object error, object request_id) except -1
+    cdef int serve(self, Peer peer, uint32_t events) except -1
     cdef int resume(self, Exchange x) except -1

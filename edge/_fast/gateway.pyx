@@ -263,17 +263,25 @@ cdef class Gateway:
         while count > 0 and rounds < 16:
             count = epoll_wait(self.epoll, events, EVENTS_MAX, 0)
             rounds += 1
-            self.now = monotonic_ns()       # and again behind each write, the one thing here that takes long
+            self.looked = self.now = monotonic_ns()     # `now` again behind each write, the one thing that takes long
             for i in range(count):
                 peer = <Peer>events[i].data.ptr
-                if peer.fd < 0:
-                    continue            # closed by an earlier event of this batch
-                try:
-                    peer.ready(events[i].events)
-                except Exception as error:
-                    self.log_fault(error, None)
-                    peer.abort()
+                if type(peer) is Upstream and (<Upstream>peer).exchange is None:
+                    self.serve(peer, events[i].events)      # it is idle: before somebody takes it
+            for i in range(count):
+                self.serve(<Peer>events[i].data.ptr, events[i].events)
             self.graves.clear()
+
+    cdef int serve(self, Peer peer, uint32_t events) except -1:
+        """Hands one connection its events. A fault of ours ends that connection alone."""
+        if peer.fd < 0:
+            return 0                        # closed by an earlier event of this batch
+        try:
+            peer.ready(events)
+        except Exception as error:
+            self.log_fault(error, None)
+            peer.abort()
+        return 0
 
     def tick(self):
         """Ends what is overdue. Called some times a second: deadlines are exact to that."""

@@ -113,13 +113,14 @@ cdef class Pool:
     cdef Upstream take(self):
         """An idle connection on which nothing has come since its last answer, None where there is none.
 
-        To look costs a system call a request, 1 % of it. Without, an end or a surplus that arrives between two requests
-        would be taken for an answer to the second, which is another client's.
+        An end or a surplus would be taken for the answer to the next request, which is another client's. What came
+        before the last look at all connections has closed them (see turn). Those that are idle since then are looked
+        at here, by a system call of their own.
         """
         cdef Upstream upstream
         while self.idle:
             upstream = self.idle.pop()
-            if upstream.is_quiet():
+            if upstream.idle_since < self.gateway.looked or upstream.is_quiet():
                 return upstream
             self.drop(upstream)
         return None

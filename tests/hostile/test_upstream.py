@@ -213,6 +213,35 @@ def test_kept_connection_that_the_provider_has_just_closed(stage: Stage, how: st
             assert content(talk.answer()) == f"text-{n}b"
 
 
+def test_surplus_that_is_found_together_with_the_next_request(stage: Stage) -> None:
+    """A second answer that nobody asked for is not given to the client whose request the worker finds beside it."""
+    asked, poisoned = threading.Event(), threading.Event()
+
+    def script(line: Line) -> None:
+        if line.number > first[0]:
+            return echo(line)
+        line.request()
+        line.send(said(b"text-first"))
+        asked.wait(5)
+        line.send(POISON)
+        poisoned.set()
+        line.request()
+
+    first = [stage.provider.connections]
+    stage.play(script)
+    worker = stage.edge.children()[1]
+    with Talk(stage.port) as talk:
+        assert content(talk.send(chat(text="text-first")).answer()) == "text-first"
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            talk.send(chat(text="text-second"))
+            asked.set()
+            assert poisoned.wait(5)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        assert content(talk.answer()) == "text-second"
+
+
 def test_all_idle_connections_closed_at_once(stage: Stage) -> None:
     """When a provider has closed all of its idle connections, a request does not fail on one stale after the other."""
     together = threading.Barrier(6)
