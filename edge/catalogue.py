@@ -151,6 +151,7 @@ class Bounds:
     head_bytes: int = 32768
     target_bytes: int = 8192
     body_bytes: int = 33554432
+    upload_bytes: int = 1073741824      # of a relayed body that goes on as it comes, where body_bytes is too little
     head_timeout: float = 10.0
     body_timeout: float = 60.0          # that a body may pause, or the reading of an answer
     body_rate: int = 256                # bytes per second that a client must send or take on average; 0: any

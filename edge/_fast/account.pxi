@@ -30,11 +30,8 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     cdef Downstream d = x.downstream
     cdef char* out = g.scratch
     cdef bytes answer
-    cdef bint unread = close
-    if x.state == READING and not close:
-        close = not x.keep_alive
-    elif not x.keep_alive:
-        close = True
+    cdef bint unread = close or x.unread
+    close = unread or not x.keep_alive
     fill_values(x)
     out = put_date(out, g)
     out = put_way(out, x)
@@ -54,12 +51,19 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
 
 
 cdef int refuse_unread(Exchange x, int condition) except -1:
-    """Refuses on the head alone. A short body is read past, so that the connection stays; a long one ends it."""
-    cdef bint wait = x.gateway.head.expect_continue
-    if x.chunked or wait or x.length > SKIP_MAX or (x.length and not x.keep_alive):
-        return refuse(x, condition, True)
-    x.downstream.skip = x.length
+    """Refuses on the head alone."""
+    pass_over(x)
     return refuse(x, condition, False)
+
+
+cdef int pass_over(Exchange x) noexcept:
+    """Of a request that is answered on its head alone: a short body is skipped, a long one ends the connection."""
+    if x.chunked or x.gateway.head.expect_continue or x.length > SKIP_MAX or (x.length and not x.keep_alive):
+        x.unread = max(<int64_t>1, x.length)
+        x.keep_alive = False
+    else:
+        x.downstream.skip = x.length
+    return 0
 
 
 cdef int fail(Exchange x, int condition, object reason) except -1:
@@ -89,7 +93,7 @@ cdef int detach(Exchange x) except -1:
     upstream.exchange = None
     upstream.pending = None
     pool.active -= 1
-    if upstream.ended and upstream.keep_alive:
+    if upstream.ended and upstream.keep_alive and not x.unread:
         return pool.release(upstream)
     return pool.forget(upstream)
 
@@ -152,9 +156,9 @@ cdef int finish(Exchange x, int event, int condition) except -1:
     d.deadline = x.gateway.now + (LINGER_NS if d.lingering else x.gateway.keep_ns)
     if x.keep_alive:
         return d.resume()
-    if not d.lingering:
-        d.hang_up()
-    return 0
+    if d.lingering:
+        return 0
+    return d.linger() if x.unread and d.is_open() else d.hang_up()
 
 
 cdef int stop_waiting(Exchange x) except -1:

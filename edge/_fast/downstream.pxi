@@ -121,7 +121,7 @@ cdef class Downstream(Peer):
         cdef Py_ssize_t size = count
         if self.lingering:
             return 0
-        if x is not None and x.state == READING:
+        if x is not None and (x.state == READING or x.unread):
             self.deadline = further(g, self.deadline, count)
         if self.into_body(x):
             return self.take(NULL, count)
@@ -164,6 +164,8 @@ cdef class Downstream(Peer):
                     used = begin(self, buf + pos, size - pos)
                 elif self.exchange.state == READING:
                     used = read_body(self, self.exchange, buf + pos, size - pos)
+                elif self.exchange.unread:
+                    used = send_on(self.exchange, buf + pos, size - pos)
                 else:
                     used = 0
                 if used == 0:
@@ -181,14 +183,15 @@ cdef class Downstream(Peer):
         return 0
 
     cdef int resume(self) except -1:
-        """The request has ended: the next one may already be here."""
+        """The request has ended, or its upload may go on: more may already be here."""
         cdef Store pending = self.pending
         if self.consuming or self.fd < 0:
             return 0
         self.resume_reads()
         if pending is not None:
             self.pending = None
-            self.deadline = self.gateway.now + self.gateway.head_ns
+            if self.exchange is None:
+                self.deadline = self.gateway.now + self.gateway.head_ns
             return self.take(pending.at, pending.size)
         return 0
 
@@ -214,7 +217,7 @@ cdef class Downstream(Peer):
             x = new_exchange(self)
             x.surface = OPENAI
             name_request(x, NULL, NULL)
-        if x.state == READING:
+        if awaits_client(x):
             return refuse(x, request_timeout, True)
         if x.upstream is not None and x.upstream.reading_paused:
             if self.gateway.now >= x.deadline:

@@ -128,7 +128,7 @@ cdef int end_probe(Exchange x) noexcept:
 
 cdef bint may_help(Exchange x, int condition, int traits) noexcept:
     """Whether a failure is of the kind that a further attempt can mend without paying twice."""
-    if not traits & ELSEWHERE or x.attempts > x.most_retries:
+    if not traits & ELSEWHERE or x.attempts > x.most_retries or x.spent:
         return False
     if condition == provider_unreachable:
         return x.sent == 0          # never connected: nobody can have read it
@@ -272,7 +272,7 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
     cdef Gateway g = x.gateway
     cdef iovec parts[4]
     cdef int count = 1
-    cdef Py_ssize_t length = x.body.size
+    cdef Py_ssize_t length = x.unread or x.body.size
     cdef bytes model = x.target.model
     cdef char* end
     if model is not None:
@@ -284,7 +284,7 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
         part_of(&parts[2], PyBytes_AS_STRING(model), PyBytes_GET_SIZE(model))
         part_of(&parts[3], x.body.at + x.model_end, x.body.size - x.model_end)
         count = 4
-    elif length:
+    elif x.body.size:
         part_of(&parts[1], x.body.at, x.body.size)
         count = 2
     return upstream.write_owned(parts, count, x.body if count > 1 else None)

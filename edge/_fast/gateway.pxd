@@ -214,6 +214,8 @@ cdef class Exchange:                    # one request's way
     cdef int status
     cdef int condition
     cdef int64_t length                 # of the request's body; -1: chunked
+    cdef int64_t unread                 # bytes to come of a body that is not held: it goes on, or nobody wants it
+    cdef uint8_t spent                  # some of it has gone on: it cannot be sent again
     cdef int64_t answer_length
     cdef bytes line                     # request target as the client sent it
     cdef bytes relayed                  # the client's fields that go on
@@ -344,6 +346,7 @@ cdef class Gateway:
     cdef Py_ssize_t least_taken         # of an answer that waits, within body_ns
     cdef int64_t keep_ns
     cdef int64_t max_body
+    cdef int64_t max_upload
     cdef size_t max_head
     cdef size_t max_target
     cdef int max_connections

@@ -6,6 +6,7 @@
     admit       key -> tenant; limits are taken     account     limits are given back; counted, reported, once
     route       plan x health -> target             forward     attempts, one after the other
     load        how many a provider gets at once    queue       who waits for it
+    upload      a body too long to be held
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing.
 Everything runs in the thread of the worker's event loop, and a callback never waits.
@@ -75,6 +76,7 @@ include "queue.pxi"
 include "load.pxi"
 include "route.pxi"
 include "forward.pxi"
+include "upload.pxi"
 include "upstream.pxi"
 include "relay.pxi"
 include "account.pxi"
@@ -243,6 +245,7 @@ cdef class Gateway:
         self.least_taken = max(1, int(bounds.body_rate * bounds.body_timeout))
         self.keep_ns = to_ns(bounds.keep_alive)
         self.max_body = bounds.body_bytes
+        self.max_upload = max(bounds.body_bytes, bounds.upload_bytes)
         self.max_head = min(bounds.head_bytes, HEAD_LIMIT)
         self.max_target = bounds.target_bytes
         self.max_connections = bounds.connections

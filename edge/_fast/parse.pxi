@@ -91,6 +91,7 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     cdef Gateway g = d.gateway
     cdef Head* head = &g.head
     cdef Exchange x
+    cdef bint expects
     cdef int condition
     cdef int result = parse_request(buf, size, g.max_head, g.max_target, head)
     if result == HEAD_MORE:
@@ -115,20 +116,28 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
         refuse_unread(x, condition)
         return head.size
     keep_head(x, buf, head)
-    if x.length == 0 and not x.chunked:
+    if x.route.own is not None:
+        pass_over(x)
+        answer_own(x)
+        return head.size
+    expects = head.expect_continue and size == head.size
+    if is_upload(x):
+        x.unread = x.length
+    if x.unread or (x.length == 0 and not x.chunked):
         accept(x)
     else:
         d.deadline = g.now + g.body_ns
         if x.chunked:
             chunk_begin(&x.inbound)
-        if head.expect_continue and size == head.size:
-            d.write_bytes(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if expects and x.length and x.state != ENDED:
+        d.write_bytes(b"HTTP/1.1 100 Continue\r\n\r\n")
     return head.size
 
 
 cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
     """The condition that ends the request here, 0 for none. In the order in which a client would mend them."""
     cdef Gateway g = x.gateway
+    cdef int64_t most
     cdef int condition = find_route(x, buf, head)
     if g.draining and not (x.route is not None and x.route.open_to_all):
         return draining
@@ -145,10 +154,11 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
         return gateway_overloaded
     if x.route.json and x.method == M_POST and not is_json(buf, head):
         return content_type
-    if x.length > g.max_body:
-        set_value(x, S_LIMIT, g.max_body)
+    most = g.max_body if x.route.json else g.max_upload
+    if x.length > most:
+        set_value(x, S_LIMIT, most)
         return body_too_large
-    if x.length and is_short_of_memory(x.length):
+    if x.length and is_short_of_memory(0 if is_upload(x) else x.length):
         return out_of_memory
     return 0
 
@@ -252,7 +262,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     if g.sticky is not None:
         x.session = session_of(buf, head, g.sticky)
     x.body = Store.__new__(Store)
-    if not x.chunked and x.length:
+    if not x.chunked and x.length and not is_upload(x):
         x.body.reserve(min(x.length, RESERVE_MAX))
     return 0
 
@@ -262,7 +272,7 @@ cdef Py_ssize_t read_body(Downstream d, Exchange x, const char* buf, Py_ssize_t 
     cdef Py_ssize_t take
     if x.chunked:
         return read_chunks(x, buf, size)
-    take = x.length - x.body.size if x.body is not None else 0
+    take = x.length - x.body.size
     if take > size:
         take = size
     x.body.append(buf, take)
@@ -298,8 +308,6 @@ cdef Py_ssize_t read_chunks(Exchange x, const char* buf, Py_ssize_t size) except
 cdef int accept(Exchange x) except -1:
     """The request is whole. From here to the provider without a pause, where a connection is at hand."""
     cdef int condition
-    if x.route.own is not None:
-        return answer_own(x)
     if x.route.json:
         condition = read_intent(x)
         if condition:

@@ -209,7 +209,7 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         out = put(out, b"\r\n", 2)
     elif x.framing == F_CHUNKED:
         out = put(out, b"transfer-encoding: chunked\r\n", 28)
-    if x.framing == F_CLOSE or g.draining or g.retiring:
+    if x.framing == F_CLOSE or g.draining or g.retiring or x.unread:
         x.keep_alive = False
     if not x.keep_alive:
         out = put(out, b"connection: close\r\n", 19)

@@ -159,7 +159,7 @@ cdef class Pool:
         upstream.ended = False
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
-        if self.retired or upstream.out is not None or len(self.idle) >= self.max_idle:
+        if self.retired or upstream.out is not None or upstream.paused or len(self.idle) >= self.max_idle:
             return self.forget(upstream)
         self.idle.append(upstream)
         return self.serve() if self.waiting.count else 0
@@ -210,10 +210,15 @@ cdef class Upstream(Peer):
             self.received(count)
 
     def pause_writing(self):
-        """TLS: the request goes out slower than we make it; it is in memory anyway."""
+        """TLS: the request goes out slower than we make it."""
+        self.paused = True
+        self.choked()
 
     def resume_writing(self):
-        """TLS: see pause_writing."""
+        """TLS: the provider has caught up."""
+        self.gateway.now = monotonic_ns()
+        self.paused = False
+        self.drained()
 
     def eof_received(self):
         """TLS: the provider has closed its side."""
@@ -291,6 +296,16 @@ cdef class Upstream(Peer):
         except Exception as error:
             return failed_inside(x, error)
 
+    cdef int choked(self) except -1:
+        """The provider takes an upload slower than the client sends it: the client waits."""
+        cdef Exchange x = self.exchange
+        return x.downstream.pause_reads(EPOLLIN) if x is not None and x.unread else 0
+
+    cdef int drained(self) except -1:
+        """The provider has caught up."""
+        cdef Exchange x = self.exchange
+        return await_client(x) if x is not None and x.unread else 0
+
     cdef int lost(self, bint reset) except -1:
         return self.closed("Connection reset" if reset else "Connection closed")
 
@@ -298,7 +313,6 @@ cdef class Upstream(Peer):
         """The request goes out. The answer's first byte is due by the provider's timeout."""
         cdef Gateway g = x.gateway
         cdef int64_t begun = g.now
-        cdef int64_t due = begun + self.pool.first_byte_ns
         move(x, E_CONNECTED)
         self.exchange = x
         x.upstream = self
@@ -311,8 +325,7 @@ cdef class Upstream(Peer):
         write_request(x, self)
         g.now = x.sent = monotonic_ns()
         x.overhead += x.sent - begun
-        x.downstream.deadline = due if self.pool.first_byte_ns and due < x.deadline else x.deadline
-        return 0
+        return await_client(x) if x.unread else await_answer(x)
 
     cdef int feed(self, char* buf, Py_ssize_t size) except -1:
         """A head (interim ones are passed over), then the body behind it."""
@@ -406,7 +419,8 @@ cdef class Upstream(Peer):
             return classify(x)          # its status has said enough
         if self.answering:
             return fail(x, provider_cut, reason)
-        if self.pending is None and self.used and not x.redialled and pool.gateway.now - x.sent < STALE_NS:
+        if (self.pending is None and self.used and not x.redialled and not x.spent
+                and pool.gateway.now - x.sent < STALE_NS):
             # Closed while it was idle; the request crossed the closing on its way and was never read.
             x.redialled = 1
             return again(x)

