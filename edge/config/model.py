@@ -184,7 +184,7 @@ class Limits(Strict):
         "path and query", 8192)] = _BOUNDS.target_bytes
     body_bytes: Annotated[int, Field(ge=1, le=1 << 40), about("request body", 33554432)] = _BOUNDS.body_bytes
     upload_bytes: Annotated[int, Field(ge=0, le=1 << 50), about(
-        "of a file on a relayed path: beyond body_bytes it is not held but goes on as it comes", 1073741824)
+        "of a file on a relayed path, its length told: beyond body_bytes it is not held", 1073741824)
         ] = _BOUNDS.upload_bytes
     head_timeout: Annotated[Patience, about("seconds for a request's head", 10)] = _BOUNDS.head_timeout
     body_timeout: Annotated[Patience, about(
