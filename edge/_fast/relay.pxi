@@ -253,12 +253,22 @@ cdef int classify(Exchange x) except -1:
             x.retry_after_ms = 1000
         return fail(x, x.condition, None)
     note_success(x)
-    if not x.gateway.native[x.surface] or x.method == M_HEAD:
+    if not x.gateway.native[x.surface] or x.method == M_HEAD or not is_error(x.held.at, x.held.size):
         return fail(x, x.condition, None)
     body = without_secrets(x, PyBytes_FromStringAndSize(x.held.at, x.held.size))
     x.answer_length = len(body)
     x.mode = PASS
     return pass_on(x, PyBytes_AS_STRING(body), x.answer_length, True)
+
+
+cdef Names ERROR = Names(("error",))
+
+
+cdef bint is_error(const char* data, Py_ssize_t size) noexcept:
+    """Whether this is an error as both dialects write it. A proxy's page or a framework's own form is nobody's."""
+    cdef Member found
+    cdef Py_ssize_t where
+    return scan(data, size, &ERROR.table, &found, &where) == SCAN_OK and found.kind == OBJECT
 
 
 cdef bytes without_secrets(Exchange x, bytes text):

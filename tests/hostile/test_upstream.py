@@ -76,6 +76,20 @@ def test_answers_that_are_cut(stage: Stage, data: bytes, how: str) -> None:
         assert content(talk.send(chat(text="text-after")).answer()) == "text-after"
 
 
+@pytest.mark.parametrize(("kind", "body"), [
+    (b"text/html", b"<html><title>404 Not Found</title></html>"), (b"text/plain", b"not found"), (b"text/plain", b""),
+    (b"application/json", b'{"detail": "Not Found"}'), (b"application/json", b'{"error": "not found"}'),
+    (b"application/json", b'{"error": {"message": "cut'),
+    (b"application/json", b'{"error": {"message": "%s"}}' % (b"long" * 20_000))],
+    ids=["HTML", "text", "nothing", "detail", "string", "cut", "long"])
+def test_refusals_in_a_form_of_their_own(stage: Stage, kind: bytes, body: bytes) -> None:
+    """A provider's 404 that is no error of the dialect, but a proxy's page, say, is told in contract with its status."""
+    stage.play(once(b"HTTP/1.1 404 Not Found\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s" % (
+        kind, len(body), body), end=False))
+    in_contract(ask(stage.port, chat()), "provider_rejected", status=404)
+    stage.serves()
+
+
 @pytest.mark.parametrize("size", [10, 300_000, 900_000])
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("extra", [b"x", b"\r\n", POISON, POISON * 3], ids=["byte", "line", "answer", "answers"])
