@@ -31,6 +31,8 @@ def ask(url: str, timeout: float, *, option: str, body: bytes | None = None,
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        raise click.ClickException(f"{url}: {error or type(error).__name__}") from None
+        refused = f"nothing listens there; is edge running? {option} names another" if isinstance(
+            error, ConnectionRefusedError) else error or type(error).__name__
+        raise click.ClickException(f"{url}: {refused}") from None
     finally:
         connection.close()

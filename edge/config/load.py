@@ -72,8 +72,11 @@ def peek(path: str | None = None, *, environ: Mapping[str, str] = os.environ) ->
     Raises ConfigError when there is a file and it is no YAML.
     """
     file = find(path, environ=environ)
-    folder = file.parent if file else Path()
-    return assemble(_layers(file) if file else Layers("edge"), folder, _NO_FLAGS, environ, 1)
+    if file:
+        return assemble(_layers(file), file.parent, _NO_FLAGS, environ, 1)
+    layers = Layers("edge")
+    layers.set(("port",), DEFAULT_PORT, Place("edge"))      # as the quick start
+    return assemble(layers, Path(), _NO_FLAGS, environ, 1)
 
 
 def address(environ: Mapping[str, str] = os.environ) -> tuple[str, int]:

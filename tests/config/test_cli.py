@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from edge import __version__
 from edge.catalogue import Secret
 from edge.cli import COMMANDS, main
+from edge.config import address, peek
 from edge.config.keys import digest, hashed
 
 ROOT = Path(__file__).parents[2]
@@ -176,11 +177,21 @@ def test_health_of_the_configured_address(config: Any) -> None:
     assert (done.exit_code, done.stdout) == (0, f"{url}/health: ok\n")
 
 
+def test_ports_without_a_configuration(config: Any) -> None:
+    """With no file at all the commands ask where `edge serve` listens then, and where the environment says."""
+    alone = {"HOME": str(config.folder / "nowhere")}
+    for environ, data in ((alone, 8766), (alone | {"EDGE_PORT": "9000"}, 9000)):
+        snapshot = peek(environ=environ).snapshot
+        assert (address(environ), snapshot.admin_port) == (("127.0.0.1", data), data + 1)
+
+
 def test_health_of_nobody() -> None:
     """Nobody there is exit code 1, within the timeout; a URL that is none is bad usage."""
     with answering(200) as url:
         pass
-    assert run("health", "--url", url).exit_code == 1
+    done = run("health", "--url", url)
+    assert (done.exit_code, done.stderr) == (1, f"Error: {url}: nothing listens there; is edge running? "
+                                                "--url names another\n")
     assert run("health", "--url", "file:///etc/passwd").exit_code == 2
 
 
