@@ -123,10 +123,9 @@ def _framed(head: bytes, pieces: Iterator[Piece], chunked: bool, fault: Fault) -
             if broken:
                 yield BROKEN_CHUNK
                 broken = False
-    if chunked:
-        yield LAST_CHUNK
-    if fault.extra_bytes:
-        yield b"x" * fault.extra_bytes
+    # In one piece: a surplus that came later might meet the next request.
+    if end := LAST_CHUNK * chunked + b"x" * fault.extra_bytes:
+        yield end
 
 
 def _interim(number: int) -> Iterator[Step]:
