@@ -15,8 +15,10 @@ ARGS   ?=
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
 	@$(BIN)/edge serve $(ARGS)
 
+# Tests mostly wait: three at a time keep two processors busy. A module stays together, as it shares gateways. Without
+# bytecode each of the hundreds of gateways would compile its modules; an empty value is as good as none.
 test: $(VENV)/.built $(VENV)/.dev          ## all tests; ARGS="tests/laws -x" are handed on to pytest
-	@$(BIN)/pytest $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.built $(VENV)/.dev          ## the laws alone: ruff, mypy, stubs, cython-lint, layers, sizes
 	@$(BIN)/pytest tests/laws $(ARGS)
