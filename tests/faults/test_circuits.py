@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from edge.cli import main
 from tests.faults.pair import Pair
-from tests.support.gateway import Gateway
+from tests.support.gateway import PLAIN, Gateway
 from tests.support.looks import figures
 from tests.support.talk import Answer, Talk, chat, in_contract
 from tests.support.talk import ask as send
@@ -53,7 +53,7 @@ def state(edge: Gateway, target: str = FIRST["target"]) -> dict[str, Any]:
 
 def say(edge: Gateway, word: str, target: str = FIRST["target"]) -> dict[str, Any]:
     """An operator's word."""
-    answer = httpx.post(f"{edge.admin}/admin/circuits", json={"target": target, "state": word}, timeout=10)
+    answer = httpx.post(f"{edge.admin}/admin/circuits", json={"target": target, "state": word}, **PLAIN)
     found: dict[str, Any] = answer.raise_for_status().json()
     return found
 

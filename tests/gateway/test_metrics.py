@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from tests.gateway.client import PATHS, ask, asked, post, receive, request
 from tests.gateway.conftest import key_of
 from tests.simulator.wire import Wire
-from tests.support.gateway import Gateway
+from tests.support.gateway import PLAIN, Gateway
 
 WORKERS = 2
 Labels = tuple[str, ...]
@@ -76,7 +76,7 @@ class Samples:
     """One scrape."""
 
     def __init__(self, gateway: Gateway) -> None:
-        answer = httpx.get(f"{gateway.admin}/metrics", timeout=10)
+        answer = httpx.get(f"{gateway.admin}/metrics", **PLAIN)
         assert answer.status_code == 200
         self.all = [sample for family in parse(answer.text) for sample in family.samples]
 
@@ -229,5 +229,5 @@ def test_labels_are_never_from_input(start: Callable[..., Gateway]) -> None:
                 known = Samples(gateway).series()
         assert Samples(gateway).series() == known
         assert len(known) < 2000
-        text = httpx.get(f"{gateway.admin}/metrics", timeout=10).text
+        text = httpx.get(f"{gateway.admin}/metrics", **PLAIN).text
         assert not [word for word in ("unknown-", "sim-1", "METHOD", "user-", "id-1") if word in text]

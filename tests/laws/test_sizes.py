@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.laws.sources import Function, files, functions, relative
 
 LINES = {".py": 500, ".pyi": 500, ".pyx": 700, ".pxi": 700, ".pxd": 700, ".h": 700}
 FUNCTION_LINES = 60
 PARAMETERS = 6
-FUNCTIONS = [each for path in files(".py", ".pyx", ".pxi") for each in functions(path)]
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Function]:
+    """All functions of the repository."""
+    return [each for path in files(".py", ".pyx", ".pxi") for each in functions(path)]
 
 
 def test_files_end_in_time() -> None:
@@ -18,14 +25,14 @@ def test_files_end_in_time() -> None:
     assert [f"{relative(path)}: {size}" for path, size in sizes.items() if size > LINES[path.suffix]] == []
 
 
-def test_functions_end_in_time() -> None:
+def test_functions_end_in_time(found: list[Function]) -> None:
     """A function stops at 60 lines, its docstring included."""
-    assert [f"{each}: {each.lines} lines" for each in FUNCTIONS if each.lines > FUNCTION_LINES] == []
+    assert [f"{each}: {each.lines} lines" for each in found if each.lines > FUNCTION_LINES] == []
 
 
-def test_functions_take_few_parameters() -> None:
+def test_functions_take_few_parameters(found: list[Function]) -> None:
     """A function takes six parameters at most, `self` not counted."""
-    assert [f"{each}: {each.parameters}" for each in FUNCTIONS if each.parameters > PARAMETERS] == []
+    assert [f"{each}: {each.parameters}" for each in found if each.parameters > PARAMETERS] == []
 
 
 def test_cython_functions_are_measured(tmp_path: Path) -> None:

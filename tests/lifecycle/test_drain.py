@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import httpx2 as httpx
 import pytest
 
-from tests.support.gateway import Gateway, configuration
+from tests.support.gateway import PLAIN, Gateway, configuration
 from tests.support.looks import faults, figures, processor_seconds, worker_of
 from tests.support.simulator import Simulator
 from tests.support.talk import Gone, Talk, asked, chat, in_contract, request
@@ -40,7 +40,7 @@ def companion(edge: Gateway, stack: contextlib.ExitStack, stream: Talk) -> Talk:
 
 def drains(edge: Gateway) -> None:
     """Waits until control says that it drains."""
-    edge.wait(lambda: httpx.get(f"{edge.admin}/readyz").status_code == 503)
+    edge.wait(lambda: httpx.get(f"{edge.admin}/readyz", **PLAIN).status_code == 503)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import orjson
 
 KEY = "sk-test-0123456789abcdef"
 READY_SECONDS = 30
+PLAIN: dict[str, Any] = {"timeout": 20, "verify": False}     # to read all roots of TLS takes longer than a request
 SERVES = re.compile(rb"serves on http://\S+?:(\d+) .*metrics on http://\S+?:(\d+)/metrics")
 
 
@@ -125,16 +126,16 @@ class Gateway:
         """Reloads through the admin API, which answers when the new version is in force everywhere."""
         if config is not None:
             self.configure(config)
-        return httpx.post(f"{self.admin}/admin/reload", timeout=20)
+        return httpx.post(f"{self.admin}/admin/reload", **PLAIN)
 
     def client(self, **options: Any) -> httpx.Client:
         """An HTTP client that bears the test's key."""
         headers = {"authorization": f"Bearer {KEY}", **options.pop("headers", {})}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=20, **options)
+        return httpx.Client(base_url=self.url, headers=headers, **PLAIN, **options)
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that bear the labels."""
         from prometheus_client.parser import text_string_to_metric_families
-        text = httpx.get(f"{self.admin}/metrics", timeout=10).text
+        text = httpx.get(f"{self.admin}/metrics", **PLAIN).text
         return sum(sample.value for family in text_string_to_metric_families(text) for sample in family.samples
                    if sample.name == name and labels.items() <= sample.labels.items())

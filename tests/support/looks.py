@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2 as httpx
 
-from tests.support.gateway import Gateway
+from tests.support.gateway import PLAIN, Gateway
 from tests.support.talk import Talk
 
 
@@ -19,7 +19,7 @@ def resident(pid: int) -> int:
 
 def figures(edge: Gateway) -> dict[str, Any]:
     """The gateway's /stats, by control, so that asking is no request of the data port."""
-    found: dict[str, Any] = httpx.get(f"{edge.admin}/stats", timeout=10).raise_for_status().json()
+    found: dict[str, Any] = httpx.get(f"{edge.admin}/stats", **PLAIN).raise_for_status().json()
     return found
 
 
