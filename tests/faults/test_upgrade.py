@@ -118,7 +118,7 @@ def test_configuration_workers_and_what_was_used(base: dict[str, Any]) -> None:
 def test_another_program_and_one_that_is_broken(base: dict[str, Any], tmp_path: Path) -> None:
     """A new version comes into force; one that does not start, or a file that is wrong, changes nothing."""
     root = Path(__file__).parents[2]
-    shutil.copytree(root / "edge", tmp_path / "edge", ignore=shutil.ignore_patterns("*.c"))
+    shutil.copytree(root / "edge", tmp_path / "edge", ignore=shutil.ignore_patterns("*.c", "*.pyc.*"))
     with Gateway(base, program=tmp_path) as edge:
         (tmp_path / "edge/__init__.py").write_text('"""New."""\n\n__version__ = "99.0"\n')
         upgrade(edge)

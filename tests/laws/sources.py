@@ -25,7 +25,7 @@ def relative(path: Path) -> str:
 def files(*suffixes: str) -> list[Path]:
     """The repository's own text files with one of these suffixes (all of them, when none is given)."""
     wanted = set(suffixes) or TEXT
-    found = [path for path in ROOT.iterdir() if path.is_file()]
+    found = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     for top in TOPS:
         found += [path for path in (ROOT / top).rglob("*") if path.is_file()]
     return sorted(path for path in found if path.suffix in wanted and "__pycache__" not in path.parts)
