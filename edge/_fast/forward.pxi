@@ -56,7 +56,6 @@ cdef int again(Exchange x) except -1:
     move(x, E_RETRY)
     x.sent = 0
     x.downstream.deadline = x.deadline
-    x.target.pool.prune()
     return x.target.pool.acquire(x)
 
 

@@ -172,7 +172,7 @@ cdef class Pool:                        # connections to one provider
     cdef bint is_full(self, Exchange x) noexcept
     cdef int release(self, Upstream upstream) except -1
     cdef int serve(self) except -1
-    cdef int prune(self) except -1
+    cdef int prune(self, int64_t since) except -1
     cdef Upstream take(self)
     cdef int drop(self, Upstream upstream) except -1
     cdef int forget(self, Upstream upstream) except -1

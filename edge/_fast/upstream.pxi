@@ -171,11 +171,11 @@ cdef class Pool:
         self.drop(upstream)
         return self.serve() if self.waiting.count else 0
 
-    cdef int prune(self) except -1:
-        """One idle connection was found closed: those that the provider closed with it go too."""
+    cdef int prune(self, int64_t since) except -1:
+        """A connection that was idle `since` then was found closed: what was idle for longer is taken to be as well."""
         cdef Upstream upstream
         for upstream in tuple(self.idle):
-            if upstream.fd < 0 or not upstream.is_quiet():
+            if upstream.idle_since <= since:
                 self.forget(upstream)
         return 0
 
@@ -423,5 +423,6 @@ cdef class Upstream(Peer):
                 and pool.gateway.now - x.sent < STALE_NS):
             # Closed while it was idle; the request crossed the closing on its way and was never read.
             x.redialled = 1
+            pool.prune(self.idle_since)
             return again(x)
         return fail(x, provider_unreachable if self.pending is None else provider_response_invalid, reason)

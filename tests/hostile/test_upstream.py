@@ -256,6 +256,27 @@ def test_surplus_that_is_found_together_with_the_next_request(stage: Stage) -> N
         assert content(talk.answer()) == "text-second"
 
 
+def test_idle_connections_that_all_close_with_the_next_request(stage: Stage) -> None:
+    """A request that crosses the closing of its connection is not sent on one that was idle for longer."""
+    together = threading.Barrier(4)
+    begun = stage.provider.connections
+
+    def script(line: Line) -> None:
+        if line.number >= begun + 4:
+            return echo(line)
+        line.request()
+        together.wait(5)
+        line.send(said(b"text-many"))
+        line.request()
+
+    stage.play(script)
+    talks = [Talk(stage.port).send(chat("many-1", text="text-many")) for _ in range(4)]
+    assert [content(talk.answer()) for talk in talks] == ["text-many"] * 4
+    assert content(talks[0].send(chat("many-1", text="text-last")).answer()) == "text-last"
+    for talk in talks:
+        talk.socket.close()
+
+
 def test_all_idle_connections_closed_at_once(stage: Stage) -> None:
     """When a provider has closed all of its idle connections, a request does not fail on one stale after the other."""
     together = threading.Barrier(6)
