@@ -125,7 +125,6 @@ def stream(chosen: Common, at_once: int, events: int, delay: float) -> None:
     given = ((at_once, delay),) if at_once else ((500, delay), (200, 0.0))
     for plan in (streams.Plan(streams_, events, pause, chosen.seconds) for streams_, pause in given):
         with Stage() as stage:
-            stage.keep_awake()
             upstream = sse_upstream(stage, plan.events, plan.delay)
             request = requests.Plan(chat_body(KILOBYTE, stream=True), requests.GOOD, 200)
             paths = requests.files(stage.folder, "stream", request)

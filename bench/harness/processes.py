@@ -9,11 +9,9 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -63,10 +61,10 @@ def resident_bytes(pid: int) -> int:
 
 
 def machine_busy() -> float:
-    """Seconds that the machine's cores have worked since boot (user, system, irq, softirq; nice is `keep_awake`'s)."""
+    """Seconds that the machine's cores have worked since boot (user, nice, system, irq, softirq)."""
     with Path("/proc/stat").open() as stat:
         values = [int(value) / TICKS for value in stat.readline().split()[1:]]
-    return values[0] + values[2] + values[5] + values[6]
+    return values[0] + values[1] + values[2] + values[5] + values[6]
 
 
 def own_seconds() -> float:
@@ -128,20 +126,6 @@ class Stage:
                 return process
             time.sleep(0.05)
         raise Trouble(f"{name} does not listen on {port}:\n{log.read_text(errors='replace')[-2000:]}")
-
-    def keep_awake(self) -> None:
-        """Lets no core halt, by processes that run only where nobody else wants to (SCHED_IDLE in sched(7)).
-
-        A virtual machine's halted core takes longer to wake than a proxy needs for a request, and not always as long.
-        """
-        def idle(core: int) -> None:
-            on_core(core)
-            os.nice(19)
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        for core in (LOAD_CORE, TARGET_CORE):
-            self._started.append(subprocess.Popen(
-                [sys.executable, "-c", "while True: pass"], stdin=subprocess.DEVNULL, start_new_session=True,
-                preexec_fn=partial(idle, core)))
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """SIGTERM to the process, SIGKILL to what is left of its tree 10 s later."""
