@@ -306,7 +306,7 @@ cdef Py_ssize_t read_chunks(Exchange x, const char* buf, Py_ssize_t size) except
 
 
 cdef int accept(Exchange x) except -1:
-    """The request is whole. From here to the provider without a pause, where a connection is at hand."""
+    """The request is whole, or goes on as it comes: to the provider without a pause, where a connection is at hand."""
     cdef int condition
     if x.route.json:
         condition = read_intent(x)

@@ -3,6 +3,7 @@
 # the provider does for the client in a stream.
 
 cdef bint is_upload(Exchange x) noexcept:
+    """Whether a body is too long to be held, on a path where nobody looks into it."""
     return not x.route.json and x.length > x.gateway.max_body
 
 
@@ -38,6 +39,6 @@ cdef int await_client(Exchange x) except -1:
 
 
 cdef bint awaits_client(Exchange x) noexcept:
-    """Whether it is for the client to go on: with its body."""
+    """Whether it is the client's turn: to send more of its body."""
     return (x.state == READING
             or x.state == SENT and x.unread and not x.upstream.paused and x.gateway.now < x.deadline)

@@ -310,7 +310,7 @@ cdef class Upstream(Peer):
         return self.closed("Connection reset" if reset else "Connection closed")
 
     cdef int send(self, Exchange x) except -1:
-        """The request goes out. The answer's first byte is due by the provider's timeout."""
+        """The request goes out; of an upload its head, and then it is the client's turn."""
         cdef Gateway g = x.gateway
         cdef int64_t begun = g.now
         move(x, E_CONNECTED)

@@ -230,9 +230,10 @@ def test_kept_connection_that_the_provider_has_just_closed(stage: Stage, how: st
 def test_surplus_that_is_found_together_with_the_next_request(stage: Stage) -> None:
     """A second answer that nobody asked for is not given to the client whose request the worker finds beside it."""
     asked, poisoned = threading.Event(), threading.Event()
+    begun = stage.provider.connections
 
     def script(line: Line) -> None:
-        if line.number > first[0]:
+        if line.number > begun:
             return echo(line)
         line.request()
         line.send(said(b"text-first"))
@@ -241,7 +242,6 @@ def test_surplus_that_is_found_together_with_the_next_request(stage: Stage) -> N
         poisoned.set()
         line.request()
 
-    first = [stage.provider.connections]
     stage.play(script)
     worker = stage.edge.children()[1]
     with Talk(stage.port) as talk:
