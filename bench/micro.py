@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from edge._fast.chunk import decode_chunked
 from edge._fast.head import parse_rounds, request_head
-from edge._fast.render import Template
+from edge._fast.render import Slot, Template
 from edge._fast.scan import Names, is_object
 from edge._fast.slab import Slab
 from edge._fast.tap import tap_answer, tap_stream
@@ -269,20 +269,20 @@ def slabs() -> Iterator[Case]:
 
 def rendered_plainly(values: list[Any]) -> bytes:
     """An error answer the usual way."""
-    body = json.dumps({"error": {"message": f"The model {values[6]!r} does not exist", "param": "model",
+    body = json.dumps({"error": {"message": f"The model {values[Slot.S_MODEL]!r} does not exist", "param": "model",
                                  "type": "invalid_request_error", "code": "model_not_found"}}).encode()
-    return (f"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nx-request-id: {values[0]}\r\n"
+    return (f"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nx-request-id: {values[Slot.S_REQUEST_ID]}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n").encode() + body
 
 
 def rendering() -> Iterator[Case]:
     """An error answer with two values in it."""
-    pieces = (b'{"error":{"message":"The model \'', (6, b"?"),
+    pieces = (b'{"error":{"message":"The model \'', (Slot.S_MODEL, b"?"),
               b'\' does not exist","type":"invalid_request_error","param":"model","code":"model_not_found"}}')
     template = Template("model_unknown", 404, b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\n",
                         pieces, (), -1)
-    values: list[Any] = [None] * 16
-    values[0], values[6] = "req-0123456789abcdef", "gpt-unknown"
+    values: list[Any] = [None] * Slot.N_SLOTS
+    values[Slot.S_REQUEST_ID], values[Slot.S_MODEL] = "req-0123456789abcdef", "gpt-unknown"
     assert b"gpt-unknown" in template.render(values, b"", False)
     yield Case("render", "404 with head", calls(template.render, values, b"", False), "json.dumps",
                calls(rendered_plainly, values))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import guard
+import micro
 import pytest
+from click.testing import CliRunner
 from guard import Latency
 from harness import rounds
 from harness.load import chat_body
@@ -70,3 +72,11 @@ def test_the_guard_says_what_is_over_its_limit() -> None:
 def test_latency_is_median_and_99th_percentile() -> None:
     """Of a hundred and one times, the fifty-first and the hundredth in order."""
     assert guard.latency(float(n) for n in range(100, -1, -1)) == Latency(50.0, 99.0)
+
+
+def test_every_compiled_function_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sections of micro.py give rows; framing stands in that of the tap."""
+    monkeypatch.setattr(micro, "SPAN", 1000)
+    shown = CliRunner().invoke(micro.main, ["--rounds", "1"], catch_exceptions=False)
+    assert shown.exit_code == 0
+    assert {line.split("|")[1].strip() for line in shown.output.splitlines()[2:]} == set(micro.SECTIONS) | {"chunk"}
