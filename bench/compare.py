@@ -69,7 +69,7 @@ def compare(stage: Stage, upstream: Upstream, plans: Plans, chosen: Common) -> N
 def answered(chosen: Common, body: int, size: int, secure: bool) -> None:
     """Chat requests and their answers, of the given sizes."""
     with Stage() as stage:
-        upstream = json_upstream(stage, size)
+        upstream = json_upstream(stage, size, body)
         plan = requests.Plan(
             chat_body(body), requests.GOOD, 200, answer(size), chosen.connections, chosen.seconds)
         live = launch(stage, chosen.only, upstream, secure)
@@ -113,6 +113,22 @@ def reject(chosen: Common) -> None:
         print(f"\n### Refusals of 1 KB requests, {chosen.connections} connections, "
               f"{chosen.rounds} rounds of {chosen.seconds:g} s\n")
         compare(stage, upstream, plans, chosen)
+
+
+@main.command()
+@common
+@click.option("--body", default=8 * KILOBYTE * KILOBYTE, help="bytes of the long requests' bodies")
+def beside(chosen: Common, body: int) -> None:
+    """How long short requests take while long ones pass."""
+    with Stage() as stage:
+        upstream = json_upstream(stage, ANSWER, body)
+        paths, long = (requests.files(stage.folder, name, requests.Plan(chat_body(size), requests.GOOD, 200))
+                       for name, size in (("short", KILOBYTE), ("long", body)))
+        cases = [Case(each.name, each, partial(requests.beside, each, paths, long, chosen.seconds))
+                 for each in launch(stage, chosen.only, upstream)]
+        print(f"\n### 1 KB requests beside those of {body} B, one connection each, {chosen.rounds} rounds of "
+              f"{chosen.seconds:g} s\n")
+        report.waited(interleave(cases, upstream, chosen.rounds))
 
 
 @main.command()

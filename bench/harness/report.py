@@ -35,6 +35,14 @@ def requested(samples: Mapping[str, list[Sample[Run]]], against: str) -> None:
     _noise(samples)
 
 
+def waited(samples: Mapping[str, list[Sample[Run]]]) -> None:
+    """How long requests took."""
+    rows = [[label, *(_range([getattr(sample.load, value) / 1000 for sample in taken], 2) for value in ("p50", "p99"))]
+            for label, taken in samples.items()]
+    table(["target", "p50 ms", "p99 ms"], rows)
+    _noise(samples)
+
+
 def streamed(samples: Mapping[str, list[Sample[Streamed]]]) -> None:
     """Streams: CPU per event, and what the first event waited beyond the direct path of the same round."""
     base = [sample.cost for sample in samples.get(BASE, [])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def run(target: Target, upstream: Upstream, paths: tuple[Path, Path], plan: Plan
     least, most = (0, handed_out) if refused else (load.answers, load.answers + 2 * plan.connections)
     if not least <= reached <= most and target.name != DIRECT:
         raise Trouble(f"{target.name}: {load.answers} answers, but {reached} requests reached the upstream")
+    return load
+
+
+def beside(target: Target, paths: tuple[Path, Path], long: tuple[Path, Path], seconds: float) -> Run:
+    """One run of requests one after the other, while long ones pass on another connection."""
+    with ThreadPoolExecutor(1) as pool:
+        passing = pool.submit(wrk, target.port, long, 1, seconds + 1)
+        load = wrk(target.port, paths, 1, seconds)
+    for each in (load, passing.result()):
+        if each.failed or each.not_ok or not each.answers:
+            raise Trouble(f"{target.name}: of {each.answers} requests {each.failed} failed, {each.not_ok} were refused")
     return load
 
 

@@ -72,8 +72,11 @@ RECIPES = {
 OLDER = "edge@"             # and a folder: the gateway of another checkout, compiled, with this one's libraries
 UPSTREAM = Recipe("nginx", "upstream.conf.in")
 # nginx takes no longer words in its configuration. A POST to a file is answered with 405, whose place the
-# file's content with status 200 can take; that costs more, so small answers stand in the configuration.
+# file's content with status 200 can take; that costs more, so small answers stand in the configuration. Both come
+# before the request is read: who still sends then stops, so longer requests are read first.
 LITERAL = 3500
+READ_FIRST = 65536
+AFTER_READING = "content_by_lua_block { ngx.req.read_body() ngx.header['Content-Length'] = %d ngx.print([==[%s]==]) }"
 FROM_FILE = "error_page 405 =200 /answer.json; try_files /answer.json =404;"
 
 
@@ -118,14 +121,16 @@ def answer(size: int) -> bytes:
     return encoded((words * (room // len(words) + 1))[:room])
 
 
-def json_upstream(stage: Stage, size: int) -> Upstream:
-    """nginx answering one fixed JSON; its own counter of requests is read over HTTP."""
+def json_upstream(stage: Stage, size: int, asked_with: int = 0) -> Upstream:
+    """nginx answering one fixed JSON to requests of a size; its own counter of requests is read over HTTP."""
     certificates(stage)
     body = answer(size)
     (stage.folder / "answer.json").write_bytes(body)
     tls_port, asked = free_port(), 0
-    running = _start(stage, UPSTREAM, LOAD_CORE, _values(stage, "upstream") | {
-        "TLS_PORT": tls_port, "ANSWER": f"return 200 '{body.decode()}';" if size < LITERAL else FROM_FILE})
+    how = f"return 200 '{body.decode()}';" if size < LITERAL else FROM_FILE
+    if asked_with > READ_FIRST:
+        how = AFTER_READING % (size, body.decode())
+    running = _start(stage, UPSTREAM, LOAD_CORE, _values(stage, "upstream") | {"TLS_PORT": tls_port, "ANSWER": how})
 
     def count() -> int:
         nonlocal asked                          # asking is a request too

@@ -141,8 +141,9 @@ cdef class Downstream(Peer):
             x.body.filled(size)
             if x.body.size == x.length:
                 return accept(x)
+            scan_ahead(x)
             if x.body.size == x.body.room:
-                x.body.reserve(1)
+                x.body.reserve(x.length - x.body.size)
             return 0
         except Exception as error:
             x = self.exchange

@@ -5,7 +5,7 @@ from posix.uio cimport iovec
 from .chunk cimport Chunked
 from .head cimport Head
 from .health cimport Rules
-from .scan cimport MAX_NAMES, Member, Names
+from .scan cimport MAX_NAMES, Member, Names, Scan
 from .slab cimport N_OUTCOMES, Bucket, Health, Load, Series, Slab, Worker
 from .tap cimport Tap
 
@@ -177,6 +177,13 @@ cdef class Pool:                        # connections to one provider
     cdef int drop(self, Upstream upstream) except -1
     cdef int forget(self, Upstream upstream) except -1
 
+cdef class Scanning:                    # of a body that is not all there yet
+    cdef Scan scan
+    cdef Member members[MAX_NAMES]
+    cdef int result
+    cdef Py_ssize_t where
+    cdef int go_on(self, Store body, bint more) noexcept
+
 cdef class Exchange:                    # one request's way
     cdef Gateway gateway
     cdef Downstream downstream
@@ -221,6 +228,8 @@ cdef class Exchange:                    # one request's way
     cdef bytes relayed                  # the client's fields that go on
     cdef bytes fields                   # the provider's fields that go on
     cdef Store body
+    cdef Py_ssize_t scan_at             # how much of the body must be there for it to be read on
+    cdef Scanning scanning
     cdef Store held
     cdef Store tail                     # of a stream: an event's beginning
     cdef Chunked inbound

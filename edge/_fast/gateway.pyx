@@ -51,10 +51,11 @@ cdef enum:
     ANTHROPIC = 1
     EVENTS_MAX = 256                # events taken from epoll at once
     BUFFER = 262144                 # one read, and what is built for one write
-    INTAKE = 65536                  # one read of a head
+    INTAKE = 16384                  # one read of a head
     PIPELINE_MAX = 65536            # bytes of further requests, beyond which a client is not read
     SKIP_MAX = 65536                # longest body of a refused request that is read past
-    RESERVE_MAX = 1048576           # of a body's length, what is made room for before it comes
+    PIECE = 262144                  # bytes of a body that are scanned at a time
+    RESERVE_MAX = 1048576           # of a body's length, what is made room for before any of it comes
     HEAD_LIMIT = 65536              # highest setting of head_bytes: heads are rebuilt in BUFFER
 
 cdef int64_t FOREVER = INT64_MAX

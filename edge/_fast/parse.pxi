@@ -82,6 +82,7 @@ cdef Exchange new_exchange(Downstream d):
     x.retry_after_ms = -1
     x.soonest_ms = -1
     x.minor = 1
+    x.scan_at = PIECE
     d.exchange = x
     return x
 
@@ -278,6 +279,8 @@ cdef Py_ssize_t read_body(Downstream d, Exchange x, const char* buf, Py_ssize_t 
     x.body.append(buf, take)
     if x.body.size == x.length:
         accept(x)
+    else:
+        scan_ahead(x)
     return take
 
 
@@ -293,6 +296,7 @@ cdef Py_ssize_t read_chunks(Exchange x, const char* buf, Py_ssize_t size) except
                 refuse(x, body_too_large, True)
                 return size
             x.body.append(data, length)
+            scan_ahead(x)
         elif result == CHUNK_END:
             x.length = x.body.size
             x.chunked = False
@@ -321,14 +325,44 @@ cdef int accept(Exchange x) except -1:
     return forward(x)
 
 
+cdef class Scanning:
+
+    cdef int go_on(self, Store body, bint more) noexcept:
+        """Reads what has come, unless it is known to be wrong already."""
+        if self.result == SCAN_MORE:
+            self.result = scan_on(&self.scan, body.at, body.size, more, &self.where)
+        return self.result
+
+
+cdef int scan_ahead(Exchange x) except -1:
+    """Scans what is there of a long body: it is in the processor's cache now, and nobody has to wait for all of it.
+
+    Each time at least as much must have come as may have to be read again: see scan_on().
+    """
+    if not x.route.json or x.body.size < x.scan_at:
+        return 0
+    if x.scanning is None:
+        x.scanning = Scanning.__new__(Scanning)
+        x.scanning.result = SCAN_MORE
+        scan_begin(&x.scanning.scan, &x.route.names.table, x.scanning.members)
+    x.scanning.go_on(x.body, True)
+    x.scan_at = x.body.size + max(<Py_ssize_t>PIECE, x.body.size - x.scanning.scan.at)
+    return 0
+
+
 cdef int read_intent(Exchange x) except -1:
     """Body -> model, stream; every rule of the route is checked. Returns the condition that ends it, or 0."""
     cdef Gateway g = x.gateway
     cdef Route route = x.route
     cdef Member* members = g.members
     cdef Py_ssize_t where = 0
-    cdef int i, condition
-    if scan(x.body.at, x.body.size, &route.names.table, members, &where) != SCAN_OK:
+    cdef int i, condition, result
+    if x.scanning is None:
+        result = scan(x.body.at, x.body.size, &route.names.table, members, &where)
+    else:
+        result = x.scanning.go_on(x.body, False)
+        members, where = x.scanning.members, x.scanning.where
+    if result != SCAN_OK:
         set_value(x, S_REASON, f"at byte {where}")
         return json_invalid
     for i in range(route.names.table.count):

@@ -1,10 +1,17 @@
 """A validating JSON scanner (RFC 8259) that finds top-level members without building objects."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from "scan_part.h" nogil:
+    ctypedef const uint8_t* edge_text
+    ctypedef struct edge_part:
+        int more
+        edge_text at
 
 cdef enum Kind:
     ABSENT, NULL_, FALSE_, TRUE_, NUMBER, STRING, ARRAY, OBJECT
 
 cdef enum ScanResult:
+    SCAN_MORE = 1               # right as far as it is there
     SCAN_OK = 0
     SCAN_BAD = -1               # not JSON (or a wanted member twice)
     SCAN_DEEP = -2              # nested deeper than MAX_DEPTH
@@ -31,6 +38,23 @@ cdef class Names:
     cdef readonly tuple names
     cdef NameTable table
 
+cdef struct Scan:               # how far a text has been read, and what was found
+    edge_text start
+    edge_text end
+    edge_text bad               # what is wrong, once something is
+    const NameTable* names
+    Member* members
+    Member* member              # the wanted top-level member whose value is being read
+    Py_ssize_t at               # where to go on
+    uint8_t due                 # with what
+    uint8_t in_object
+    uint8_t escaped             # the value, if it is a string
+    int depth
+    uint64_t levels[4]          # MAX_DEPTH bits; bit i: level i is an object, not an array
+    edge_part part
+
+cdef void scan_begin(Scan* s, const NameTable* names, Member* members) noexcept nogil
+cdef int scan_on(Scan* s, const char* buf, Py_ssize_t size, bint more, Py_ssize_t* where) noexcept nogil
 cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* members,
               Py_ssize_t* where) noexcept nogil
 cdef int64_t integer(const char* buf, const Member* member) noexcept nogil

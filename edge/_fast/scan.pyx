@@ -5,8 +5,9 @@ skipped members too, a lone surrogate escape and a number beyond the range of a 
 than orjson: nesting ends at MAX_DEPTH, a wanted member may be there once, and its name is written without
 escapes. Where two readers could see two values of `model`, the gateway must not be the one that picks.
 
-There is no recursion: the nesting is one bit per level. The loops over bytes are in scan_kernel.h, those for the
-long strings of requests in scan_blocks.h.
+There is no recursion: the nesting is one bit per level. So a text can be read as it arrives, each piece while it is in
+the processor's cache: what is known of its beginning is a Scan. The loops over bytes are in scan_kernel.h, those for
+the long strings of requests in scan_blocks.h.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
@@ -15,30 +16,25 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, uint64_t
 from libc.string cimport memcmp, memset
 
 cdef extern from "scan_kernel.h" nogil:
-    ctypedef const uint8_t* edge_text
     int EDGE_KERNELS
     const char** edge_kernels
     void* edge_kernel(int i)
     bint edge_use_kernel(int i)
     bint edge_setup()
     edge_text edge_space(edge_text p, edge_text end)
-    edge_text edge_string(edge_text p, edge_text end, uint8_t* escaped, edge_text* bad)
+    edge_text edge_string(edge_text p, edge_text end, edge_part* part, uint8_t* escaped, edge_text* bad)
+    edge_text edge_string_on(edge_text p, edge_text end, edge_part* part, uint8_t* escaped, edge_text* bad)
     edge_text edge_escape(edge_text p, edge_text end, uint32_t* point, edge_text* bad)
     edge_text edge_number(edge_text p, edge_text end, edge_text* bad)
+    bint edge_is_cut(edge_text p, edge_text end)
     edge_text edge_word(edge_text p, edge_text end, const char* word, Py_ssize_t length, edge_text* bad)
     double edge_double(const char* text, size_t size)
 
 if not edge_setup():
     raise MemoryError("no C locale")
 
-cdef struct Scan:
-    edge_text start
-    edge_text end
-    edge_text bad               # what is wrong, once something is
-    Member* member              # the wanted top-level member whose value is being read
-    const NameTable* names
-    Member* members
-    uint64_t levels[4]          # MAX_DEPTH bits; bit i: level i is an object, not an array
+cdef enum Due:                  # what a text that is not all there goes on with
+    VALUE, NAME, BEHIND, INSIDE     # INSIDE: the rest of a string that is a value
 
 
 cdef class Names:
@@ -118,7 +114,7 @@ cdef edge_text open_member(Scan* s, edge_text name, edge_text end, bint escaped,
     cdef int i = find_escaped(s.names, name, end) if escaped else find(s.names, name, end - name)
     cdef uint8_t c
     s.member = NULL
-    if i < 0 or value == s.end:
+    if i < 0:
         return value
     if escaped or s.members[i].kind != ABSENT:
         s.bad = name - 1
@@ -131,14 +127,14 @@ cdef edge_text open_member(Scan* s, edge_text name, edge_text end, bint escaped,
     return value
 
 
-cdef inline edge_text read_name(Scan* s, edge_text p, bint top) noexcept nogil:
+cdef inline edge_text read_name(Scan* s, edge_text p) noexcept nogil:
     """From a member's name to its value."""
     cdef uint8_t escaped
     cdef edge_text name = p + 1, behind
     s.bad = p
     if p == s.end or p[0] != c'"':
         return NULL
-    behind = edge_string(name, s.end, &escaped, &s.bad)
+    behind = edge_string(name, s.end, &s.part, &escaped, &s.bad)
     if behind == NULL:
         return NULL
     p = edge_space(behind, s.end)
@@ -146,16 +142,22 @@ cdef inline edge_text read_name(Scan* s, edge_text p, bint top) noexcept nogil:
     if p == s.end or p[0] != c":":
         return NULL
     p = edge_space(p + 1, s.end)
-    if top and s.names.count:
+    if p == s.end:
+        s.bad = p
+        return NULL
+    if s.depth == 1 and s.names.count:
         return open_member(s, name, behind - 1, escaped, p)
     return p
 
 
-cdef inline edge_text read_plain(Scan* s, edge_text p, uint8_t* escaped) noexcept nogil:
+cdef inline edge_text read_plain(Scan* s, edge_text p) noexcept nogil:
     """Over a string, a number or a literal."""
     if p[0] == c'"':
-        return edge_string(p + 1, s.end, escaped, &s.bad)
+        return edge_string(p + 1, s.end, &s.part, &s.escaped, &s.bad)
     if p[0] == c"-" or 48 <= p[0] <= 57:
+        if s.part.more and edge_is_cut(p, s.end):
+            s.bad = s.end
+            return NULL
         return edge_number(p, s.end, &s.bad)
     if p[0] == c"t":
         return edge_word(p, s.end, "true", 4, &s.bad)
@@ -167,78 +169,137 @@ cdef inline edge_text read_plain(Scan* s, edge_text p, uint8_t* escaped) noexcep
     return NULL
 
 
-cdef inline void note_level(Scan* s, int level, bint is_object) noexcept nogil:
-    cdef uint64_t bit = <uint64_t>1 << (level & 63)
-    if is_object:
-        s.levels[level >> 6] |= bit
-    else:
-        s.levels[level >> 6] &= ~bit
-
-
-cdef inline void close_member(Scan* s, edge_text p, uint8_t escaped) noexcept nogil:
+cdef inline void close_member(Scan* s, edge_text p) noexcept nogil:
     s.member.end = p - s.start
-    s.member.escaped = escaped if s.member.kind == STRING else 0
+    s.member.escaped = s.escaped if s.member.kind == STRING else 0
     s.member = NULL
 
 
+cdef inline edge_text open_level(Scan* s, edge_text p) noexcept nogil:
+    """Into an object or array, to what is first in it, or to its end if it is empty."""
+    cdef uint64_t bit = <uint64_t>1 << (s.depth & 63)
+    if s.depth == MAX_DEPTH:
+        return NULL
+    s.bad = edge_space(p + 1, s.end)
+    if s.bad == s.end:
+        return NULL
+    s.in_object = p[0] == c"{"
+    if s.in_object:
+        s.levels[s.depth >> 6] |= bit
+    else:
+        s.levels[s.depth >> 6] &= ~bit
+    s.depth += 1
+    return s.bad
+
+
+cdef inline void close_level(Scan* s) noexcept nogil:
+    s.depth -= 1
+    if s.depth:
+        s.in_object = s.levels[(s.depth - 1) >> 6] >> ((s.depth - 1) & 63) & 1
+
+
+cdef int leave(Scan* s, edge_text p, int due) noexcept nogil:
+    """The text cannot be read on from p: it is wrong, or not all there."""
+    if not s.part.more or s.bad < s.end:
+        return SCAN_BAD
+    s.at = p - s.start
+    s.due = due
+    return SCAN_MORE
+
+
+cdef int finish(Scan* s, edge_text p) noexcept nogil:
+    """The text has had its value: only space may follow."""
+    s.bad = edge_space(p, s.end)
+    if s.bad < s.end or s.part.more:
+        return leave(s, p, BEHIND)
+    s.bad = edge_space(s.start, s.end)
+    return SCAN_OK if s.bad[0] == c"{" else SCAN_NOT_OBJECT
+
+
 cdef int walk(Scan* s) noexcept nogil:
-    """Over the whole text. The outer loop reads a value, the inner one what may stand behind it."""
-    cdef edge_text end = s.end, p = edge_space(s.start, end), top = p
-    cdef int depth = 0
-    cdef bint in_object = False
-    cdef uint8_t c, escaped = 0
+    """Over the text, from where it was left. The outer loop reads a value, the inner one what may stand behind it."""
+    cdef edge_text end = s.end, p = s.start + s.at, next
+    cdef int due = s.due
+    cdef uint8_t c
+    if due != INSIDE:
+        p = edge_space(p, end)
     while True:
-        if p == end:
-            s.bad = p
-            return SCAN_BAD
-        c = p[0]
-        if c == c"{" or c == c"[":
-            if depth == MAX_DEPTH:
-                s.bad = p
-                return SCAN_DEEP
-            p = edge_space(p + 1, end)
-            if p == end or p[0] != c + 2:           # in ASCII, closers stand two behind openers
-                in_object = c == c"{"
-                note_level(s, depth, in_object)
-                depth += 1
-                if in_object:
-                    p = read_name(s, p, depth == 1)
-                    if p == NULL:
-                        return SCAN_BAD
-                continue
-            p += 1
-        else:
-            p = read_plain(s, p, &escaped)
+        if due == NAME:
+            next = read_name(s, p)
+            if next == NULL:
+                return leave(s, p, NAME)
+            p = next
+            due = VALUE
+        if due == INSIDE:
+            p = edge_string_on(p, end, &s.part, &s.escaped, &s.bad)
             if p == NULL:
-                return SCAN_BAD
+                return leave(s, s.part.at, INSIDE)
+        elif due == VALUE:
+            s.bad = p
+            if p == end:
+                return leave(s, p, VALUE)
+            c = p[0]
+            if c == c"{" or c == c"[":
+                next = open_level(s, p)
+                if next == NULL:
+                    return SCAN_DEEP if s.bad < end else leave(s, p, VALUE)
+                p = next
+                if p[0] != c + 2:                       # in ASCII, closers stand two behind openers
+                    due = NAME if s.in_object else VALUE
+                    continue
+            else:
+                next = read_plain(s, p)
+                if next == NULL:
+                    return leave(s, s.part.at, INSIDE) if c == c'"' else leave(s, p, VALUE)
+                p = next
         while True:
-            if depth <= 1:
-                if depth == 0:
-                    s.bad = edge_space(p, end)
-                    if s.bad < end:
-                        return SCAN_BAD
-                    s.bad = top
-                    return SCAN_OK if top[0] == c"{" else SCAN_NOT_OBJECT
+            if s.depth <= 1:
+                if s.depth == 0:
+                    return finish(s, p)
                 if s.member != NULL:
-                    close_member(s, p, escaped)
+                    close_member(s, p)
             p = edge_space(p, end)
             s.bad = p
             if p == end:
-                return SCAN_BAD
+                return leave(s, p, BEHIND)
             c = p[0]
             p += 1
             if c == c",":
                 p = edge_space(p, end)
-                if in_object:
-                    p = read_name(s, p, depth == 1)
-                    if p == NULL:
-                        return SCAN_BAD
+                due = NAME if s.in_object else VALUE
                 break
-            if c != (c"}" if in_object else c"]"):
+            if c != (c"}" if s.in_object else c"]"):
                 return SCAN_BAD
-            depth -= 1
-            if depth:
-                in_object = s.levels[(depth - 1) >> 6] >> ((depth - 1) & 63) & 1
+            close_level(s)
+
+
+cdef void scan_begin(Scan* s, const NameTable* names, Member* members) noexcept nogil:
+    """Nothing has been read yet. Names and members must live as long as the scan."""
+    s.names = names
+    s.members = members
+    s.member = NULL
+    s.at = 0
+    s.due = VALUE
+    s.depth = 0
+    s.in_object = False
+    if names.count:
+        memset(members, 0, <size_t>names.count * sizeof(Member))
+
+
+cdef int scan_on(Scan* s, const char* buf, Py_ssize_t size, bint more, Py_ssize_t* where) noexcept nogil:
+    """Reads on in a text of which `size` bytes are there now, the same ones first; `more`: it goes on behind them.
+
+    The text may have moved. Strings are read once; a number, a name or a literal that is cut is read again with the
+    next piece, so pieces should at least double what is behind `at`. Returns a ScanResult; anything but SCAN_MORE is
+    final. Errors as in `scan`.
+    """
+    cdef int result
+    s.start = <edge_text>buf
+    s.end = s.start + size
+    s.part.more = more
+    result = walk(s)
+    where[0] = s.bad - s.start
+    return result
 
 
 cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* members,
@@ -249,18 +310,8 @@ cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* 
     text ends too early; the second name of a member given twice) and the members are not to be used.
     """
     cdef Scan s
-    cdef int result
-    s.start = <edge_text>buf
-    s.end = s.start + size
-    s.member = NULL
-    s.names = names
-    s.members = members
-    if names.count:
-        memset(members, 0, <size_t>names.count * sizeof(Member))
-    result = walk(&s)
-    if result != SCAN_OK:
-        where[0] = s.bad - s.start
-    return result
+    scan_begin(&s, names, members)
+    return scan_on(&s, buf, size, False, where)
 
 
 cdef int64_t integer(const char* buf, const Member* member) noexcept nogil:
@@ -306,21 +357,25 @@ class ScanError(ValueError):
         self.position = position
 
 
-def scan_members(data, names):
+def scan_members(data, names, cuts=()):
     """The top-level members of these names that a JSON object has, for tests and tools.
 
     A dict of name: (kind, start, end), kind one of null, false, true, number, string, array, object; absent
-    ones are left out. Raises ScanError. `data` is any contiguous buffer.
+    ones are left out. Raises ScanError. `data` is any contiguous buffer. With cuts it is given so many bytes at first,
+    each time in another place.
     """
     cdef Names wanted_names = Names(names)
     cdef Member members[MAX_NAMES]
+    cdef Scan s
     cdef Py_buffer view
-    cdef Py_ssize_t position
-    cdef int result
-    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-    with nogil:
-        result = scan(<const char*>view.buf, view.len, &wanted_names.table, members, &position)
-    PyBuffer_Release(&view)
+    cdef Py_ssize_t position = 0
+    cdef int result = SCAN_MORE
+    scan_begin(&s, &wanted_names.table, members)
+    for text in (*(bytes(data[:cut]) for cut in cuts), data):
+        PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
+        if result == SCAN_MORE:
+            result = scan_on(&s, <const char*>view.buf, view.len, text is not data, &position)
+        PyBuffer_Release(&view)
     if result != SCAN_OK:
         raise ScanError(_REASONS[result], position)
     return {name: (_KINDS[members[i].kind], members[i].start, members[i].end)

@@ -12,14 +12,6 @@
 
 #include <immintrin.h>
 
-/* What a block hands to the next. */
-struct edge_carry {
-    uint64_t escaping;      /* 1: the first byte is escaped */
-    uint64_t digits;        /* the first bytes that are digits of a \uXXXX */
-    uint64_t open;          /* bits 58 to 63: the second digit of the first half of a surrogate pair, as a mask of the
-                               block before; bit 0: that block ended with the D of what may be a surrogate */
-};
-
 /* The classes of a byte are those that its lower and its upper half have in common; bytes from 0x80 have none. */
 enum {
     EDGE_MEANT = 0x0f,      /* may stand behind a backslash: " / \ b f n r t u */

@@ -2,7 +2,8 @@
  *
  * Every function takes [p, end) and never reads at or behind end: the text need not be followed by anything.
  * What is wrong is told through *bad, with NULL as the result: the offending byte, or the start of the
- * escape, UTF-8 sequence, literal or number that cannot stand; end when the text stops too early.
+ * escape, UTF-8 sequence, literal or number that cannot stand; end when the text stops too early. Where more of the
+ * text is to come, a string says in its edge_part where to read on then; whatever else ends there is read again.
  *
  * SSE2 is part of every x86-64. Elsewhere, and with EDGE_SCAN_PORTABLE (the tests build that too), plain words
  * of eight bytes do its work; everything above them is shared. Long strings have faster readers in scan_blocks.h,
@@ -21,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scan_part.h"
+
 #if defined(__SSE2__) && !defined(EDGE_SCAN_PORTABLE)
 #include <emmintrin.h>
 #define EDGE_SCAN_SSE2 1
@@ -28,8 +31,6 @@
 
 #define EDGE_LIKELY(x) __builtin_expect(!!(x), 1)
 #define EDGE_UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-typedef const uint8_t *edge_text;
 
 /* ---- whitespace: space, tab, LF, CR (RFC 8259 section 2) ---- */
 
@@ -238,11 +239,13 @@ static edge_text edge_step(edge_text p, edge_text end, uint8_t *escaped, edge_te
 }
 
 /* Works off the stops of 64 bytes without going back to the bytes between them: dense escapes and scripts
- * outside ASCII cost a few cycles a character. A character may reach up to five bytes over the block. */
-static __attribute__((noinline)) edge_text edge_string_plain(edge_text p, edge_text end, uint8_t *escaped,
-                                                             edge_text *bad)
+ * outside ASCII cost a few cycles a character. A character may reach up to eleven bytes over the block: LONGEST is
+ * a pair of surrogates. */
+enum { EDGE_LONGEST = 12 };
+static __attribute__((noinline)) edge_text edge_string_plain(edge_text p, edge_text end, edge_part *part,
+                                                             uint8_t *escaped, edge_text *bad)
 {
-    while (end - p >= 64 + 5) {
+    while (end - p >= 64 + EDGE_LONGEST - 1) {
         uint64_t stops = edge_stops(p);
         edge_text next = p + 64;
         while (stops) {
@@ -282,9 +285,12 @@ static __attribute__((noinline)) edge_text edge_string_plain(edge_text p, edge_t
             return p + 1;
         if (!edge_is_stop(*p))
             p++;
+        else if (part->more && end - p < EDGE_LONGEST)
+            break;
         else if ((p = edge_step(p, end, escaped, bad)) == NULL)
             return NULL;
     }
+    *part = (edge_part){.more = part->more, .at = p};
     *bad = end;
     return NULL;
 }
@@ -296,7 +302,7 @@ static __attribute__((noinline)) edge_text edge_string_plain(edge_text p, edge_t
 #endif
 
 /* The ways to read what edge_string leaves, the best first: all stop at the same bytes. */
-typedef edge_text (*edge_reader)(edge_text p, edge_text end, uint8_t *escaped, edge_text *bad);
+typedef edge_text (*edge_reader)(edge_text p, edge_text end, edge_part *part, uint8_t *escaped, edge_text *bad);
 enum { EDGE_KERNELS = 3 };
 static const char *const edge_kernels[EDGE_KERNELS] = {"avx512", "avx2", "plain"};
 static edge_reader edge_string_rest = edge_string_plain;
@@ -327,7 +333,7 @@ static int edge_use_kernel(int i)
 
 /* From behind the opening quote to behind the closing one. Most strings of a chat body are names of at most
  * 15 bytes: one load and no loop. */
-static inline edge_text edge_string(edge_text p, edge_text end, uint8_t *escaped, edge_text *bad)
+static inline edge_text edge_string(edge_text p, edge_text end, edge_part *part, uint8_t *escaped, edge_text *bad)
 {
     *escaped = 0;
     if (EDGE_LIKELY(end - p >= 16)) {
@@ -340,7 +346,14 @@ static inline edge_text edge_string(edge_text p, edge_text end, uint8_t *escaped
             p += 16;
         }
     }
-    return edge_string_rest(p, end, escaped, bad);
+    *part = (edge_part){.more = part->more};
+    return edge_string_rest(p, end, part, escaped, bad);
+}
+
+/* The same from where the text ended the last time; its edge_part has been kept since. */
+static inline edge_text edge_string_on(edge_text p, edge_text end, edge_part *part, uint8_t *escaped, edge_text *bad)
+{
+    return edge_string_rest(p, end, part, escaped, bad);
 }
 
 /* ---- numbers ---- */
@@ -404,6 +417,14 @@ static inline edge_text edge_digits(edge_text p, edge_text end)
     while (p < end && (uint8_t)(*p - '0') < 10)
         p++;
     return p;
+}
+
+/* Whether a number may go on behind the end of what is there. */
+static inline int edge_is_cut(edge_text p, edge_text end)
+{
+    while (p < end && (edge_digit[*p] || *p == '-' || *p == '+' || *p == '.'))
+        p++;
+    return p == end;
 }
 
 /* Beyond the range of a double, readers disagree (infinity, error, big number): refused, as orjson does. */

@@ -29,34 +29,41 @@ static inline __attribute__((always_inline)) uint64_t EDGE_WIDE(edge_wrong_escap
 
 /* What edge_string_plain does. A text that ends within a block is read from a copy with NULs behind: they are
  * control characters, and wrong unless the string is closed before. */
-static __attribute__((noinline)) edge_text EDGE_WIDE(edge_string)(edge_text p, edge_text end, uint8_t *escaped,
-                                                                 edge_text *bad)
+static __attribute__((noinline)) edge_text EDGE_WIDE(edge_string)(edge_text p, edge_text end, edge_part *part,
+                                                                 uint8_t *escaped, edge_text *bad)
 {
-    const edge_text start = p;
+    const edge_text start = p - part->read;
     const struct EDGE_WIDE(edge_sought) sought = {
         EDGE_WIDE(edge_fill)(0x20), EDGE_WIDE(edge_fill)('"'), EDGE_WIDE(edge_fill)('\\'), EDGE_WIDE(edge_fill)('u'),
         EDGE_WIDE(edge_fill)(EDGE_MEANT), EDGE_WIDE(edge_fill)(EDGE_HEX), EDGE_WIDE(edge_fill)(EDGE_D),
         EDGE_WIDE(edge_fill)(0x0f)};
-    struct edge_carry carry = {0, 0, 0};
-    uint64_t slashes = 0, wrong = 0, open = 0, slash, quotes;      /* open: a character may reach into this block */
+    struct edge_carry carry = part->carry;
+    uint64_t slashes = 0, wrong = 0, slash, quotes;
     uint8_t rest[64] = {0};
-    EDGE_WIDE(edge_wide) x, before = EDGE_WIDE(edge_load)(rest);
+    EDGE_WIDE(edge_wide) x, before = EDGE_WIDE(edge_load)(part->read ? p - 64 : rest);
     for (;; p += 64) {
         edge_text from = p;
-        if (EDGE_UNLIKELY(end - p < 64))
+        if (EDGE_UNLIKELY(end - p < 64)) {
+            if (part->more) {
+                *part = (edge_part){.more = 1, .at = p, .read = p - start, .carry = carry};
+                *escaped |= slashes != 0;
+                *bad = end;
+                return NULL;
+            }
             from = memcpy(rest, p, (size_t)(end - p));
+        }
         x = EDGE_WIDE(edge_load)(from);
         const uint64_t low = EDGE_WIDE(edge_below)(x, sought.space);
         quotes = EDGE_WIDE(edge_equal)(x, sought.quote);
         slash = EDGE_WIDE(edge_equal)(x, sought.slash);
         if (slash | carry.escaping | carry.digits | carry.open)
             wrong = EDGE_WIDE(edge_wrong_escapes)(x, &sought, slash, &quotes, &carry);
-        if (low | open) {
+        if (low | carry.high) {
             const uint64_t high = EDGE_WIDE(edge_high)(x);
             wrong |= low ^ high;
-            if (high | open)
+            if (high | carry.high)
                 wrong |= EDGE_WIDE(edge_wrong_utf8)(x, before, sought.lower);
-            open = high >> 63;
+            carry.high = high >> 63;
         }
         if (wrong | quotes)
             break;
@@ -65,7 +72,7 @@ static __attribute__((noinline)) edge_text EDGE_WIDE(edge_string)(edge_text p, e
     }
     const uint64_t seen = quotes ^ (quotes - 1);        /* the bytes up to the first quote, or all */
     if (wrong & seen)
-        return edge_string_plain(start, end, escaped, bad);
+        return edge_string_plain(start, end, part, escaped, bad);
     *escaped |= (slashes | (slash & seen)) != 0;
     return p + __builtin_ctzll(quotes) + 1;
 }

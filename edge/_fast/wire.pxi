@@ -84,8 +84,9 @@ cdef extern from * nogil:
     int malloc_trim(size_t pad)
 
 # Large bodies otherwise cost a page fault per page and request: malloc would give them back to the system each time.
+# settle_memory() does so when they have not been needed for a while.
 mallopt(M_MMAP_THRESHOLD, 256 * 1024 * 1024)
-mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024)
+mallopt(M_TRIM_THRESHOLD, 1024 * 1024 * 1024)
 mallopt(M_TOP_PAD, 1024 * 1024)
 
 
@@ -93,7 +94,7 @@ cdef enum:
     GATHER = 16384              # parts of a message up to this size are copied together: one send() beats sendmsg()
     HIGH_WATER = 65536          # bytes in `out` from which on the other side is not read
     LOW_WATER = 16384
-    READS = 16                  # of one connection, before the others have their turn
+    TURN = 1310720              # bytes of one connection, each way, before the others have theirs: a large body whole
     GIVE_BACK = 16777216        # bytes by which less must be needed
     LOOK_NS = 2000000000
 
@@ -248,8 +249,7 @@ cdef class Peer:
 
     cdef int ready(self, uint32_t events) except -1:
         """What epoll says of this connection."""
-        cdef Py_ssize_t count, room
-        cdef int turn
+        cdef Py_ssize_t count, room, left = TURN
         if events & EPOLLOUT:
             self.flush()
         if self.fd < 0 or not events & ~EPOLLOUT:
@@ -257,9 +257,9 @@ cdef class Peer:
         if self.reading_paused or self.closing:
             # Its bytes must wait, not the news that there is nobody left to wait for.
             return self.lost(True) if events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP) else 0
-        for turn in range(READS):
+        while left:
             self.place()
-            room = self.gateway.window.size
+            room = min(self.gateway.window.size, left)
             count = recv(self.fd, self.gateway.window.at, room, MSG_DONTWAIT)
             if count <= 0:
                 return 0 if count < 0 and (errno == EAGAIN or errno == EINTR) else self.lost(count < 0)
@@ -268,11 +268,12 @@ cdef class Peer:
                 return 0
             if count < room and not events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
                 return 0            # all was read; what comes next is an event of its own
+            left -= count
         return self.rearm()         # others have their turn before the rest
 
     cdef int write(self, iovec* parts, int count) except -1:
-        """Sends all parts in order; what the kernel does not take now waits in `out`."""
-        cdef Py_ssize_t sent = 0, total = 0
+        """Sends all parts in order; what the kernel does not take now, or is for another turn, waits in `out`."""
+        cdef Py_ssize_t sent = 0, total = 0, over = 0
         cdef char* end
         cdef int i
         if self.fd < 0:
@@ -291,7 +292,11 @@ cdef class Peer:
                     end = put(end, <char*>parts[i].iov_base, parts[i].iov_len)
                 sent = edge_send(self.fd, self.gateway.scratch, total)
             else:
+                if self.lent is not None and total > TURN:      # else keep() would have to copy it
+                    over = min(total - TURN, <Py_ssize_t>parts[count - 1].iov_len)
+                parts[count - 1].iov_len -= over
                 sent = edge_send_parts(self.fd, parts, count)
+                parts[count - 1].iov_len += over
             if sent == total:
                 return 0
             if sent < 0:
@@ -340,9 +345,11 @@ cdef class Peer:
         cdef Py_ssize_t sent
         if self.out is None:
             return 0
-        sent = edge_send(self.fd, self.out.at + self.out_sent, self.out.size - self.out_sent)
+        sent = edge_send(self.fd, self.out.at + self.out_sent, min(<Py_ssize_t>TURN, self.out.size - self.out_sent))
         if sent > 0:
             self.out_sent += sent
+        if sent == TURN and self.out_sent < self.out.size:
+            self.rearm()
         if self.out_sent == self.out.size:
             self.out = None
             self.ask(self.watched & ~EPOLLOUT)

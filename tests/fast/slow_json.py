@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -196,21 +197,31 @@ REASONS = {"bad": "not JSON, or a wanted member twice", "twice": "not JSON, or a
            "deep": "nested too deep", "no object": "not an object"}
 
 
+def cuts(text: bytes) -> Iterator[Sequence[int]]:
+    """How a text may arrive: whole, in two pieces, byte by byte where it is short, else in some random ones."""
+    rng = random.Random(text)
+    yield ()
+    yield (rng.randint(0, len(text)),)
+    yield range(len(text)) if len(text) < 80 else sorted(rng.choices(range(len(text)), k=8))
+
+
 def agree(text: bytes, names: tuple[str, ...] = NAMES) -> dict[str, tuple[str, int, int]] | None:
-    """Both readers on one text: the same members, or the same reason at the same byte. Then orjson, which may
-    take a text only where it is no object, too deep, or has a wanted member twice."""
+    """Both readers on one text: the same members, or the same reason at the same byte, in pieces too. Then orjson,
+    which may take a text only where it is no object, too deep, or has a wanted member twice."""
     try:
         expected: Any = Slow(text, names).read()
     except Refused as refused:
-        with pytest.raises(ScanError) as caught:
-            scan_members(text, names)
-        assert (caught.value.reason, caught.value.position) == (REASONS[refused.args[0]], refused.args[1])
+        for pieces in cuts(text):
+            with pytest.raises(ScanError) as caught:
+                scan_members(text, names, pieces)
+            assert (caught.value.reason, caught.value.position) == (REASONS[refused.args[0]], refused.args[1]), pieces
         if refused.args[0] == "bad":
             with pytest.raises(orjson.JSONDecodeError):
                 orjson.loads(text)
         return None
-    found = scan_members(text, names)
-    assert found == expected
+    for pieces in cuts(text):
+        found = scan_members(text, names, pieces)
+        assert found == expected, pieces
     whole = orjson.loads(text)
     assert set(found) == set(whole) & set(names)
     for name, (_, start, end) in found.items():

@@ -52,9 +52,9 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> list[Callable[[bytes], li
         #include "scan_kernel.h"
         #define WRAP(name, call) \\
             long name(const char *text, long size, long *bad, unsigned char *escaped) { \\
-                edge_text p = (edge_text)text, end = p + size, b = p, q = call; \\
+                edge_text p = (edge_text)text, end = p + size, b = p; edge_part part = {0}; edge_text q = call; \\
                 *bad = b - p; return q ? q - p : -1; }
-        WRAP(string, edge_string(p, end, escaped, &b))
+        WRAP(string, edge_string(p, end, &part, escaped, &b))
         WRAP(space, edge_space(p, end))
         WRAP(number, p < end ? edge_number(p, end, &b) : 0)
         int setup(int kernel) { return edge_setup() && edge_use_kernel(EDGE_KERNELS - 1 - kernel); }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -95,6 +97,30 @@ def test_invalid_utf8_everywhere(edge: Gateway, path: str) -> None:
             for body in (b'{"model": "gpt%s", "messages": []}' % bad, b'{"mod%sel": "gpt-4o", "messages": []}' % bad,
                          b'{"model": "gpt-4o", "messages": []}' + bad, bad + b'{"model": "gpt-4o", "messages": []}'):
                 in_contract(talk.send(request(body)).answer(), "json_invalid")
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+def test_long_bodies_in_pieces(edge: Gateway, chunked: bool) -> None:
+    """A body of megabytes is read as it comes, cut anywhere: what is wrong is told at its byte, once it is there."""
+    rng = random.Random(9)
+    text = "plain words, \u4f60\u597d, \U0001f600 and \"quotes\"\\\\ " * 50_000
+    for spare in (True, False):
+        good = json.dumps(asked(text=text, x=[{"a": 1.5e3}] * 1000), ensure_ascii=spare).encode()
+        for place in (None, 30, 200_000, 1_000_000, len(good) - 2):
+            body = good if place is None else good[:place] + b"\x01" + good[place + 1:]
+            cuts = [0, *sorted(rng.choices(range(len(body)), k=9)), len(body)]
+            pieces = [body[start:end] for start, end in pairwise(cuts) if end > start]
+            head = request(body)[:-len(body)]
+            if chunked:
+                head = head.replace(b"content-length: %d" % len(body), b"transfer-encoding: chunked")
+                pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces] + [b"0\r\n\r\n"]
+            with Talk(edge.port) as talk:
+                answer = talk.send(head, *pieces).answer()
+                if place is None:
+                    assert answer.status == 200
+                else:
+                    assert f"at byte {place}" in in_contract(answer, "json_invalid").json["error"]["message"]
+                assert talk.send(request(asked())).answer().status == 200
 
 
 @settings(max_examples=150)

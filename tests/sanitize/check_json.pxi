@@ -21,17 +21,30 @@ cdef const char* check_member(const char* text, uint32_t size, const Member* mem
     return NULL
 
 
+cdef int scan_pieces(Case* c, Member* members, Py_ssize_t* where) noexcept:
+    """The text as it may arrive: at random cuts, each time in another place."""
+    cdef Scan s
+    cdef uint32_t end = 0
+    cdef int result = SCAN_MORE
+    scan_begin(&s, &_names.table, members)
+    while result == SCAN_MORE:
+        end = next_cut(c, end, RANDOM) if end < c.size else end
+        result = scan_on(&s, put(c, 0, end), end, end < c.size, where)
+    return result
+
+
 cdef const char* check_scan(Case* c) noexcept:
     cdef Member members[MAX_NAMES]
     cdef Member again[MAX_NAMES]
     cdef Py_ssize_t where = 0, other = 0
-    cdef const char* text = put(c, 0, c.size)
+    cdef const char* text = NULL
     cdef const char* wrong
     cdef uint32_t cut, size = c.size
     cdef int result = 1, got, i
     global cover_on
     for name in KERNELS:
         use_kernel(name)
+        text = put(c, 0, c.size)
         cover_on = True
         got = scan(text, c.size, &_names.table, again, &other)
         cover_on = False
@@ -41,6 +54,11 @@ cdef const char* check_scan(Case* c) noexcept:
         if got != result or (memcmp(members, again, _names.table.count * sizeof(Member)) if got == SCAN_OK
                              else other != where):
             return "two kernels disagree"
+        got = scan_pieces(c, again, &other)
+        if got != result or (memcmp(members, again, _names.table.count * sizeof(Member)) if got == SCAN_OK
+                             else other != where):
+            return "other cuts tell something else"
+    text = put(c, 0, c.size)
     if result != SCAN_OK:
         if not 0 <= where <= c.size:
             return "the trouble is outside of the text"

@@ -53,7 +53,7 @@ static uint32_t edge_place(struct edge_draft *d, struct edge_piece in)
 }
 
 /* A piece of a text: to another place, or of a few bytes. */
-static struct edge_piece edge_part(struct edge_draft *d, struct edge_piece of)
+static struct edge_piece edge_span(struct edge_draft *d, struct edge_piece of)
 {
     static const uint8_t sizes[8] = {1, 1, 1, 2, 3, 4, 8, 16};
     uint32_t from = edge_place(d, of), to;
@@ -158,7 +158,7 @@ static void edge_change(struct edge_draft *d, struct edge_piece other)
     static const char telling[] = "\r\n\0 \t:,;=\"\\{}[]0159aeEu-+.%/?*x\x01\x1f\x7f\x80\xbf\xc2\xe2\xed\xf0\xff";
     const struct edge_piece own = {d->text, d->size};
     const uint32_t at = edge_place(d, own), there = at < d->size;
-    const struct edge_piece part = edge_part(d, own), unit = edge_unit(d, own);
+    const struct edge_piece part = edge_span(d, own), unit = edge_unit(d, own);
     switch (edge_below(&d->chance, 18)) {
     case 0:
         if (there)
@@ -189,7 +189,7 @@ static void edge_change(struct edge_draft *d, struct edge_piece other)
         edge_repeat(d, part);
         return;
     case 9:
-        edge_put(d, at, 0, edge_part(d, other));
+        edge_put(d, at, 0, edge_span(d, other));
         return;
     case 10:                        /* this one's beginning, the other's end */
         d->size = at;

@@ -13,7 +13,8 @@ from .head cimport (
     write_relayed,
 )
 from .scan cimport (
-    ABSENT, MAX_NAMES, NUMBER, OBJECT, SCAN_NOT_OBJECT, SCAN_OK, Member, Names, integer, number, scan,
+    ABSENT, MAX_NAMES, NUMBER, OBJECT, SCAN_MORE, SCAN_NOT_OBJECT, SCAN_OK, Member, Names, Scan, integer,
+    number, scan, scan_begin, scan_on,
 )
 from .tap cimport D_CHAT, D_MESSAGES, D_NONE, D_RESPONSES, Tap, tap_begin, tap_body, tap_events
 
