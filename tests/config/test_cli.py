@@ -39,9 +39,10 @@ def run(*arguments: str, environ: dict[str, str] | None = None, stdin: str | Non
 
 
 def edge(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
+    """The command in a process of its own, with a sanitizer if this one has it."""
+    preload = {"LD_PRELOAD": os.environ.get("LD_PRELOAD", ""), "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}
     return subprocess.run([sys.executable, "-m", "edge", *arguments], capture_output=True, text=True, timeout=60,
-                          env={"PYTHONPATH": str(ROOT), **(environ or {})}, check=False)
+                          env={"PYTHONPATH": str(ROOT), **preload, **(environ or {})}, check=False)
 
 
 def environ(config: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 from tests.faults.memory import measure
 
 
+@pytest.mark.unsanitized
 @pytest.mark.parametrize("way", ["half, plain", "whole, chunked", "answers that nobody reads"])
 def test_memory_for_what_came_in(way: str) -> None:
     """Resident memory grows by less than three times what came in, and is given back within seconds."""

@@ -25,6 +25,7 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
+@pytest.mark.unsanitized
 def test_killed_workers_under_load() -> None:
     """Killed workers lose no more than what was in flight in them, reset no queued connection, and leave no slot."""
     table = storm("kill", 4.0, 2)

@@ -259,6 +259,7 @@ SLOW = {
 }
 
 
+@pytest.mark.unsanitized
 @pytest.mark.parametrize("name", SLOW)
 def test_a_client_that_does_not_read(start: Callable[..., Gateway], script: Script, name: str) -> None:
     """A client that does not read stops the provider, costs the gateway little memory, and gets all once it reads."""

@@ -143,6 +143,7 @@ def test_longest_bodies(uploads: Uploads, data: bytes) -> None:
     in_contract(ask(uploads.port, data), "body_too_large")
 
 
+@pytest.mark.unsanitized
 def test_a_slow_provider_holds_the_client_back(uploads: Uploads) -> None:
     """While the provider does not read, the gateway takes a bounded part of the file, and its memory does not grow."""
     go = threading.Event()

@@ -267,6 +267,7 @@ def test_leaving_while_the_answer_is_awaited(edge: Gateway, simulator: Simulator
     edge.wait(lambda: edge.metric("edge_requests_total", condition="client_closed") > before)
 
 
+@pytest.mark.unsanitized
 def test_large_bodies_are_given_back(edge: Gateway) -> None:
     """Memory does not grow from one round of large, slow and broken bodies to the next."""
     worker = edge.children()[1]

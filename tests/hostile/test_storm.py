@@ -121,6 +121,7 @@ async def test_storm(crowd: Gateway, which: int) -> None:
     assert crowd.metric("edge_requests_in_flight") == 0
 
 
+@pytest.mark.unsanitized
 async def test_memory_after_storms(crowd: Gateway) -> None:
     """A worker that has been through a storm does not grow in the next."""
     worker = crowd.children()[1]

@@ -95,6 +95,7 @@ def test_clients_that_do_not_read_count(small: Gateway) -> None:
     small.wait(lambda: memory(small) == 0)
 
 
+@pytest.mark.unsanitized
 def test_an_allocation_that_fails(simulator: Simulator) -> None:
     """Where the system itself has no memory left, the request that wants it is refused, and the worker lives."""
     with Gateway(configuration(simulator.url)) as edge:

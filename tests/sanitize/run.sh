@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds edge/_fast under AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the tree (build/sanitize), and
-# runs there all tests but those of sources and packages; then a short run of the fuzzer, which has a copy of its own.
-# Takes minutes.
+# runs there all tests but those of sources and packages, and those of memory and pace, which sanitizers change; then a
+# short run of the fuzzer, which has a copy of its own. Takes ten minutes.
 #
 #   tests/sanitize/run.sh [pytest's arguments]        FUZZ=inputs (200000)  PYTHON=interpreter (.venv/bin/python)
 #
@@ -35,7 +35,7 @@ sanitized() {
 }
 
 status=0
-sanitized -m pytest --ignore tests/laws --ignore tests/deploy --ignore tests/sanitize -o timeout=600 "$@" || status=$?
+sanitized -m pytest -m "not unsanitized" --ignore tests/laws --ignore tests/deploy --ignore tests/sanitize -o timeout=600 "$@" || status=$?
 "$python" "$root/tests/sanitize/fuzz.py" --inputs "${FUZZ:-200000}" || status=$?
 for each in "$report".*; do
     if [ -e "$each" ]; then
