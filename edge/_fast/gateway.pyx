@@ -51,7 +51,7 @@ cdef enum:
     ANTHROPIC = 1
     EVENTS_MAX = 256                # events taken from epoll at once
     BUFFER = 262144                 # one read, and what is built for one write
-    INTAKE = 16384                  # one read of a head
+    INTAKE = 65536                  # one read of a head
     PIPELINE_MAX = 65536            # bytes of further requests, beyond which a client is not read
     SKIP_MAX = 65536                # longest body of a refused request that is read past
     PIECE = 262144                  # bytes of a body that are scanned at a time

@@ -103,7 +103,7 @@ cdef enum:
 cdef Py_ssize_t held = 0
 cdef Py_ssize_t held_max = PY_SSIZE_T_MAX
 cdef Py_ssize_t held_peak = 0               # since the last look
-cdef Py_ssize_t held_peak_before = 0
+cdef Py_ssize_t held_high = 0               # since memory was given back
 cdef int64_t held_look = 0                  # when the next look is due
 
 
@@ -120,11 +120,12 @@ cdef inline bint is_short_of_memory(Py_ssize_t more) noexcept nogil:
 
 cdef Py_ssize_t settle_memory(int64_t now) noexcept:
     """Bytes held. What was not needed for a while goes back to the system: malloc would keep a flood's for ever."""
-    global held_peak, held_peak_before, held_look
+    global held_peak, held_high, held_look
     if now >= held_look:
-        if held_peak_before - held_peak > GIVE_BACK:
+        held_high = max(held_high, held_peak)
+        if held_high - held_peak > GIVE_BACK:
             malloc_trim(0)
-        held_peak_before = held_peak
+            held_high = held_peak
         held_peak = held
         held_look = now + LOOK_NS
     return held

@@ -101,12 +101,12 @@ def test_invalid_utf8_everywhere(edge: Gateway, path: str) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
 def test_long_bodies_in_pieces(edge: Gateway, chunked: bool) -> None:
-    """A body of megabytes is read as it comes, cut anywhere: what is wrong is told at its byte, once it is there."""
+    """A long body is read as it comes, cut anywhere: what is wrong is told at its byte, once it is there."""
     rng = random.Random(9)
-    text = "plain words, \u4f60\u597d, \U0001f600 and \"quotes\"\\\\ " * 50_000
+    text = "plain words, \u4f60\u597d, \U0001f600 and \"quotes\"\\\\ " * 12_000
     for spare in (True, False):
         good = json.dumps(asked(text=text, x=[{"a": 1.5e3}] * 1000), ensure_ascii=spare).encode()
-        for place in (None, 30, 200_000, 1_000_000, len(good) - 2):
+        for place in (None, *(good.index(b"words", at) for at in (0, 200_000, 500_000)), len(good) - 2):
             body = good if place is None else good[:place] + b"\x01" + good[place + 1:]
             cuts = [0, *sorted(rng.choices(range(len(body)), k=9)), len(body)]
             pieces = [body[start:end] for start, end in pairwise(cuts) if end > start]

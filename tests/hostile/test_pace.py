@@ -30,6 +30,7 @@ HALVES = [
 NAMED: Any = {"argvalues": [row[1] for row in HALVES], "ids": [row[0] for row in HALVES]}
 
 
+@pytest.mark.unsanitized
 def test_half_requests_then_silence(edge: Gateway) -> None:
     """Five hundred half requests, each then silent, get 408 in contract on time, and hardly any memory meanwhile."""
     worker = edge.children()[1]
@@ -145,10 +146,11 @@ def test_a_fast_beginning_earns_no_long_end(edge: Gateway) -> None:
         in_contract(talk.answer(), "request_timeout")
 
 
-def test_pipelining(edge: Gateway) -> None:
-    """A hundred requests sent at once are answered in their order."""
+@pytest.mark.parametrize("size", [0, 40_000])
+def test_pipelining(edge: Gateway, size: int) -> None:
+    """A hundred requests sent at once are answered in their order, whatever one read has of the next."""
     with Talk(edge.port) as talk:
-        talk.send(b"".join(chat(text=f"number {n}", x_request_id=f"id-{n}") for n in range(100)))
+        talk.send(b"".join(chat(text=f"number {n} " + "x" * size, x_request_id=f"id-{n}") for n in range(100)))
         for n in range(100):
             answer = talk.answer()
             assert answer.status == 200 and answer.header("x-request-id") == f"id-{n}"

@@ -25,7 +25,8 @@ def blocks(said: str, begin: str) -> list[str]:
 def pasted(block: str, folder: Path) -> str:
     """What a paragraph gives when it is pasted into a shell, or into Python."""
     program = ["bash", "-c", block] if block.startswith("curl") else [sys.executable, "-c", block]
-    done = subprocess.run(program, cwd=folder, env=bare(folder, LD_PRELOAD=""), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(program, cwd=folder, env=bare(folder, LD_PRELOAD=""), capture_output=True, text=True,
+                          timeout=60)
     assert done.returncode == 0, (block, done)
     return done.stdout
 
