@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,18 +46,19 @@ class Client:
         self.stream = stream
         self.port = 0
         self.since = 0.0
-        self.busy = self.begun = False      # a request is on its way; its answer has begun
+        self.busy = self.begun = False      # a request is on its way, or about to be; its answer has begun
         self.writer: asyncio.StreamWriter | None = None
 
     async def run(self) -> None:
         """Until the traffic is told to stop."""
         while not self.traffic.stopped.is_set():
+            self.busy = True
             try:
                 await asyncio.wait_for(self.ask(), PATIENCE)
             except (OSError, EOFError, TimeoutError):
                 self.lose()
-            self.busy = False
             if self.fresh:
+                self.busy = False
                 self.close()
                 await asyncio.sleep(0.05)
         self.close()
@@ -67,9 +69,8 @@ class Client:
         if self.writer is None or self.reader.at_eof():
             self.close()
             self.since = time.monotonic()
-            self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.traffic.port)
-            self.port = self.writer.get_extra_info("sockname")[1]
-        self.busy = True
+            await self.connect()
+        assert self.writer is not None
         self.writer.write(self.data)
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         self.begun = True
@@ -85,6 +86,17 @@ class Client:
             figures.refused.append((head.partition(b"\r")[0] + b" " + body[:200]).decode(errors="replace"))
         if b"connection: close" in head:
             self.close()
+
+    async def connect(self) -> None:
+        """A new connection. Its port is known before it is made: a worker may die that has just taken it."""
+        with contextlib.ExitStack() as until:
+            sock = until.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.traffic.port))
+            self.reader, self.writer = await asyncio.open_connection(sock=sock)
+            until.pop_all()
 
     async def chunks(self) -> bytes:
         """A chunked body."""
@@ -157,7 +169,7 @@ def accepted(pid: int, port: int) -> Iterator[int]:
     """The remote ports of the connections to `port` that a process has."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):
+        with contextlib.suppress(OSError):
             inodes.add(str(link.readlink()))
     local = f":{port:04X}"
     # Read in pieces, the table can miss a row when another one before it goes; not in three readings.
