@@ -176,10 +176,6 @@ cdef int account(Exchange x) except -1:
     cdef Series* series = x.series
     if series == NULL:
         series = g.slab.series(g.index, x.route.unrouted if x.route is not None else 0)
-    if x.counted:
-        series.in_flight -= 1
-        g.counts.in_flight -= 1
-        x.counted = False
     if x.retrying:
         g.counts.retrying -= 1
         x.retrying = False
@@ -195,6 +191,10 @@ cdef int account(Exchange x) except -1:
         series.output_tokens += x.tap.usage.output
     if x.tap.usage.cached > 0:
         series.cached_tokens += x.tap.usage.cached
+    if x.counted:                   # last: what is no longer in flight has been counted
+        series.in_flight -= 1
+        g.counts.in_flight -= 1
+        x.counted = False
     return 0
 
 

@@ -23,7 +23,7 @@ cdef extern from "scan_kernel.h" nogil:
     bint edge_setup()
     edge_text edge_space(edge_text p, edge_text end)
     edge_text edge_string(edge_text p, edge_text end, edge_part* part, uint8_t* escaped, edge_text* bad)
-    edge_text edge_string_on(edge_text p, edge_text end, edge_part* part, uint8_t* escaped, edge_text* bad)
+    edge_text edge_string_rest(edge_text p, edge_text end, edge_part* part, uint8_t* escaped, edge_text* bad)
     edge_text edge_escape(edge_text p, edge_text end, uint32_t* point, edge_text* bad)
     edge_text edge_number(edge_text p, edge_text end, edge_text* bad)
     bint edge_is_cut(edge_text p, edge_text end)
@@ -231,7 +231,7 @@ cdef int walk(Scan* s) noexcept nogil:
             p = next
             due = VALUE
         if due == INSIDE:
-            p = edge_string_on(p, end, &s.part, &s.escaped, &s.bad)
+            p = edge_string_rest(p, end, &s.part, &s.escaped, &s.bad)
             if p == NULL:
                 return leave(s, s.part.at, INSIDE)
         elif due == VALUE:

@@ -301,7 +301,8 @@ static __attribute__((noinline)) edge_text edge_string_plain(edge_text p, edge_t
 #define EDGE_SCAN_BLOCKS 1
 #endif
 
-/* The ways to read what edge_string leaves, the best first: all stop at the same bytes. */
+/* The ways to read what edge_string leaves, or what comes behind where the text ended the last time (its edge_part has
+ * been kept since), the best first: all stop at the same bytes. */
 typedef edge_text (*edge_reader)(edge_text p, edge_text end, edge_part *part, uint8_t *escaped, edge_text *bad);
 enum { EDGE_KERNELS = 3 };
 static const char *const edge_kernels[EDGE_KERNELS] = {"avx512", "avx2", "plain"};
@@ -347,12 +348,6 @@ static inline edge_text edge_string(edge_text p, edge_text end, edge_part *part,
         }
     }
     *part = (edge_part){.more = part->more};
-    return edge_string_rest(p, end, part, escaped, bad);
-}
-
-/* The same from where the text ended the last time; its edge_part has been kept since. */
-static inline edge_text edge_string_on(edge_text p, edge_text end, edge_part *part, uint8_t *escaped, edge_text *bad)
-{
     return edge_string_rest(p, end, part, escaped, bad);
 }
 

@@ -102,6 +102,7 @@ async def storm(edge: Gateway, victim: int) -> Counter[str]:
     return seen
 
 
+@pytest.mark.unsanitized
 @pytest.mark.parametrize("which", range(2))
 async def test_storm(crowd: Gateway, which: int) -> None:
     """In a storm, with a worker killed, everybody gets what is due, and afterwards everything is at rest."""
@@ -110,7 +111,7 @@ async def test_storm(crowd: Gateway, which: int) -> None:
     seen = await storm(crowd, victim)
     # Who was connected to the victim lost that connection; nobody else lost anything.
     assert seen.pop("lost", 0) <= CONNECTIONS
-    assert seen.pop("good") > 100
+    assert seen.pop("good") > 500
     assert not seen
     crowd.wait(lambda: len(crowd.children()) == 1 + WORKERS)
     at_rest(crowd)

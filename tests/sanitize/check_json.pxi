@@ -33,6 +33,14 @@ cdef int scan_pieces(Case* c, Member* members, Py_ssize_t* where) noexcept:
     return result
 
 
+cdef bint differ(int got, const Member* members, Py_ssize_t where, int result, const Member* again,
+                 Py_ssize_t other) noexcept:
+    """Whether two readings of one text tell something else."""
+    if got != result:
+        return True
+    return memcmp(members, again, _names.table.count * sizeof(Member)) != 0 if got == SCAN_OK else other != where
+
+
 cdef const char* check_scan(Case* c) noexcept:
     cdef Member members[MAX_NAMES]
     cdef Member again[MAX_NAMES]
@@ -51,12 +59,10 @@ cdef const char* check_scan(Case* c) noexcept:
         if result == 1:
             result, where = got, other
             memcpy(members, again, sizeof(members))
-        if got != result or (memcmp(members, again, _names.table.count * sizeof(Member)) if got == SCAN_OK
-                             else other != where):
+        if differ(got, members, where, result, again, other):
             return "two kernels disagree"
         got = scan_pieces(c, again, &other)
-        if got != result or (memcmp(members, again, _names.table.count * sizeof(Member)) if got == SCAN_OK
-                             else other != where):
+        if differ(got, members, where, result, again, other):
             return "other cuts tell something else"
     text = put(c, 0, c.size)
     if result != SCAN_OK:

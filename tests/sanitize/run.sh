@@ -35,7 +35,8 @@ sanitized() {
 }
 
 status=0
-sanitized -m pytest -m "not unsanitized" --ignore tests/laws --ignore tests/deploy --ignore tests/sanitize -o timeout=600 "$@" || status=$?
+sanitized -m pytest -m "not unsanitized" -o timeout=600 \
+    --ignore tests/laws --ignore tests/deploy --ignore tests/sanitize "$@" || status=$?
 "$python" "$root/tests/sanitize/fuzz.py" --inputs "${FUZZ:-200000}" || status=$?
 for each in "$report".*; do
     if [ -e "$each" ]; then
