@@ -60,10 +60,12 @@ class Recipe:
     program: str
     template: str
     arguments: tuple[str, ...] = ("-p", "{folder}", "-c", "{file}")
+    body_memory: str = "2m"         # nginx: what of a request's body is held in memory; the rest is put into a file
 
 
 RECIPES = {
     BASE: Recipe("nginx", "nginx.conf.in"),
+    "nginx+files": Recipe("nginx", "nginx.conf.in", body_memory="256k"),
     "nginx+lua": Recipe("nginx", "nginx-lua.conf.in"),
     "haproxy": Recipe("haproxy", "haproxy.cfg.in", ("-db", "-f", "{file}")),
     "edge": Recipe(str(Path(sys.executable).with_name("edge")), "edge.yaml.in",
@@ -173,7 +175,7 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
     name, port = str(values["NAME"]), int(str(values["PORT"]))
     name = name.replace("/", "_")
     path = stage.folder / f"{name}-{recipe.template.removesuffix('.in')}"
-    fill(recipe.template, path, values)
+    fill(recipe.template, path, values | {"BODY_MEMORY": recipe.body_memory})
     argv = [part.format(folder=stage.folder, file=path) for part in recipe.arguments]
     return Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
 
