@@ -133,29 +133,25 @@ _READ = (
     (b"authorization", K_AUTHORIZATION, False, True),
     (b"x-api-key", K_X_API_KEY, False, True),
     (b"x-request-id", K_X_REQUEST_ID, False, False),
-    (b"request-id", K_REQUEST_ID, False, False),
     (b"traceparent", K_TRACEPARENT, False, False),
     (b"anthropic-version", K_ANTHROPIC_VERSION, True, True),
-    (b"retry-after", K_RETRY_AFTER, True, True),
-    (b"retry-after-ms", K_RETRY_AFTER_MS, True, True),
     (b"x-stainless-retry-count", K_STAINLESS_RETRY_COUNT, True, True),
-    (b"upgrade", K_UPGRADE, False, False),
 )
 # Hop by hop (RFC 9110 7.6.1, 11.7; RFC 9113 3.2.1 for http2-settings).
 _HOP_BY_HOP = (
     b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
-    b"http2-settings",
+    b"upgrade", b"http2-settings",
 )
-# Other keys, browsers' state, codings (usage is read in passing, so identity is asked for), and who the
-# clients are; the families x-forwarded-* and cf-* too, see _name.
+# Other keys, browsers' state, codings (usage is read in passing, so identity is asked for), other ids, and who
+# the clients are; the families x-forwarded-* and cf-* too, see _name.
 _KEPT_FROM_PROVIDERS = (
     b"api-key", b"x-goog-api-key", b"cookie", b"accept-encoding", b"forwarded", b"x-real-ip", b"via",
-    b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip",
+    b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip", b"request-id",
 )
 # What binds a browser to the provider's own host, and what the gateway says for itself (x-edge-* too).
 _KEPT_FROM_CLIENTS = (
     b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security", b"server", b"via",
-    b"x-should-retry", b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset",
+    b"x-should-retry", b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"request-id",
 )
 
 
