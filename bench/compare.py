@@ -47,7 +47,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--rounds", default=8, help="rounds that count")
     @click.option("--seconds", default=3.0, help="length of one run")
     @click.option("--connections", default=32, help="connections kept busy (not for streams)")
-    @click.option("--only", default=",".join(DEFAULT), help="targets; haproxy is one too, and edge@FOLDER")
+    @click.option("--only", default=",".join(DEFAULT), help="targets; also: nginx+files, haproxy, edge@FOLDER")
     @click.option("--against", default=BASE, help="whose cost the ratios are taken to (not for streams)")
     @wraps(command)
     def handed(rounds: int, seconds: float, connections: int, only: str, against: str, **rest: Any) -> None:
@@ -153,7 +153,7 @@ def stream(chosen: Common, at_once: int, events: int, delay: float) -> None:
 
 
 @main.command()
-@click.option("--only", default=",".join(DEFAULT), help="targets; haproxy is one too")
+@click.option("--only", default=",".join(DEFAULT), help="targets; also: nginx+files, haproxy")
 @click.option("--idle", default=2000, help="idle connections")
 @click.option("--open", "open_", default=500, help="open streams")
 def memory(only: str, idle: int, open_: int) -> None:
