@@ -35,7 +35,7 @@ sanitized() {
 }
 
 status=0
-sanitized -m pytest -m "not unsanitized" -o timeout=600 \
+sanitized -m pytest -n 2 --dist loadfile -m "not unsanitized" -o timeout=600 \
     --ignore tests/laws --ignore tests/deploy --ignore tests/sanitize "$@" || status=$?
 "$python" "$root/tests/sanitize/fuzz.py" --inputs "${FUZZ:-200000}" || status=$?
 for each in "$report".*; do
