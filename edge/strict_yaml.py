@@ -57,21 +57,31 @@ _SYNTAX = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to put right. Places count from 1; `key` is the dotted path it is about, or empty."""
+    """One thing to put right. Places count from 1; `path` is of the value it is about, or empty."""
 
     line: int
     column: int
-    key: str
+    path: Path
     message: str
     way_out: str
 
+    @property
+    def key(self) -> str:
+        """The path as an operator writes it."""
+        return dotted(self.path)
+
 
 class StrictYAMLError(Exception):
-    """A text that cannot be read, with everything that is wrong with it up to the first error of syntax."""
+    """A text that cannot be read, with everything that is wrong with it up to the first error of syntax.
 
-    def __init__(self, name: str, problems: list[Problem]) -> None:
+    `document` holds all of it where only values are wrong, for those who would tell what else is; those values in it
+    mean nothing. None: there is an error of syntax.
+    """
+
+    def __init__(self, name: str, problems: list[Problem], document: Document | None) -> None:
         self.name = name
         self.problems = sorted(problems, key=lambda problem: (problem.line, problem.column))
+        self.document = document
         super().__init__(name, self.problems)
 
     def __str__(self) -> str:
@@ -124,6 +134,7 @@ class _Reader:
         self.events = yaml.parse(self.text, Loader=yaml.CBaseLoader) if not self.problems else iter(())
         data = None
         documents = 0
+        whole = not self.problems
         try:
             for event in self.events:
                 if not isinstance(event, yaml.NodeEvent):
@@ -137,24 +148,26 @@ class _Reader:
                     break
         except yaml.MarkedYAMLError as error:
             self.problems.append(_syntax_problem(error, self.text))
+            whole = False
         except _TooDeep:
-            pass
+            whole = False
+        document = Document(data, self.places)
         if self.problems:
-            raise StrictYAMLError(self.name, self.problems)
-        return Document(data, self.places)
+            raise StrictYAMLError(self.name, self.problems, document if whole else None)
+        return document
 
     def check_characters(self) -> None:
         found = _UNPRINTABLE.search(self.text)
         if found:
             before = self.text[:found.start()]
             self.problems.append(Problem(
-                before.count("\n") + 1, found.start() - (before.rfind("\n") + 1) + 1, "",
+                before.count("\n") + 1, found.start() - (before.rfind("\n") + 1) + 1, (),
                 f"the character U+{ord(found[0]):04X} has no place in a text file",
                 'remove it; in double quotes it can be written as an escape such as "\\x07"'))
 
     def add(self, event: Any, path: Path, message: str, way_out: str) -> None:
         line, column = place(event)
-        self.problems.append(Problem(line, column, dotted(path), message, way_out))
+        self.problems.append(Problem(line, column, path, message, way_out))
 
     def value(self, event: Any, path: Path) -> Any:
         if isinstance(event, yaml.AliasEvent):
@@ -199,19 +212,18 @@ class _Reader:
     def key(self, event: Any, path: Path) -> str:
         if not isinstance(event, yaml.ScalarEvent):
             self.value(event, (*path, "?"))     # past it
-            self.add(event, path, "a key that is no text", "keys are names or texts in quotes")
+            self.add(event, (*path, ""), "a key that is no text", "keys are names or texts in quotes")
             return ""
-        if not event.implicit[0]:
-            self.value(event, path)         # quoted, or with a tag that is complained of there
-            return str(event.value)
-        if event.value == "<<":
-            self.add(event, path, "the merge key <<", "write the members out")
-            return "<<"
         text = str(event.value)
-        if trap := _trap(text):
-            self.add(event, path, trap[0], f'write "{text}"')
-        elif not isinstance(self.value(event, path), str):
-            self.add(event, path, f"the key {text or '(empty)'} is not a text", f'write "{text}"')
+        at = (*path, text)
+        if not event.implicit[0]:
+            self.value(event, at)           # quoted, or with a tag that is complained of there
+        elif text == "<<":
+            self.add(event, at, "the merge key <<", "write the members out")
+        elif trap := _trap(text):
+            self.add(event, at, trap[0], f'write "{text}"')
+        elif not isinstance(self.value(event, at), str):
+            self.add(event, at, f"the key {text or '(empty)'} is not a text", f'write "{text}"')
         return text
 
     def scalar(self, event: Any, path: Path) -> Any:
@@ -280,4 +292,4 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
     lines = text.rstrip().split("\n")
     if line > len(lines):                   # at the end: not on a line that nobody wrote
         line, column = len(lines), len(lines[-1]) + 1
-    return Problem(line, column, "", message, way_out)
+    return Problem(line, column, (), message, way_out)

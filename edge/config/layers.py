@@ -7,10 +7,11 @@ A layer writes values at paths into one tree and remembers the place of each, so
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge.strict_yaml import Document, Path
+from edge.strict_yaml import Problem as Unread
 
 from .problems import Place
 from .tree import ABSENT, find
@@ -22,11 +23,12 @@ KNOWN = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthro
 
 
 class Layers:
-    """One tree of values, and the place of every value in it."""
+    """One tree of values, and the place of every value in it. Those that `unread` is about mean nothing."""
 
-    def __init__(self, source: str, document: Document | None = None) -> None:
+    def __init__(self, source: str, document: Document | None = None, unread: Sequence[Unread] = ()) -> None:
         self.source = source
         self.document = document
+        self.unread = unread
         self.data: dict[str, Any] = copy.deepcopy(document.data) or {} if document is not None else {}
         self._places: dict[Path, Place] = {}
 

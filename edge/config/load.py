@@ -92,6 +92,7 @@ def assemble(layers: Layers, folder: Path, overrides: Mapping[str, object], envi
              version: int) -> Loaded:
     """The environment and the flags laid over `layers`, checked and built; problems are in the result."""
     report = Report(layers)
+    report.problems += [_unread(layers.source, found) for found in layers.unread]
     variables.apply(report, environ)
     layers.flags(overrides)
     layers.fill_known()
@@ -113,7 +114,7 @@ def _places(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _layers(file: Path) -> Layers:
-    """The file's own layer. Raises ConfigError when it cannot be read as YAML with a mapping at its top."""
+    """The file's own layer, single values that cannot be read included. Raises ConfigError where it is no mapping."""
     name = str(file)
     try:
         with file.open("rb") as stream:
@@ -129,14 +130,18 @@ def _layers(file: Path) -> Layers:
     except (OSError, ValueError) as error:
         reason = error.strerror or str(error) if isinstance(error, OSError) else "no path"
         raise ConfigError([_unreadable(name, reason)]) from None
+    unread: list[strict_yaml.Problem] = []
     try:
         document = strict_yaml.load(text, name)
     except strict_yaml.StrictYAMLError as error:
-        raise ConfigError([_unread(name, found) for found in error.problems]) from None
+        if error.document is None:
+            raise ConfigError([_unread(name, found) for found in error.problems]) from None
+        document, unread = error.document, error.problems
     if document.data is not None and not isinstance(document.data, dict):
-        raise ConfigError([Problem(INVALID, Place(name, 1, 1), "", "must be a mapping of keys to values",
+        raise ConfigError([*(_unread(name, found) for found in unread),
+                           Problem(INVALID, Place(name, 1, 1), "", "must be a mapping of keys to values",
                                    "begin with port: 8766")])
-    return Layers(name, document)
+    return Layers(name, document, unread)
 
 
 def _unread(name: str, found: strict_yaml.Problem) -> Problem:

@@ -35,6 +35,9 @@ def check(report: Report) -> Settings:
     """The settings in the tree; `report` then holds every problem of shape."""
     data = copy.deepcopy(report.layers.data)
     done = report.broken
+    for unread in report.layers.unread:
+        if find(data, unread.path) is not ABSENT:           # else it went with another of its mistakes
+            _take_out(data, unread.path, done)
     empty = [path for path, value in leaves(data) if value is None and path and isinstance(path[-1], str)]
     for path in empty:
         report.problem(path, "has no value", "give it a value, or remove the key")

@@ -138,6 +138,31 @@ def test_everything_at_once(config: Any) -> None:
         (9, "keys[2].scopes[0]"), (11, "models.fast[0]"), (12, "models.slow[0]"), (13, "rate_limit.burst_size")]
 
 
+def test_traps_hide_nothing_else(config: Any) -> None:
+    """What YAML's readers disagree on is told once, in one run with all that is wrong beside it and in its section."""
+    found = config.problems("""\
+        port: 1
+        port: 010
+        listen_addr: on
+        admin: &admin {listen_addr: 127.0.0.1}
+        providers:
+          openai: {key: env:NOT_SET, timeouts: {idle: 1:30, total: x}}
+          2: {key: env:KEY_A, max_idle: x}
+        keys:
+          - {name: a, key: env:KEY_A, scopes: [yes]}
+          - {name: b}
+        rate_limit: {burst_size: 0, <<: *admin}
+        prot: .nan
+        """)
+    assert [(p.place.line, p.code, p.key) for p in found] == [
+        (2, "CONFIG_001", "port"), (2, "CONFIG_001", "port"), (3, "CONFIG_001", "listen_addr"),
+        (4, "CONFIG_001", "admin"), (6, "CONFIG_003", "providers.openai.key"),
+        (6, "CONFIG_001", "providers.openai.timeouts.idle"), (6, "CONFIG_003", "providers.openai.timeouts.total"),
+        (7, "CONFIG_001", "providers.2"), (9, "CONFIG_001", "keys[0].scopes[0]"), (10, "CONFIG_003", "keys[1]"),
+        (11, "CONFIG_003", "rate_limit.burst_size"), (11, "CONFIG_001", "rate_limit.<<"),
+        (11, "CONFIG_001", "rate_limit.<<"), (12, "CONFIG_001", "prot")]
+
+
 @pytest.mark.parametrize(("text", "way_out"), [
     (ALL + "prot: 2\n", "did you mean port?"),
     (ALL + "queue: {queue_siz: 2}\n", "did you mean queue_size?"),
