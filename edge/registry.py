@@ -13,7 +13,7 @@ from typing import Any
 
 from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.catalogue import Snapshot
-from edge.routes import OWN, ROUTES
+from edge.routes import MODELS, OWN, ROUTES
 
 Labels = tuple[str, str, str]       # route, provider, model: what was configured, never what a client sent
 
@@ -124,6 +124,7 @@ def countable(snapshot: Snapshot) -> Iterator[Labels]:
         yield name, "", ""
     for provider in snapshot.providers:
         yield RELAY, provider.name, ""
+        yield MODELS.name, provider.name, ""
     kinds = {provider.name: provider.kind for provider in snapshot.providers}
     for model in snapshot.models:
         for target in model.targets:

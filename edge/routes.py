@@ -74,9 +74,12 @@ RELAYED: tuple[tuple[str, Surface], ...] = (
     ("/v1/vector_stores*", "openai"), ("/v1/videos*", "openai"),
 )
 
+# Both SDKs ask for the models at one path. Where the catalogue names none, providers answer.
+MODELS = Route("models", "GET", "/v1/models", "openai", json=False)
+
 # Routes that the gateway answers itself; names are scopes and metric labels like the others.
 OWN: tuple[Route, ...] = (
-    Route("models", "GET", "/v1/models", "openai", json=False),
+    MODELS,
     Route("health", "GET", "/health", "openai", json=False),
     Route("livez", "GET", "/livez", "openai", json=False),
     Route("readyz", "GET", "/readyz", "openai", json=False),

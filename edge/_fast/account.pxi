@@ -223,9 +223,9 @@ cdef int answer_own(Exchange x) except -1:
     cdef char* out = g.scratch
     cdef iovec parts[2]
     cdef bytes content
-    x.status, content = x.route.own(x.stream, x.line)
+    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line)
     if content is None:
-        set_value(x, S_MODEL, x.line.rpartition(b"/")[2])
+        set_value(x, S_MODEL, x.line.partition(b"?")[0][len(x.route.path) + 1:])
         return refuse(x, model_unknown, False)
     out = put_bytes(out, <bytes>g.status_lines[x.status])
     out = put(out, b"content-type: application/json\r\ncontent-length: ", 48)

@@ -77,6 +77,7 @@ cdef class Route:
     cdef bint json
     cdef bint open_to_all
     cdef object own                     # callable of a route that the gateway answers itself
+    cdef Route anthropic                # the same path where Anthropic's SDK asks; None: no other
     cdef tuple plan                     # of a relayed path: its one target
     cdef int unrouted                   # series of requests that end before they have a target
     cdef Names names

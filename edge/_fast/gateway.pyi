@@ -22,6 +22,7 @@ class Route:
     def bind(
         self, unrouted: int, target: Target | None = None,
         own: Callable[[bool, bytes], tuple[int, bytes | None]] | None = None, open_to_all: bool = False,
+        anthropic: Route | None = None,
     ) -> Route: ...
 
 @disjoint_base

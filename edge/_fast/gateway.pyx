@@ -116,12 +116,13 @@ cdef class Route:
             elif rule.name == "stream":
                 self.stream_at = i
 
-    def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False):
-        """What the configuration adds: series, the provider of a relayed path, or who answers here."""
+    def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False, Route anthropic=None):
+        """What the configuration adds: series, the provider of a relayed path, or who answers here, and to whom."""
         self.unrouted = unrouted
         self.plan = (target,)
         self.own = own
         self.open_to_all = open_to_all
+        self.anthropic = anthropic
         return self
 
 

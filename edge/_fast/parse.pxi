@@ -193,6 +193,8 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
         set_value(x, S_PATH, path)
         set_value(x, S_METHOD, METHODS[head.method])
         return endpoint_unknown
+    if route.anthropic is not None and field_of(head, K_ANTHROPIC_VERSION) != NULL:
+        route = route.anthropic
     x.route = route
     x.surface = route.surface
     if route.own is not None:
@@ -243,7 +245,6 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     cdef const Field* trace
     cdef int i
     if x.route.own is not None:
-        x.stream = field_of(head, K_ANTHROPIC_VERSION) != NULL
         return 0
     if g.owned:
         for i in range(head.n_fields):

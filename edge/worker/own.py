@@ -42,7 +42,10 @@ class OwnAnswers:
 
 
 class Catalogue:
-    """GET /v1/models and /v1/models/NAME, in the shape of the SDK that asks. Patterns are no names and are left out."""
+    """GET /v1/models and /v1/models/NAME, in the shape of the SDK that asks. Patterns are no names and are left out.
+
+    Where there are none but patterns, providers are asked instead: see `tables.listing`.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         kinds = {provider.name: provider.kind for provider in snapshot.providers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,14 +16,16 @@ from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapsho
 from edge.config.keys import digest
 from edge.reach import heads
 from edge.registry import Registry
-from edge.routes import OWN, RELAYED, ROUTES, Route
+from edge.routes import MODELS, OWN, RELAYED, ROUTES, Route
 from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
 DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
 # Answers of the gateway's own routes: (Anthropic's SDK asks, request target) -> (status, JSON; None: no such model).
 Answer = Callable[[bool, bytes], tuple[int, bytes | None]]
-RELAY = len(ROUTES)         # the index that all relayed paths share, as a metric label and as a scope
+# The index of a route as a metric label and as a scope. All relayed paths share one; the gateway's own come last.
+NAMES = (*(route.name for route in ROUTES), "relay", *(route.name for route in OWN))
+RELAY, LISTING = NAMES.index("relay"), NAMES.index(MODELS.name)
 OPEN = frozenset({"health", "livez", "readyz"})
 
 
@@ -115,8 +117,7 @@ class Compiler:
 
     def tenant(self, key: Key, registry: Registry) -> Any:
         """A key's own bucket, scopes and models."""
-        names = [*(route.name for route in ROUTES), "relay", *(route.name for route in OWN)]
-        scopes = sum(1 << index for index, name in enumerate(names) if not key.scopes or name in key.scopes)
+        scopes = sum(1 << index for index, name in enumerate(NAMES) if not key.scopes or name in key.scopes)
         return _fast.Tenant(self.slab, key, registry.bucket(f"key:{key.name}"), scopes,
                             matcher(key.models) if key.models else None)
 
@@ -125,16 +126,17 @@ class Compiler:
                own: dict[str, Answer]) -> tuple[dict[bytes, Any], tuple[Any, ...]]:
         """Exact paths, and prefixes in the order in which they are tried: the operator's own come first."""
         exact: dict[bytes, Any] = {}
-        prefixes: list[tuple[bytes, Any]] = []
+        kinds = {provider.name: provider.kind for provider in snapshot.providers}
+        first: dict[str, str] = {kind: name for name, kind in reversed(kinds.items())}
         for index, route in enumerate(ROUTES):
             exact[route.path.encode()] = compiled_route(route, index).bind(registry.series(route.name, "", ""))
-        for index, route in enumerate(OWN, RELAY + 1):
+        for index, route in enumerate(OWN[1:], LISTING + 1):
             exact[route.path.encode()] = compiled_route(route, index).bind(
                 registry.series(route.name, "", ""), None, own[route.name], route.name in OPEN)
-            if route.name == "models":
-                prefixes.append((b"/v1/models/", exact[route.path.encode()]))
-        kinds = {provider.name: provider.kind for provider in snapshot.providers}
-        first = {kind: name for name, kind in reversed(kinds.items())}
+        named = any("*" not in model.name for model in snapshot.models)
+        models = listing({} if named else first, targets, registry, own[MODELS.name])
+        exact[MODELS.path.encode()] = models
+        prefixes = [(f"{MODELS.path}/".encode(), models)]
         relayed = [(relay.path, relay.provider) for relay in snapshot.relays]
         relayed += [(path, first[kind]) for path, kind in RELAYED if kind in first]
         for path, provider in relayed:
@@ -172,11 +174,21 @@ class Targets:
             pool.serves(tuple(self.made.get(name, ())))
 
     def _target(self, provider: str, name: bytes | None, model: str) -> Any:
-        routes = [*(route.name for route in ROUTES), "relay"]
-        series = [self.registry.series(route, provider, model) for route in routes]
+        series = [self.registry.series(route, provider, model) for route in NAMES[:LISTING + 1]]
         made = _fast.Target(self.pools[provider], name, series)
         self.made.setdefault(provider, []).append(made)
         return made
+
+
+def listing(first: Mapping[str, str], targets: Targets, registry: Registry, own: Answer) -> Any:
+    """The route of the models, for both SDKs: answered here, or by the first provider of that SDK's kind."""
+    route = None
+    for surface in ("anthropic", "openai"):
+        provider = first.get(surface)
+        route = compiled_route(replace(MODELS, surface=surface), LISTING).bind(
+            registry.series(MODELS.name, "", ""), targets.of_relay(provider) if provider else None,
+            None if provider else own, False, route)
+    return route
 
 
 def compiled_route(route: Route, index: int) -> Any:

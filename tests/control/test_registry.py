@@ -40,14 +40,14 @@ def test_reserved_indices() -> None:
 
 
 def test_everything_that_can_happen_is_planned() -> None:
-    """Each route alone, each provider's relayed paths, and each model at its targets on their dialect's routes."""
+    """Each route alone, each provider's relayed paths and models, and each model at its targets on their routes."""
     labels = planned(make_snapshot()).labels
     routes = [route.name for route in (*ROUTES, *OWN)] + ["relay"]
     spoken = {surface: [route.name for route in ROUTES if route.surface == surface]
               for surface in ("openai", "anthropic")}
     assert set(labels) == {
         NOWHERE, OTHER, *((name, "", "") for name in routes),
-        ("relay", "first", ""), ("relay", "second", ""),
+        *((name, provider, "") for name in ("relay", "models") for provider in ("first", "second")),
         *((name, "first", "gpt-5") for name in spoken["openai"]),
         *((name, "second", "claude-*") for name in spoken["anthropic"])}
     assert len(labels) == len(set(labels))

@@ -38,7 +38,8 @@ class Uploads:
         self.script: Callable[[Line], None] = echo
         self.heads: SimpleQueue[bytes] = SimpleQueue()
         self.provider = stack.enter_context(Provider(self._serve))
-        config = configuration("", timeout=10, retry={"max": 2, "backoff": 0.1}, limits={
+        names = {"named": "one", "*": "one"}
+        config = configuration("", timeout=10, models=names, retry={"max": 2, "backoff": 0.1}, limits={
             "body_bytes": HELD, "upload_bytes": LONGEST, "body_timeout": SECONDS, "body_rate": 0})
         url = self.provider.url if tls is None else self.provider.url.replace("http", "https")
         config["providers"] = {"one": {"kind": "openai", "base_url": f"{url}/v1", "key": "env:PROVIDER_KEY",

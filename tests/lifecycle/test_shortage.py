@@ -65,7 +65,7 @@ def test_shedding_before_memory_ends(small: Gateway) -> None:
         fill(small, stack)
         answer = in_contract(talk.send(chat()).answer(), "out_of_memory")
         assert answer.header("connection") is None and answer.header("retry-after") == "1"
-        assert talk.send(request(path="/v1/models", method="GET")).answer("GET").status == 200
+        assert talk.send(request(path="/stats", method="GET")).answer("GET").status == 200
         stack.close()
         small.wait(lambda: memory(small) == 0)
         assert talk.send(chat()).answer().status == 200
@@ -135,7 +135,7 @@ def test_no_descriptor_for_a_provider(simulator: Simulator, host: str) -> None:
     """A provider that cannot be dialled for want of descriptors is not blamed, and the client's connection lives."""
     with Gateway(configuration(simulator.url.replace("127.0.0.1", host))) as edge, Talk(edge.port) as talk:
         worker = edge.children()[1]
-        assert talk.send(request(path="/v1/models", method="GET")).answer("GET").status == 200
+        assert talk.send(request(path="/stats", method="GET")).answer("GET").status == 200
         with descriptors(worker, 0):
             answer = in_contract(talk.send(chat()).answer(), "gateway_overloaded")
             assert "file descriptors" in answer.json["error"]["message"] and answer.header("retry-after") == "1"
