@@ -223,7 +223,8 @@ cdef int answer_own(Exchange x) except -1:
     cdef char* out = g.scratch
     cdef iovec parts[2]
     cdef bytes content
-    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line)
+    allows = x.tenant.allows if x.tenant is not None else None
+    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line, allows)
     if content is None:
         set_value(x, S_MODEL, x.line.partition(b"?")[0][len(x.route.path) + 1:])
         return refuse(x, model_unknown, False)

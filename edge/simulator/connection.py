@@ -163,10 +163,15 @@ class Connection(asyncio.Protocol):
             self.reset()
         elif end is End.CLOSE or exchange is None or not exchange.request.keep_alive:
             self.transport.close()
-        elif exchange.fault.close_idle is not None:
-            self._simulator.loop.call_later(exchange.fault.close_idle, self.transport.close)
-        elif self._queue:
-            self._answer(self._queue.popleft())
+        else:
+            if exchange.fault.close_idle is not None:
+                self._simulator.loop.call_later(exchange.fault.close_idle, self._close_idle)
+            if self._queue:
+                self._answer(self._queue.popleft())
+
+    def _close_idle(self) -> None:
+        if self.exchange is None:           # else it is not idle: a request has come in time
+            self.transport.close()
 
     def _over(self, outcome: str) -> None:
         """The answer, if there is one, is at its end."""

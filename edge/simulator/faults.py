@@ -151,7 +151,8 @@ FAULTS: tuple[Item, ...] = (
     Item("mute", "mute[=MS]", "reset every connection; let new ones connect, and neither shake hands with them for "
          "TLS nor read them for MS milliseconds (1000)", _milliseconds, "1000"),
     Item("close-idle", "close-idle[=MS]",
-         "answer as if to keep the connection, close it MS milliseconds (0) after", _milliseconds, "0"),
+         "answer as if to keep the connection, close it MS milliseconds (0) after unless it is in use again",
+         _milliseconds, "0"),
     Item("malformed", "malformed=head | chunk | json | length",
          "a status line that is none; a chunk size that is none; JSON (or an event's data) broken off; "
          "two Content-Lengths that disagree", _one_of(get_args(Malformed))),

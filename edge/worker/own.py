@@ -10,11 +10,13 @@ import orjson
 
 from edge import __version__
 from edge.catalogue import Snapshot
-from edge.worker.tables import Answer
+from edge.worker.tables import Allows, Answer
 
 # The catalogue states no birthday of a model; OpenAI's and Anthropic's SDKs want one.
 CREATED = 1735689600
 CREATED_AT = "2025-01-01T00:00:00Z"
+
+Shown = dict[str, object]       # a model, as an SDK is told of it
 
 
 class OwnAnswers:
@@ -30,12 +32,12 @@ class OwnAnswers:
         return {
             "models": catalogue.answer,
             "health": self.health,
-            "livez": lambda anthropic, target: (200, b'{"status":"ok"}'),
+            "livez": lambda anthropic, target, allows: (200, b'{"status":"ok"}'),
             "readyz": self.health,
-            "stats": lambda anthropic, target: (200, orjson.dumps(self.stats())),
+            "stats": lambda anthropic, target, allows: (200, orjson.dumps(self.stats())),
         }
 
-    def health(self, anthropic: bool, target: bytes) -> tuple[int, bytes]:
+    def health(self, anthropic: bool, target: bytes, allows: Allows) -> tuple[int, bytes]:
         """503 while draining: load balancers take that as leave."""
         status = "draining" if self.gateway.draining else "ok"
         return 503 if self.gateway.draining else 200, orjson.dumps({"status": status, "version": __version__})
@@ -50,21 +52,21 @@ class Catalogue:
     def __init__(self, snapshot: Snapshot) -> None:
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         named = [model for model in snapshot.models if "*" not in model.name]
-        self.openai = {model.name: {
+        self.openai: dict[str, Shown] = {model.name: {
             "id": model.name, "object": "model", "created": CREATED, "owned_by": model.owned_by,
             "providers": sorted({kinds[target.provider] for target in model.targets})} for model in named}
-        self.anthropic = {model.name: {
+        self.anthropic: dict[str, Shown] = {model.name: {
             "type": "model", "id": model.name, "display_name": model.name, "created_at": CREATED_AT} for model in named}
-        first, last = (named[0].name, named[-1].name) if named else (None, None)
-        self.lists = {
-            False: orjson.dumps({"object": "list", "data": list(self.openai.values())}),
-            True: orjson.dumps({"data": list(self.anthropic.values()), "has_more": False, "first_id": first,
-                                "last_id": last})}
 
-    def answer(self, anthropic: bool, target: bytes) -> tuple[int, bytes | None]:
-        """The list, or one model; a name may hold slashes, escaped or not."""
+    def answer(self, anthropic: bool, target: bytes, allows: Allows) -> tuple[int, bytes | None]:
+        """The list of those that the key may use, or one of them; a name may hold slashes, escaped or not."""
+        models = self.anthropic if anthropic else self.openai
+        if allows is not None:
+            models = {name: model for name, model in models.items() if allows(name)}
         name = unquote(target.partition(b"?")[0].decode("ascii").removeprefix("/v1/models").removeprefix("/"))
-        if not name:
-            return 200, self.lists[anthropic]
-        model = (self.anthropic if anthropic else self.openai).get(name)
-        return 200, None if model is None else orjson.dumps(model)
+        if name:
+            return 200, orjson.dumps(models[name]) if name in models else None
+        data = list(models.values())
+        names: list[str | None] = [*models] or [None]
+        return 200, orjson.dumps({"data": data, "has_more": False, "first_id": names[0], "last_id": names[-1]}
+                                 if anthropic else {"object": "list", "data": data})

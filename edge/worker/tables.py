@@ -21,8 +21,11 @@ from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
 DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
-# Answers of the gateway's own routes: (Anthropic's SDK asks, request target) -> (status, JSON; None: no such model).
-Answer = Callable[[bool, bytes], tuple[int, bytes | None]]
+# Which models a key may use; None: all.
+Allows = Callable[[str], bool] | None
+# Answers of the gateway's own routes: (Anthropic's SDK asks, request target, the key's models) -> (status, JSON; None:
+# no such model).
+Answer = Callable[[bool, bytes, Allows], tuple[int, bytes | None]]
 # The index of a route as a metric label and as a scope. All relayed paths share one; the gateway's own come last.
 NAMES = (*(route.name for route in ROUTES), "relay", *(route.name for route in OWN))
 RELAY, LISTING = NAMES.index("relay"), NAMES.index(MODELS.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +59,19 @@ def test_unknown_models_are_told_in_the_askers_dialect(gateway: Gateway) -> None
         assert "`org/none`" in error["message"] and error["code"] == "model_not_found"
         told = client.get("/v1/models/none", headers=VERSION).json()
         assert (told["type"], told["error"]["type"]) == ("error", "not_found_error")
+
+
+def test_keys_see_the_models_that_they_may_use(gateway: Gateway) -> None:
+    """A key for some models lists and finds those alone, in both shapes."""
+    limited = {"name": "limited", "key": "env:LISTER", "models": ["alias", "only-o*"]}
+    config = json.loads(gateway.file.read_bytes())
+    config["keys"].append(limited)
+    with Gateway(config, environ={**gateway.environ, "LISTER": LISTER}) as own:
+        for client, error in zip(sdks(own.url, LISTER), (openai.NotFoundError, anthropic.NotFoundError), strict=True):
+            assert listed(client) == ["alias", "only-openai"]
+            assert client.models.retrieve("alias").id == "alias"
+            with pytest.raises(error):
+                client.models.retrieve("only-anthropic")
 
 
 def test_providers_list_what_the_catalogue_does_not_name(unnamed: Gateway, running: Simulator) -> None:

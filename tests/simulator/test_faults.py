@@ -277,6 +277,13 @@ def test_close_idle(simulator: Simulator) -> None:
         assert json.loads(seen.body)
 
 
+def test_close_idle_spares_who_is_in_use(simulator: Simulator) -> None:
+    """A request that has come before the connection was to be closed gets its whole answer."""
+    with Wire(simulator.port) as wire:
+        assert wire.send(chat("close-idle=300")).answer().status == 200
+        assert b"data: [DONE]" in wire.send(chat("tokens=40;delay=15", stream=True)).answer().body
+
+
 def test_malformed_head(simulator: Simulator) -> None:
     """A malformed head has a status line that is none."""
     assert ask(simulator.port, chat("malformed=head")).data.startswith(b"HTTP/1.1 20O OK\r\n")
