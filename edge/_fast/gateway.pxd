@@ -117,7 +117,7 @@ cdef class Queue:
     cdef int count
     cdef int push(self, Exchange x) except -1
     cdef Exchange out(self, Exchange x)
-    cdef Exchange pop(self)
+    cdef Exchange pop(self, bint used)
     cdef Exchange late(self, int64_t since)
     cdef Exchange outranked(self, int priority)
     cdef int remove(self, Exchange x) except -1

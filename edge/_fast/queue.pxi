@@ -16,11 +16,14 @@ cdef class Queue:
         x.queued = 0
         return x
 
-    cdef Exchange pop(self):
-        """The next one; None: nobody waits."""
+    cdef Exchange pop(self, bint used):
+        """The next one that may have a connection, used before or not; None: nobody waits for such a one."""
+        cdef Exchange x
         for row in self.rows:
-            if row:
-                return self.out(row.popleft())
+            for x in row:
+                if not (used and x.redialled):
+                    row.remove(x)
+                    return self.out(x)
         return None
 
     cdef Exchange late(self, int64_t since):

@@ -67,7 +67,7 @@ cdef class Pool:
         self.opening -= 1
         self.total -= 1
         self.gateway.now = monotonic_ns()
-        x = self.waiting.pop()
+        x = self.waiting.pop(False)
         if x is not None:
             if condition == gateway_overloaded:
                 x.retry_after_ms = 1000
@@ -83,7 +83,7 @@ cdef class Pool:
     cdef int acquire(self, Exchange x) except -1:
         cdef Upstream upstream = None
         cdef Exchange other
-        if self.waiting.count == 0 and self.active < self.limit:
+        if self.waiting.count == 0 and self.active < self.limit and not x.redialled:
             upstream = self.take()
         if upstream is not None:
             self.gateway.counts.upstream_reused += 1
@@ -144,7 +144,14 @@ cdef class Pool:
             upstream = self.take()
             if upstream is None:
                 break
-            upstream.send(self.waiting.pop())
+            x = self.waiting.pop(upstream.used)
+            if x is None and self.total < self.max_connections:
+                self.idle.append(upstream)
+                break
+            if x is None:
+                self.drop(upstream)             # all who wait need new ones: room for one
+                break
+            upstream.send(x)
         while (self.opening < self.waiting.count and self.total < self.max_connections
                and self.active + self.opening < self.limit):
             self.opening += 1
@@ -421,7 +428,8 @@ cdef class Upstream(Peer):
             return fail(x, provider_cut, reason)
         if (self.pending is None and self.used and not x.redialled and not x.spent
                 and pool.gateway.now - x.sent < STALE_NS):
-            # Closed while it was idle; the request crossed the closing on its way and was never read.
+            # Closed while it was idle; the request crossed the closing on its way and was never read. It gets a new
+            # connection: another used one may be just closing as well, and it is not to be sent a third time.
             x.redialled = 1
             pool.prune(self.idle_since)
             return again(x)

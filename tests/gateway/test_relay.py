@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from tests.gateway.client import HELLO, PATHS, SURFACES, Answer, ask, asked, post, read, receive, request
 from tests.gateway.script import Asked, Script, answer, chunk, completion, message, stream_head
 from tests.simulator.wire import Wire
-from tests.support.gateway import KEY, Gateway
+from tests.support.gateway import KEY, Gateway, configuration
+from tests.support.provider import Line, Provider
+from tests.support.provider import said as completed
 from tests.support.simulator import Simulator
 
 ANSWERS = {"openai": completion(), "anthropic": message()}
@@ -311,6 +314,25 @@ def test_a_kept_connection_that_the_provider_closes(gateway: Gateway, simulator:
         simulator.fault("reset=0", times=1)
         assert read(wire.send(post("openai")).answer()).status == 200
     assert [each["fault"] for each in simulator.requests()][-2:] == ["reset=0", None]
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_a_provider_that_answers_once_a_connection(most: int) -> None:
+    """A provider that says it keeps connections and closes each at its second request costs no request either."""
+    def once(line: Line) -> None:
+        if line.request():
+            line.send(completed())
+            line.head()
+            line.reset()
+
+    with Provider(once) as provider, ThreadPoolExecutor(8) as clients:
+        config = configuration(provider.url)
+        config["providers"] = {"openai": {**config["providers"]["openai"], "max_connections": most}}
+        with Gateway(config) as edge:
+            def ask_often(_: int) -> list[int]:
+                with Wire(edge.port) as wire:
+                    return [read(wire.send(post("openai")).answer()).status for _ in range(15)]
+            assert [status for found in clients.map(ask_often, range(8)) for status in found] == [200] * 120
 
 
 def test_connection_close(gateway: Gateway, simulator: Simulator) -> None:
