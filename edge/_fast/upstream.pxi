@@ -145,11 +145,11 @@ cdef class Pool:
             if upstream is None:
                 break
             x = self.waiting.pop(upstream.used)
-            if x is None and self.total < self.max_connections:
-                self.idle.append(upstream)
-                break
-            if x is None:
-                self.drop(upstream)             # all who wait need new ones: room for one
+            if x is None:                       # all who wait need new ones, for which there must be room
+                if self.total < self.max_connections or self.opening >= self.waiting.count:
+                    self.idle.append(upstream)
+                else:
+                    self.drop(upstream)
                 break
             upstream.send(x)
         while (self.opening < self.waiting.count and self.total < self.max_connections
