@@ -9,7 +9,7 @@ from edge import contract
 from edge._fast import Slab
 from edge.catalogue import Snapshot
 from edge.control.refusal import Refusals
-from edge.registry import RELAY, Registry
+from edge.registry import Registry
 from edge.routes import OWN, ROUTES
 
 _SURFACES = {route.name: route.surface for route in (*ROUTES, *OWN)}
@@ -42,7 +42,8 @@ class State:
     def status(self, route: str, provider: str, condition: int) -> int:
         """What the contract answers to a condition there; 0: the provider's own status, or none.
 
-        A request without a route, or on one that was relayed nowhere, is answered on OpenAI's surface.
+        A provider is asked in its own dialect alone. A request without a route, or on one of both dialects that was
+        relayed nowhere, is taken to be answered on OpenAI's surface.
         """
-        surface = self.kinds.get(provider, "openai") if route == RELAY else _SURFACES.get(route, "openai")
+        surface = self.kinds.get(provider) or _SURFACES.get(route, "openai")
         return self.statuses[surface][condition]

@@ -220,8 +220,9 @@ def test_status_is_what_the_routes_contract_says() -> None:
         assert value(samples, "edge_requests_total", **labels, condition=condition, status=status) == 1
     for status, condition in (("404", "provider_rejected"), ("201", "ok"), ("other", "provider_rejected")):
         assert value(samples, "edge_requests_total", **chat, condition=condition, status=status) == 1
-    relayed = {"route": "relay", "provider": "second", "model": ""}
-    assert value(samples, "edge_requests_total", **relayed, condition="provider_overloaded", status="529") == 1
+    for route in ("relay", "models"):
+        relayed = {"route": route, "provider": "second", "model": ""}
+        assert value(samples, "edge_requests_total", **relayed, condition="provider_overloaded", status="529") == 1
 
 
 def test_label_values_are_bounded() -> None:
