@@ -13,13 +13,12 @@ from typing import Any
 
 from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.catalogue import Snapshot
-from edge.routes import MODELS, OWN, ROUTES
+from edge.routes import MODELS, NAMES, RELAY, ROUTES
 
 Labels = tuple[str, str, str]       # route, provider, model: what was configured, never what a client sent
 
 NOWHERE: Labels = ("", "", "")      # requests that ended before they had a route
 OTHER: Labels = ("other", "other", "other")     # what came after the last free series
-RELAY = "relay"                     # the route of all paths that are relayed as they are
 
 
 Place = tuple[str, str]             # of a target: provider, and the model's name there; "" where it has none
@@ -120,7 +119,7 @@ def named(place: Place) -> str:
 
 def countable(snapshot: Snapshot) -> Iterator[Labels]:
     """Every combination that a request can end in; a provider serves the routes of the dialect it speaks."""
-    for name in (*(route.name for route in ROUTES), RELAY, *(route.name for route in OWN)):
+    for name in NAMES:
         yield name, "", ""
     for provider in snapshot.providers:
         yield RELAY, provider.name, ""

@@ -77,7 +77,7 @@ RELAYED: tuple[tuple[str, Surface], ...] = (
 # Both SDKs ask for the models at one path. Where the catalogue names none, providers answer.
 MODELS = Route("models", "GET", "/v1/models", "openai", json=False)
 
-# Routes that the gateway answers itself; names are scopes and metric labels like the others.
+# Routes that the gateway answers itself.
 OWN: tuple[Route, ...] = (
     MODELS,
     Route("health", "GET", "/health", "openai", json=False),
@@ -85,3 +85,8 @@ OWN: tuple[Route, ...] = (
     Route("readyz", "GET", "/readyz", "openai", json=False),
     Route("stats", "GET", "/stats", "openai", json=False),
 )
+
+RELAY = "relay"         # the name that all relayed paths share
+
+# Of every route, as a scope and as a metric label.
+NAMES: tuple[str, ...] = (*(route.name for route in ROUTES), RELAY, *(route.name for route in OWN))

@@ -131,10 +131,16 @@ class _Reader:
 
     def read(self) -> Document:
         self.check_characters()
-        self.events = yaml.parse(self.text, Loader=yaml.CBaseLoader) if not self.problems else iter(())
+        document = None if self.problems else self.document()
+        if self.problems or document is None:
+            raise StrictYAMLError(self.name, self.problems, document)
+        return document
+
+    def document(self) -> Document | None:
+        """All that there is, values that are wrong included; None where it cannot be read to its end."""
+        self.events = yaml.parse(self.text, Loader=yaml.CBaseLoader)
         data = None
         documents = 0
-        whole = not self.problems
         try:
             for event in self.events:
                 if not isinstance(event, yaml.NodeEvent):
@@ -148,13 +154,10 @@ class _Reader:
                     break
         except yaml.MarkedYAMLError as error:
             self.problems.append(_syntax_problem(error, self.text))
-            whole = False
+            return None
         except _TooDeep:
-            whole = False
-        document = Document(data, self.places)
-        if self.problems:
-            raise StrictYAMLError(self.name, self.problems, document if whole else None)
-        return document
+            return None
+        return Document(data, self.places)
 
     def check_characters(self) -> None:
         found = _UNPRINTABLE.search(self.text)

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 from edge import catalogue
 from edge.catalogue import Limit, Secret
-from edge.routes import OWN, ROUTES
+from edge.routes import NAMES
 from edge.strict_yaml import Path
 
 from . import keys, model, patterns
 from .references import Secrets
 from .report import Report, suggest
 
-SCOPES = frozenset(route.name for route in (*ROUTES, *OWN)) | {"relay"}
 PRIORITIES = ("high", "normal", "low")
 
 # A bucket's word counts nanoseconds in 63 bits (slab.pxd); a year leaves ample room and is beyond any use.
@@ -40,9 +39,9 @@ def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
         for position, pattern in enumerate(item.models):
             patterns.check(report, (*at, "models", position), pattern)
         for position, scope in enumerate(item.scopes):
-            if scope not in SCOPES:
+            if scope not in NAMES:
                 report.problem((*at, "scopes", position), f"there is no scope {scope}",
-                               suggest(scope, SCOPES))
+                               suggest(scope, NAMES))
         made.append(catalogue.Key(
             name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -52,21 +52,30 @@ class Catalogue:
     def __init__(self, snapshot: Snapshot) -> None:
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         named = [model for model in snapshot.models if "*" not in model.name]
-        self.openai: dict[str, Shown] = {model.name: {
+        openai: dict[str, Shown] = {model.name: {
             "id": model.name, "object": "model", "created": CREATED, "owned_by": model.owned_by,
             "providers": sorted({kinds[target.provider] for target in model.targets})} for model in named}
-        self.anthropic: dict[str, Shown] = {model.name: {
+        anthropic: dict[str, Shown] = {model.name: {
             "type": "model", "id": model.name, "display_name": model.name, "created_at": CREATED_AT} for model in named}
+        self.models = {False: openai, True: anthropic}          # as Answer is asked
+        self.lists = {asked: page(asked, models) for asked, models in self.models.items()}
 
     def answer(self, anthropic: bool, target: bytes, allows: Allows) -> tuple[int, bytes | None]:
         """The list of those that the key may use, or one of them; a name may hold slashes, escaped or not."""
-        models = self.anthropic if anthropic else self.openai
-        if allows is not None:
-            models = {name: model for name, model in models.items() if allows(name)}
+        models = self.models[anthropic]
         name = unquote(target.partition(b"?")[0].decode("ascii").removeprefix("/v1/models").removeprefix("/"))
         if name:
-            return 200, orjson.dumps(models[name]) if name in models else None
-        data = list(models.values())
-        names: list[str | None] = [*models] or [None]
-        return 200, orjson.dumps({"data": data, "has_more": False, "first_id": names[0], "last_id": names[-1]}
-                                 if anthropic else {"object": "list", "data": data})
+            known = name in models and (allows is None or allows(name))
+            return 200, orjson.dumps(models[name]) if known else None
+        if allows is None:
+            return 200, self.lists[anthropic]
+        return 200, page(anthropic, {name: model for name, model in models.items() if allows(name)})
+
+
+def page(anthropic: bool, models: Mapping[str, Shown]) -> bytes:
+    """All of these models, in the shape of the SDK that asks."""
+    data = list(models.values())
+    if not anthropic:
+        return orjson.dumps({"object": "list", "data": data})
+    names: list[str | None] = [*models] or [None]
+    return orjson.dumps({"data": data, "has_more": False, "first_id": names[0], "last_id": names[-1]})

@@ -16,7 +16,7 @@ from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapsho
 from edge.config.keys import digest
 from edge.reach import heads
 from edge.registry import Registry
-from edge.routes import MODELS, OWN, RELAYED, ROUTES, Route
+from edge.routes import MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route
 from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
@@ -26,9 +26,6 @@ Allows = Callable[[str], bool] | None
 # Answers of the gateway's own routes: (Anthropic's SDK asks, request target, the key's models) -> (status, JSON; None:
 # no such model).
 Answer = Callable[[bool, bytes, Allows], tuple[int, bytes | None]]
-# The index of a route as a metric label and as a scope. All relayed paths share one; the gateway's own come last.
-NAMES = (*(route.name for route in ROUTES), "relay", *(route.name for route in OWN))
-RELAY, LISTING = NAMES.index("relay"), NAMES.index(MODELS.name)
 OPEN = frozenset({"health", "livez", "readyz"})
 
 
@@ -131,11 +128,12 @@ class Compiler:
         exact: dict[bytes, Any] = {}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         first: dict[str, str] = {kind: name for name, kind in reversed(kinds.items())}
-        for index, route in enumerate(ROUTES):
-            exact[route.path.encode()] = compiled_route(route, index).bind(registry.series(route.name, "", ""))
-        for index, route in enumerate(OWN[1:], LISTING + 1):
-            exact[route.path.encode()] = compiled_route(route, index).bind(
-                registry.series(route.name, "", ""), None, own[route.name], route.name in OPEN)
+        for route in ROUTES:
+            exact[route.path.encode()] = compiled_route(route).bind(registry.series(route.name, "", ""))
+        for route in OWN:
+            if route is not MODELS:
+                exact[route.path.encode()] = compiled_route(route).bind(
+                    registry.series(route.name, "", ""), None, own[route.name], route.name in OPEN)
         named = any("*" not in model.name for model in snapshot.models)
         models = listing({} if named else first, targets, registry, own[MODELS.name])
         exact[MODELS.path.encode()] = models
@@ -143,8 +141,8 @@ class Compiler:
         relayed = [(relay.path, relay.provider) for relay in snapshot.relays]
         relayed += [(path, first[kind]) for path, kind in RELAYED if kind in first]
         for path, provider in relayed:
-            route = Route("relay", "*", path, kinds[provider], json=False)
-            compiled = compiled_route(route, RELAY).bind(registry.series("relay", "", ""), targets.of_relay(provider))
+            route = Route(RELAY, "*", path, kinds[provider], json=False)
+            compiled = compiled_route(route).bind(registry.series(RELAY, "", ""), targets.of_relay(provider))
             if path.endswith("*"):
                 prefixes.append((path[:-1].encode(), compiled))
             else:
@@ -177,7 +175,7 @@ class Targets:
             pool.serves(tuple(self.made.get(name, ())))
 
     def _target(self, provider: str, name: bytes | None, model: str) -> Any:
-        series = [self.registry.series(route, provider, model) for route in NAMES[:LISTING + 1]]
+        series = [self.registry.series(route, provider, model) for route in NAMES]
         made = _fast.Target(self.pools[provider], name, series)
         self.made.setdefault(provider, []).append(made)
         return made
@@ -187,16 +185,15 @@ def listing(first: Mapping[str, str], targets: Targets, registry: Registry, own:
     """The route of the models, for both SDKs: answered here, or by the first provider of that SDK's kind."""
     route = None
     for surface in ("anthropic", "openai"):
-        provider = first.get(surface)
-        route = compiled_route(replace(MODELS, surface=surface), LISTING).bind(
-            registry.series(MODELS.name, "", ""), targets.of_relay(provider) if provider else None,
-            None if provider else own, False, route)
+        answers = {"target": targets.of_relay(first[surface])} if surface in first else {"own": own}
+        route = compiled_route(replace(MODELS, surface=surface)).bind(
+            registry.series(MODELS.name, "", ""), anthropic=route, **answers)
     return route
 
 
-def compiled_route(route: Route, index: int) -> Any:
+def compiled_route(route: Route) -> Any:
     """The route as the data plane knows it."""
-    return _fast.Route(route, index, SURFACES.index(route.surface), DIALECTS[route.dialect])
+    return _fast.Route(route, NAMES.index(route.name), SURFACES.index(route.surface), DIALECTS[route.dialect])
 
 
 def resolver(patterns: list[tuple[re.Pattern[str], Any]]) -> Callable[[bytes], Any]:

@@ -397,14 +397,15 @@ def test_limits_bind_exactly() -> None:
 
 
 def test_knows_its_fields() -> None:
-    """Every field that the gateway reads is found by name in any case, the first of several counting."""
+    """Every field that the gateway reads is found by name in any case, the first of several counting; no other is."""
     names = [
         *(b"CONTENT-LENGTH", b"Connection", b"content-type", b"Content-Encoding", b"EXPECT"),
         *(b"Authorization", b"x-API-key"),
         *(b"X-Request-ID", b"TraceParent", b"anthropic-version", b"X-Stainless-Retry-Count"),
     ]
     values = {b"EXPECT": b"100-continue", b"CONTENT-LENGTH": b"1"}
-    fields = b"".join(b"%b: %b\r\n" % (name, values.get(name, b"x")) for name in names)
+    others = [b"Request-Id", b"Retry-After", b"retry-after-ms", b"Upgrade"]
+    fields = b"".join(b"%b: %b\r\n" % (name, values.get(name, b"x")) for name in names + others)
     found = outcome(get(b"x-a: b\r\nCookie: c\r\n" + fields + b"x-request-id: again\r\n"))
     assert isinstance(found, dict)
     assert found["known"] == {b"host": 0, **{name.lower(): 3 + i for i, name in enumerate(names)}}

@@ -59,7 +59,7 @@ ACCEPTED: list[tuple[str, bytes, dict[str, Any]]] = [
     ("9112 9.3", on(b"HTTP/1.0 200 OK", CL), {"keep_alive": False}),
     ("9112 9.3", on(b"HTTP/1.0 200 OK", CL + b"Connection: keep-alive\r\n"), {"keep_alive": True}),
     ("9110 5.3", ok(CL + b"Content-Type: a/b\r\nContent-Type: a/c\r\nDate: a\r\nDate: b\r\n"), {"n": 5}),
-    ("9110 10.2.3", ok(CL + b"Retry-After: 7\r\n"), {"n": 2}),
+    ("9110 10.2.3", ok(CL + b"Retry-After: 7\r\n"), {"known": {b"content-length": 0}, "n": 2}),
     ("9110 7.2", ok(CL + b"Host: a b\r\nHost: c\r\nExpect: x\r\n"), {"n": 4}),
     ("9110 5.5", ok(CL + b"a: \xe9\r\n"), {"n": 2}),
 ]
