@@ -2,7 +2,8 @@
 
     wire        the seam to the sockets             downstream  the client's side
     life        a request's states                  upstream    the provider's side, and its pool
-    parse       bytes -> head -> intent             relay       the answer's way back
+    parse       bytes -> head -> body               relay       the answer's way back
+    paths       path -> route                       intent      body -> model, targets
     admit       key -> tenant; limits are taken     account     limits are given back; counted, reported, once
     route       plan x health -> target             forward     attempts, one after the other
     load        how many a provider gets at once    queue       who waits for it
@@ -72,6 +73,8 @@ cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, *
 include "wire.pxi"
 include "life.pxi"
 include "parse.pxi"
+include "paths.pxi"
+include "intent.pxi"
 include "admit.pxi"
 include "queue.pxi"
 include "load.pxi"
