@@ -12,9 +12,10 @@ import orjson
 
 from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
-from edge.simulator.content import Text, ToolCall
+from edge.simulator.content import Text
 from edge.simulator.errors import case_error
 from edge.simulator.faults import Case
+from edge.simulator.tools import ToolCall, call_tool
 
 STREAM = b"text/event-stream; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
@@ -29,7 +30,7 @@ def chat(call: Call) -> Answer:
     sent = 3 + sum(4 + content.count(content.plain(message)) for message in body["messages"])
     bound = call.bound("max_completion_tokens", "max_tokens")
     texts = [_say(call, prompt, index, bound) for index in range(body.get("n") or 1)]
-    tool = _tool(body, prompt)
+    tool = _tool(body)
     if body.get("stream"):
         return _stream(_chat_events(call, texts, tool, sent))
     choices = [{"index": index, "message": _message(call, text, tool, index), "logprobs": None,
@@ -78,7 +79,7 @@ def _made(texts: list[Text], tool: ToolCall | None) -> int:
     return sum(len(text.pieces) for text in texts)
 
 
-def _tool(body: dict[str, Any], prompt: str) -> ToolCall | None:
+def _tool(body: dict[str, Any]) -> ToolCall | None:
     functions = [tool.get("function") for tool in body.get("tools") or [] if isinstance(tool, dict)]
     schemas = {str(function.get("name")): function.get("parameters")
                for function in functions if isinstance(function, dict)}
@@ -86,7 +87,7 @@ def _tool(body: dict[str, Any], prompt: str) -> ToolCall | None:
     if isinstance(choice, dict):
         wanted = choice.get("function")
         choice = str(wanted.get("name")) if isinstance(wanted, dict) else "none"
-    return content.call_tool(schemas, prompt, CHOICES.get(choice, choice))
+    return call_tool(schemas, body["messages"], CHOICES.get(choice, choice))
 
 
 def _message(call: Call, text: Text, tool: ToolCall | None, index: int) -> dict[str, Any]:

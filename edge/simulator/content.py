@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 WORDS = (
     "amber", "basin", "candle", "delta", "ember", "forest", "garden", "harbor", "island", "juniper", "kernel",
     "lantern", "meadow", "needle", "orchard", "pepper", "quartz", "river", "saddle", "timber", "umbra",
@@ -87,43 +85,6 @@ def count(*texts: str) -> int:
     return sum(-(-len(part) // 4) for text in texts for part in re.findall(r"\w+|[^\w\s]", text))
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A call of a client's tool, with arguments that fit its schema as JSON."""
-
-    name: str
-    arguments: str
-
-
-def call_tool(tools: dict[str, Any], prompt: str, choice: str | None) -> ToolCall | None:
-    """The call that the answer makes of `tools` (name to JSON schema), if any.
-
-    `choice` is `none`, `any`, a tool's name, or None: the model chooses, namely a tool that the prompt names.
-    """
-    if choice is None:
-        wanted = [name for name in tools if name in prompt]
-    elif choice == "any":
-        wanted = list(tools)
-    else:
-        wanted = [name for name in tools if name == choice]
-    if not wanted:
-        return None
-    return ToolCall(wanted[0], orjson.dumps(example(tools[wanted[0]]) or {}).decode())
-
-
 def halves(text: str) -> tuple[str, str]:
     """A text in two parts, as arguments are streamed."""
     return text[:len(text) // 2], text[len(text) // 2:]
-
-
-def example(schema: Any, depth: int = 0) -> Any:
-    """A small value that fits a JSON schema, as far as tools' parameters use it."""
-    if not isinstance(schema, dict) or depth > 8:
-        return None
-    values, members, kind = schema.get("enum"), schema.get("properties"), schema.get("type")
-    if isinstance(values, list) and values:
-        return values[0]
-    if isinstance(members, dict):
-        return {name: example(part, depth + 1) for name, part in members.items()}
-    simple = {"object": {}, "string": "example", "integer": 1, "number": 1.5, "boolean": True, "array": []}
-    return simple.get(kind) if isinstance(kind, str) else None

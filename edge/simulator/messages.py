@@ -13,9 +13,9 @@ import orjson
 from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
 from edge.simulator.chat import STREAM
-from edge.simulator.content import ToolCall
 from edge.simulator.errors import case_error
 from edge.simulator.faults import Case
+from edge.simulator.tools import ToolCall, call_tool
 
 DELTA = (b'event: content_block_delta\n'
          b'data: {"type":"content_block_delta","index":0,"delta":{%s}}\n\n')
@@ -28,7 +28,7 @@ def messages(call: Call) -> Answer:
     prompt = content.last_user(body["messages"])
     seed = content.digest(body["model"], prompt)
     text = content.say(prompt, seed, call.tokens, call.bound("max_tokens"), call.fault.big)
-    tool = _tool(call, prompt)
+    tool = _tool(call)
     made = content.count(tool.name, tool.arguments) if tool else len(text.pieces)
     stop = {"stop_reason": "tool_use" if tool else STOP_REASONS[text.finish], "stop_sequence": None}
     sent = _sent(body)
@@ -75,13 +75,13 @@ def _usage(sent: int, made: int) -> dict[str, Any]:
             "output_tokens": made, "service_tier": "standard"}
 
 
-def _tool(call: Call, prompt: str) -> ToolCall | None:
+def _tool(call: Call) -> ToolCall | None:
     schemas = {str(tool.get("name")): tool["input_schema"] for tool in call.body.get("tools") or []
                if isinstance(tool, dict) and "input_schema" in tool}        # Anthropic's own tools have none
     choice = call.body.get("tool_choice") or {}
     kind = choice.get("type") if choice else "auto"
     wanted = choice.get("name") if kind == "tool" else kind
-    return content.call_tool(schemas, prompt, None if wanted == "auto" else str(wanted))
+    return call_tool(schemas, call.body["messages"], None if wanted == "auto" else str(wanted))
 
 
 def _block(call: Call, tool: ToolCall, arguments: Any) -> dict[str, Any]:

@@ -13,10 +13,11 @@ import orjson
 from edge.simulator import content
 from edge.simulator.answer import Answer, Call, unique
 from edge.simulator.chat import CHOICES, STREAM
-from edge.simulator.content import Text, ToolCall
+from edge.simulator.content import Text
 from edge.simulator.errors import case_error
 from edge.simulator.faults import Case
 from edge.simulator.messages import event
+from edge.simulator.tools import ToolCall, call_tool
 
 DELTA = (
     b'event: response.output_text.delta\n'
@@ -31,7 +32,7 @@ def responses(call: Call) -> Answer:
     prompt = given if isinstance(given, str) else content.last_user(given)
     seed = content.digest(body["model"], prompt)
     text = content.say(prompt, seed, call.tokens, call.bound("max_output_tokens"), call.fault.big)
-    tool = _tool(body, prompt)
+    tool = _tool(body)
     item = _tool_item(call, tool) if tool else _message_item(call, text)
     made = content.count(tool.name, tool.arguments) if tool else len(text.pieces)
     sent = 3 + content.count(content.plain(given), content.plain(body.get("instructions")))
@@ -73,14 +74,16 @@ def _response(call: Call) -> dict[str, Any]:
         "metadata": body.get("metadata") or {}}
 
 
-def _tool(body: dict[str, Any], prompt: str) -> ToolCall | None:
+def _tool(body: dict[str, Any]) -> ToolCall | None:
     functions = [tool for tool in body.get("tools") or []
                  if isinstance(tool, dict) and tool.get("type") == "function"]
     choice = body.get("tool_choice") or "auto"
     if isinstance(choice, dict):
         choice = str(choice.get("name", "none"))
     schemas = {str(tool.get("name")): tool.get("parameters") for tool in functions}
-    return content.call_tool(schemas, prompt, CHOICES.get(choice, choice))
+    given = body.get("input")
+    said = given if isinstance(given, list) else [{"role": "user", "content": given}]
+    return call_tool(schemas, said, CHOICES.get(choice, choice))
 
 
 def _message_item(call: Call, text: Text) -> dict[str, Any]:
