@@ -20,7 +20,7 @@ from edge.supervisor import Supervisor
 
 @click.command()
 @click.option("--config", "path", metavar="FILE", help="The configuration. Default: $EDGE_CONFIG, ./edge.yaml, "
-              "~/.edge/config.yaml, /etc/edge/config.yaml; with none of them, a quick start without any.")
+              "~/.edge/config.yaml, /etc/edge/config.yaml, ~/.tokenpak/config.yaml; with none of them, a quick start.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes. Default: one per core.")
 @click.option("--debug", is_flag=True, help="Log every request.")
 def serve(path: str | None, workers: int | None, debug: bool) -> None:

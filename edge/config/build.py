@@ -62,7 +62,8 @@ class Builder:
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, relays=relays,
             keys=clients.clients(self.report, settings.keys, self.secrets, secret),
-            limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size),
+            limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size)
+            if limit else None,
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
                           queue=queue.queue_size, queue_timeout=queue.timeout),
             contracts=contracts(self.report, settings.contract, contract_files), contract_files=contract_files,
@@ -80,9 +81,9 @@ class Builder:
         providers = tuple(make(name, given, settings.timeout) for name, given in settings.providers.items())
         if report.layers.data.get("providers") == {}:
             report.problem(("providers",), "is empty", "for example `openai: {key: env:OPENAI_API_KEY}`")
-        by_name = {provider.name: provider for provider in providers}
-        models = routing.models(report, settings.models, by_name, names) or routing.default_models(providers)
-        models = Fallbacks(report, models, by_name, names, self._written("models")).expand(settings.fallback)
+        by_name, served = {provider.name: provider for provider in providers}, routing.Served(providers)
+        models = routing.models(report, settings.models, served, names) or routing.default_models(providers)
+        models = Fallbacks(report, models, by_name, served, names, self._written("models")).expand(settings.fallback)
         for model in models:
             if len(model.targets) > MAX_PLAN:
                 report.problem(("models", model.name), f"has {len(model.targets)} targets, fallbacks included",
@@ -92,10 +93,10 @@ class Builder:
             report.warn(("providers", name), "no model and no route leads to it")
         return providers, models, relays
 
-    def _written(self, section: str) -> list[str]:
-        """The names in a section, also of entries that are faulty."""
+    def _written(self, section: str) -> dict[str, None]:
+        """The names in a section, in order, also of entries that are faulty."""
         entries = self.report.layers.data.get(section)
-        return [str(name) for name in entries] if isinstance(entries, dict) else []
+        return dict.fromkeys(str(name) for name in entries) if isinstance(entries, dict) else {}
 
     def _breaker(self, settings: Settings) -> Breaker:
         given = settings.circuit_breaker

@@ -12,7 +12,7 @@ from edge.strict_yaml import Path
 
 from . import keys, model, patterns
 from .references import Secrets
-from .report import Report, suggest
+from .report import Report
 
 PRIORITIES = ("high", "normal", "low")
 
@@ -41,7 +41,7 @@ def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
         for position, scope in enumerate(item.scopes):
             if scope not in NAMES:
                 report.problem((*at, "scopes", position), f"there is no scope {scope}",
-                               suggest(scope, NAMES))
+                               report.suggest(scope, NAMES))
         made.append(catalogue.Key(
             name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),

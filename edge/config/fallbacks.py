@@ -7,14 +7,14 @@ which the model is served in already. So all that the data plane sees is targets
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from edge.catalogue import Model, Provider, Target
 from edge.strict_yaml import Path
 
-from .report import Report, suggest
-from .routing import KINDS, serves
+from .report import Report
+from .routing import KINDS, Served
 
 Groups = list[Sequence[Target]]     # each behind the one before it; priorities are those within a group
 
@@ -22,9 +22,10 @@ Groups = list[Sequence[Target]]     # each behind the one before it; priorities 
 class Fallbacks:
     """Those of one configuration. `names` are all providers and `asked` all models of it, the faulty ones too."""
 
-    def __init__(self, report: Report, models: Sequence[Model], providers: Mapping[str, Provider],
-                 names: Sequence[str], asked: Iterable[str]) -> None:
+    def __init__(self, report: Report, models: Sequence[Model], providers: Mapping[str, Provider], served: Served,
+                 names: Collection[str], asked: Iterable[str]) -> None:
         self._report = report
+        self._served = served
         self._models = {model.name: model for model in models}
         self._providers = providers
         self._names = names
@@ -45,7 +46,7 @@ class Fallbacks:
                                      for index, item in enumerate(items)]
             else:
                 self._wrong(("fallback", key), f"there is no model and no provider {key}",
-                            suggest(key, {*self._asked, *self._names}))
+                            self._report.suggest(key, self._asked | set(self._names)))
         made = []
         for model in self._models.values():
             groups: Groups = []
@@ -83,12 +84,12 @@ class Fallbacks:
         """`provider/model`, or a provider alone that is asked for `model` (None: for whatever comes)."""
         provider, slash, there = item.partition("/")
         if provider not in self._names or (slash and not there):
-            known = set(self._names) if model is None else {*self._names, *self._asked}
+            known = self._names if model is None else self._asked | set(self._names)
             what = "provider" if slash or model is None else "model and no provider"
             return self._wrong(at, f"there is no {what} {provider}",
-                               f"{suggest(provider, known)}; a target is written provider/model")
+                               f"{self._report.suggest(provider, known)}; a target is written provider/model")
         asked = there or model
-        if asked is not None and not serves(self._providers.get(provider), asked):
+        if asked is not None and not self._served.serves(provider, asked):
             return self._wrong(at, f"{provider} does not serve {asked}",
                                f"add it to providers.{provider}.models, or name another")
         return [Target(provider, there or None)]
@@ -110,7 +111,7 @@ class Fallbacks:
         own = {target.provider for target in model.targets}
         return [[replace(other, model=other.model or target.model) for other in group
                  if (other.model or other.provider not in own)
-                 and serves(self._providers.get(other.provider), other.model or target.model or model.name)]
+                 and self._served.serves(other.provider, other.model or target.model or model.name)]
                 for group in groups]
 
     def _kinds(self, targets: Iterable[Target]) -> set[str]:
@@ -127,13 +128,15 @@ def _behind(model: Model, groups: Iterable[Sequence[Target]]) -> Model:
     """The model with each group behind all before it; a target that is there already is left out."""
     targets = list(model.targets)
     taken = {(target.provider, target.model or model.name) for target in targets}
+    highest = max((target.priority for target in targets), default=-1)
     for group in groups:
-        last = max((target.priority for target in targets), default=-1)
+        last = highest
         for target in group:
             place = (target.provider, target.model or model.name)
             if place not in taken:
                 taken.add(place)
                 targets.append(replace(target, priority=last + 1 + target.priority))
+                highest = max(highest, targets[-1].priority)
     return replace(model, targets=tuple(targets))
 
 

@@ -6,7 +6,6 @@ A layer writes values at paths into one tree and remembers the place of each, so
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from edge.strict_yaml import Document, Path
 from edge.strict_yaml import Problem as Unread
 
 from .problems import Place
-from .tree import ABSENT, find
+from .tree import ABSENT, copied, find
 
 DEFAULT = Place("default")
 
@@ -29,14 +28,16 @@ class Layers:
         self.source = source
         self.document = document
         self.unread = unread
-        self.data: dict[str, Any] = copy.deepcopy(document.data) or {} if document is not None else {}
+        self.data: dict[str, Any] = copied(document.data) or {} if document is not None else {}
         self._places: dict[Path, Place] = {}
 
     def set(self, path: Path, value: object, place: Place) -> None:
         """Write `value` over what is there. A section that is no mapping is left for the checks to see."""
         node: Any = self.data
         for step in path[:-1]:
-            node = node.setdefault(step, {}) if isinstance(node, dict) else None
+            if isinstance(node, dict) and node.get(step) is None:
+                node[step] = {}
+            node = node[step] if isinstance(node, dict) else None
         if isinstance(node, dict):
             node[path[-1]] = value
             self._places[path] = place

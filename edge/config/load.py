@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import select
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,14 @@ from .report import Report
 DEFAULT_PORT = 8766         # TokenPak's
 
 _MAX_BYTES = 16 << 20
+_PIPE_SECONDS = 2.0         # that a pipe may say nothing
+_WAYS_OUT = {
+    errno.ENOENT: "check the path; edge config init writes a file to begin with",
+    errno.EACCES: "let the user that edge runs as read it, and enter the folders above it",
+    errno.EISDIR: "name the file in it, for example edge.yaml",
+    errno.EINVAL: "name a file",
+    errno.EPIPE: "name a file: a reload reads it again",
+    errno.EFBIG: "thousands of keys and models fit; is this the right file?"}
 _SECRET = re.compile(r"(^|\.)(key|keys\[\d+\]|key_secret|proxy|headers\..*)$")
 _NO_FLAGS: Mapping[str, object] = {}
 
@@ -40,7 +51,7 @@ def find(explicit: str | None = None, *, environ: Mapping[str, str] = os.environ
     named = explicit or environ.get("EDGE_CONFIG")
     if named:
         return Path(named)
-    return next((path for path in _places(environ) if path.exists()), None)
+    return next((path for path in _places(environ) if _is_there(path)), None)
 
 
 def load(path: str | None = None, *, overrides: Mapping[str, object] = _NO_FLAGS,
@@ -59,7 +70,8 @@ def read(path: str | None = None, *, overrides: Mapping[str, object] = _NO_FLAGS
     if file is None:
         places = ", ".join(str(place) for place in _places(environ))
         raise ConfigError([Problem(SYNTAX, Place("edge"), "", "Failed to load config: there is no file",
-                                   f"name one with --config or $EDGE_CONFIG, or make one of {places}")])
+                                   f"name one with --config or $EDGE_CONFIG, or make one of {places}: "
+                                   "edge config init writes one")])
     loaded = assemble(_layers(file), file.parent, overrides, environ, version)
     if loaded.problems:
         raise ConfigError(loaded.problems)
@@ -110,26 +122,25 @@ def assemble(layers: Layers, folder: Path, overrides: Mapping[str, object], envi
 def _places(environ: Mapping[str, str]) -> list[Path]:
     home = environ.get("HOME")
     at_home = [Path(home, ".edge", "config.yaml")] if home else []
-    return [Path("edge.yaml"), *at_home, Path("/etc/edge/config.yaml")]
+    tokenpak = [Path(home, ".tokenpak", "config.yaml")] if home else []
+    return [Path("edge.yaml"), *at_home, Path("/etc/edge/config.yaml"), *tokenpak]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, or something that keeps us from seeing it: to read it says what."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path.is_symlink()
+    except OSError:
+        pass
+    return True
 
 
 def _layers(file: Path) -> Layers:
     """The file's own layer, single values that cannot be read included. Raises ConfigError where it is no mapping."""
     name = str(file)
-    try:
-        with file.open("rb") as stream:
-            raw = stream.read(_MAX_BYTES + 1)
-        if len(raw) > _MAX_BYTES:
-            raise ConfigError([_unreadable(name, f"is larger than {_MAX_BYTES >> 20} MB")])
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
-        place = Place(name, line, column)
-        raise ConfigError([_syntax(place, "a byte that is not UTF-8", "save the file as UTF-8")]) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else "no path"
-        raise ConfigError([_unreadable(name, reason)]) from None
+    text = _text(file)
     unread: list[strict_yaml.Problem] = []
     try:
         document = strict_yaml.load(text, name)
@@ -144,6 +155,46 @@ def _layers(file: Path) -> Layers:
     return Layers(name, document, unread)
 
 
+def _text(file: Path) -> str:
+    """What is in the file. Raises ConfigError."""
+    name = str(file)
+    try:
+        raw = _bytes(file)
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
+        detail, way_out = "a byte that is not UTF-8", "save the file as UTF-8"
+        if b"\0" in raw[:1024] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            detail, way_out = "no text at all", "name the YAML file"
+        raise ConfigError([_syntax(Place(name, line, column), detail, way_out)]) from None
+    except (OSError, ValueError) as error:
+        code = error.errno if isinstance(error, OSError) else None
+        reason = error.strerror or str(error) if isinstance(error, OSError) else "no path"
+        raise ConfigError([Problem(SYNTAX, Place(name), "", f"Failed to load config: {reason}",
+                                   _WAYS_OUT.get(code or 0, "check the path and its permissions"))]) from None
+
+
+def _bytes(file: Path) -> bytes:
+    """The content of a file, or of a pipe that somebody writes to. OSError: it cannot be had."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+            raise OSError(errno.EINVAL, "Not a file")
+        if stat.S_ISFIFO(mode) and not select.select([descriptor], [], [], _PIPE_SECONDS)[0]:
+            raise OSError(errno.EPIPE, "Nobody writes to this pipe")
+        os.set_blocking(descriptor, True)
+        raw = bytearray()
+        while (piece := stream.read(1 << 20)) and len(raw) <= _MAX_BYTES:
+            raw += piece
+        if len(raw) > _MAX_BYTES:
+            raise OSError(errno.EFBIG, f"The file is larger than {_MAX_BYTES >> 20} MB")
+        return bytes(raw)
+
+
 def _unread(name: str, found: strict_yaml.Problem) -> Problem:
     place = Place(name, found.line, found.column)
     if _SECRET.search(found.key) and "number" in found.message:     # the loader repeats what it cannot take
@@ -154,8 +205,3 @@ def _unread(name: str, found: strict_yaml.Problem) -> Problem:
 def _syntax(place: Place, detail: str, way_out: str, key: str = "") -> Problem:
     message = f"Failed to load config: YAML syntax error at line {place.line}"
     return Problem(SYNTAX, place, key, message, way_out, detail)
-
-
-def _unreadable(name: str, reason: str) -> Problem:
-    return Problem(SYNTAX, Place(name), "", f"Failed to load config: {reason}",
-                   "check the path and its permissions")

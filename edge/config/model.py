@@ -60,7 +60,7 @@ class Strict(BaseModel):
 
 
 class RateLimit(Strict):
-    """The gateway's own limit."""
+    """The gateway's own limit. A number that is left out is TokenPak's."""
 
     requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 100)] = 100.0
     burst_size: Annotated[Burst, about("requests that may come at once", 500)] = 500
@@ -208,11 +208,20 @@ class Queue(Strict):
     timeout: Annotated[Period, about("seconds that one waits at most", 10)] = _BOUNDS.queue_timeout
 
 
+def _backoff(value: object) -> object:
+    """TokenPak's `exponential` is what ours always is."""
+    return _RETRY.backoff if value == "exponential" else value
+
+
+Backoff = Annotated[float, Field(ge=0, le=30, allow_inf_nan=False), BeforeValidator(_backoff), WithJsonSchema(
+    {"anyOf": [{"type": "number", "minimum": 0, "maximum": 30}, {"const": "exponential"}]})]
+
+
 class Retry(Strict):
     """Further attempts at a request of which the client has seen no byte."""
 
     max: Annotated[int, Field(ge=0, le=10), about("for one request; 0: none", 3)] = _RETRY.max
-    backoff: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False), about(
+    backoff: Annotated[Backoff, about(
         "seconds before the first at the same target; doubles, give or take half, up to 30", 1)] = _RETRY.backoff
     budget: Annotated[Share, about("share of all requests that may be further attempts", 0.1)] = _RETRY.budget
 
@@ -316,7 +325,8 @@ class Settings(Strict):
         {"fast": "openai/gpt-5-mini"})] = {}
     routes: Annotated[dict[str, Text], about(
         "paths relayed as they are to a provider", {"/v1/rerank": "cohere"})] = {}
-    rate_limit: Annotated[RateLimit, about("the gateway's own limit", {"burst_size": 500})] = RateLimit()
+    rate_limit: Annotated[RateLimit | None, about(
+        "the gateway's own limit; none unless this is here", {"requests_per_second": 100})] = None
     timeout: Annotated[Seconds, about(
         "seconds until a provider's first byte", 30)] = _UPSTREAM.first_byte_timeout
     provider_rate_limit: Annotated[Literal["pass", "mask"], about(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 from edge.strict_yaml import Path, dotted
 
 from .layers import Layers
 from .problems import INVALID, Place, Problem
+
+MOST_LOOKS = 20_000         # names that misspelt ones are compared with: a tenth of a second
+SHOWN = 20                  # names that a way out lists
 
 
 class Report:
@@ -18,11 +21,21 @@ class Report:
         self.layers = layers
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
-        self.broken: set[Path] = set()      # what `shape` took out: of sections around it nothing can be said
+        self._broken: set[Path] = set()     # what `shape` took out, and the sections around it
+        self._looks = MOST_LOOKS
+
+    def broken(self, path: Path) -> None:
+        """A value was taken out: of sections around it nothing can be said."""
+        self._broken.update(path[:end] for end in range(len(path) + 1))
+
+    def suggest(self, word: str, known: Collection[str]) -> str:
+        """What was meant, or the names there are; of a file full of misspelt names, the first ones' alone."""
+        self._looks -= len(known)
+        return suggest(word, known) if self._looks >= 0 else "correct the problems above first"
 
     def problem(self, path: Path, message: str, way_out: str) -> None:
         """A value that cannot be used."""
-        if any(broken[:len(path)] == path for broken in self.broken):
+        if path in self._broken:
             return
         self.problems.append(Problem(INVALID, self.layers.place(path), dotted(path), message, way_out))
 
@@ -41,4 +54,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     near = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     if near:
         return f"did you mean {names[near[0]]}?"
-    return f"there are: {', '.join(names.values())}" if names else "there are none yet"
+    if not names:
+        return "there are none yet"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"there are: {', '.join(list(names.values())[:SHOWN])}{more}"

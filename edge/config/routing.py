@@ -7,37 +7,52 @@ request's model takes it. Of its targets those count whose provider speaks the r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from edge.catalogue import Kind, Model, Provider, Relay, Target
 from edge.routes import OWN, ROUTES
 from edge.strict_yaml import Path
 
 from . import model, patterns
-from .report import Report, suggest
+from .patterns import Patterns
+from .report import Report
 
 _PATH = re.compile(r"/[!-)+->@-~]*\*?")        # visible ASCII but ? and, save at the end, *
 KINDS: tuple[Kind, ...] = ("openai", "anthropic")
 
 
-def models(report: Report, given: Mapping[str, Sequence[model.Target]], providers: Mapping[str, Provider],
-           names: Sequence[str]) -> tuple[Model, ...]:
+class Served:
+    """Which provider answers to which names: its own patterns, read once for thousands of questions."""
+
+    def __init__(self, providers: Iterable[Provider]) -> None:
+        self._patterns = {each.name: Patterns(each.models) for each in providers if each.models}
+
+    def serves(self, provider: str, name: str) -> bool:
+        """Whether a provider answers to a name, or to all of a pattern; one that is not known is given credit."""
+        patterns = self._patterns.get(provider)
+        return patterns is None or patterns.cover(name)
+
+
+def models(report: Report, given: Mapping[str, Sequence[model.Target]], served: Served,
+           names: Collection[str]) -> tuple[Model, ...]:
     """The file's models, checked. `names` are all providers of the file, the faulty ones too."""
     made: list[Model] = []
     for name, targets in given.items():
         at: Path = ("models", name)
         patterns.check(report, at, name)
         found: list[Target] = []
+        seen: set[tuple[str, str | None]] = set()
         for index, item in enumerate(targets):
             priority = index if item.priority is None else item.priority
             if item.provider not in names:
                 report.problem((*at, index), f"there is no provider {item.provider}",
-                               suggest(item.provider, names))
-            elif any((item.provider, item.model) == (each.provider, each.model) for each in found):
+                               report.suggest(item.provider, names))
+            elif (item.provider, item.model) in seen:
                 report.problem((*at, index), "is the same target again", "remove it")
-            elif not serves(providers.get(item.provider), item.model or name):
+            elif not served.serves(item.provider, item.model or name):
                 report.problem((*at, index), f"{item.provider} does not serve {item.model or name}",
                                f"add it to providers.{item.provider}.models, or name another provider")
+            seen.add((item.provider, item.model))
             found.append(Target(item.provider, item.model, priority, item.weight))
         made.append(Model(name, tuple(found)))
     made.sort(key=lambda entry: "*" in entry.name)         # stable: the file's order stays
@@ -56,23 +71,25 @@ def default_models(providers: Sequence[Provider]) -> tuple[Model, ...]:
         for pattern in provider.models:
             owners.setdefault(pattern, []).append(provider)
     narrowest = sorted(owners, key=lambda name: ("*" in name, -len(name.replace("*", "")), name.count("*")))
+    wide = Patterns(narrowest)
+    rest = {kind: [p for p in providers if p.kind == kind and not p.models][:1] for kind in KINDS}
     made = []
     for name in dict.fromkeys((*narrowest, "*")):
         targets: list[Target] = []
+        fitting = [owners[each] for each in wide.covering(name)]
         for kind in KINDS:
-            fitting = (owners[wide] for wide in narrowest if patterns.covers(wide, name))
             of_kind = ([p for p in group if p.kind == kind] for group in fitting)
-            rest = [p for p in providers if p.kind == kind and not p.models][:1]
-            chosen = next(filter(None, of_kind), rest)
+            chosen = next(filter(None, of_kind), rest[kind])
             targets += [Target(p.name, priority=place) for place, p in enumerate(chosen, len(targets))]
         if targets:
             made.append(Model(name, tuple(targets)))
     return tuple(made)
 
 
-def relays(report: Report, given: Mapping[str, str], names: Sequence[str]) -> tuple[Relay, ...]:
+def relays(report: Report, given: Mapping[str, str], names: Collection[str]) -> tuple[Relay, ...]:
     """The file's routes, checked. The paths of `edge.routes.RELAYED` come after them."""
     made: list[Relay] = []
+    before = Patterns()
     for path, provider in given.items():
         at: Path = ("routes", path)
         if not _PATH.fullmatch(path):
@@ -80,10 +97,11 @@ def relays(report: Report, given: Mapping[str, str], names: Sequence[str]) -> tu
                            "write it from the /, with * at the end for all below, e.g. /v1/rerank*")
         elif any(route.path == path for route in (*ROUTES, *OWN)):
             report.problem(at, "is a route of the gateway's own", "say under models where its requests go")
-        elif above := next((relay.path for relay in made if patterns.covers(relay.path, path)), None):
+        elif above := next(before.covering(path), None):
             report.problem(at, f"is never reached: {above} above it takes it", "move it up, or remove it")
         if provider not in names:
-            report.problem(at, f"there is no provider {provider}", suggest(provider, names))
+            report.problem(at, f"there is no provider {provider}", report.suggest(provider, names))
+        before.add(path)
         made.append(Relay(path, provider))
     return tuple(made)
 
@@ -96,15 +114,12 @@ def idle(providers: Sequence[Provider], models: Sequence[Model], relays: Sequenc
     return [provider.name for provider in providers if provider.name not in used]
 
 
-def serves(provider: Provider | None, name: str) -> bool:
-    """Whether a provider answers to a name, or to all names of a pattern; one that is not known is given credit."""
-    return provider is None or not provider.models or any(patterns.covers(p, name) for p in provider.models)
-
-
 def _shadows(report: Report, made: Sequence[Model]) -> None:
     """A pattern below a wider one would never be used."""
-    for index, entry in enumerate(made):
-        above = next((other.name for other in made[:index] if patterns.covers(other.name, entry.name)), None)
+    before = Patterns()
+    for entry in made:
+        above = next(before.covering(entry.name), None)
         if above is not None:
             report.problem(("models", entry.name), f"is never reached: {above} above it takes its names",
                            "move it up, or remove it")
+        before.add(entry.name)

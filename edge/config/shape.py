@@ -7,7 +7,6 @@ can be looked at. Nothing made this way is ever used, as there are problems.
 
 from __future__ import annotations
 
-import copy
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
@@ -17,10 +16,11 @@ from pydantic_core import ErrorDetails
 
 from edge.strict_yaml import Path, dotted
 
+from .layers import KNOWN
 from .model import Settings
 from .problems import INVALID, MISSING, Place, Problem
-from .report import Report, suggest
-from .tree import ABSENT, find, leaves, present
+from .report import Report
+from .tree import ABSENT, copied, find, leaves, present
 from .yaml_text import flow
 
 _KINDS = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str, "text"), (list, "a list"),
@@ -28,21 +28,37 @@ _KINDS = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str,
 _WANTED = {"int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
            "bool_type": "true or false", "string_type": "text", "list_type": "a list",
            "dict_type": "a mapping", "model_type": "a mapping"}
+# pydantic's other types of error that `model` can meet, in our words.
+_WORDS = {"greater_than": "must be more than {gt}, got {value}",
+          "greater_than_equal": "must be at least {ge}, got {value}",
+          "less_than_equal": "must be at most {le}, got {value}", "finite_number": "must be a finite number",
+          "literal_error": "must be {expected}", "too_long": "has {actual_length} entries, at most {max_length} fit",
+          "string_too_short": "is empty", "string_pattern_mismatch": "has not the right form",
+          "string_unicode": "holds a character that is no text"}
+# What other gateways' files have, TokenPak's first, and what it is here: another key of the same section, or elsewhere.
+_RENAMED = {"api_key": "key", "api_keys": "keys", "host": "listen_addr", "url": "base_url", "api_base": "base_url",
+            "model_aliases": "models", "max_retries": "max", "max_attempts": "max", "initial_backoff": "backoff"}
+_ELSEWHERE = {f"{name}_{key}": f"write it as `providers: {{{name}: {{key: env:{name.upper()}_API_KEY}}}}`"
+              for name in KNOWN for key in ("key", "api_key")}
 _STAND_INS: dict[str, Any] = {"port": 0, "listen_addr": "127.0.0.1", "providers": {}}
 
 
 def check(report: Report) -> Settings:
     """The settings in the tree; `report` then holds every problem of shape."""
-    data = copy.deepcopy(report.layers.data)
-    done = report.broken
+    data = copied(report.layers.data)
+    done: set[Path] = set()
     for unread in report.layers.unread:
         if find(data, unread.path) is not ABSENT:           # else it went with another of its mistakes
             _take_out(data, unread.path, done)
+    if data.get("rate_limit", ABSENT) is None:              # the one key that says something by being there
+        data["rate_limit"] = {}
     empty = [path for path, value in leaves(data) if value is None and path and isinstance(path[-1], str)]
     for path in empty:
         report.problem(path, "has no value", "give it a value, or remove the key")
         _take_out(data, path, done)
     while True:
+        for path in done:
+            report.broken(path)
         try:
             return Settings.model_validate(data)
         except ValidationError as wrong:
@@ -53,7 +69,7 @@ def check(report: Report) -> Settings:
                 report.problems.append(_problem(report, error, path))
         taken = [_take_out(data, path, done) for path in paths]
         if not any(taken):
-            data = copy.deepcopy(_STAND_INS)
+            data = copied(_STAND_INS)
 
 
 def field_at(path: Path) -> tuple[FieldInfo | None, Any]:
@@ -102,36 +118,24 @@ def _problem(report: Report, error: ErrorDetails, path: Path) -> Problem:
         return Problem(MISSING, place, key, f"Config validation failed: Missing required field '{key}'",
                        f"add it, {advice(path)}")
     if kind == "extra_forbidden":
-        way_out = suggest(str(path[-1]), known_keys(path[:-1]))
+        known, name = known_keys(path[:-1]), str(path[-1])
+        renamed = _RENAMED.get(name)
+        way_out = f"it is called {renamed}" if renamed in known else _ELSEWHERE.get(name) or report.suggest(name, known)
         return Problem(INVALID, place, key, "is not a known key", way_out)
     if kind == "edge":
         return Problem(INVALID, place, key, error["msg"], str(error["ctx"]["way_out"]))
-    message = _words(kind, error.get("ctx", {}), value) or error["msg"]
     quote = kind == "string_type" and isinstance(value, bool | int | float)
-    return Problem(INVALID, place, key, message, "put it in quotes" if quote else advice(path))
+    return Problem(INVALID, place, key, _words(kind, error.get("ctx", {}), value),
+                   "put it in quotes" if quote else advice(path))
 
 
-def _words(kind: str, context: dict[str, Any], value: Any) -> str | None:
+def _words(kind: str, context: dict[str, Any], value: Any) -> str:
     """The message. A number is repeated, a text never: it may be a secret in the wrong place."""
     if kind in _WANTED:
         got = next((name for known, name in _KINDS if isinstance(value, known)), "a value")
         return f"must be {_WANTED[kind]}, got {got}"
-    match kind:
-        case "greater_than_equal":
-            return f"must be at least {context['ge']}, got {value}"
-        case "less_than_equal":
-            return f"must be at most {context['le']}, got {value}"
-        case "finite_number":
-            return "must be a finite number"
-        case "literal_error":
-            return f"must be {context['expected'].replace(chr(39), '')}"
-        case "too_long":
-            return f"has {context['actual_length']} entries, at most {context['max_length']} fit"
-        case "string_too_short":
-            return "is empty"
-        case "string_pattern_mismatch":
-            return "has not the right form"
-    return None
+    shown = {name: str(each).replace("'", "") for name, each in context.items()}
+    return _WORDS.get(kind, "cannot be used").format(value=value, **shown)
 
 
 def _take_out(data: dict[str, Any], path: Path, done: set[Path]) -> bool:
@@ -140,7 +144,7 @@ def _take_out(data: dict[str, Any], path: Path, done: set[Path]) -> bool:
         return False                                            # went with the section around it
     done.add(path)
     if len(path) == 1 and path[0] in _STAND_INS:
-        data[str(path[0])] = copy.deepcopy(_STAND_INS[str(path[0])])
+        data[str(path[0])] = copied(_STAND_INS[str(path[0])])
         return True
     there = present(data, path)
     if len(there) == 2 and there[0] == "keys" and isinstance(there[1], int):

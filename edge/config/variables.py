@@ -8,7 +8,7 @@ pass variables on that way.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, SecretStr
@@ -22,11 +22,13 @@ from .shape import field_at, known_keys, plain
 from .tree import find, leaves
 
 _OURS = re.compile(r"EDGE_[A-Z0-9_]+")
-# Where the file is, and what tests, benchmarks and builds are told. Then what Kubernetes sets in every pod
-# beside a Service named `edge` ("service links").
-_NO_SETTING = re.compile(r"EDGE_(CONFIG|ONLY|SANITIZE|(TEST|BENCH)_\w+"
-                         r"|SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
+# Where the file is, where commands find a running gateway, and what tests, benchmarks and builds are told.
+_NO_SETTING = re.compile(r"EDGE_(CONFIG|PIDFILE|ONLY|SANITIZE|(TEST|BENCH)_\w+)")
+# What Kubernetes sets in every pod for each Service, those named edge and edge-something here: "service links",
+# https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables
+_SERVICE = r"EDGE(_[A-Z0-9_]*[A-Z0-9])?"
+_LINK = re.compile(_SERVICE + r"_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_LINK_BY_VALUE = re.compile(_SERVICE + r"_PORT=(tcp|udp|sctp)://.*")    # a setting is a number
 
 
 def apply(report: Report, environ: Mapping[str, str]) -> None:
@@ -36,9 +38,12 @@ def apply(report: Report, environ: Mapping[str, str]) -> None:
     for name, value in sorted(environ.items()):
         if not value or not _OURS.fullmatch(name) or _NO_SETTING.fullmatch(name):
             continue
-        if name == "EDGE_PORT" and _SERVICE_URL.match(value):
-            report.warnings.append("environment: EDGE_PORT is a Kubernetes service link and was not used: "
-                                   "set enableServiceLinks: false, or name the Service otherwise")
+        if _LINK.fullmatch(name):
+            continue
+        if _LINK_BY_VALUE.fullmatch(f"{name}={value}"):
+            if name == "EDGE_PORT":
+                report.warnings.append("environment: EDGE_PORT is a Kubernetes service link and was not used: "
+                                       "set enableServiceLinks: false, or name the Service otherwise")
             continue
         path = _path(name, tree)
         if isinstance(path, str):
@@ -66,9 +71,23 @@ def _path(name: str, tree: Any) -> Path | str:
 
 
 def _instead(name: str, path: Path, key: str, known: list[str]) -> str:
-    if not path and len(key.split("_")) > 1 and key.split("_")[0] in Settings.model_fields:
-        return "a key inside a section takes two underscores, as in EDGE_QUEUE__QUEUE_SIZE"
-    return suggest(name, [_variable((*path, key)) for key in known])
+    """What was meant: the nearest of the section's variables; at the top, of all that there are."""
+    if path:
+        return suggest(name, [_variable((*path, key)) for key in known])
+    every = {_variable(each).replace("__", "_"): _variable(each) for each in _settings(Settings)}
+    if (meant := every.get(name)) is not None:
+        return f"did you mean {meant}? A key inside a section takes two underscores"
+    near = suggest(name, [*every.values()])
+    return near if near.startswith("did") else suggest(name, [_variable((key,)) for key in known])
+
+
+def _settings(section: type[BaseModel], path: Path = ()) -> Iterator[Path]:
+    """The paths of all keys that have a variable of their own."""
+    for name, field in section.model_fields.items():
+        yield (*path, name)
+        kind = plain(field.annotation)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _settings(kind, (*path, name))
 
 
 def _variable(path: Path) -> str:

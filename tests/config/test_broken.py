@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +53,7 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
     "number for a text": (ALL.replace("::1", "127001"), [(2, 1, "CONFIG_003", "listen_addr")]),
     "out of range": (ALL.replace("port: 1", "port: 65536"), [(1, 1, "CONFIG_003", "port")]),
     "number for a section": (ALL + "rate_limit: 5\n", [(5, 1, "CONFIG_003", "rate_limit")]),
-    "nothing after the colon": (ALL + "rate_limit:\n", [(5, 1, "CONFIG_003", "rate_limit")]),
+    "nothing after the colon": (ALL + "queue:\n", [(5, 1, "CONFIG_003", "queue")]),
     "nothing for a required key": (ALL.replace("port: 1", "port:"), [(1, 1, "CONFIG_003", "port")]),
     "choice": (ALL + "provider_rate_limit: hide\n", [(5, 1, "CONFIG_003", "provider_rate_limit")]),
     "host name": (ALL.replace("::1", "example.com"), [(2, 1, "CONFIG_003", "listen_addr")]),
@@ -62,6 +65,7 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
     "target above head": (ALL + "limits: {target_bytes: 40000}\n",
                           [(5, 10, "CONFIG_003", "limits.target_bytes")]),
     "many retries": (ALL + "retry: {max: 11}\n", [(5, 9, "CONFIG_003", "retry.max")]),
+    "another backoff": (ALL + "retry: {backoff: linear}\n", [(5, 9, "CONFIG_003", "retry.backoff")]),
     "long backoff": (ALL + "retry: {backoff: 31}\n", [(5, 9, "CONFIG_003", "retry.backoff")]),
     "budget above all": (ALL + "retry: {budget: 1.1}\n", [(5, 9, "CONFIG_003", "retry.budget")]),
     "unknown key of the breaker": (ALL + "circuit_breaker: {failure: 5}\n",
@@ -167,6 +171,11 @@ def test_traps_hide_nothing_else(config: Any) -> None:
     (ALL + "prot: 2\n", "did you mean port?"),
     (ALL + "queue: {queue_siz: 2}\n", "did you mean queue_size?"),
     (ALL + "circuit_breaker: {failure: 5}\n", "did you mean failures?"),
+    (ALL + "anthropic_key: sk-x\n", "providers: {anthropic: {key: env:ANTHROPIC_API_KEY}}"),
+    (ALL + "openai_api_key: sk-x\n", "providers: {openai: {key: env:OPENAI_API_KEY}}"),
+    (ALL.replace("key: env:OPENAI_API_KEY", "api_key: env:OPENAI_API_KEY"), "it is called key"),
+    (ALL + "retry: {max_retries: 5}\n", "it is called max"),
+    (ALL + "host: 0.0.0.0\n", "it is called listen_addr"),
     (ALL + "retry: {maximum: 5}\n", "did you mean max?"),
     (ALL + "fallback: {opnai: openai}\n", "did you mean openai?"),
     (ALL + "models: {a: opnai}\n", "did you mean openai?"),
@@ -211,11 +220,40 @@ def test_bytes_that_are_no_text(tmp_path: Path, content: bytes) -> None:
         load(str(tmp_path / "edge.yaml"), environ={})
 
 
-@pytest.mark.parametrize("name", ["none.yaml", ".", "\0"])
-def test_files_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    """A file that is not there, or is no file, is a ConfigError."""
-    with pytest.raises(ConfigError, match="Failed to load config"):
-        load(f"{tmp_path}/{name}", environ={})
+@pytest.mark.parametrize("name, words, way_out", [
+    ("none.yaml", "No such file", "check the path"), (".", "Is a directory", "name the file in it"),
+    ("\0", "no path", "check the path"), ("pipe", "Nobody writes to this pipe", "reads it again"),
+    ("socket", "No such device", "check the path"), ("/dev/full", "Not a file", "name a file"),
+    ("big.yaml", "larger than 16 MB", "right file"),
+    ("secret.yaml/x", "Not a directory", "check the path"), ("loop", "Too many levels", "check the path")])
+def test_files_that_cannot_be_read(tmp_path: Path, name: str, words: str, way_out: str) -> None:
+    """What is no file, or none that can be read, is told at once as what it is, with a way out that fits."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "secret.yaml").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with (tmp_path / "big.yaml").open("wb") as big:
+        big.truncate((16 << 20) + 1)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+    with pytest.raises(ConfigError, match="Failed to load config") as caught:
+        load(name if name[0] == "/" else f"{tmp_path}/{name}", environ={})
+    [problem] = caught.value.problems
+    assert problem.code == "CONFIG_001" and words in problem.message and way_out in problem.way_out
+
+
+def test_programs_are_no_configuration(tmp_path: Path) -> None:
+    """A file of bytes is told as such, not as text with one wrong byte."""
+    with pytest.raises(ConfigError, match="no text at all"):
+        load(sys.executable, environ={})
+
+
+def test_a_pipe_that_is_written_to(config: Any, tmp_path: Path) -> None:
+    """A configuration may come through a pipe, as the shell's <( ) gives one."""
+    ours, theirs = os.pipe()
+    os.write(theirs, ALL.encode())
+    os.close(theirs)
+    assert load(f"/dev/fd/{ours}", environ={"OPENAI_API_KEY": "x", "KEY_A": config.key}).port == 1
+    os.close(ours)
 
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(

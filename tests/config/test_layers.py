@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from edge.config import ConfigError, address, find, load
 def test_layers(config: Any) -> None:
     """A flag wins over a variable, a variable over the file, the file over the default."""
     text = config.good + "rate_limit: {burst_size: 7}\n"
-    assert config.load(config.good).limit.burst == 500
+    assert config.load(config.good).limit is None
     assert config.load(text).limit.burst == 7
     assert config.load(text, {"EDGE_RATE_LIMIT__BURST_SIZE": "8"}).limit.burst == 8
     flags = {"rate_limit.burst_size": 9, "workers": 3, "debug": None}
@@ -82,6 +83,27 @@ def test_variables_that_are_no_settings(config: Any, name: str) -> None:
     assert config.load(config.good, {name: "something"}) == config.load(config.good)
 
 
+@pytest.mark.parametrize("service", ["EDGE", "EDGE_GATEWAY", "EDGE_2", "EDGE_RATE_LIMIT", "EDGE_ADMIN", "EDGE__X"])
+def test_service_links(config: Any, service: str) -> None:
+    """All that Kubernetes sets for a Service whose name begins with edge is left alone, whatever keys there are."""
+    links = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "8766", "SERVICE_PORT_HTTP": "8766",
+             "SERVICE_PORT_HTTP_METRICS": "8767", "PORT": "tcp://10.0.0.1:8766",
+             "PORT_8766_TCP": "tcp://10.0.0.1:8766", "PORT_8766_TCP_PROTO": "tcp", "PORT_8766_TCP_PORT": "8766",
+             "PORT_8766_TCP_ADDR": "10.0.0.1", "PORT_53_UDP": "udp://[fd00::1]:53", "PORT_53_UDP_ADDR": "fd00::1"}
+    loaded = config.load(config.good, {f"{service}_{name}": value for name, value in links.items()})
+    assert dataclasses.replace(loaded, warnings=()) == config.load(config.good)
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [
+    ("EDGE_GATEWAY_PORT", "8080", "did you mean"), ("EDGE_ADMIN__PORT", "tcp://10.0.0.1:1", "8767"),
+    ("EDGE_LISTEN_ADRR", "::1", "did you mean EDGE_LISTEN_ADDR?"), ("EDGE_ADMIN_PORT", "1", "EDGE_ADMIN__PORT"),
+    ("EDGE_RATE_LIMIT_BURST_SIZE", "1", "did you mean EDGE_RATE_LIMIT__BURST_SIZE?"),
+    ("EDGE_CIRCUIT_BREAKER__ENABELD", "1", "did you mean EDGE_CIRCUIT_BREAKER__ENABLED?")])
+def test_what_only_looks_like_a_link(config: Any, name: str, value: str, said: str) -> None:
+    """A setting that is misspelt is still told, with the one that was meant."""
+    assert said in config.problem(config.good, {name: value}).way_out
+
+
 def test_empty_variable(config: Any) -> None:
     """An empty variable is an unset one."""
     assert config.load(config.good, {"EDGE_PORT": ""}).port == 8766
@@ -108,11 +130,15 @@ def test_required_keys_from_the_environment(config: Any) -> None:
 
 
 def test_where_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is the one named, else $EDGE_CONFIG, else ./edge.yaml, else ~/.edge/config.yaml, else /etc's."""
+    """The file is the one named, else $EDGE_CONFIG, else ./edge.yaml, ~/.edge's, /etc's, or TokenPak's."""
     monkeypatch.chdir(tmp_path)
     environ = {"HOME": str(tmp_path / "home")}
     absent = find(environ=environ)
     assert absent in (None, Path("/etc/edge/config.yaml"))
+    (tmp_path / "home/.tokenpak").mkdir(parents=True)
+    tokenpaks = tmp_path / "home/.tokenpak/config.yaml"
+    tokenpaks.write_text("")
+    assert find(environ=environ) == (absent or tokenpaks)
     (tmp_path / "home/.edge").mkdir(parents=True)
     at_home = tmp_path / "home/.edge/config.yaml"
     at_home.write_text("")

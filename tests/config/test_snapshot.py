@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.catalogue import Bounds, Breaker, HealthCheck, Limit, Model, Relay, Retry, Target
 from edge.config.memory import share
-from edge.config.patterns import covers
+from edge.config.patterns import Patterns, covers
 
 BASE = "port: 1\nlisten_addr: 127.0.0.1\nkeys: [{name: a, key: env:KEY_A}]\n"
 LOCAL = "{kind: openai, base_url: 'http://127.0.0.1:1/v1'"
@@ -28,7 +30,7 @@ def test_defaults(config: Any) -> None:
     loaded = config.load(config.good)
     assert (loaded.port, loaded.listen_addr, loaded.admin_addr, loaded.admin_port) == (
         8766, "127.0.0.1", "127.0.0.1", 8767)
-    assert (loaded.limit, loaded.relays) == (Limit(100, 500), ())
+    assert (loaded.limit, loaded.relays) == (None, ())
     assert loaded.bounds == Bounds(memory_bytes=share(loaded.workers))
     assert dict(loaded.contracts) == {"openai": "openai", "anthropic": "anthropic"}
     assert (loaded.bearer_only, loaded.mask_rate_limit, loaded.debug, loaded.drain_timeout) == (
@@ -89,6 +91,37 @@ cache_max_size: 500MB
 def test_no_limit(config: Any) -> None:
     """Zero requests per second is no limit."""
     assert config.load(config.good + "rate_limit: {requests_per_second: 0}\n").limit is None
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("", None), ("rate_limit:\n", Limit(100, 500)), ("rate_limit: {}\n", Limit(100, 500)),
+    ("rate_limit: {burst_size: 5}\n", Limit(100, 5)), ("rate_limit: {requests_per_second: 5}\n", Limit(5, 500))])
+def test_limit_only_where_it_is_written(config: Any, text: str, expected: Limit | None) -> None:
+    """Without rate_limit there is no limit; where it is written, a number that it lacks is TokenPak's."""
+    assert config.load(config.good + text).limit == expected
+
+
+def test_limit_from_the_environment_alone(config: Any) -> None:
+    """A variable writes the section, also where the file has left it empty."""
+    for text in ("", "rate_limit:\n"):
+        assert config.load(config.good + text, {"EDGE_RATE_LIMIT__BURST_SIZE": "9"}).limit == Limit(100, 9)
+
+
+def test_exponential_backoff(config: Any) -> None:
+    """TokenPak's `backoff: exponential` is what edge's always is."""
+    assert config.load(config.good + "retry: {backoff: exponential}\n") == config.load(config.good)
+
+
+def test_roots_of_other_programs(config: Any, tmp_path: Path) -> None:
+    """What REQUESTS_CA_BUNDLE names is trusted too, unless the provider has a bundle; no file is no error."""
+    pem = tmp_path / "roots.pem"
+    pem.write_text(trustme.CA().cert_pem.bytes().decode())
+    assert config.load(config.good, {"REQUESTS_CA_BUNDLE": str(pem)}).providers[0].ca_bundle == str(pem)
+    other = {"REQUESTS_CA_BUNDLE": "/nowhere.pem"}
+    own = config.good.replace("env:OPENAI_API_KEY", f"env:OPENAI_API_KEY, ca_bundle: {pem}")
+    assert config.load(own, other).providers[0].ca_bundle == str(pem)
+    loaded = config.load(config.good, other)
+    assert loaded.providers[0].ca_bundle is None and "REQUESTS_CA_BUNDLE" in loaded.warnings[0]
 
 
 def test_kernel_chosen_port(config: Any) -> None:
@@ -269,3 +302,13 @@ def test_a_covered_pattern_matches_nothing_else(wide: str, narrow: str, fill: st
     """When one pattern covers another, every name of the other is one of its own."""
     if covers(wide, narrow):
         assert covers(wide, narrow.replace("*", fill))
+
+
+_PATTERNS = st.lists(st.text("ab*", max_size=6), max_size=8)
+
+
+@given(patterns=_PATTERNS, name=st.text("ab*", max_size=8))
+def test_many_patterns_at_once(patterns: list[str], name: str) -> None:
+    """Of many patterns the same ones cover a name, in their order, as when each is asked by itself."""
+    alone = [pattern for pattern in dict.fromkeys(patterns) if covers(pattern, name)]
+    assert list(dict.fromkeys(Patterns(patterns).covering(name))) == alone
