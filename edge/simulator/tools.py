@@ -89,13 +89,20 @@ def _names(text: str, name: str) -> bool:
 
 
 def example(schema: Any, depth: int = 0) -> Any:
-    """A small value that fits a JSON schema, as far as tools' parameters use it."""
+    """A small value that fits a JSON schema, as far as tools' parameters use it: of an object what it requires.
+
+    An object that requires nothing gets every member. Lists have one element, as few tools can do with none.
+    """
     if not isinstance(schema, dict) or depth > 8:
         return None
     values, members, kind = schema.get("enum"), schema.get("properties"), schema.get("type")
     if isinstance(values, list) and values:
         return values[0]
     if isinstance(members, dict):
-        return {name: example(part, depth + 1) for name, part in members.items()}
+        required = schema.get("required")
+        wanted = [name for name in required if name in members] if isinstance(required, list) else []
+        return {name: example(members[name], depth + 1) for name in wanted or members}
+    if kind == "array" and isinstance(schema.get("items"), dict):
+        return [example(schema["items"], depth + 1)]
     simple = {"object": {}, "string": "example", "integer": 1, "number": 1.5, "boolean": True, "array": []}
     return simple.get(kind) if isinstance(kind, str) else None

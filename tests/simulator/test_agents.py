@@ -147,3 +147,21 @@ def test_an_agent_comes_to_its_end(dialect: Dialect, simulator: Simulator, good:
             said += dialect.called(ids) + dialect.results(ids, "7" if good else "Error: it failed")
         assert asked == 2, json.dumps(said, indent=1)
         said.append(dialect.model("There are some."))
+
+
+@pytest.mark.parametrize(("parameters", "made"), [
+    ({"type": "object", "properties": {"a": {"type": "string"}, "n": {"type": "number"}}}, {"a": "example", "n": 1.5}),
+    ({"type": "object", "properties": {"a": {"type": "string"}, "n": {"type": "number"}}, "required": ["a"]},
+     {"a": "example"}),
+    ({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a", "b"]}, {"a": "example"}),
+    ({"type": "object", "properties": {"command": {"type": "array", "items": {"type": "string"}}}},
+     {"command": ["example"]}),
+    ({"type": "object", "properties": {"any": {"type": "array"}, "kind": {"enum": ["x", "y"]}}},
+     {"any": [], "kind": "x"}),
+    (None, {}),
+])
+def test_arguments(simulator: Simulator, parameters: Any, made: dict[str, Any]) -> None:
+    """A call has the members that its schema requires, as an agent's own checks may refuse what is optional."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    answer = CHAT.ask(simulator, [CHAT.user("f")], tools=[tool])
+    assert json.loads(answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]) == made
