@@ -87,9 +87,10 @@ class Provider:
     keys: tuple[Secret, ...] = ()
     headers: tuple[tuple[str, Secret], ...] = ()
     connect_timeout: float = 5.0
-    first_byte_timeout: float = 30.0    # request sent to response head
+    first_byte_timeout: float = 30.0    # of a stream: request sent to response head
+    plain_timeout: float = 600.0        # of a plain answer: request sent to its end
     idle_timeout: float = 60.0          # between two reads of an answer
-    total_timeout: float = 600.0
+    total_timeout: float = 600.0        # a whole exchange, further attempts included
     max_connections: int = 1024         # per worker
     max_idle: int = 256                 # kept alive per worker
     keep_alive: float = 55.0

@@ -15,8 +15,8 @@ cdef int fill_values(Exchange x) except -1:
     if x.retry_after_ms >= 0:
         set_value(x, S_RETRY_AFTER_MS, x.retry_after_ms)
     if x.target is not None:
-        if x.values[S_TIMEOUT] is None:
-            set_value(x, S_TIMEOUT, f"{x.target.pool.provider.first_byte_timeout:g}")
+        if x.values[S_TIMEOUT] is None and x.sent:      # it was the provider that has lost patience
+            set_value(x, S_TIMEOUT, f"{(x.gateway.now - x.sent) / 1e9:.3g}")
         if x.values[S_MODEL] is None and x.model_end and x.body is not None:
             set_value(x, S_MODEL,
                       PyBytes_FromStringAndSize(x.body.at + x.model_start + 1, x.model_end - x.model_start - 2))
@@ -33,6 +33,8 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     cdef bint unread = close or x.unread
     close = unread or not x.keep_alive
     fill_values(x)
+    if is_unanswered(x):
+        set_value(x, S_RETRY_AFTER_MS, NEVER_MS)
     out = put_date(out, g)
     out = put_way(out, x)
     if x.limited:
@@ -48,6 +50,11 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     if unread:
         d.linger()
     return finish(x, E_REFUSED, condition)
+
+
+cdef bint is_unanswered(Exchange x) noexcept:
+    """Whether the provider has the whole request and has not refused it: it may do it, and would be paid twice."""
+    return x.sent and not x.unread and not x.told
 
 
 cdef int refuse_unread(Exchange x, int condition) except -1:

@@ -96,7 +96,8 @@ cdef int admit(Exchange x) except -1:
     g.counts.in_flight += 1
     x.series.in_flight += 1
     x.counted = True
-    x.deadline = g.now + x.target.pool.total_ns if x.target.pool.total_ns else FOREVER
+    x.allowed = x.target.pool.total_ns
+    x.deadline = g.now + x.allowed if x.allowed else FOREVER
     return 0
 
 

@@ -37,6 +37,7 @@ cpdef enum Condition:
     provider_overloaded
     circuit_open
     provider_unreachable
+    provider_disconnected
     provider_timeout
     provider_error
     provider_rejected

@@ -64,6 +64,12 @@ cdef int64_t further(Gateway g, int64_t due, Py_ssize_t count) noexcept:
     return due if g.byte_ns and due < most else most
 
 
+cdef int timed_out(Exchange x, int condition, int64_t limit, str reason) except -1:
+    """The provider has had `limit` ns, and did not need fewer."""
+    set_value(x, S_TIMEOUT, f"{limit / 1e9:g}")
+    return fail(x, condition, reason)
+
+
 cdef int overloaded(Downstream d, str what) except -1:
     """Refuses a connection before it has said anything."""
     cdef Exchange x = new_exchange(d)
@@ -225,16 +231,16 @@ cdef class Downstream(Peer):
                 return self.abort()         # it has left, as gone() will say
             self.deadline = x.deadline      # the provider waits for the client: see is_stuck()
             return 0
+        if x.state == HOLDING and x.mode == FAULT:
+            return classify(x)          # its status has said enough
         if self.gateway.now >= x.deadline:
-            set_value(x, S_TIMEOUT, f"{x.target.pool.provider.total_timeout:g}")
-        elif x.state == WAITING and x.queued and x.target.pool.is_blocked():
+            return timed_out(x, provider_timeout, x.allowed, "no response" if x.state < HOLDING else "no end")
+        if x.state == WAITING and x.queued and x.target.pool.is_blocked():
             stop_waiting(x)
             return crowd_out(x.target.pool, x)
-        elif x.state == HOLDING and x.mode == FAULT:
-            return classify(x)          # its status has said enough
-        elif x.state == HOLDING or x.state == RELAYING:
-            return fail(x, provider_stalled, "no data")
-        return fail(x, provider_timeout, "no response")
+        if x.state == HOLDING or x.state == RELAYING:
+            return timed_out(x, provider_stalled, x.target.pool.idle_ns, "no data")
+        return timed_out(x, provider_timeout, x.target.pool.first_byte_ns, "no response")
 
     cdef bint is_stuck(self) noexcept:
         """Whether the client took less than body_rate of its answer over the last body_timeout, while more waited.

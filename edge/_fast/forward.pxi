@@ -21,6 +21,7 @@ cdef dict TRAITS_OF = {
     provider_overloaded: BREAKS | ELSEWHERE | LATER | SLOWS,
     provider_error: BREAKS | ELSEWHERE | LATER,
     provider_unreachable: BREAKS | ELSEWHERE | LATER,
+    provider_disconnected: BREAKS,
     provider_timeout: BREAKS | SLOWS,
     provider_response_invalid: BREAKS,
     provider_cut: BREAKS,
@@ -129,8 +130,6 @@ cdef bint may_help(Exchange x, int condition, int traits) noexcept:
     """Whether a failure is of the kind that a further attempt can mend without paying twice."""
     if not traits & ELSEWHERE or x.attempts > x.most_retries or x.spent:
         return False
-    if condition == provider_unreachable:
-        return x.sent == 0          # never connected: nobody can have read it
     if condition == provider_error:
         return x.status in (200, 500, 502, 503, 504)
     return True
@@ -206,6 +205,8 @@ cdef int begin_anew(Exchange x) except -1:
         stop_waiting(x)
     detach(x)
     move(x, E_RETRY)
+    x.sent = 0
+    x.told = False
     x.status = 0
     x.first_byte = 0
     x.retry_after_ms = -1

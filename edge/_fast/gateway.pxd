@@ -166,6 +166,7 @@ cdef class Pool:                        # connections to one provider
     cdef bint retired
     cdef int64_t first_byte_ns
     cdef int64_t idle_ns
+    cdef int64_t plain_ns
     cdef int64_t total_ns
     cdef int64_t keep_ns
     cdef int acquire(self, Exchange x) except -1
@@ -224,6 +225,7 @@ cdef class Exchange:                    # one request's way
     cdef int64_t length                 # of the request's body; -1: chunked
     cdef int64_t unread                 # bytes to come of a body that is not held: it goes on, or nobody wants it
     cdef uint8_t spent                  # some of it has gone on: it cannot be sent again
+    cdef uint8_t told                   # the provider has said itself what is wrong
     cdef int64_t answer_length
     cdef bytes line                     # request target as the client sent it
     cdef bytes relayed                  # the client's fields that go on
@@ -245,6 +247,7 @@ cdef class Exchange:                    # one request's way
     cdef int64_t first_byte
     cdef int64_t overhead
     cdef int64_t deadline               # of all of it
+    cdef int64_t allowed                # ns that this deadline gives
     cdef int64_t retry_after_ms
 
 cdef class Listener(Peer):

@@ -282,6 +282,7 @@ cdef bytes without_secrets(Exchange x, bytes text):
 cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
     """What the provider's own error says, and its words for contracts that pass them on."""
     condition, message, _ = x.gateway.classify(x.status, without_secrets(x, PyBytes_FromStringAndSize(data, size)))
+    x.told = True
     set_value(x, S_UPSTREAM_STATUS, x.status)
     set_value(x, S_UPSTREAM_REASON, REASONS.get(x.status, "Unknown"))
     if message:

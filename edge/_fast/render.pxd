@@ -6,6 +6,9 @@ cpdef enum Slot:                # the named values a message may use; index into
     S_FINAL                     # of no message: true says x-should-retry: false whatever the condition's row says
     N_SLOTS
 
+cdef enum:
+    NEVER_MS = -1               # a wait: trying again cannot help
+
 cdef struct Piece:
     const char* text            # a literal, or what stands in for a missing value
     Py_ssize_t size

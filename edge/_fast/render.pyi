@@ -46,6 +46,7 @@ class Template:
     def render(self, values: list[bytes | str | int | None], extra: bytes, close: bool) -> bytes:
         """The complete answer. `values` by slot, None where missing; `extra`: field lines, each with CRLF.
 
+        NEVER (or less) in S_RETRY_AFTER_MS says x-should-retry: false and leaves Retry-After out, whatever the row is.
         A true value in S_FINAL says x-should-retry: false, also where a retry would help: enough was tried.
         """
     def event(self, values: list[bytes | str | int | None]) -> bytes:

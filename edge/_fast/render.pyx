@@ -18,7 +18,6 @@ cdef extern from "Python.h":
 cdef enum:
     STATUS = 64             # two pseudo slots for contracts that name the upstream's own status
     STATUS_NAME = 65
-    NEVER_MS = -1           # wait_ms: trying again cannot help
     LONGEST = 512           # bytes of a value from outside
     LONGEST_MESSAGE = 2048  # of a provider's message, which may list what is wrong with a schema
     LONGEST_TOKEN = 128
@@ -144,6 +143,7 @@ cdef class Template:
 cdef int find_facts(Template template, list values, Facts* facts) except -1:
     """What a rendering needs to know before its first byte."""
     cdef object given
+    cdef int64_t wait
     if values is None or PyList_GET_SIZE(values) != N_SLOTS:
         raise ValueError("a value for each slot, please")
     facts.status = template.status
@@ -153,8 +153,12 @@ cdef int find_facts(Template template, list values, Facts* facts) except -1:
         if facts.status < 400 or facts.status > 499:
             facts.status = 502              # there is no status of the client's own to repeat
     facts.wait_ms = template.wait_ms
-    if template.wait_ms > 0 and PyLong_Check(values[S_RETRY_AFTER_MS]):
-        facts.wait_ms = clamped(values[S_RETRY_AFTER_MS], 1, YEAR_MS)
+    if PyLong_Check(values[S_RETRY_AFTER_MS]):
+        wait = clamped(values[S_RETRY_AFTER_MS], NEVER_MS, YEAR_MS)
+        if wait == NEVER_MS:
+            facts.wait_ms = NEVER_MS
+        elif template.wait_ms > 0:
+            facts.wait_ms = max(<int64_t>1, wait)
     facts.seconds = (facts.wait_ms + 999) // 1000 if facts.wait_ms > 0 else 1
     facts.final = values[S_FINAL] is not None and bool(values[S_FINAL])
     return 0

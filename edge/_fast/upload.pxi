@@ -25,10 +25,14 @@ cdef Py_ssize_t send_on(Exchange x, const char* buf, Py_ssize_t size) except -1:
 
 
 cdef int await_answer(Exchange x) except -1:
-    """The provider has the whole request: its answer's first byte is due by its timeout."""
-    cdef int64_t first_byte = x.target.pool.first_byte_ns
-    cdef int64_t due = x.gateway.now + first_byte
-    x.downstream.deadline = due if first_byte and due < x.deadline else x.deadline
+    """The provider has the whole request. A stream is due to begin soon; a plain answer, which begins at its end, is
+    due as a whole."""
+    cdef int64_t limit = x.target.pool.first_byte_ns if x.stream else x.target.pool.plain_ns
+    cdef int64_t due = x.gateway.now + limit if limit else FOREVER
+    if due < x.deadline and not x.stream:
+        x.allowed = limit
+        x.deadline = due
+    x.downstream.deadline = min(due, x.deadline)
     return 0
 
 

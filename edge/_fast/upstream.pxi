@@ -40,6 +40,7 @@ cdef class Pool:
         self.next_key = 0
         self.first_byte_ns = to_ns(provider.first_byte_timeout)
         self.idle_ns = to_ns(provider.idle_timeout)
+        self.plain_ns = to_ns(provider.plain_timeout)
         self.total_ns = to_ns(provider.total_timeout)
         self.keep_ns = to_ns(provider.keep_alive)
 
@@ -433,4 +434,7 @@ cdef class Upstream(Peer):
             x.redialled = 1
             pool.prune(self.idle_since)
             return again(x)
-        return fail(x, provider_unreachable if self.pending is None else provider_response_invalid, reason)
+        if self.pending is not None:
+            return fail(x, provider_response_invalid, "the connection ended in the response head")
+        return fail(x, provider_disconnected, "reset the connection without an answer" if reason == "Connection reset"
+                    else "closed the connection without an answer")

@@ -23,7 +23,7 @@ MAX_PLAN = 64               # targets of a model: bits of those that a request h
 MAX_SECONDS = 86400.0
 
 _BOUNDS = Bounds()
-_UPSTREAM = catalogue.Provider("", "openai", "")
+UPSTREAM = catalogue.Provider("", "openai", "")
 _RETRY = catalogue.Retry()
 _BREAKER = catalogue.Breaker()
 _CHECK = catalogue.HealthCheck("/")
@@ -82,11 +82,11 @@ class KeyRateLimit(Strict):
 class Timeouts(Strict):
     """A provider's timeouts in seconds; 0 switches one off."""
 
-    connect: Annotated[Seconds, about("TCP and TLS handshake", 5)] = _UPSTREAM.connect_timeout
-    first_byte: Annotated[
-        Seconds | None, about("request sent to response head; `timeout` unless set", 30)] = None
-    idle: Annotated[Seconds, about("between two reads of an answer", 60)] = _UPSTREAM.idle_timeout
-    total: Annotated[Seconds, about("a whole exchange", 600)] = _UPSTREAM.total_timeout
+    connect: Annotated[Seconds, about("TCP and TLS handshake", 5)] = UPSTREAM.connect_timeout
+    first_byte: Annotated[Seconds | None, about(
+        "of a stream, request sent to response head; `timeout` unless set", 30)] = None
+    idle: Annotated[Seconds, about("between two reads of an answer", 60)] = UPSTREAM.idle_timeout
+    total: Annotated[Seconds | None, about("a whole exchange", 600)] = None
 
 
 class HealthCheck(Strict):
@@ -118,16 +118,16 @@ class Provider(Strict):
         "several keys, 32 at most", ["env:KEY_1", "file:key-2"])] = []
     headers: Annotated[dict[str, SecretStr], about("sent with every request", {"api-version": "1"})] = {}
     timeouts: Annotated[Timeouts, about("in seconds", {"connect": 5})] = Timeouts()
-    max_connections: Annotated[Count, about("per worker", 1024)] = _UPSTREAM.max_connections
-    max_idle: Annotated[int, Field(ge=0), about("kept alive per worker", 256)] = _UPSTREAM.max_idle
-    keep_alive: Annotated[Seconds, about("seconds a connection may idle", 55)] = _UPSTREAM.keep_alive
+    max_connections: Annotated[Count, about("per worker", 1024)] = UPSTREAM.max_connections
+    max_idle: Annotated[int, Field(ge=0), about("kept alive per worker", 256)] = UPSTREAM.max_idle
+    keep_alive: Annotated[Seconds, about("seconds a connection may idle", 55)] = UPSTREAM.keep_alive
     ca_bundle: Annotated[Text | None, about("a PEM file of more roots to trust", "/etc/ssl/our.pem")] = None
     proxy: Annotated[SecretStr | None, about(
         "the URL of a proxy, a reference to one, or none; HTTPS_PROXY and its kin unless set",
         "socks5h://127.0.0.1:1080")] = None
     models: Annotated[list[Text], about("patterns of the names it serves; empty: all", ["gpt-*"])] = []
     adaptive: Annotated[bool, about(
-        "fewer requests at once while it says or shows that it has too many", True)] = _UPSTREAM.adaptive
+        "fewer requests at once while it says or shows that it has too many", True)] = UPSTREAM.adaptive
     health_check: Annotated[Check | None, about("whether it is well is asked without a request", "/models")] = None
 
 
@@ -327,8 +327,8 @@ class Settings(Strict):
         "paths relayed as they are to a provider", {"/v1/rerank": "cohere"})] = {}
     rate_limit: Annotated[RateLimit | None, about(
         "the gateway's own limit; none unless this is here", {"requests_per_second": 100})] = None
-    timeout: Annotated[Seconds, about(
-        "seconds until a provider's first byte", 30)] = _UPSTREAM.first_byte_timeout
+    timeout: Annotated[Seconds | None, about(
+        "seconds until a stream begins, and for the whole of a plain answer", 30)] = None
     provider_rate_limit: Annotated[Literal["pass", "mask"], about(
         "a provider's 429 reaches the client as 429 (pass) or as 502 (mask)", "pass")] = "pass"
     retry: Annotated[Retry, about("further attempts when a provider fails", {"max": 3})] = Retry()

@@ -17,7 +17,7 @@ from . import proxies
 from .build import admin_port, cores
 from .layers import Layers
 from .load import Loaded
-from .model import Target
+from .model import UPSTREAM, Target
 from .problems import Place
 from .references import MASK, is_reference
 from .routing import default_models
@@ -59,8 +59,12 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
     made = {each.name: each for each in loaded.snapshot.providers}
     for name, provider in settings.providers.items():
         section = tree["providers"][name]
+        times = section["timeouts"]
         if provider.timeouts.first_byte is None:
-            section["timeouts"]["first_byte"] = _Noted(settings.timeout, "timeout")
+            times["first_byte"] = (_Noted(UPSTREAM.first_byte_timeout, "default") if settings.timeout is None
+                                   else _Noted(settings.timeout, "timeout"))
+        if provider.timeouts.total is None and settings.timeout is None:
+            times["total"] = _Noted(UPSTREAM.total_timeout, "default")
         if provider.ca_bundle is None and made[name].ca_bundle is not None:
             section["ca_bundle"] = _Noted(made[name].ca_bundle, str(bundle(environ)))
         if provider.proxy is not None:

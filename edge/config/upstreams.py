@@ -36,8 +36,8 @@ class Upstreams:
         self._folder = folder
         self._environ = environ
 
-    def make(self, name: str, given: model.Provider, timeout: float) -> catalogue.Provider:
-        """`timeout` is the file's own, for a first byte. With problems noted the result is not to be used."""
+    def make(self, name: str, given: model.Provider, timeout: float | None) -> catalogue.Provider:
+        """`timeout` is the file's own. With problems noted the result is not to be used."""
         at: Key = ("providers", name)
         if not NAME.fullmatch(name):
             self._report.problem(at, "is no name for a provider", "use up to 64 letters, digits, . - _")
@@ -46,11 +46,13 @@ class Upstreams:
         keys = self._keys(at, given)
         headers = tuple(self._headers(at, given))
         base_url = self._base_url(at, given, carries=bool(keys or headers))
-        times = given.timeouts
+        times, default = given.timeouts, model.UPSTREAM
+        total = first(times.total, default.total_timeout)
         return catalogue.Provider(
             name=name, kind=given.kind, base_url=base_url, keys=keys, headers=headers,
-            connect_timeout=times.connect, idle_timeout=times.idle, total_timeout=times.total,
-            first_byte_timeout=timeout if times.first_byte is None else times.first_byte,
+            connect_timeout=times.connect, idle_timeout=times.idle, total_timeout=total,
+            first_byte_timeout=first(times.first_byte, timeout, default.first_byte_timeout),
+            plain_timeout=first(times.total, timeout, total),
             max_connections=given.max_connections, max_idle=given.max_idle, keep_alive=given.keep_alive,
             ca_bundle=self._ca_bundle((*at, "ca_bundle"), given.ca_bundle),
             proxy=self._proxy((*at, "proxy"), given, base_url), models=tuple(given.models),
@@ -176,6 +178,11 @@ class Upstreams:
 def bundle(environ: Mapping[str, str]) -> str | None:
     """The variable that names more roots to trust, where there is one; SSL_CERT_FILE is OpenSSL's own affair."""
     return next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environ.get(name)), None)
+
+
+def first(*values: float | None) -> float:
+    """The first one that is set."""
+    return next(value for value in values if value is not None)
 
 
 def _url(text: str) -> SplitResult | None:

@@ -24,7 +24,7 @@ ENVELOPE_NAMES = (*ROW_NAMES, "request_id", "trace_id", "status", "condition", "
 _FOLDER = Path(__file__).with_name("contracts")
 _TOP = ("name", "about", "base", "surfaces", "defaults", "conditions")
 _DEFAULTS = ("type", "code", "param")
-_CELLS = ("status", "type", "code", "param", "message")
+_CELLS = ("status", "type", "code", "param", "message", "retry_after")
 _MAX_BYTES = 1 << 20
 
 
@@ -38,13 +38,17 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a contract says of one condition. `status` 0 is the upstream's own. Texts have {slots} in them."""
+    """What a contract says of one condition. `status` 0 is the upstream's own. Texts have {slots} in them.
+
+    `retry_after` is in seconds, where the contract promises the field and no retry helps; else None.
+    """
 
     status: int
     type: str
     code: str | int | None
     param: str | None
     message: str
+    retry_after: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +250,14 @@ class _Builder:
             elif isinstance(value, str):
                 check_text(self.reader, (*path, key), value, meaning)
         return Row(self.status(path, values.get("status"), meaning), values.get("type", ""), values["code"],
-                   values["param"], values["message"])
+                   values["param"], values["message"], self.retry_after(path, values.get("retry_after"), meaning))
+
+    def retry_after(self, path: tuple[str, ...], value: Any, meaning: Meaning) -> int | None:
+        if value is None or (type(value) is int and 1 <= value <= 60 and meaning.retry == "never"):
+            return value
+        self.reader.add((*path, "retry_after"), f"cannot be {value}" if meaning.retry == "never" else
+                        "is told by the gateway", "1 to 60 seconds, where no retry helps; else leave it out")
+        return None
 
     def status(self, path: tuple[str, ...], value: Any, meaning: Meaning) -> int:
         if value == "upstream" and "upstream_status" in meaning.slots:

@@ -22,7 +22,7 @@ def describe(contract: Contract) -> list[dict[str, Any]]:
         described.append({
             "condition": name, **cells(row, name),
             "blame": meaning.blame, "retry": meaning.retry, "reservation": meaning.reservation,
-            "headers": headers(row.status, meaning),
+            "headers": headers(row, meaning),
             "variants": {flag: cells(variant, name) for flag, variant in contract.variants.get(name, {}).items()},
             "summary": meaning.summary, "cause": meaning.cause, "fix": meaning.fix,
         })
@@ -43,12 +43,14 @@ def cells(row: Row, condition: str) -> dict[str, Any]:
     return found
 
 
-def headers(status: int, meaning: Meaning) -> list[str]:
+def headers(row: Row, meaning: Meaning) -> list[str]:
     """The fields of its answer besides those that every answer has."""
     found = [*COMMON, *meaning.headers]
     if meaning.retry == "later":
         found += WAITING
-    if status == 401:
+    elif row.retry_after is not None:
+        found += WAITING[:1]
+    if row.status == 401:
         found.append("www-authenticate")
     return found
 

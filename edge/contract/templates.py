@@ -65,15 +65,17 @@ def _template(contract: Contract, surface: str, name: str, flags: tuple[str, ...
     event.envelope(shape.stream)
     event.text("\n\n")
     wait_ms = {"never": NEVER, "now": 0}.get(meaning.retry, (meaning.wait or 0) * 1000)
-    return Template(name, row.status, _head(row.status, meaning), body.pieces(), event.pieces(), wait_ms)
+    return Template(name, row.status, _head(row, meaning), body.pieces(), event.pieces(), wait_ms)
 
 
-def _head(status: int, meaning: Meaning) -> bytes:
+def _head(row: Row, meaning: Meaning) -> bytes:
     """The status line, but for the upstream's own status, and the fields that are always the same."""
-    lines = [f"HTTP/1.1 {status} {phrase(status)}"] if status else []
+    lines = [f"HTTP/1.1 {row.status} {phrase(row.status)}"] if row.status else []
     lines += ["content-type: application/json", f"x-edge-condition: {meaning.name}", f"x-edge-blame: {meaning.blame}"]
-    if status == 401:
+    if row.status == 401:
         lines.append("www-authenticate: Bearer")        # RFC 9110 section 15.5.2: a 401 must have it
+    if row.retry_after is not None:
+        lines.append(f"retry-after: {row.retry_after}")
     return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 

@@ -169,7 +169,7 @@ def test_a_base_may_have_a_base(tmp_path: Path) -> None:
      ['mine.yaml:4:14: conditions.draining.code: must be a text - write "TEXT"']),
     (BASED + "conditions:\n  draining: 503",
      ["mine.yaml:4:3: conditions.draining: must be a mapping - "
-      "write its members: status, type, code, param, message, when"]),
+      "write its members: status, type, code, param, message, retry_after, when"]),
     (BASED + "conditions:\n  draining: {when: {masked: {status: 500}}}",
      ["mine.yaml:4:21: conditions.draining.when.masked: there is no masked here - one of mask_rate_limit"]),
     (BASED + "surfaces: {openai: {envelope: {error: '{mesage}'}}}",

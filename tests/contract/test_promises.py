@@ -43,6 +43,9 @@ PROMISES: list[tuple[str, C, dict[str, Any], int, dict[str, Any]]] = [
       "message": "Provider rate limit exceeded. Retry-After: 2"}),
     ("tokenpak", C.provider_unreachable, {"reason": "Connection timeout"}, 502,
      {"code": "PROVIDER_003", "type": "bad_gateway", "message": "Unable to reach provider: Connection timeout"}),
+    ("tokenpak", C.provider_disconnected, {"reason": "closed the connection without an answer"}, 502,
+     {"code": "PROVIDER_003", "type": "bad_gateway",
+      "message": "Unable to reach provider: closed the connection without an answer"}),
     ("tokenpak", C.provider_error, {"upstream_status": 500, "upstream_reason": "Internal Server Error"}, 502,
      {"code": "PROVIDER_004", "type": "bad_gateway", "message": "Provider error: 500 Internal Server Error"}),
     ("tokenpak", C.rate_limited, {"retry_after": 30000}, 429,
@@ -217,7 +220,7 @@ def test_a_masked_rate_limit_is_a_bad_gateway(name: str, members: dict[str, str]
 
 @pytest.mark.parametrize(("name", "condition"), [
     ("tokenpak", C.provider_rate_limited), ("tokenpak", C.rate_limited), ("tokenpak", C.gateway_overloaded),
-    ("tokenpak", C.draining), ("tokenfactory", C.provider_timeout), ("tokenfactory", C.rate_limited),
+    ("tokenpak", C.draining), ("tokenfactory", C.rate_limited),
     ("tokenbay", C.global_rate_limited), ("tokenbay", C.provider_rate_limited), ("tokenbay", C.provider_overloaded),
     ("tokenfactory", C.circuit_open), ("token360", C.circuit_open),
     ("token360", C.rate_limited), ("token360", C.gateway_overloaded), ("token360", C.draining),
@@ -227,6 +230,12 @@ def test_promised_waits_are_there_even_when_nobody_knows_them(name: str, conditi
     """Where a contract promises Retry-After it is there, whole seconds and at least 1, whatever is known."""
     assert answer(name, "openai", condition).headers["retry-after"] == "1"
     assert answer(name, "openai", condition, {"retry_after": 2100}).headers["retry-after"] == "3"
+
+
+def test_a_promised_wait_is_no_advice() -> None:
+    """Token Factory's 408 of a slow upstream has Retry-After, and yet says that the request is not to be repeated."""
+    found = answer("tokenfactory", "openai", C.provider_timeout, {"timeout": "30"})
+    assert (found.status, found.headers["retry-after"], found.headers["x-should-retry"]) == (408, "1", "false")
 
 
 @pytest.mark.parametrize("surface", SURFACES)

@@ -228,7 +228,7 @@ def stage(stack: ExitStack) -> tuple[Simulator, Gateway, Sdks]:
     simulator = stack.enter_context(Simulator())
     config = configuration(simulator.url)
     for provider in config["providers"].values():
-        provider["timeouts"] = {"first_byte": 5, "idle": IDLE}
+        provider["timeouts"] = {"first_byte": 5, "idle": IDLE, "total": 20}
     gateway = stack.enter_context(Gateway(config))
     return simulator, gateway, Sdks(gateway, stack)
 

@@ -44,13 +44,14 @@ CONDITIONS = """
     provider_overloaded upstream later
     circuit_open upstream later
     provider_unreachable upstream later
-    provider_timeout upstream later
+    provider_disconnected upstream never
+    provider_timeout upstream never
     provider_error upstream later
     provider_rejected client never
     context_length client never
-    provider_response_invalid upstream now
-    provider_cut upstream now
-    provider_stalled upstream now
+    provider_response_invalid upstream never
+    provider_cut upstream never
+    provider_stalled upstream never
     internal_error edge later
     out_of_memory edge later
     disk_full edge later
@@ -94,6 +95,7 @@ OPENAI = """
     provider_overloaded 503 server_error provider_overloaded -
     circuit_open 503 server_error circuit_open -
     provider_unreachable 502 server_error provider_unreachable -
+    provider_disconnected 502 server_error provider_disconnected -
     provider_timeout 504 server_error provider_timeout -
     provider_error 502 server_error provider_error -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
@@ -144,6 +146,7 @@ ANTHROPIC = """
     provider_overloaded 529 overloaded_error provider_overloaded -
     circuit_open 503 overloaded_error circuit_open -
     provider_unreachable 502 api_error provider_unreachable -
+    provider_disconnected 502 api_error provider_disconnected -
     provider_timeout 504 timeout_error provider_timeout -
     provider_error 502 api_error provider_error -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
@@ -194,6 +197,7 @@ TOKENPAK = """
     provider_overloaded 502 = PROVIDER_005 -
     circuit_open 503 = PROVIDER_012 -
     provider_unreachable 502 = PROVIDER_003 - | Unable to reach provider: {reason}
+    provider_disconnected 502 = PROVIDER_003 - | Unable to reach provider: {reason}
     provider_timeout 504 = TIMEOUT_001 - | Request to upstream took too long (>{timeout}s)
     provider_error 502 = PROVIDER_004 - | Provider error: {upstream_status} {upstream_reason}
     provider_rejected ? = PROVIDER_008 - | {message}
@@ -244,6 +248,7 @@ TOKENFACTORY = """
     provider_overloaded 503 upstream_error provider_overloaded -
     circuit_open 503 upstream_error circuit_open model
     provider_unreachable 502 upstream_error provider_unreachable -
+    provider_disconnected 502 upstream_error provider_disconnected -
     provider_timeout 408 timeout_error provider_timeout -
     provider_error 502 upstream_error provider_error -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
@@ -294,6 +299,7 @@ TOKENBAY = """
     provider_overloaded 429 = provider_overloaded -
     circuit_open 503 = circuit_open -
     provider_unreachable 500 = provider_unreachable -
+    provider_disconnected 500 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
     provider_error 500 = provider_error -
     provider_rejected ? = provider_rejected - | {message}
@@ -343,6 +349,7 @@ TOKEN360 = """
     provider_overloaded 502 api_error 502 -
     circuit_open 503 api_error 503 -
     provider_unreachable 502 api_error 502 -
+    provider_disconnected 502 api_error 502 -
     provider_timeout 502 api_error 502 -
     provider_error 502 api_error 502 -
     provider_rejected ? invalid_request_error ? - | {message}
@@ -392,6 +399,7 @@ GENERIC = """
     provider_overloaded 502 = provider_overloaded -
     circuit_open 503 = circuit_open -
     provider_unreachable 502 = provider_unreachable -
+    provider_disconnected 502 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
     provider_error 502 = provider_error -
     provider_rejected ? = provider_rejected - | {message}

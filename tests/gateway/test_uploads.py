@@ -240,7 +240,7 @@ def test_a_file_is_sent_once(uploads: Uploads, how: str) -> None:
 
     uploads.play(script)
     told = ask(uploads.port, upload(1 << 20) + FILE[:1 << 20])
-    in_contract(told, "provider_error" if how == "503" else "provider_unreachable")
+    in_contract(told, "provider_error" if how == "503" else "provider_disconnected")
     assert len(uploads.heads.get(timeout=5)) > 1 << 20 and uploads.heads.empty()
 
 

@@ -155,8 +155,8 @@ def test_poison_in_a_stream(stage: Stage, cut: int) -> None:
 PLAIN_FAULTS = {
     "malformed=head": "provider_response_invalid", "malformed=json": "provider_response_invalid",
     "malformed=length": "provider_response_invalid", "empty": "provider_response_invalid",
-    "cut=0": "provider_unreachable", "cut=30": "provider_response_invalid", "cut=500": "provider_cut",
-    "reset=0": "provider_unreachable", "reset=500": "provider_cut", "error-in-200": "provider_error",
+    "cut=0": "provider_disconnected", "cut=30": "provider_response_invalid", "cut=500": "provider_cut",
+    "reset=0": "provider_disconnected", "reset=500": "provider_cut", "error-in-200": "provider_error",
     "hang": "provider_timeout", "status=500": "provider_error", "status=599": "provider_error",
     "status=401": "provider_auth", "status=429;retry-after=7": "provider_rate_limited",
     "body=": "provider_response_invalid", "body=}": "provider_response_invalid",

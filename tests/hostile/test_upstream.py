@@ -205,7 +205,7 @@ def test_no_retry_of_what_may_have_been_processed(stage: Stage) -> None:
             seen.append(line.number)
 
     stage.play(script)
-    in_contract(ask(stage.port, chat()), "provider_unreachable")
+    in_contract(ask(stage.port, chat()), "provider_disconnected")
     assert len(seen) == 1
 
 
