@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Surface = Literal["openai", "anthropic"]
-Dialect = Literal["none", "chat", "responses", "messages"]
+Dialect = Literal["none", "chat", "responses", "messages", "object"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ ROUTES: tuple[Route, ...] = (
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(
         _MODEL, FieldRule("messages", ("array",), required=True), _count("max_tokens", required=True), _STREAM,
         FieldRule("temperature", ("number",), low=0, high=1), _TOP_P)),
-    Route("count_tokens", "POST", "/v1/messages/count_tokens", "anthropic", fields=(
+    Route("count_tokens", "POST", "/v1/messages/count_tokens", "anthropic", "object", fields=(
         _MODEL, FieldRule("messages", ("array",), required=True))),
 )
 

@@ -54,7 +54,7 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
 
 cdef bint is_unanswered(Exchange x) noexcept:
     """Whether the provider has the whole request and has not refused it: it may do it, and would be paid twice."""
-    return x.sent and not x.unread and not x.told
+    return x.sent and not x.unread and not x.told and not x.undone
 
 
 cdef int refuse_unread(Exchange x, int condition) except -1:
@@ -102,6 +102,8 @@ cdef int detach(Exchange x) except -1:
     pool.active -= 1
     if upstream.ended and upstream.keep_alive and not x.unread:
         return pool.release(upstream)
+    if x.mode == STREAM and x.tap.terminal and upstream.framing == F_CHUNKED and upstream.keep_alive:
+        return pool.await_end(upstream)
     return pool.forget(upstream)
 
 
@@ -109,9 +111,6 @@ cdef int break_off(Exchange x, int condition) except -1:
     """Trouble after the head. Server-sent events end with the dialect's error event; other bodies can only be cut."""
     cdef Template template = (<list>x.gateway.templates[x.surface])[condition]
     cdef bytes event
-    if x.mode == STREAM and x.tap.terminal:
-        send_piece(x, NULL, 0, True)
-        return finish(x, E_DONE, ok)        # the dialect's end was sent: the client has everything
     if x.mode != STREAM:
         return cut(x, condition)
     fill_values(x)

@@ -23,8 +23,8 @@ cdef dict TRAITS_OF = {
     provider_unreachable: BREAKS | ELSEWHERE | LATER,
     provider_disconnected: BREAKS,
     provider_timeout: BREAKS | SLOWS,
-    provider_response_invalid: BREAKS,
-    provider_cut: BREAKS,
+    provider_response_invalid: BREAKS | ELSEWHERE,
+    provider_cut: BREAKS | ELSEWHERE,
     provider_stalled: BREAKS,
     gateway_overloaded: ELSEWHERE,        # this target's queue is full
 }
@@ -130,6 +130,8 @@ cdef bint may_help(Exchange x, int condition, int traits) noexcept:
     """Whether a failure is of the kind that a further attempt can mend without paying twice."""
     if not traits & ELSEWHERE or x.attempts > x.most_retries or x.spent:
         return False
+    if condition == provider_response_invalid or condition == provider_cut:
+        return x.undone             # else it was worked on, and is paid
     if condition == provider_error:
         return x.status in (200, 500, 502, 503, 504)
     return True

@@ -142,6 +142,7 @@ cdef class Pool:                        # connections to one provider
     cdef int next_key
     cdef tuple targets                  # that lead here
     cdef list idle                      # the one used last is the next to be used
+    cdef list ending                    # their answers are complete, but not their framing
     cdef Queue waiting
     cdef Load* load                     # where others see these three: active, waiting, limit
     cdef int active                     # requests that have a connection
@@ -178,6 +179,7 @@ cdef class Pool:                        # connections to one provider
     cdef Upstream take(self)
     cdef int drop(self, Upstream upstream) except -1
     cdef int forget(self, Upstream upstream) except -1
+    cdef int await_end(self, Upstream upstream) except -1
 
 cdef class Scanning:                    # of a body that is not all there yet
     cdef Scan scan
@@ -224,6 +226,9 @@ cdef class Exchange:                    # one request's way
     cdef int condition
     cdef int64_t length                 # of the request's body; -1: chunked
     cdef int64_t unread                 # bytes to come of a body that is not held: it goes on, or nobody wants it
+    cdef uint8_t undone                 # the answer, which is none, shows that the provider has not done the work
+    cdef uint8_t unseen                 # nothing of the answer's body has shown yet what it is
+    cdef uint8_t closed                 # of long JSON: the last byte that came is a closing brace
     cdef uint8_t spent                  # some of it has gone on: it cannot be sent again
     cdef uint8_t told                   # the provider has said itself what is wrong
     cdef int64_t answer_length
@@ -290,12 +295,14 @@ cdef class Upstream(Peer):
     cdef uint8_t heads                  # so many have come, interim ones included
     cdef uint8_t ended
     cdef bint used
+    cdef bint ending                    # its answer is complete, but not its framing
     cdef readonly bint joined           # the pool has counted it
     cdef int64_t left                   # of a body with a length
     cdef int64_t idle_since
     cdef int send(self, Exchange x) except -1
     cdef int feed(self, char* buf, Py_ssize_t size) except -1
     cdef int body(self, char* buf, Py_ssize_t size) except -1
+    cdef int read_end(self, const char* buf, Py_ssize_t size) except -1
     cdef bint is_quiet(self) noexcept
     cdef bint into_held(self, Exchange x) noexcept
     cdef int join(self) except -1

@@ -7,16 +7,19 @@
     admit       key -> tenant; limits are taken     account     limits are given back; counted, reported, once
     route       plan x health -> target             forward     attempts, one after the other
     load        how many a provider gets at once    queue       who waits for it
-    upload      a body too long to be held
+    upload      a body too long to be held          judge       what makes an answer an answer
+    stream      events, and the end of a stream
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing.
 Everything runs in the thread of the worker's event loop, and a callback never waits.
 """
 
 import os
+import re
 from collections import deque
 from email.utils import formatdate
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -35,7 +38,7 @@ from libc.time cimport time
 from posix.strings cimport strncasecmp
 from posix.uio cimport iovec
 
-from .chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, chunk_begin, chunk_next
+from .chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
 from .condition cimport *
 from .head cimport *
 from .health cimport *
@@ -68,6 +71,7 @@ cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"P
 cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
 cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
                        "string": 1 << STRING, "array": 1 << ARRAY, "object": 1 << OBJECT}
+cdef object HOST_NAME = re.compile(r"[0-9A-Za-z.:_-]{1,253}")
 cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, **PHRASES}
 
 include "wire.pxi"
@@ -82,6 +86,8 @@ include "route.pxi"
 include "forward.pxi"
 include "upload.pxi"
 include "upstream.pxi"
+include "judge.pxi"
+include "stream.pxi"
 include "relay.pxi"
 include "account.pxi"
 include "downstream.pxi"

@@ -136,6 +136,7 @@ _READ = (
     (b"traceparent", K_TRACEPARENT, False, False),
     (b"anthropic-version", K_ANTHROPIC_VERSION, True, True),
     (b"x-stainless-retry-count", K_STAINLESS_RETRY_COUNT, True, True),
+    (b"location", K_LOCATION, True, False),
 )
 # Hop by hop (RFC 9110 7.6.1, 11.7; RFC 9113 3.2.1 for http2-settings).
 _HOP_BY_HOP = (
@@ -148,8 +149,9 @@ _KEPT_FROM_PROVIDERS = (
     b"api-key", b"x-goog-api-key", b"cookie", b"accept-encoding", b"forwarded", b"x-real-ip", b"via",
     b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip", b"request-id",
 )
-# What binds a browser to the provider's own host, and what the gateway says for itself (x-edge-* too).
+# What leads or binds a client to the provider's own host, and what the gateway says for itself (x-edge-* too).
 _KEPT_FROM_CLIENTS = (
+    b"content-location", b"refresh", b"link",
     b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security", b"server", b"via",
     b"x-should-retry", b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"request-id",
 )

@@ -6,6 +6,7 @@ cdef enum Dialect:
     D_CHAT                      # /v1/chat/completions, /v1/completions, /v1/embeddings
     D_RESPONSES                 # /v1/responses
     D_MESSAGES                  # /v1/messages
+    D_OBJECT                    # a JSON object without usage: /v1/messages/count_tokens
 
 cdef struct Usage:              # as the provider counts: Anthropic's input leaves the cached tokens out
     int64_t input               # tokens; -1: the provider did not say

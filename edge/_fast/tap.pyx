@@ -169,7 +169,8 @@ cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
     else:
         failed = (members[CHOICES].kind == ABSENT and members[DATA].kind == ABSENT
                   and is_trouble(buf, &members[ERROR]))
-    read_usage(tap, buf, &members[USAGE])
+    if tap.dialect != D_OBJECT:
+        read_usage(tap, buf, &members[USAGE])
     if not failed:
         tap.terminal = 1
         return 0
@@ -381,7 +382,7 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
 
 # ---- for tests and tools ----
 
-_DIALECTS = {"none": D_NONE, "chat": D_CHAT, "responses": D_RESPONSES, "messages": D_MESSAGES}
+_DIALECTS = {"none": D_NONE, "chat": D_CHAT, "responses": D_RESPONSES, "messages": D_MESSAGES, "object": D_OBJECT}
 
 
 cdef dict show(const Tap* tap, fed):

@@ -17,6 +17,7 @@ cdef class Pool:
         self.strip = strip
         self.name = provider.name
         self.idle = []
+        self.ending = []
         self.waiting = Queue()
         self.pace = Pace.__new__(Pace)
         self.targets = ()
@@ -78,7 +79,7 @@ cdef class Pool:
     def retire(self):
         """A reload dropped the provider: idle connections go now, the others when their answers end."""
         self.retired = True
-        for upstream in tuple(self.idle):
+        for upstream in (*self.idle, *self.ending):
             self.forget(upstream)
 
     cdef int acquire(self, Exchange x) except -1:
@@ -174,9 +175,22 @@ cdef class Pool:
 
     cdef int forget(self, Upstream upstream) except -1:
         """Closes a connection, idle or not; who waits may have another instead."""
-        if upstream in self.idle:
+        if upstream.ending:
+            upstream.ending = False
+            self.ending.remove(upstream)
+        elif upstream in self.idle:
             self.idle.remove(upstream)
         self.drop(upstream)
+        return self.serve() if self.waiting.count else 0
+
+    cdef int await_end(self, Upstream upstream) except -1:
+        """A stream's last event has come: its framing may end a moment later, and the connection be used again."""
+        if self.retired or not upstream.is_open():
+            return self.forget(upstream)
+        upstream.ending = True
+        upstream.idle_since = self.gateway.now
+        upstream.resume_reads()
+        self.ending.append(upstream)
         return self.serve() if self.waiting.count else 0
 
     cdef int prune(self, int64_t since) except -1:
@@ -191,6 +205,8 @@ cdef class Pool:
         """Closes connections that were idle for too long, oldest first; sends away who has waited for too long."""
         cdef Upstream upstream
         watch_queue(self)
+        while self.ending and self.gateway.now - (<Upstream>self.ending[0]).idle_since > TERMINAL_NS:
+            self.forget(self.ending[0])
         while self.idle and self.keep_ns:
             upstream = self.idle[0]
             if self.gateway.now - upstream.idle_since < self.keep_ns:
@@ -286,6 +302,8 @@ cdef class Upstream(Peer):
         cdef Exchange x = self.exchange
         cdef Py_ssize_t size = count
         if x is None:
+            if self.ending:
+                return self.read_end(self.gateway.outbox, size)
             # Nothing was asked: a notice of closing, or somebody else's answer. Neither may meet the next request.
             return self.abort() if self.pool is None else self.pool.forget(self)
         try:
@@ -358,6 +376,8 @@ cdef class Upstream(Peer):
                 if self.framing == F_CHUNKED:
                     chunk_begin(&self.inbound)
                 answer_head(x, buf, head)
+                if self.exchange is not x:
+                    return 0                    # the head was enough to say that this is no answer
             buf += head.size
             size -= head.size
         return self.body(buf, size)
@@ -400,6 +420,21 @@ cdef class Upstream(Peer):
         if self.ended and <Py_ssize_t>pos < size:
             self.keep_alive = False         # more than was asked for: what follows is nobody's
         return answer_bytes(x, start, total, self.ended)
+
+    cdef int read_end(self, const char* buf, Py_ssize_t size) except -1:
+        """What comes behind a stream's last event: the end of the framing, or what is nobody's."""
+        cdef size_t pos = 0, length
+        cdef const char* data
+        cdef int result
+        if self.framing == F_CHUNKED:
+            result = chunk_next(&self.inbound, buf, size, &pos, &data, &length)
+            if result == CHUNK_MORE:
+                return 0
+            if result == CHUNK_END and <Py_ssize_t>pos == size:
+                self.ending = False
+                self.pool.ending.remove(self)
+                return self.pool.release(self)
+        return self.pool.forget(self)
 
     cdef int closed(self, str reason) except -1:
         cdef Pool pool = self.pool

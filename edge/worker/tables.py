@@ -20,7 +20,7 @@ from edge.routes import MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route
 from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
-DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3}
+DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3, "object": 4}
 # Which models a key may use; None: all.
 Allows = Callable[[str], bool] | None
 # Answers of the gateway's own routes: (Anthropic's SDK asks, request target, the key's models) -> (status, JSON; None:

@@ -1,0 +1,257 @@
+# judge: what makes an answer an answer. What was asked for decides, and what came, not a field's word for it: a JSON
+# object where a plain answer was asked for, an event stream where a stream was. All else under 2xx or 3xx is the
+# provider's fault. Where it shows that nobody has done the work (a redirect, a proxy's page, nothing at all), another
+# target may; what broke off, or came in another form than was asked for, has been paid and is not asked for again.
+#
+# Paths that are relayed as they are promise no form, so that only a redirect is judged there.
+
+cdef enum Look:                 # of a body, by its first bytes
+    L_BLANK                     # nothing has been said yet
+    L_OBJECT
+    L_EVENTS
+    L_OTHER                     # a page, a word, JSON that is no object
+
+cdef tuple EVENT_FIELDS = (b"data", b"event", b"id", b"retry")
+cdef tuple NO_ANSWER = (204, 205, 206)      # they are 2xx, and promise no body or a part of one
+
+
+cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
+    """A final response head has come."""
+    cdef Gateway g = x.gateway
+    cdef bint judged = x.route.dialect != D_NONE
+    move(x, E_HEAD)
+    x.first_byte = g.now
+    x.status = head.status
+    x.answer_length = head.content_length
+    x.undone = False
+    x.fields = correct_fields(x, buf, head) if judged and head.status < 300 else b""
+    x.fields += PyBytes_FromStringAndSize(g.scratch, write_relayed(buf, head, g.scratch))
+    tap_begin(&x.tap, x.route.dialect)
+    if head.status >= 400:
+        x.mode = FAULT
+        x.retry_after_ms = wait_of(g, buf, head)
+        x.held = Store.__new__(Store)
+        return 0
+    if head.status >= 300 and (judged or head.status != 304 or x.method not in (M_GET, M_HEAD)):
+        x.undone = True
+        return fail(x, provider_response_invalid, words_of_redirect(x, buf, head))
+    if not judged:
+        x.mode = PASS
+        return 0
+    if head.status in NO_ANSWER:
+        x.undone = True
+        return fail(x, provider_response_invalid, f"status {head.status} in place of an answer")
+    if field_of(head, K_CONTENT_ENCODING) != NULL and coding_of(buf, head) is not None:
+        return fail(x, provider_response_invalid, f"a content coding that was not asked for: {coding_of(buf, head)}")
+    x.mode = STREAM if x.stream else PASS if head.content_length > HOLD_MAX else WHOLE
+    x.unseen = x.mode != WHOLE
+    return 0
+
+
+cdef bytes correct_fields(Exchange x, const char* buf, Head* head):
+    """Names what goes on, where the provider's Content-Type does not: only the form that was asked for does go on."""
+    cdef int i, known
+    cdef bint right = is_event_stream(buf, head) if x.stream else is_json(buf, head)
+    if right and field_of(head, K_CONTENT_ENCODING) == NULL:
+        return b""
+    for i in range(head.n_fields):
+        known = head.fields[i].known
+        if known == K_CONTENT_ENCODING or known == K_CONTENT_TYPE and not right:
+            head.fields[i].relay = 0
+    if right:
+        return b""
+    return b"content-type: text/event-stream\r\n" if x.stream else b"content-type: application/json\r\n"
+
+
+cdef bint is_event_stream(const char* buf, const Head* head) noexcept nogil:
+    cdef const Field* field = field_of(head, K_CONTENT_TYPE)
+    return field != NULL and field.value_len >= 17 and strncasecmp(buf + field.value, b"text/event-stream", 17) == 0
+
+
+cdef str coding_of(const char* buf, const Head* head):
+    """What the body is coded in, None for nothing. (Providers are asked for identity, which some say aloud.)"""
+    cdef int i
+    for i in range(head.n_fields):
+        if head.fields[i].known == K_CONTENT_ENCODING:
+            for coding in value_of(buf, &head.fields[i]).decode("latin-1").lower().split(","):
+                if coding.strip() not in ("", "identity"):
+                    return coding.strip()
+    return None
+
+
+cdef str words_of_redirect(Exchange x, const char* buf, const Head* head):
+    """A redirect is not followed, here or by the client: it would carry prompt and key to whom nobody has chosen.
+
+    Its words name the host that it leads to, and no more of the URL, in which there may be secrets.
+    """
+    cdef const Field* field = field_of(head, K_LOCATION)
+    base = urlsplit(x.target.pool.provider.base_url).hostname
+    try:
+        host = urlsplit(value_of(buf, field).decode("latin-1")).hostname if field != NULL else None
+    except ValueError:
+        host = None
+    if host is not None and not HOST_NAME.fullmatch(host):
+        host = "another host"
+    return f"status {head.status}, a redirect {f'to {host}' if host else f'within {base}'}: check base_url"
+
+
+cdef int look_at(const char* data, Py_ssize_t size) noexcept:
+    """What a body is, as soon as its first bytes say so. A byte order mark and empty lines say nothing."""
+    cdef const char* end = data + size
+    if size >= 3 and memcmp(data, b"\xef\xbb\xbf", 3) == 0:
+        data += 3
+    while data < end and (data[0] == c" " or 9 <= data[0] <= 13):
+        data += 1
+    if data == end:
+        return L_BLANK
+    if data[0] == c"{":
+        return L_OBJECT
+    if data[0] == c":":
+        return L_EVENTS
+    for name in EVENT_FIELDS:
+        size = min(end - data, <Py_ssize_t>PyBytes_GET_SIZE(name))
+        if memcmp(data, PyBytes_AS_STRING(name), size) == 0:
+            if data + size == end:
+                return L_BLANK
+            if data[size] in b":\r\n":
+                return L_EVENTS
+    return L_OTHER
+
+
+cdef int answer_bytes(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
+    """Some of the answer's body, its framing taken off; `ended` with the last of it."""
+    cdef int64_t due = x.gateway.now + x.target.pool.idle_ns
+    x.downstream.deadline = due if x.target.pool.idle_ns and due < x.deadline else x.deadline
+    if x.mode == WHOLE:
+        return hold(x, data, size, ended)
+    if x.mode == STREAM:
+        return stream(x, data, size, ended)
+    if x.mode == PASS:
+        return pass_on(x, data, size, ended) if x.route.dialect == D_NONE else pass_long(x, data, size, ended)
+    if x.held.size + size > FAULT_MAX:
+        size = FAULT_MAX - x.held.size
+        if x.upstream is not None:
+            x.upstream.keep_alive = False
+        ended = True
+    x.held.append(data, size)
+    return classify(x) if ended else 0
+
+
+cdef int hold(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
+    if x.held is None:
+        if ended:
+            return judge_whole(x, data, size)
+        x.held = Store.__new__(Store)
+        x.held.reserve(min(x.answer_length, HOLD_MAX) + 1 if x.answer_length > 0 else size)
+    x.held.append(data, size)
+    if ended:
+        return judge_whole(x, x.held.at, x.held.size)
+    if x.held.size > HOLD_MAX:
+        if x.stream:
+            return fail(x, provider_response_invalid, PLAIN)
+        x.mode = PASS
+        x.unseen = True
+        return pass_long(x, x.held.at, x.held.size, False)
+    return 0
+
+
+cdef str PLAIN = "a plain answer in place of an event stream"
+
+
+cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
+    """A complete JSON answer: good, an error in disguise, or no JSON at all."""
+    cdef iovec parts[2]
+    if tap_body(&x.tap, data, size) != 0:
+        return not_an_object(x, look_at(data, size))
+    if x.tap.error:
+        return fail(x, condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data), None)
+    if x.stream:
+        return fail(x, provider_response_invalid, PLAIN)
+    x.answer_length = size
+    x.framing = F_LENGTH
+    part_of(&parts[1], data, size)
+    send_head(x, parts, 2)
+    return succeed(x)
+
+
+cdef int not_an_object(Exchange x, int look) except -1:
+    """A body, or its beginning, that is not what was asked for."""
+    x.undone = look == L_BLANK or look == L_OTHER
+    return fail(x, provider_response_invalid, (
+        "empty response", "response is not valid JSON", "an event stream in place of a plain answer",
+        "no event stream, but something else" if x.stream else "response is not a JSON object")[look])
+
+
+cdef int pass_long(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
+    """JSON that is too long to be held: its first byte that is not blank, and its last, must be an object's."""
+    cdef Py_ssize_t at = size
+    cdef int look
+    if size == 0 and not ended:
+        return 0
+    if x.unseen:
+        look = look_at(data, size)
+        if look != L_OBJECT and (look != L_BLANK or ended):
+            return not_an_object(x, look)
+        x.unseen = look == L_BLANK
+    while at and (data[at - 1] == c" " or 9 <= data[at - 1] <= 13):
+        at -= 1
+    if at:
+        x.closed = data[at - 1] == c"}"
+    if ended and not x.closed:
+        return fail(x, provider_cut, "JSON without its end")
+    return pass_on(x, data, size, ended)
+
+
+cdef int classify(Exchange x) except -1:
+    """A provider's error status -> condition. Its 401, 402, 403 are about our key, never the client's."""
+    cdef bytes body
+    x.condition = condition_of(x, x.held.at, x.held.size)
+    if x.condition != provider_rejected and x.condition != context_length:
+        if x.retry_after_ms < 0 and (x.condition == provider_rate_limited or x.condition == provider_overloaded):
+            x.retry_after_ms = 1000
+        return fail(x, x.condition, None)
+    note_success(x)
+    if not x.gateway.native[x.surface] or x.method == M_HEAD or not is_error(x.held.at, x.held.size):
+        return fail(x, x.condition, None)
+    body = without_secrets(x, PyBytes_FromStringAndSize(x.held.at, x.held.size))
+    x.answer_length = len(body)
+    x.mode = PASS
+    return pass_on(x, PyBytes_AS_STRING(body), x.answer_length, True)
+
+
+cdef Names ERROR = Names(("error",))
+
+
+cdef bint is_error(const char* data, Py_ssize_t size) noexcept:
+    """Whether this is an error as both dialects write it. A proxy's page or a framework's own form is nobody's."""
+    cdef Member found
+    cdef Py_ssize_t where
+    return scan(data, size, &ERROR.table, &found, &where) == SCAN_OK and found.kind == OBJECT
+
+
+cdef bytes without_secrets(Exchange x, bytes text):
+    """Some servers repeat the key that they refuse: ours must not reach a client or a log."""
+    for secret in x.target.pool.secrets:
+        if secret in text:
+            text = text.replace(secret, b"***")
+    return text
+
+
+cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
+    """What the provider's own error says, and its words for contracts that pass them on."""
+    condition, message, _ = x.gateway.classify(x.status, without_secrets(x, PyBytes_FromStringAndSize(data, size)))
+    x.told = True
+    set_value(x, S_UPSTREAM_STATUS, x.status)
+    set_value(x, S_UPSTREAM_REASON, REASONS.get(x.status, "Unknown"))
+    if message:
+        set_value(x, S_MESSAGE, message)
+    return condition
+
+
+cdef int64_t wait_of(Gateway g, const char* buf, const Head* head) except -2:
+    """When the provider wants to be asked again, in ms from now; -1: it does not say."""
+    cdef int i
+    fields = {PyBytes_FromStringAndSize(buf + head.fields[i].name, head.fields[i].name_len).lower():
+              value_of(buf, &head.fields[i]) for i in range(head.n_fields)}
+    wait = g.wait_ms(fields, time(NULL))
+    return -1 if wait is None else wait
