@@ -28,20 +28,21 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     cdef Gateway g = x.gateway
     cdef Template template = (<list>g.templates[x.surface])[condition]
     cdef Downstream d = x.downstream
-    cdef char* out = g.scratch
+    cdef Writer out
     cdef bytes answer
     cdef bint unread = close or x.unread
     close = unread or not x.keep_alive
     fill_values(x)
     if is_unanswered(x):
         set_value(x, S_RETRY_AFTER_MS, NEVER_MS)
-    out = put_date(out, g)
-    out = put_way(out, x)
+    write_into(&out, g.scratch, BUFFER)
+    put_date(&out, g)
+    put_way(&out, x)
     if x.limited:
-        out = put_limits(out, x)
+        put_limits(&out, x)
     if condition == method_not_allowed:
-        out = put_bytes(out, b"allow: POST\r\n" if x.route.own is None else b"allow: GET, HEAD\r\n")
-    answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, out - g.scratch), close)
+        put_bytes(&out, b"allow: POST\r\n" if x.route.own is None else b"allow: GET, HEAD\r\n")
+    answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, written(&out)), close)
     if x.method == M_HEAD:
         answer = answer[:answer.index(b"\r\n\r\n") + 4]
     x.keep_alive = not close
@@ -226,7 +227,7 @@ cdef int report(Exchange x) except -1:
 cdef int answer_own(Exchange x) except -1:
     """A route that the gateway answers itself: its callable gives status and JSON (None: no such model)."""
     cdef Gateway g = x.gateway
-    cdef char* out = g.scratch
+    cdef Writer out
     cdef iovec parts[2]
     cdef bytes content
     allows = x.tenant.allows if x.tenant is not None else None
@@ -234,24 +235,26 @@ cdef int answer_own(Exchange x) except -1:
     if content is None:
         set_value(x, S_MODEL, x.line.partition(b"?")[0][len(x.route.path) + 1:])
         return refuse(x, model_unknown, False)
-    out = put_bytes(out, <bytes>g.status_lines[x.status])
-    out = put(out, b"content-type: application/json\r\ncontent-length: ", 48)
-    out = put_number(out, PyBytes_GET_SIZE(content))
-    out = put(out, b"\r\n", 2)
-    out = put_date(out, g)
-    out = put_ids(out, x)
+    write_into(&out, g.scratch, BUFFER)
+    put_bytes(&out, <bytes>g.status_lines[x.status])
+    put(&out, b"content-type: application/json\r\ncontent-length: ", 48)
+    put_number(&out, PyBytes_GET_SIZE(content))
+    put(&out, b"\r\n", 2)
+    put_date(&out, g)
+    put_ids(&out, x)
     if not x.keep_alive:
-        out = put(out, b"connection: close\r\n", 19)
-    out = put(out, b"\r\n", 2)
-    part_of(&parts[0], g.scratch, out - g.scratch)
+        put(&out, b"connection: close\r\n", 19)
+    put(&out, b"\r\n", 2)
+    part_of(&parts[0], g.scratch, written(&out))
     part_of(&parts[1], PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content))
     x.downstream.write(parts, 1 if x.method == M_HEAD else 2)
     return finish(x, E_DONE, ok)
 
 
-cdef char* put_date(char* out, Gateway g) noexcept:
+cdef int put_date(Writer* out, Gateway g) except -1:
     """RFC 9110 section 6.6.1, made once a second."""
     if g.now >= g.date_until:
         g.date = b"date: " + formatdate(time(NULL), usegmt=True).encode() + b"\r\n"
         g.date_until = g.now + 1000000000
-    return put_bytes(out, g.date)
+    put_bytes(out, g.date)
+    return 0

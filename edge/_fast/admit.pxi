@@ -132,7 +132,7 @@ cdef int limit_reached(Exchange x, int condition, int64_t wait) except -1:
     return condition
 
 
-cdef char* put_limits(char* out, Exchange x) noexcept:
+cdef void put_limits(Writer* out, Exchange x) noexcept:
     """X-RateLimit-*: the binding limit of the two, the one that will run out first. Reset is a Unix time."""
     cdef Gateway g = x.gateway
     cdef Bucket* key = x.tenant.bucket if x.tenant is not None else NULL
@@ -144,11 +144,11 @@ cdef char* put_limits(char* out, Exchange x) noexcept:
             binding = key
             left = key_left
     if left == INT64_MAX:
-        return out                  # unlimited, both
-    out = put(out, b"x-ratelimit-limit: ", 19)
-    out = put_number(out, bucket_limit(binding))
-    out = put(out, b"\r\nx-ratelimit-remaining: ", 25)
-    out = put_number(out, left if left > 0 else 0)
-    out = put(out, b"\r\nx-ratelimit-reset: ", 21)
-    out = put_number(out, time(NULL) + (bucket_full_in(binding, g.now) + 999999999) // 1000000000)
-    return put(out, b"\r\n", 2)
+        return                      # unlimited, both
+    put(out, b"x-ratelimit-limit: ", 19)
+    put_number(out, bucket_limit(binding))
+    put(out, b"\r\nx-ratelimit-remaining: ", 25)
+    put_number(out, left if left > 0 else 0)
+    put(out, b"\r\nx-ratelimit-reset: ", 21)
+    put_number(out, time(NULL) + (bucket_full_in(binding, g.now) + 999999999) // 1000000000)
+    put(out, b"\r\n", 2)

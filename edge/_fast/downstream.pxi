@@ -105,13 +105,15 @@ cdef class Downstream(Peer):
         cdef Gateway g = self.gateway
         cdef Exchange x = self.exchange
         cdef Py_ssize_t kept = 0
+        cdef Writer out
         if self.into_body(x):
             g.window.at = x.body.at + x.body.size
             g.window.size = min(x.length, x.body.room) - x.body.size
             return 0
         if self.pending is not None and not self.lingering:
-            kept = self.pending.size
-            memcpy(g.inbox, self.pending.at, kept)
+            write_into(&out, g.inbox, BUFFER - INTAKE)
+            put(&out, self.pending.at, self.pending.size)
+            kept = written(&out)
         g.window.at = g.inbox + kept
         g.window.size = INTAKE          # what of a body comes with the head is copied, the rest is not
         return 0

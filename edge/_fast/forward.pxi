@@ -229,28 +229,28 @@ cdef dict facts_of_attempt(Exchange x, int condition, Target target, int64_t pau
             "next": target.name if target is not None else x.target.name, "pause": pause / 1e9}
 
 
-cdef char* put_way(char* out, Exchange x) noexcept:
+cdef int put_way(Writer* out, Exchange x) except -1:
     """Which target answered, after how many attempts, and whether that is second best."""
     if x.attempts == 0:
-        return out
-    out = put_bytes(out, x.target.line)
+        return 0
+    put_bytes(out, x.target.line)
     if x.attempts > 1:
-        out = put(out, b"x-edge-attempts: ", 17)
-        out = put_number(out, x.attempts)
-        out = put(out, b"\r\n", 2)
+        put(out, b"x-edge-attempts: ", 17)
+        put_number(out, x.attempts)
+        put(out, b"\r\n", 2)
     if x.target.priority != (<Target>x.plan[0]).priority:
-        out = put(out, b"x-edge-degraded: fallback\r\n", 27)
-    return out
+        put(out, b"x-edge-degraded: fallback\r\n", 27)
+    return 0
 
 
-cdef char* put_request_head(char* out, Exchange x, Py_ssize_t length) except NULL:
+cdef int put_request_head(Writer* out, Exchange x, Py_ssize_t length) except -1:
     """The head for the provider, made of parsed fields alone: nothing ambiguous can go on (RFC 9112 section 11.2)."""
     cdef Pool pool = x.target.pool
     cdef Py_ssize_t strip = pool.strip if x.line.startswith(b"/v1/") else 0
-    out = put_bytes(out, METHODS[x.method])
-    out = put(out, b" ", 1)
-    out = put_bytes(out, pool.base)
-    out = put(out, PyBytes_AS_STRING(x.line) + strip, PyBytes_GET_SIZE(x.line) - strip)
+    put_bytes(out, METHODS[x.method])
+    put(out, b" ", 1)
+    put_bytes(out, pool.base)
+    put(out, PyBytes_AS_STRING(x.line) + strip, PyBytes_GET_SIZE(x.line) - strip)
     if pool.keys > 1:
         x.key = fresh_key(x)
         if x.key < 0:               # all rest, or were tried: the one in turn
@@ -259,14 +259,15 @@ cdef char* put_request_head(char* out, Exchange x, Py_ssize_t length) except NUL
         pool.next_key = (x.key + 1) % pool.keys
     else:
         x.key = 0
-    out = put_bytes(out, <bytes>pool.heads[x.key])
-    out = put_bytes(out, x.relayed)
-    out = put(out, b"x-request-id: ", 14)
-    out = put(out, x.request_id, x.request_id_size)
+    put_bytes(out, <bytes>pool.heads[x.key])
+    put_bytes(out, x.relayed)
+    put(out, b"x-request-id: ", 14)
+    put(out, x.request_id, x.request_id_size)
     if length or x.method != M_GET:
-        out = put(out, b"\r\ncontent-length: ", 18)
-        out = put_number(out, length)
-    return put(out, b"\r\n\r\n", 4)
+        put(out, b"\r\ncontent-length: ", 18)
+        put_number(out, length)
+    put(out, b"\r\n\r\n", 4)
+    return 0
 
 
 cdef int write_request(Exchange x, Upstream upstream) except -1:
@@ -276,11 +277,12 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
     cdef int count = 1
     cdef Py_ssize_t length = x.unread or x.body.size
     cdef bytes model = x.target.model
-    cdef char* end
+    cdef Writer out
     if model is not None:
         length += PyBytes_GET_SIZE(model) - (x.model_end - x.model_start)
-    end = put_request_head(g.scratch, x, length)
-    part_of(&parts[0], g.scratch, end - g.scratch)
+    write_into(&out, g.scratch, BUFFER)
+    put_request_head(&out, x, length)
+    part_of(&parts[0], g.scratch, written(&out))
     if model is not None:
         part_of(&parts[1], x.body.at, x.model_start)
         part_of(&parts[2], PyBytes_AS_STRING(model), PyBytes_GET_SIZE(model))

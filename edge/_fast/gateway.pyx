@@ -46,6 +46,7 @@ from .render cimport *
 from .scan cimport *
 from .slab cimport *
 from .tap cimport *
+from .writer cimport *
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX

@@ -1,6 +1,8 @@
 """Strict HTTP/1.1 heads (RFC 9112) as spans into the receive buffer: no object per field."""
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t
 
+from .writer cimport Writer
+
 cdef enum:
     MAX_FIELDS = 128
     MAX_NAME = 256              # bytes of one field name; more is 431
@@ -58,5 +60,5 @@ cdef int parse_request(const char* buf, size_t size, size_t max_size, size_t max
                        Head* head) noexcept nogil
 cdef int parse_response(const char* buf, size_t size, size_t max_size, bint to_head,
                         Head* head) noexcept nogil
-cdef size_t write_relayed(const char* buf, const Head* head, char* out) noexcept nogil
+cdef void write_relayed(const char* buf, const Head* head, Writer* out) noexcept nogil
 cdef bint is_token(uint8_t byte) noexcept nogil

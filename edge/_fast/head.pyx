@@ -20,6 +20,8 @@ from cpython.buffer cimport Py_buffer, PyBUF_SIMPLE, PyBuffer_Release, PyObject_
 from libc.string cimport memchr, memcmp, memcpy, memset
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t
 
+from .writer cimport Writer, put, write_into, written
+
 include "head_bytes.pxi"
 include "head_lines.pxi"
 include "head_fields.pxi"
@@ -97,12 +99,11 @@ cdef int parse_response(const char* buf, size_t size, size_t max_size, bint to_h
     return HEAD_DONE
 
 
-cdef size_t write_relayed(const char* buf, const Head* head, char* out) noexcept nogil:
+cdef void write_relayed(const char* buf, const Head* head, Writer* out) noexcept nogil:
     """Write the fields that go on as "name: value" lines; at most head.size + head.n_fields bytes.
 
     Neighbours that already stand in that form are copied together: SDKs send all of theirs so.
     """
-    cdef char* to = out
     cdef uint32_t start = 0, stop = 0, length
     cdef const Field* field
     cdef int i
@@ -113,29 +114,23 @@ cdef size_t write_relayed(const char* buf, const Head* head, char* out) noexcept
         length = field.name_len + 2 + field.value_len + 2
         if field.value != field.name + field.name_len + 2 or buf[field.value - 1] != SPACE \
                 or buf[field.value + field.value_len] != CR:
-            memcpy(to, buf + start, stop - start)
-            to += stop - start
+            put(out, buf + start, stop - start)
             start = stop = 0
-            to = _write_line(buf, field, to)
+            _write_line(buf, field, out)
         elif field.name == stop:
             stop += length
         else:
-            memcpy(to, buf + start, stop - start)
-            to += stop - start
+            put(out, buf + start, stop - start)
             start = field.name
             stop = start + length
-    memcpy(to, buf + start, stop - start)
-    return to + (stop - start) - out
+    put(out, buf + start, stop - start)
 
 
-cdef char* _write_line(const char* buf, const Field* field, char* to) noexcept nogil:
-    memcpy(to, buf + field.name, field.name_len)
-    to += field.name_len
-    memcpy(to, b": ", 2)
-    memcpy(to + 2, buf + field.value, field.value_len)
-    to += 2 + field.value_len
-    memcpy(to, b"\r\n", 2)
-    return to + 2
+cdef void _write_line(const char* buf, const Field* field, Writer* out) noexcept nogil:
+    put(out, buf + field.name, field.name_len)
+    put(out, b": ", 2)
+    put(out, buf + field.value, field.value_len)
+    put(out, b"\r\n", 2)
 
 
 # --- for tests and benchmarks ---------------------------------------------------------------------
@@ -214,12 +209,15 @@ def response_head(data, size_t max_size=65536, bint to_head=False):
 def relayed(bytes data not None, bint response=False):
     """Return the field lines that go on to the other side; HeadError when the head is not whole ("more")."""
     cdef Head head
+    cdef Writer to
     cdef int result = parse_response(data, len(data), len(data) + 1, False, &head) if response else \
         parse_request(data, len(data), len(data) + 1, len(data), &head)
     if result != HEAD_DONE:
         raise HeadError(_RESULTS.get(result, "more"))
     cdef bytes out = bytes(head.size + head.n_fields)
-    return out[:write_relayed(data, &head, out)]
+    write_into(&to, out, len(out))
+    write_relayed(data, &head, &to)
+    return out[:written(&to)]
 
 
 def parse_rounds(bytes data not None, int rounds, bint response=False):
@@ -238,10 +236,12 @@ def relay_rounds(bytes data not None, int rounds):
     """Write the relayed fields of one request again and again, for benchmarks; the number of bytes."""
     cdef Head head
     cdef bytes out = bytes(2 * len(data))
-    cdef char* to = out
+    cdef Writer to
     cdef const char* buf = data
     cdef size_t size = 0
     if parse_request(buf, len(data), 65536, 8192, &head) == HEAD_DONE:
         for _ in range(rounds):
-            size = write_relayed(buf, &head, to)
+            write_into(&to, out, len(out))
+            write_relayed(buf, &head, &to)
+            size = written(&to)
     return size

@@ -19,13 +19,16 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     """A final response head has come."""
     cdef Gateway g = x.gateway
     cdef bint judged = x.route.dialect != D_NONE
+    cdef Writer out
     move(x, E_HEAD)
     x.first_byte = g.now
     x.status = head.status
     x.answer_length = head.content_length
     x.undone = False
     x.fields = correct_fields(x, buf, head) if judged and head.status < 300 else b""
-    x.fields += PyBytes_FromStringAndSize(g.scratch, write_relayed(buf, head, g.scratch))
+    write_into(&out, g.scratch, BUFFER)
+    write_relayed(buf, head, &out)
+    x.fields += PyBytes_FromStringAndSize(g.scratch, written(&out))
     tap_begin(&x.tap, x.route.dialect)
     if head.status >= 400:
         x.mode = FAULT

@@ -182,6 +182,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     cdef Head* own = <Head*>head
     cdef const Field* field
     cdef const Field* trace
+    cdef Writer out
     cdef int i
     if x.route.own is not None:
         return 0
@@ -190,7 +191,9 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
             field = &own.fields[i]
             if field.relay and PyBytes_FromStringAndSize(buf + field.name, field.name_len).lower() in g.owned:
                 own.fields[i].relay = 0
-    x.relayed = PyBytes_FromStringAndSize(g.scratch, write_relayed(buf, head, g.scratch))
+    write_into(&out, g.scratch, BUFFER)
+    write_relayed(buf, head, &out)
+    x.relayed = PyBytes_FromStringAndSize(g.scratch, written(&out))
     trace = field_of(head, K_TRACEPARENT)
     if trace != NULL:
         x.relayed += b"traceparent: " + value_of(buf, trace) + b"\r\n"

@@ -38,15 +38,14 @@ cdef int succeed(Exchange x) except -1:
     return finish(x, E_DONE, ok)
 
 
-cdef int put_chunk(Exchange x, iovec* parts, int count, char* line, const char* data, Py_ssize_t size) noexcept nogil:
+cdef int put_chunk(Exchange x, iovec* parts, int count, Writer* line, const char* data, Py_ssize_t size) except -1:
     """Adds the payload in the answer's framing: one part, or size line, payload and CRLF."""
-    cdef char* end
     if x.framing != F_CHUNKED:
         part_of(&parts[count], data, size)
         return count + 1
-    end = put_hex(line, size)
-    end = put(end, b"\r\n", 2)
-    part_of(&parts[count], line, end - line)
+    put_hex(line, size)
+    put(line, b"\r\n", 2)
+    part_of(&parts[count], line.start, written(line))
     part_of(&parts[count + 1], data, size)
     part_of(&parts[count + 2], b"\r\n", 2)
     return count + 3
@@ -63,9 +62,11 @@ cdef int send_piece(Exchange x, const char* data, Py_ssize_t size, bint last) ex
     cdef iovec parts[5]
     cdef int count = 0 if x.head_sent else 1
     cdef char beside[24]
-    cdef char* line = x.gateway.scratch if x.head_sent else beside      # first in a message: copied together
+    cdef Writer line
+    # First in a message: copied together.
+    write_into(&line, x.gateway.scratch if x.head_sent else beside, sizeof(beside))
     if size:
-        count = put_chunk(x, parts, count, line, data, size)
+        count = put_chunk(x, parts, count, &line, data, size)
     if last and x.framing == F_CHUNKED:
         part_of(&parts[count], b"0\r\n\r\n", 5)
         count += 1
@@ -77,32 +78,33 @@ cdef int send_piece(Exchange x, const char* data, Py_ssize_t size, bint last) ex
 cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     """The answer's head, and what follows it in `parts[1:]`, in one write. From here on there is no other status."""
     cdef Gateway g = x.gateway
-    cdef char* out = g.scratch
-    move(x, E_GOOD)
-    x.head_sent = True
+    cdef Writer out
     learn_pace(x.target.pool, x)
-    out = put_bytes(out, <bytes>g.status_lines[x.status])
-    out = put_bytes(out, x.fields)
-    out = put_ids(out, x)
-    out = put_way(out, x)
+    write_into(&out, g.scratch, BUFFER)
+    put_bytes(&out, <bytes>g.status_lines[x.status])
+    put_bytes(&out, x.fields)
+    put_ids(&out, x)
+    put_way(&out, x)
     if x.status >= 400:
-        out = put_bytes(out, <bytes>REJECTED[x.condition])
+        put_bytes(&out, <bytes>REJECTED[x.condition])
     if x.limited:
-        out = put_limits(out, x)
+        put_limits(&out, x)
     if x.framing == F_LENGTH:
-        out = put(out, b"content-length: ", 16)
-        out = put_number(out, x.answer_length)
-        out = put(out, b"\r\n", 2)
+        put(&out, b"content-length: ", 16)
+        put_number(&out, x.answer_length)
+        put(&out, b"\r\n", 2)
     elif x.framing == F_CHUNKED:
-        out = put(out, b"transfer-encoding: chunked\r\n", 28)
+        put(&out, b"transfer-encoding: chunked\r\n", 28)
     if x.framing == F_CLOSE or g.draining or g.retiring or x.unread:
         x.keep_alive = False
     if not x.keep_alive:
-        out = put(out, b"connection: close\r\n", 19)
+        put(&out, b"connection: close\r\n", 19)
     elif x.minor == 0:
-        out = put(out, b"connection: keep-alive\r\n", 24)
-    out = put(out, b"\r\n", 2)
-    part_of(&parts[0], g.scratch, out - g.scratch)
+        put(&out, b"connection: keep-alive\r\n", 24)
+    put(&out, b"\r\n", 2)
+    part_of(&parts[0], g.scratch, written(&out))
+    move(x, E_GOOD)
+    x.head_sent = True
     x.downstream.write_owned(parts, count, x.held if x.mode == WHOLE else None)
     x.overhead -= g.now
     g.now = monotonic_ns()
@@ -114,13 +116,13 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     return 0
 
 
-cdef inline char* put_ids(char* out, Exchange x) noexcept:
+cdef inline void put_ids(Writer* out, Exchange x) noexcept:
     """Both names: OpenAI's SDK reads x-request-id, Anthropic's request-id."""
-    out = put(out, b"x-request-id: ", 14)
-    out = put(out, x.request_id, x.request_id_size)
-    out = put(out, b"\r\nrequest-id: ", 14)
-    out = put(out, x.request_id, x.request_id_size)
-    return put(out, b"\r\n", 2)
+    put(out, b"x-request-id: ", 14)
+    put(out, x.request_id, x.request_id_size)
+    put(out, b"\r\nrequest-id: ", 14)
+    put(out, x.request_id, x.request_id_size)
+    put(out, b"\r\n", 2)
 
 
 cdef int hold_back(Exchange x) except -1:

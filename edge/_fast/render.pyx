@@ -9,7 +9,8 @@ from cpython.list cimport PyList_GET_SIZE
 from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcpy
+
+from .writer cimport Writer, put, put_byte, put_bytes, put_number, write_into, written
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -105,39 +106,43 @@ cdef class Template:
 
     cpdef bytes render(self, list values, bytes extra, bint close):
         """The complete answer. `values` by slot, None where missing; `extra`: field lines, each with CRLF."""
-        cdef char fields[FIELDS]
+        cdef char room_for_fields[FIELDS]
         cdef Facts facts
-        cdef Py_ssize_t body_size, fields_size, extra_size, line_size = 0
-        cdef bytes line = None
+        cdef Writer body, fields, out
+        cdef bytes line = b""
         cdef bytes answer
-        cdef char* out
         find_facts(self, values, &facts)
-        body_size = put_pieces(scratch, self.body_parts, self.body_count, values, &facts) - scratch
-        fields_size = put_fields(fields, values, &facts, body_size) - fields
-        extra_size = PyBytes_GET_SIZE(extra) if extra is not None else 0
+        write_into(&body, scratch, room)
+        put_pieces(&body, self.body_parts, self.body_count, values, &facts)
+        write_into(&fields, room_for_fields, FIELDS)
+        put_fields(&fields, values, &facts, written(&body))
         if self.status == 0:
             line = <bytes>LINES[facts.status - 400] if facts.status < 500 else b"HTTP/1.1 502 Bad Gateway\r\n"
-            line_size = PyBytes_GET_SIZE(line)
+        if extra is None:
+            extra = b""
         answer = PyBytes_FromStringAndSize(
-            NULL, line_size + PyBytes_GET_SIZE(self.head) + fields_size + extra_size + (21 if close else 2)
-            + body_size)
-        out = PyBytes_AS_STRING(answer)
-        if line_size:
-            out = put(out, PyBytes_AS_STRING(line), line_size)
-        out = put(out, PyBytes_AS_STRING(self.head), PyBytes_GET_SIZE(self.head))
-        out = put(out, fields, fields_size)
-        if extra_size:
-            out = put(out, PyBytes_AS_STRING(extra), extra_size)
-        out = put(out, b"connection: close\r\n\r\n", 21) if close else put(out, b"\r\n", 2)
-        put(out, scratch, body_size)
+            NULL, PyBytes_GET_SIZE(line) + PyBytes_GET_SIZE(self.head) + written(&fields) + PyBytes_GET_SIZE(extra)
+            + (21 if close else 2) + written(&body))
+        write_into(&out, PyBytes_AS_STRING(answer), PyBytes_GET_SIZE(answer))
+        put_bytes(&out, line)
+        put_bytes(&out, self.head)
+        put(&out, fields.start, written(&fields))
+        put_bytes(&out, extra)
+        if close:
+            put(&out, b"connection: close\r\n", 19)
+        put(&out, b"\r\n", 2)
+        put(&out, body.start, written(&body))
+        written(&out)
         return answer
 
     cpdef bytes event(self, list values):
         """The error as the event that ends a stream which has begun."""
         cdef Facts facts
+        cdef Writer out
         find_facts(self, values, &facts)
-        return PyBytes_FromStringAndSize(
-            scratch, put_pieces(scratch, self.event_parts, self.event_count, values, &facts) - scratch)
+        write_into(&out, scratch, room)
+        put_pieces(&out, self.event_parts, self.event_count, values, &facts)
+        return PyBytes_FromStringAndSize(scratch, written(&out))
 
 
 cdef int find_facts(Template template, list values, Facts* facts) except -1:
@@ -195,23 +200,6 @@ cdef Piece* compile_pieces(tuple pieces) except NULL:
     return parts
 
 
-cdef inline char* put(char* out, const char* data, Py_ssize_t size) noexcept:
-    memcpy(out, data, size)
-    return out + size
-
-
-cdef char* put_number(char* out, int64_t number) noexcept:
-    """A number that is not negative."""
-    cdef char digits[20]
-    cdef int at = 20
-    while True:
-        at -= 1
-        digits[at] = <char>(48 + number % 10)
-        number //= 10
-        if number == 0:
-            return put(out, &digits[at], 20 - at)
-
-
 cdef int64_t clamped(object number, int64_t low, int64_t high) except? -1:
     cdef int overflow = 0
     cdef int64_t value = PyLong_AsLongLongAndOverflow(number, &overflow)
@@ -220,7 +208,7 @@ cdef int64_t clamped(object number, int64_t low, int64_t high) except? -1:
     return low if value < low else high if value > high else value
 
 
-cdef char* put_fields(char* out, list values, const Facts* facts, Py_ssize_t body_size) except NULL:
+cdef int put_fields(Writer* out, list values, const Facts* facts, Py_ssize_t body_size) except -1:
     """Content-Length, both ids, and what client libraries ask before they try again.
 
     OpenAI's SDK reads x-request-id, Anthropic's request-id; both obey x-should-retry and read retry-after-ms
@@ -228,67 +216,69 @@ cdef char* put_fields(char* out, list values, const Facts* facts, Py_ssize_t bod
     """
     cdef char* name
     cdef Py_ssize_t size
-    out = put(out, b"content-length: ", 16)
-    out = put_number(out, body_size)
-    out = put(out, b"\r\nx-request-id: ", 16)
-    name = out
-    out = put_token(out, values[S_REQUEST_ID])
-    size = out - name
-    out = put(out, b"\r\nrequest-id: ", 14)
-    out = put(out, name, size)
+    put(out, b"content-length: ", 16)
+    put_number(out, body_size)
+    put(out, b"\r\nx-request-id: ", 16)
+    name = out.at
+    put_token(out, values[S_REQUEST_ID])
+    size = out.at - name
+    put(out, b"\r\nrequest-id: ", 14)
+    put(out, name, size)
     if facts.wait_ms > 0:
-        out = put(out, b"\r\nretry-after: ", 15)
-        out = put_number(out, facts.seconds)
-        out = put(out, b"\r\nretry-after-ms: ", 18)
-        out = put_number(out, facts.wait_ms)
+        put(out, b"\r\nretry-after: ", 15)
+        put_number(out, facts.seconds)
+        put(out, b"\r\nretry-after-ms: ", 18)
+        put_number(out, facts.wait_ms)
     if facts.wait_ms == NEVER_MS or facts.wait_ms > PATIENCE_MS or facts.final:
-        return put(out, b"\r\nx-should-retry: false\r\n", 25)
-    return put(out, b"\r\nx-should-retry: true\r\n", 24)
+        put(out, b"\r\nx-should-retry: false\r\n", 25)
+    else:
+        put(out, b"\r\nx-should-retry: true\r\n", 24)
+    return 0
 
 
-cdef char* put_pieces(char* out, const Piece* piece, int count, list values,
-                      const Facts* facts) except NULL:
+cdef int put_pieces(Writer* out, const Piece* piece, int count, list values, const Facts* facts) except -1:
     cdef const Piece* end = piece + count
     while piece < end:
         if piece.slot < 0:
-            out = put(out, piece.text, piece.size)
+            put(out, piece.text, piece.size)
         elif piece.whole:
-            out = put_whole(out, piece, values, facts)
+            put_whole(out, piece, values, facts)
         else:
-            out = put_slot(out, piece, values, facts)
+            put_slot(out, piece, values, facts)
         piece += 1
-    return out
+    return 0
 
 
-cdef char* put_whole(char* out, const Piece* piece, list values, const Facts* facts) except NULL:
+cdef int put_whole(Writer* out, const Piece* piece, list values, const Facts* facts) except -1:
     """A JSON value of its own: a string, or null for a value that is missing."""
     if piece.slot < N_SLOTS and piece.slot > S_RETRY_AFTER_MS and values[piece.slot] is None:
-        return put(out, b"null", 4)
-    out[0] = 0x22
-    out = put_slot(out + 1, piece, values, facts)
-    out[0] = 0x22
-    return out + 1
+        put(out, b"null", 4)
+        return 0
+    put_byte(out, 0x22)
+    put_slot(out, piece, values, facts)
+    put_byte(out, 0x22)
+    return 0
 
 
-cdef char* put_slot(char* out, const Piece* piece, list values, const Facts* facts) except NULL:
+cdef int put_slot(Writer* out, const Piece* piece, list values, const Facts* facts) except -1:
     """A value inside a JSON string."""
     cdef object value
     if piece.slot == S_REQUEST_ID or piece.slot == S_TRACE_ID:
         return put_token(out, values[piece.slot])
-    if piece.slot == S_RETRY_AFTER_MS:
-        return put_number(out, facts.seconds)
-    if piece.slot == STATUS:
-        return put_number(out, facts.status)
+    if piece.slot == S_RETRY_AFTER_MS or piece.slot == STATUS:
+        put_number(out, facts.seconds if piece.slot == S_RETRY_AFTER_MS else facts.status)
+        return 0
     if piece.slot == STATUS_NAME:
         value = <bytes>NAMES[facts.status - 400] if facts.status < 500 else b"bad_gateway"
     else:
         value = values[piece.slot]
     if value is None:
-        return put(out, piece.text, piece.size)
+        put(out, piece.text, piece.size)
+        return 0
     return put_value(out, value, LONGEST_MESSAGE if piece.slot == S_MESSAGE else LONGEST)
 
 
-cdef char* put_value(char* out, object value, Py_ssize_t longest) except NULL:
+cdef int put_value(Writer* out, object value, Py_ssize_t longest) except -1:
     """Any object's text, cut behind a character, escaped. Bytes are UTF-8, or as much of it as they are."""
     cdef const char* data = NULL
     cdef Py_ssize_t size = 0, cut
@@ -303,15 +293,17 @@ cdef char* put_value(char* out, object value, Py_ssize_t longest) except NULL:
         data = PyBytes_AS_STRING(value)
         size = PyBytes_GET_SIZE(value)
     if size <= longest:
-        return put_text(out, <const uint8_t*>data, size)
+        put_text(out, <const uint8_t*>data, size)
+        return 0
     cut = longest
     while cut > longest - 4 and (<uint8_t>data[cut] & 0xc0) == 0x80:
         cut -= 1
-    out = put_text(out, <const uint8_t*>data, cut)
-    return put(out, b"...", 3)
+    put_text(out, <const uint8_t*>data, cut)
+    put(out, b"...", 3)
+    return 0
 
 
-cdef char* put_text(char* out, const uint8_t* data, Py_ssize_t size) noexcept:
+cdef void put_text(Writer* out, const uint8_t* data, Py_ssize_t size) noexcept:
     """UTF-8 -> the inside of a JSON string. Invalid bytes become U+FFFD, one for each maximal part.
 
     Escaped besides what RFC 8259 section 7 asks for: U+0080 to U+009F, U+2028 and U+2029, at which readers of
@@ -320,28 +312,29 @@ cdef char* put_text(char* out, const uint8_t* data, Py_ssize_t size) noexcept:
     cdef Py_ssize_t i = 0, n
     cdef uint8_t c
     while i < size:
+        n = i
+        while i < size and PLAIN[data[i]]:
+            i += 1
+        put(out, <const char*>data + n, i - n)
+        if i == size:
+            return
         c = data[i]
-        if PLAIN[c]:
-            out[0] = c
-            out += 1
+        if c < 0x80:
+            put_escape(out, c)
             i += 1
-        elif c < 0x80:
-            out = put_escape(out, c)
-            i += 1
+            continue
+        n = sequence(data + i, size - i)
+        if n < 0:
+            put(out, b"\xef\xbf\xbd", 3)
+            i -= n
+            continue
+        if c == 0xc2 and data[i + 1] < 0xa0:
+            put_unicode(out, data[i + 1])
+        elif c == 0xe2 and data[i + 1] == 0x80 and (data[i + 2] | 1) == 0xa9:
+            put_unicode(out, 0x2000 + (data[i + 2] & 0x3f))
         else:
-            n = sequence(data + i, size - i)
-            if n < 0:
-                out = put(out, b"\xef\xbf\xbd", 3)
-                i -= n
-                continue
-            if c == 0xc2 and data[i + 1] < 0xa0:
-                out = put_unicode(out, data[i + 1])
-            elif c == 0xe2 and data[i + 1] == 0x80 and (data[i + 2] | 1) == 0xa9:
-                out = put_unicode(out, 0x2000 + (data[i + 2] & 0x3f))
-            else:
-                out = put(out, <const char*>data + i, n)
-            i += n
-    return out
+            put(out, <const char*>data + i, n)
+        i += n
 
 
 cdef Py_ssize_t sequence(const uint8_t* data, Py_ssize_t size) noexcept:
@@ -372,7 +365,7 @@ cdef Py_ssize_t sequence(const uint8_t* data, Py_ssize_t size) noexcept:
     return length
 
 
-cdef char* put_escape(char* out, uint8_t c) noexcept:
+cdef void put_escape(Writer* out, uint8_t c) noexcept:
     cdef char short = 0
     if c == 0x22 or c == 0x5c:
         short = c
@@ -383,34 +376,31 @@ cdef char* put_escape(char* out, uint8_t c) noexcept:
     elif c == 0x09:
         short = b"t"
     if short == 0:
-        return put_unicode(out, c)
-    out[0] = 0x5c
-    out[1] = short
-    return out + 2
+        put_unicode(out, c)
+        return
+    put_byte(out, 0x5c)
+    put_byte(out, short)
 
 
-cdef char* put_unicode(char* out, int code) noexcept:
+cdef void put_unicode(Writer* out, int code) noexcept:
     cdef int shift = 12
-    out[0] = 0x5c
-    out[1] = b"u"
-    out += 2
+    put(out, b"\\u", 2)
     while shift >= 0:
-        out[0] = b"0123456789abcdef"[(code >> shift) & 15]
-        out += 1
+        put_byte(out, b"0123456789abcdef"[(code >> shift) & 15])
         shift -= 4
-    return out
 
 
-cdef char* put_token(char* out, object value) except NULL:
+cdef int put_token(Writer* out, object value) except -1:
     """An id, the same in field and body: visible ASCII that needs no escape in either; `-` when missing."""
     cdef const uint8_t* data
     cdef Py_ssize_t size, i
     if isinstance(value, str):
         value = (<str>value).encode("ascii", "replace")
     if not isinstance(value, bytes) or PyBytes_GET_SIZE(value) == 0:
-        return put(out, b"-", 1)
+        put(out, b"-", 1)
+        return 0
     data = <const uint8_t*>PyBytes_AS_STRING(value)
     size = min(PyBytes_GET_SIZE(value), LONGEST_TOKEN)
     for i in range(size):
-        out[i] = data[i] if PLAIN[data[i]] and data[i] != 0x20 else b"_"
-    return out + size
+        put_byte(out, data[i] if PLAIN[data[i]] and data[i] != 0x20 else b"_")
+    return 0

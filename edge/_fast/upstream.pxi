@@ -286,13 +286,15 @@ cdef class Upstream(Peer):
         cdef Gateway g = self.gateway
         cdef Exchange x = self.exchange
         cdef Py_ssize_t kept = 0
+        cdef Writer out
         if self.into_held(x):
             g.window.at = x.held.at + x.held.size
             g.window.size = x.held.room - x.held.size
             return 0
         if self.pending is not None:
-            kept = PyBytes_GET_SIZE(self.pending)
-            memcpy(g.outbox, PyBytes_AS_STRING(self.pending), kept)
+            write_into(&out, g.outbox, BUFFER - INTAKE)
+            put_bytes(&out, self.pending)
+            kept = written(&out)
         g.window.at = g.outbox + kept
         g.window.size = BUFFER - kept
         return 0

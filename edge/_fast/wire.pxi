@@ -275,7 +275,7 @@ cdef class Peer:
     cdef int write(self, iovec* parts, int count) except -1:
         """Sends all parts in order; what the kernel does not take now, or is for another turn, waits in `out`."""
         cdef Py_ssize_t sent = 0, total = 0, over = 0
-        cdef char* end
+        cdef Writer out
         cdef int i
         if self.fd < 0:
             if self.transport is not None:
@@ -288,9 +288,10 @@ cdef class Peer:
             if count == 1:
                 sent = edge_send(self.fd, parts[0].iov_base, total)
             elif total <= GATHER and parts[0].iov_base == self.gateway.scratch:
-                end = self.gateway.scratch + parts[0].iov_len
+                write_into(&out, self.gateway.scratch + parts[0].iov_len, GATHER - parts[0].iov_len)
                 for i in range(1, count):
-                    end = put(end, <char*>parts[i].iov_base, parts[i].iov_len)
+                    put(&out, <char*>parts[i].iov_base, parts[i].iov_len)
+                written(&out)
                 sent = edge_send(self.fd, self.gateway.scratch, total)
             else:
                 if self.lent is not None and total > TURN:      # else keep() would have to copy it
@@ -421,36 +422,3 @@ cdef class Peer:
 cdef inline void part_of(iovec* part, const char* data, Py_ssize_t size) noexcept nogil:
     part.iov_base = <void*>data
     part.iov_len = size
-
-
-cdef inline char* put(char* out, const char* data, Py_ssize_t size) noexcept nogil:
-    memcpy(out, data, size)
-    return out + size
-
-
-cdef inline char* put_bytes(char* out, bytes data) noexcept:
-    return put(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
-
-
-cdef char* put_number(char* out, uint64_t value) noexcept nogil:
-    cdef char digits[20]
-    cdef int n = 20
-    while True:
-        n -= 1
-        digits[n] = <char>(48 + value % 10)
-        value //= 10
-        if value == 0:
-            break
-    return put(out, digits + n, 20 - n)
-
-
-cdef char* put_hex(char* out, uint64_t value) noexcept nogil:
-    cdef char digits[16]
-    cdef int n = 16
-    while True:
-        n -= 1
-        digits[n] = b"0123456789abcdef"[value & 15]
-        value >>= 4
-        if value == 0:
-            break
-    return put(out, digits + n, 16 - n)
