@@ -61,7 +61,10 @@ cdef enum:
     SKIP_MAX = 65536                # longest body of a refused request that is read past
     PIECE = 262144                  # bytes of a body that are scanned at a time
     RESERVE_MAX = 1048576           # of a body's length, what is made room for before any of it comes
-    HEAD_LIMIT = 65536              # highest setting of head_bytes: heads are rebuilt in BUFFER
+    # What configurations may bring into BUFFER: with a client's head, or an answer's, and our own fields, it fits.
+    HEAD_LIMIT = 65536              # of head_bytes
+    FIXED_LIMIT = 65536             # of a request's head, what the provider's configuration gives
+    LINE_LIMIT = 4096               # of an answer's field that names the target
 
 cdef int64_t FOREVER = INT64_MAX
 cdef int64_t TICK_NS = 100000000            # between two calls of tick()
@@ -164,6 +167,8 @@ cdef class Target:
         self.name = name
         visible = bytes(byte if 33 <= byte <= 126 else 63 for byte in name.encode())
         self.line = b"x-edge-target: %b\r\n" % visible
+        if len(self.line) > LINE_LIMIT:
+            raise ValueError("the name of a target is too long for a header")
         self.index = index
         self.health = self.pool.gateway.slab.health(index)
         self.priority = priority
@@ -220,9 +225,14 @@ cdef class Gateway:
         free(self.scratch)
 
     def load(self, tables):
-        """Takes over one version of the configuration, whole: requests on their way keep what they hold."""
+        """Takes over one version of the configuration, whole: requests on their way keep what they hold.
+
+        ValueError, and nothing changed, where something would not fit into a buffer.
+        """
         cdef int condition
         bounds = tables.bounds
+        if bounds.head_bytes > HEAD_LIMIT or bounds.target_bytes > bounds.head_bytes:
+            raise ValueError("the limits of a head are too high")
         self.version += 1
         self.routes = tables.routes
         self.prefixes = tables.prefixes
@@ -258,7 +268,7 @@ cdef class Gateway:
         self.keep_ns = to_ns(bounds.keep_alive)
         self.max_body = bounds.body_bytes
         self.max_upload = max(bounds.body_bytes, bounds.upload_bytes)
-        self.max_head = min(bounds.head_bytes, HEAD_LIMIT)
+        self.max_head = bounds.head_bytes
         self.max_target = bounds.target_bytes
         self.max_connections = bounds.connections
         self.max_address = bounds.address_connections

@@ -25,7 +25,9 @@ cdef class Pool:
         self.update(provider, heads)
 
     def update(self, provider, tuple heads):
-        """Takes over what a reload changed without touching the connections."""
+        """Takes over what a reload changed without touching the connections. ValueError: too much for a head."""
+        if len(self.base) + max(len(head) for head in heads) > FIXED_LIMIT:
+            raise ValueError("base URL, key and headers of a provider are too long")
         self.provider = provider
         if self.limit == self.max_connections or self.limit > provider.max_connections or not provider.adaptive:
             self.limit = provider.max_connections

@@ -15,11 +15,11 @@ from . import clients, keys, routing
 from .contracts import contracts
 from .fallbacks import Fallbacks
 from .memory import share
-from .model import MAX_PLAN, MAX_WORKERS, Settings
+from .model import MAX_MODEL, MAX_PLAN, MAX_WORKERS, Settings
 from .references import Secrets
 from .report import Report
 from .tree import ABSENT, find
-from .upstreams import FIELD_NAME, OURS, Upstreams
+from .upstreams import OURS, Upstreams, is_field_name
 
 # Keys, ids that no two requests share, and what the gateway says itself (x-edge-* too).
 _NOT_STICKY = OURS | {"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-request-id", "request-id",
@@ -88,6 +88,8 @@ class Builder:
             if len(model.targets) > MAX_PLAN:
                 report.problem(("models", model.name), f"has {len(model.targets)} targets, fallbacks included",
                                f"at most {MAX_PLAN} can be told apart")
+            if any(len(name or "") > MAX_MODEL for name in (model.name, *(target.model for target in model.targets))):
+                report.problem(("models", model.name), f"has a name of more than {MAX_MODEL} characters", "shorten it")
         relays = routing.relays(report, settings.routes, names)
         for name in routing.idle(providers, models, relays):
             report.warn(("providers", name), "no model and no route leads to it")
@@ -108,7 +110,7 @@ class Builder:
     def _sticky(self, given: str | None) -> str | None:
         """A header's name in small letters."""
         name = (given or "").lower()
-        if given is not None and not FIELD_NAME.fullmatch(name):
+        if given is not None and not is_field_name(name):
             self.report.problem(("sticky",), "is no name of a header", "use letters, digits and - (RFC 9110)")
         elif name in _NOT_STICKY or name.startswith("x-edge-"):
             self.report.problem(("sticky",), "does not tell one session from another",

@@ -9,6 +9,7 @@ from edge.catalogue import Secret
 
 PREFIX = "sk-"
 MIN_KEY = 16                # characters; `generate` makes 46
+MAX_KEY = 512               # longer ones are not looked up (admit.pxi)
 MIN_SECRET, MAX_SECRET = 16, 64     # bytes; 64 is the longest key of BLAKE2b (RFC 7693, 2.1)
 
 
@@ -32,6 +33,8 @@ def fault(key: str) -> str | None:
     """Why a text cannot be a gateway key; None: it can. A header carries it, so visible ASCII only."""
     if len(key) < MIN_KEY:
         return f"is shorter than {MIN_KEY} characters"
+    if len(key) > MAX_KEY:
+        return f"is longer than {MAX_KEY} characters"
     if not all("!" <= character <= "~" for character in key):
         return "holds a blank or a character beyond ASCII"
     return None

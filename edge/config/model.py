@@ -21,6 +21,13 @@ MAX_KEYS = 65535            # its buckets, less the gateway's own
 MAX_PROVIDER_KEYS = 32      # places of benched keys in a target's record
 MAX_PLAN = 64               # targets of a model: bits of those that a request has tried
 MAX_SECONDS = 86400.0
+# Heads are put together in buffers of a fixed size, into which all of these fit at once (gateway.pyx).
+MAX_HEAD = 65536            # bytes of a client's head
+MAX_URL = 2048              # characters of a base URL
+MAX_HEADERS = 16384         # bytes of all headers of a provider
+MAX_SECRET = 8192           # bytes of a secret
+MAX_MODEL = 512             # characters of a model's name
+MAX_FIELD_NAME = 256        # bytes of a header's name, as of clients' (head.pxd)
 
 _BOUNDS = Bounds()
 UPSTREAM = catalogue.Provider("", "openai", "")
@@ -45,10 +52,11 @@ Patience = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Burst = Annotated[int, Field(ge=1, le=10**9)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Count = Annotated[int, Field(ge=1, le=1 << 31)]
+Count = Annotated[int, Field(ge=1, le=(1 << 31) - 1)]
 Few = Annotated[int, Field(ge=1, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
 
@@ -111,7 +119,7 @@ class Provider(Strict):
     """An upstream service."""
 
     kind: Annotated[Kind, about("its dialect; a provider named openai or anthropic needs none", "openai")]
-    base_url: Annotated[Text, about(
+    base_url: Annotated[Url, about(
         "as its SDK takes it: with /v1 for openai, without for anthropic", "https://api.openai.com/v1")]
     key: Annotated[SecretStr | None, about("the provider's key", "env:OPENAI_API_KEY")] = None
     keys: Annotated[list[SecretStr], Field(max_length=MAX_PROVIDER_KEYS), about(
@@ -119,7 +127,7 @@ class Provider(Strict):
     headers: Annotated[dict[str, SecretStr], about("sent with every request", {"api-version": "1"})] = {}
     timeouts: Annotated[Timeouts, about("in seconds", {"connect": 5})] = Timeouts()
     max_connections: Annotated[Count, about("per worker", 1024)] = UPSTREAM.max_connections
-    max_idle: Annotated[int, Field(ge=0), about("kept alive per worker", 256)] = UPSTREAM.max_idle
+    max_idle: Annotated[int, Field(ge=0, le=(1 << 31) - 1), about("kept alive per worker", 256)] = UPSTREAM.max_idle
     keep_alive: Annotated[Seconds, about("seconds a connection may idle", 55)] = UPSTREAM.keep_alive
     ca_bundle: Annotated[Text | None, about("a PEM file of more roots to trust", "/etc/ssl/our.pem")] = None
     proxy: Annotated[SecretStr | None, about(
@@ -178,9 +186,9 @@ class Admin(Strict):
 class Limits(Strict):
     """What a client may send, and how long it may take."""
 
-    head_bytes: Annotated[int, Field(ge=1024, le=1 << 20), about(
+    head_bytes: Annotated[int, Field(ge=1024, le=MAX_HEAD), about(
         "request line and headers", 32768)] = _BOUNDS.head_bytes
-    target_bytes: Annotated[int, Field(ge=256, le=1 << 20), about(
+    target_bytes: Annotated[int, Field(ge=256, le=MAX_HEAD), about(
         "path and query", 8192)] = _BOUNDS.target_bytes
     body_bytes: Annotated[int, Field(ge=1, le=1 << 40), about("request body", 33554432)] = _BOUNDS.body_bytes
     upload_bytes: Annotated[int, Field(ge=0, le=1 << 50), about(

@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from edge.catalogue import Secret
 from edge.strict_yaml import Path as Key
 
+from .model import MAX_SECRET
 from .report import Report
 
 MASK = "***"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELL = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
-_BIG = 65536                # no secret is longer; a mistyped path may be
 # Mounts made for secrets: others than their owner may read them, but nobody else is in there.
 _MOUNTS = ("/run/secrets/", "/var/run/secrets/")
 
@@ -50,6 +50,9 @@ class Secrets:
             self._report.problem(key, "holds a line break, a control character or blanks at an end",
                                  "check what was pasted: a secret is one line")
             return None
+        if len(value.encode()) > MAX_SECRET:
+            self._report.problem(key, f"is longer than {MAX_SECRET} bytes", "check what was pasted")
+            return None
         return Secret(value)
 
     def _variable(self, name: str, key: Key) -> str | None:
@@ -68,7 +71,7 @@ class Secrets:
         path = self._folder / name
         try:
             status = path.stat()
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _BIG:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_SECRET + 2:
                 self._report.problem(key, f"{path} is no file of one line",
                                      "name a file that holds the secret alone")
                 return None

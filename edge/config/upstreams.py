@@ -81,7 +81,7 @@ class Upstreams:
         found: dict[str, tuple[str, Secret]] = {}
         for name, text in given.headers.items():
             place = (*at, "headers", name)
-            if not FIELD_NAME.fullmatch(name):
+            if not is_field_name(name):
                 self._report.problem(place, "is no name of a header", "use letters, digits and - (RFC 9110)")
             elif name.lower() in OURS:
                 self._report.problem(place, "is written by the gateway itself", "remove it")
@@ -92,6 +92,8 @@ class Upstreams:
                     found[name.lower()] = name, value
                 else:
                     self._report.problem(place, "holds a character beyond ASCII", "check what was pasted")
+        if (size := sum(len(name) + len(value.reveal()) + len(": \r\n") for name, value in found.values())) > model.MAX_HEADERS:
+            self._report.problem((*at, "headers"), f"are {size} bytes long", f"{model.MAX_HEADERS} are the most")
         return list(found.values())
 
     def _base_url(self, at: Key, given: model.Provider, carries: bool) -> str:
@@ -183,6 +185,11 @@ def bundle(environ: Mapping[str, str]) -> str | None:
 def first(*values: float | None) -> float:
     """The first one that is set."""
     return next(value for value in values if value is not None)
+
+
+def is_field_name(name: str) -> bool:
+    """Whether a header may be called so."""
+    return len(name) <= model.MAX_FIELD_NAME and FIELD_NAME.fullmatch(name) is not None
 
 
 def _url(text: str) -> SplitResult | None:

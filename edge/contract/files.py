@@ -26,6 +26,7 @@ _TOP = ("name", "about", "base", "surfaces", "defaults", "conditions")
 _DEFAULTS = ("type", "code", "param")
 _CELLS = ("status", "type", "code", "param", "message", "retry_after")
 _MAX_BYTES = 1 << 20
+_MAX_TEXT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,8 @@ class _Builder:
             if not isinstance(value, allowed) or isinstance(value, bool) or (key in ("type", "message") and not value):
                 self.reader.add((*path, key), "is missing" if value is None else "must be a text",
                                 f"write {key}: TEXT here, or under defaults" if key == "type" else 'write "TEXT"')
+            elif isinstance(value, str) and len(value) > _MAX_TEXT:
+                self.reader.add((*path, key), f"is longer than {_MAX_TEXT} characters", "shorten it")
             elif isinstance(value, str):
                 check_text(self.reader, (*path, key), value, meaning)
         return Row(self.status(path, values.get("status"), meaning), values.get("type", ""), values["code"],

@@ -1,0 +1,128 @@
+"""Every bound of the configuration: what is at it loads and is in force, what is one over it is named at its place."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from edge import worker
+from edge._fast import Slab
+from edge.config import model
+from edge.registry import Registry, prepare
+from tests.config.conftest import Config
+
+Path = tuple[str | int, ...]
+
+
+def base() -> dict[str, Any]:
+    """A configuration with one entry of each kind."""
+    return {"port": 8766, "listen_addr": "127.0.0.1", "workers": 1,
+            "providers": {"openai": {"key": "env:OPENAI_API_KEY", "health_check": {"path": "/models"}}},
+            "models": {"m": [{"provider": "openai", "model": "n"}]},
+            "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}}]}
+
+
+def maxima(node: dict[str, Any], at: Path, kinds: dict[str, Any]) -> Iterator[tuple[Path, float]]:
+    """The places of all numbers, as in base(), and the highest that the shape allows there."""
+    if "$ref" in node:
+        node = kinds[node["$ref"].rpartition("/")[2]]
+    if "maximum" in node:
+        yield at, node["maximum"]
+    for choice in node.get("anyOf", ()):
+        yield from maxima(choice, at, kinds)
+    for name, value in node.get("properties", {}).items():
+        yield from maxima(value, (*at, name), kinds)
+    if isinstance(node.get("additionalProperties"), dict):
+        yield from maxima(node["additionalProperties"], (*at, "m" if at == ("models",) else "openai"), kinds)
+    if isinstance(node.get("items"), dict):
+        yield from maxima(node["items"], (*at, 0), kinds)
+
+
+def placed(data: dict[str, Any], at: Path, value: Any) -> dict[str, Any]:
+    """A copy with the value at that place."""
+    data = copy.deepcopy(data)
+    around: Any = data
+    for step in at[:-1]:
+        around = around[step] if isinstance(step, int) else around.setdefault(step, {})
+    around[at[-1]] = value
+    return data
+
+
+SCHEMA = model.Settings.model_json_schema()
+# The other form of `models` (one target for a list of one) has the same bounds; `port` leaves one for admin.
+NUMBERS = {at: most for at, most in maxima(SCHEMA, (), SCHEMA["$defs"])
+           if at[:2] != ("models", "m") or len(at) > 3}
+
+
+def test_the_data_plane_takes_every_number_at_its_most(config: Config) -> None:
+    """What validates is in force: with all numbers at their highest at once the tables of a worker can be made."""
+    data = base()
+    for at, most in NUMBERS.items():
+        data = placed(data, at, most)
+    data["port"], data["workers"] = 1, 1
+    snapshot = config.load(json.dumps(data))
+    slab, registry = Slab(1), Registry()
+    prepare(slab, registry, snapshot)
+    worker.rehearse(slab, registry, snapshot)
+    assert snapshot.bounds.head_bytes == snapshot.bounds.target_bytes == model.MAX_HEAD
+    assert snapshot.providers[0].max_connections == snapshot.providers[0].max_idle == (1 << 31) - 1
+
+
+@pytest.mark.parametrize("at", NUMBERS, ids=lambda at: ".".join(map(str, at)))
+def test_a_number_over_its_most_is_named(config: Config, at: Path) -> None:
+    """One over is refused at its place, never capped in silence."""
+    over = NUMBERS[at] + 1
+    problem = config.problem(json.dumps(placed(base(), at, over)))
+    assert problem.key.replace("[", ".").replace("]", "") == ".".join(map(str, at))
+    assert "at most" in problem.message
+
+
+def header(size: int) -> dict[str, str]:
+    """Headers of a provider, as many bytes as this on the wire."""
+    return {"x": "v" * (size - len("x: \r\n"))}
+
+
+# Of a text: its place, what makes one of a size, and the largest.
+TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
+    "base_url": (("providers", "openai", "base_url"), lambda n: "http://localhost/".ljust(n, "u"), model.MAX_URL),
+    "provider key": (("providers", "openai", "key"), lambda n: "k" * n, model.MAX_SECRET),
+    "keys": (("providers", "openai"), lambda n: {"keys": ["k" * n, "other"]}, model.MAX_SECRET),
+    "header": (("providers", "openai", "headers"), lambda n: {"x": "v" * n}, model.MAX_SECRET),
+    "name of a header": (("providers", "openai", "headers"), lambda n: {"h" * n: "v"}, model.MAX_FIELD_NAME),
+    "headers": (("providers", "openai", "headers"), lambda n: {
+        **{f"h{i:03}": "v" * 1016 for i in range(15)}, **header(n - 15 * 1024)}, model.MAX_HEADERS),
+    "target's model": (("models", "m"), lambda n: [{"provider": "openai", "model": "m" * n}], model.MAX_MODEL),
+    "target in short": (("models", "m"), lambda n: "openai/" + "m" * n, model.MAX_MODEL),
+    "model": (("models",), lambda n: {"m" * n: "openai"}, model.MAX_MODEL),
+    "fallback": (("fallback",), lambda n: {"m": "openai/" + "m" * n}, model.MAX_MODEL),
+    "provider's models": (("providers", "openai", "models"), lambda n: ["m", "n", "m" * n], 4096),
+    "sticky": (("sticky",), lambda n: "s" * n, model.MAX_FIELD_NAME),
+    "client's key": (("keys", 0, "key"), lambda n: "k" * n, 512),
+    "name of a provider": (("providers",), lambda n: {"openai": {"key": "k"}, "p" * n: {
+        "kind": "openai", "base_url": "http://localhost/v1"}}, 64),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_are_bounded(config: Config, text: str) -> None:
+    """A text at its longest loads into a worker's tables; one character more is named at its place."""
+    at, make, most = TEXTS[text]
+    snapshot = config.load(json.dumps(placed(base(), at, make(most))))
+    slab, registry = Slab(1), Registry()
+    prepare(slab, registry, snapshot)
+    worker.rehearse(slab, registry, snapshot)
+    assert all(problem.key.startswith(str(at[0])) or text == "fallback"
+               for problem in config.problems(json.dumps(placed(base(), at, make(most + 1)))))
+
+
+def test_names_of_four_bytes_a_character_fit(config: Config) -> None:
+    """The bound of a model's name counts characters, and holds for those that are longest as bytes."""
+    snapshot = config.load(json.dumps(
+        placed(base(), ("models", "m"), "openai/" + "\N{OX}" * model.MAX_MODEL), ensure_ascii=False))
+    slab, registry = Slab(1), Registry()
+    prepare(slab, registry, snapshot)
+    worker.rehearse(slab, registry, snapshot)
