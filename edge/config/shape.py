@@ -33,8 +33,8 @@ _WORDS = {"greater_than": "must be more than {gt}, got {value}",
           "greater_than_equal": "must be at least {ge}, got {value}",
           "less_than_equal": "must be at most {le}, got {value}", "finite_number": "must be a finite number",
           "literal_error": "must be {expected}", "too_long": "has {actual_length} entries, at most {max_length} fit",
-          "string_too_short": "is empty", "string_pattern_mismatch": "has not the right form",
-          "string_unicode": "holds a character that is no text"}
+          "string_too_short": "is empty", "string_too_long": "is longer than {max_length} characters",
+          "string_pattern_mismatch": "has not the right form", "string_unicode": "holds a character that is no text"}
 # What other gateways' files have, TokenPak's first, and what it is here: another key of the same section, or elsewhere.
 _RENAMED = {"api_key": "key", "api_keys": "keys", "host": "listen_addr", "url": "base_url", "api_base": "base_url",
             "model_aliases": "models", "max_retries": "max", "max_attempts": "max", "initial_backoff": "backoff"}

@@ -92,7 +92,8 @@ class Upstreams:
                     found[name.lower()] = name, value
                 else:
                     self._report.problem(place, "holds a character beyond ASCII", "check what was pasted")
-        if (size := sum(len(name) + len(value.reveal()) + len(": \r\n") for name, value in found.values())) > model.MAX_HEADERS:
+        size = sum(len(name) + len(value.reveal()) + len(": \r\n") for name, value in found.values())
+        if size > model.MAX_HEADERS:
             self._report.problem((*at, "headers"), f"are {size} bytes long", f"{model.MAX_HEADERS} are the most")
         return list(found.values())
 

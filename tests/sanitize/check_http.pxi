@@ -100,15 +100,18 @@ cdef const char* check_relayed(const char* text, const Head* head, bint response
     cdef size_t before = strlen(line), size, largest = head.size + head.n_fields
     cdef char* out = <char*>malloc(largest)
     cdef char* whole
+    cdef Writer to
     cdef Head again
     cdef const char* wrong = NULL
     cdef int i, j = 0 if response else 1
-    size = write_relayed(text, head, out)
+    write_into(&to, out, largest)
+    write_relayed(text, head, &to)
+    size = to.at - to.start
     whole = <char*>malloc(before + size + 2)
     memcpy(whole, line, before)
     memcpy(whole + before, out, size)
     memcpy(whole + before + size, "\r\n", 2)
-    if size > largest:
+    if to.full:
         wrong = "more was written than may be"
     elif head.n_fields < MAX_FIELDS and HEAD_DONE != (
             parse_response(whole, before + size + 2, MAX, False, &again) if response

@@ -16,6 +16,7 @@ from .scan cimport (
     ABSENT, MAX_NAMES, NUMBER, OBJECT, SCAN_MORE, SCAN_NOT_OBJECT, SCAN_OK, Member, Names, Scan, integer,
     number, scan, scan_begin, scan_on,
 )
+from .writer cimport Writer, write_into
 from .tap cimport D_CHAT, D_MESSAGES, D_NONE, D_RESPONSES, Tap, tap_begin, tap_body, tap_events
 
 from .scan import kernels, use_kernel
