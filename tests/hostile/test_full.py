@@ -9,6 +9,7 @@ import pytest
 
 from edge import _fast
 from edge.catalogue import Bounds
+from edge.catalogue import Provider as Upstream
 from edge.config import model
 from tests.support.gateway import Gateway, configuration
 from tests.support.provider import GOOD, Line, Provider, answer
@@ -89,8 +90,7 @@ def test_the_data_plane_takes_no_more_than_fits() -> None:
     """What would not fit is a ValueError where it is loaded, whatever the configuration let pass."""
     slab = _fast.Slab(1)
     gateway = _fast.Gateway(slab, 0, lambda pool: None, lambda error, request_id: None)
-    provider = SimpleNamespace(name="p", keys=(), headers=(), max_connections=1, max_idle=1, adaptive=True,
-                               first_byte_timeout=1, idle_timeout=1, total_timeout=1, keep_alive=1)
+    provider = Upstream("p", "openai", "http://localhost")
 
     def pool(base: int, head: int) -> object:
         return _fast.Pool(gateway, provider, b"/" * base, 0, (b"h" * head,), 0)
