@@ -192,3 +192,4 @@ class Snapshot:
     drain_timeout: float = 30.0
     debug: bool = False
     warnings: tuple[str, ...] = ()
+    source: str = field(default="", compare=False)      # the file's absolute path, or "quick start"

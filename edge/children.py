@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from edge import log
 from edge._fast import Slab
 from edge.channel import Message, Reader, send
+from edge.titles import entitle
 
 LOOK_SECONDS = 1.0                  # between two looks at heartbeats
 FROZEN_SECONDS = 5.0                # without one; they come every tenth of a second, control's every second
@@ -58,6 +59,7 @@ class Child:
                 for other in others:
                     if other.channel is not None:
                         other.channel.close()
+                entitle(f"edge: {self.name.replace('-', ' ')}")
                 self.start(theirs)
                 status = 0
             except BaseException:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import resource
 import socket
 
+from edge.addresses import authority
+
 BACKLOG = 4096
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
     """`count` sockets on one address, among which the kernel spreads connections (SO_REUSEPORT).
 
-    OSError where the address cannot be had. Port 0: the kernel chooses, one port for all.
+    OSError where the address cannot be had, which is its `filename`. Port 0: the kernel chooses, one port for all.
     """
+    try:
+        return _listen(host, port, count)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, authority(host, port)) from None
+
+
+def _listen(host: str, port: int, count: int) -> list[socket.socket]:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
                                                              flags=socket.AI_PASSIVE)[0]
     # SO_REUSEPORT would join a gateway that already listens here, and share its clients unasked.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge.addresses import url_of
 from edge.catalogue import Key, Snapshot
 from edge.config import MISSING, ConfigError, Place, keys
 from edge.config.layers import KNOWN, Layers
@@ -58,8 +59,7 @@ def _simulated(port: int) -> dict[str, Any]:
 def banner(snapshot: Snapshot, key: str, simulate: bool) -> str:
     """What a new user reads: the key, and lines that work as pasted."""
     kinds = [provider.kind for provider in snapshot.providers]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(snapshot.listen_addr, snapshot.listen_addr)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{snapshot.port}"
+    url = url_of(snapshot.listen_addr, snapshot.port)
     behind = "a simulator: answers are made up, nothing is billed" if simulate else ", ".join(
         f"{provider.name} at {provider.base_url}" for provider in snapshot.providers)
     parts = [f"edge listens on {url}, in front of {behind}.\n"

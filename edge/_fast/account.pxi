@@ -188,7 +188,8 @@ cdef int account(Exchange x) except -1:
         x.retrying = False
     end_probe(x)
     series.outcomes[relayed_slot(x.status) if x.condition == ok else x.condition] += 1
-    observe_long(&series.total, g.now - x.started)
+    if x.route is None or x.route.own is None:
+        observe_long(&series.total, g.now - x.started)      # our own answers take no time, and would hide who does
     if x.first_byte:
         observe_long(&series.first_byte, x.first_byte - x.started)
         observe_short(&series.overhead, x.overhead)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import platform
 import sys
 from importlib import import_module
@@ -15,6 +17,9 @@ from edge import __version__
 # name: its module, and what `edge --help` says of it. The command in the module bears the same name.
 COMMANDS = {
     "serve": ("edge.cli.serve", "Run the gateway."),
+    "reload": ("edge.cli.lifecycle", "Let a running gateway read its configuration again."),
+    "stop": ("edge.cli.lifecycle", "Stop a running gateway, and wait for its end."),
+    "status": ("edge.cli.lifecycle", "Show what runs."),
     "config": ("edge.cli.config", "Check and show the configuration."),
     "auth": ("edge.cli.auth", "Make a gateway key, or hash one."),
     "errors": ("edge.cli.errors", "Print the reference of all errors."),
@@ -51,6 +56,18 @@ class Commands(click.Group):
                  if name.startswith(incomplete)]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        """Run the command. Output that cannot be written is told in a line, with exit code 1."""
+        complete_stdio()
+        try:
+            return super().main(*arguments, **more)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _UNWRITTEN:
+                raise
+            mute()
+            tell(f"Error: standard output: {error.strerror}")
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
         try:
@@ -62,8 +79,46 @@ class Commands(click.Group):
 
             if not isinstance(error, ConfigError):
                 raise
-            click.echo(error.render(), err=True)
+            tell(error.render())
             sys.exit(error.exit_code)
+
+
+# Of a write, where no file is named: a full disk or quota, a closed descriptor, a device's fault.
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO)
+
+
+def complete_stdio() -> None:
+    """Standard input, output and error are there, if only to refuse: a socket in their place would get what is printed.
+
+    /dev/null is opened for the wrong direction, so that to write to a closed output fails as it always does.
+    """
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)
+            if opened != number:                # a lower one is in use, since this one is closed
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", errors="backslashreplace")
+
+
+def tell(text: str) -> None:
+    """Writes to standard error, where that can be done: the exit code says it too."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        mute(2)
+
+
+def mute(number: int = 1) -> None:
+    """What is left to be written to standard output (or error) is given up: Python would fail at it at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, number)
+    os.close(null)
 
 
 @click.group(name="edge", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,18 +13,18 @@ from edge.config.yaml_text import scalar
 
 
 @click.command()
-@click.option("--generate", "action", flag_value="generate", help="Make a key, shown once and kept nowhere.")
-@click.option("--hash", "action", flag_value="hash", help="Read a key from standard input and hash it.")
+@click.option("--generate", is_flag=True, help="Make a key, shown once and kept nowhere.")
+@click.option("--hash", "hashes", is_flag=True, help="Read a key from standard input and hash it.")
 @click.option("--name", default="client", show_default=True, help="What logs and metrics call the key.")
 @click.option("--config", "file", type=click.Path(), help="The configuration whose key_secret keys the hash.")
-def auth(action: str | None, name: str, file: str | None) -> None:
+def auth(generate: bool, hashes: bool, name: str, file: str | None) -> None:
     """Make a gateway key, or hash one, and print the lines to add to the configuration."""
-    if action is None:
-        raise click.UsageError("give --generate or --hash")
+    if generate == hashes:
+        raise click.UsageError("give one of --generate, for a new key, and --hash, for one that there is")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise click.BadParameter("up to 64 letters, digits, dots, - and _", param_hint="--name")
     secret = _key_secret(file)
-    if action == "generate":
+    if generate:
         key = keys.generate()
         click.echo(f"The key, shown this once:\n\n    {key}\n")
     else:

@@ -7,8 +7,7 @@ from typing import Any
 import click
 import orjson
 
-from edge.cli.running import ask, url_of
-from edge.config import ConfigError, peek
+from edge.cli.running import find, options
 
 TIMEOUT = 5.0               # seconds
 STATES = {"open": "open", "close": "closed", "auto": "auto"}
@@ -18,38 +17,16 @@ HEAD = ("target", "state", "for", "said by", "failures", "opened", "passed by", 
 @click.command()
 @click.argument("word", required=False, type=click.Choice(list(STATES)))
 @click.argument("target", required=False)
-@click.option("--admin", help="The URL of the admin port; the configured one unless given.")
-@click.option("--key", envvar="EDGE_ADMIN_KEY", show_envvar=True,
-              help="The admin key; the configured one, for the configured port, unless given.")
-def circuits(word: str | None, target: str | None, admin: str | None, key: str | None) -> None:
+@options
+def circuits(word: str | None, target: str | None, **given: str | None) -> None:
     """List a running gateway's targets; or take TARGET out (open), put it in whatever happens (close), or leave it
     to its circuit breaker again (auto). What was said holds until the next start.
     """
     if word is not None and target is None:
         raise click.UsageError(f"{word} which target? edge circuits lists them.")
-    if admin is None:
-        admin, configured = _configured()
-        key = key or configured
-    url = f"{admin.rstrip('/')}/admin/circuits"
     body = None if word is None else orjson.dumps({"target": target, "state": STATES[word]})
-    status, answer = ask(url, TIMEOUT, option="--admin", body=body, key=key)
-    try:
-        said = orjson.loads(answer)
-        if status != 200:
-            raise click.ClickException(f"{url}: {said['error']['message']}")
-        click.echo(table([said] if word else said["circuits"]))
-    except (ValueError, KeyError, TypeError):
-        raise click.ClickException(f"{url}: answered {status}, and not as an admin port does") from None
-
-
-def _configured() -> tuple[str, str | None]:
-    """The admin port of the configuration, however wrong the rest of it, and its key."""
-    try:
-        snapshot = peek().snapshot
-    except ConfigError as error:
-        raise click.UsageError(f"{error.problems[0]}; give --admin") from None
-    key = snapshot.admin_key
-    return url_of(snapshot.admin_addr, snapshot.admin_port), key.reveal() if key else None
+    said = find(**given).ask("/admin/circuits", TIMEOUT, body=body)
+    click.echo(table([said] if word else said["circuits"]))
 
 
 def table(found: list[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from edge.cli import tell
 from edge.config import Loaded, read
 
 
@@ -25,7 +26,7 @@ def validate(file: str | None) -> None:
     """Check FILE, or the file that `serve` would take. All problems are told at once, with exit code 78."""
     loaded = read(file)
     for warning in loaded.snapshot.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        tell(f"warning: {warning}")
     click.echo(summary(loaded))
 
 

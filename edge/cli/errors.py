@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import click
 
 from edge import contract as contracts
+from edge.config import MEANINGS
 from edge.contract import Contract, ContractError, reference
 
 FORMATS = ("table", "markdown", "json")
@@ -59,10 +60,13 @@ def explain(code: str, contract: Contract | None) -> None:
     """Explain CODE: a code such as AUTH_001, the name of a condition, or a status."""
     chosen = [contract] if contract else [contracts.load(name) for name in contracts.names()]
     found = reference.find(code, chosen)
-    if not found:
-        words = reference.known_words(chosen)
+    parts = [reference.explain(name, chosen, _width()) for name in found]
+    if (meaning := MEANINGS.get(code.strip().upper())) is not None:
+        parts.insert(0, reference.told(f"{code.strip().upper()} (configuration)", *meaning, _width()))
+    if not parts:
+        words = [*reference.known_words(chosen), *MEANINGS]
         folded = {word.lower(): word for word in words}
         close = [folded[word] for word in get_close_matches(code.strip().lower(), folded, 3, 0.5)]
         hint = f"Did you mean {' or '.join(close)}? " if close else ""
         raise click.UsageError(f"there is no error {code}. {hint}edge errors lists them all.")
-    click.echo("\n\n".join(reference.explain(name, chosen, _width()) for name in found))
+    click.echo("\n\n".join(parts))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from edge.cli.running import ask, url_of
+from edge.addresses import url_of
+from edge.cli.running import ask
 from edge.config import address
 
 

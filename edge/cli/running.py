@@ -1,19 +1,104 @@
-"""How commands talk to a running gateway: one request, never through a proxy."""
+"""How commands find a running gateway and talk to it: one request, never through a proxy."""
 
 from __future__ import annotations
 
 import http.client
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
+import orjson
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}      # listened on, not connected to
+from edge import pidfile
+from edge.addresses import url_of
+from edge.config import ConfigError, peek
+
+UNAUTHORIZED, FORBIDDEN = 401, 403
 
 
-def url_of(host: str, port: int, path: str = "") -> str:
-    """The URL of an address that a gateway listens on."""
-    host = _ANY.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options by which a running gateway is found; the command takes them as `admin`, `key`, `pid`, `path`."""
+    for option in (
+            click.option("--key", envvar="EDGE_ADMIN_KEY", show_envvar=True,
+                         help="The admin key; the configured one, for the configured port, unless given."),
+            click.option("--pidfile", "pid", envvar="EDGE_PIDFILE", show_envvar=True, metavar="FILE",
+                         help="That of `edge serve`; looked for in the runtime directory unless given."),
+            click.option("--config", "path", metavar="FILE", help="The configuration that names the admin port; "
+                         "looked for as `edge serve` does unless given."),
+            click.option("--admin", metavar="URL", help="The URL of the admin port.")):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """A running gateway's admin port. `running` is its process, where a pidfile of this machine tells of it."""
+
+    url: str
+    key: str | None
+    running: pidfile.Running | None = None
+
+    def ask(self, path: str, timeout: float, *, body: bytes | None = None) -> dict[str, Any]:
+        """The JSON of an answer of 2xx. ClickException: another, or none."""
+        status, answer = self.answer(path, timeout, body=body)
+        if not 200 <= status < 300:
+            raise click.ClickException(self.wrong(status, answer))
+        return answer
+
+    def answer(self, path: str, timeout: float, *, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+        """Status and JSON. ClickException: there is no answer, or none of an admin port's."""
+        status, said = ask(f"{self.url}{path}", timeout, option="--admin", body=body, key=self.key)
+        try:
+            answer = orjson.loads(said)
+            assert isinstance(answer, dict)
+            return status, answer
+        except (ValueError, AssertionError):
+            raise click.ClickException(f"{self.url}: answered {status}, and not as an admin port does") from None
+
+    def wrong(self, status: int, answer: dict[str, Any]) -> str:
+        """An error answer in words."""
+        try:
+            said = str(answer["error"]["message"])
+        except (KeyError, TypeError):
+            said = f"answered {status}"
+        hint = "; give --key, or EDGE_ADMIN_KEY" if status in (UNAUTHORIZED, FORBIDDEN) else ""
+        return f"{self.url}: {said}{hint}"
+
+
+def find(admin: str | None, key: str | None, pid: str | None, path: str | None) -> Admin:
+    """The gateway that is meant: by URL, by a pidfile, or by the configuration. UsageError, ClickException."""
+    if admin is not None:
+        return Admin(admin.rstrip("/"), key)
+    if pid is not None:
+        running = pidfile.read(Path(pid))
+        if running is None:
+            raise click.ClickException(f"{pid}: no edge runs by it")
+        return Admin(running.admin, key or running.token, running)
+    try:
+        snapshot = peek(path).snapshot
+    except ConfigError as error:
+        running = by_pidfile(None)
+        if running is None:
+            raise click.UsageError(f"{error.problems[0]}; give --admin or --pidfile") from None
+        return Admin(running.admin, key or running.token, running)
+    running = by_pidfile(snapshot.admin_port)
+    if running is not None:
+        return Admin(running.admin, key or running.token, running)
+    configured = snapshot.admin_key
+    return Admin(url_of(snapshot.admin_addr, snapshot.admin_port), key or (configured.reveal() if configured else None))
+
+
+def by_pidfile(port: int | None) -> pidfile.Running | None:
+    """The gateway of a usual pidfile, if its admin port is this one; None is any."""
+    for path in pidfile.places(os.environ, port or 0):
+        running = pidfile.read(path)
+        if running is not None and (not port or urlsplit(running.admin).port == port):
+            return running
+    return None
 
 
 def ask(url: str, timeout: float, *, option: str, body: bytes | None = None,

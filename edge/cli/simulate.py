@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from edge.addresses import authority
+
 LOCAL = "127.0.0.1"
 FILE = click.Path(exists=True, dir_okay=False)
 
@@ -59,12 +61,11 @@ def simulate(host: str, port: int, **options: Any) -> None:
     if options["queue"] is not None and options["capacity"] is None:
         raise click.UsageError("--queue needs --capacity")
     scheme = "https" if options["tls_cert"] else "http"
-    shown = f"[{host}]" if ":" in host else host
 
     def ready(bound: int) -> None:
-        click.echo(f"simulator listening on {scheme}://{shown}:{bound}")
+        click.echo(f"simulator listening on {scheme}://{authority(host, bound)}")
 
     try:
         run(bind(host, port), Options(**options), ready=ready)
     except OSError as error:        # the address is taken or none of ours; the certificate cannot be used
-        raise click.ClickException(f"cannot listen on {scheme}://{shown}:{port}: {error}") from None
+        raise click.ClickException(f"cannot listen on {scheme}://{authority(host, port)}: {error}") from None

@@ -5,7 +5,7 @@ place and the way out. Configuration files and the environment are read in this 
 """
 
 from .load import Loaded, address, find, load, peek, read
-from .problems import EX_CONFIG, INVALID, MISSING, SYNTAX, ConfigError, Place, Problem
+from .problems import EX_CONFIG, INVALID, MEANINGS, MISSING, SYNTAX, ConfigError, Place, Problem
 
-__all__ = ["EX_CONFIG", "INVALID", "MISSING", "SYNTAX", "ConfigError", "Loaded", "Place", "Problem",
+__all__ = ["EX_CONFIG", "INVALID", "MEANINGS", "MISSING", "SYNTAX", "ConfigError", "Loaded", "Place", "Problem",
            "address", "find", "load", "peek", "read"]

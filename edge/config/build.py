@@ -71,7 +71,12 @@ class Builder:
             key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),
             breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
-            warnings=tuple(self.report.warnings))
+            warnings=tuple(self.report.warnings), source=self._source())
+
+    def _source(self) -> str:
+        """What the configuration is, for people."""
+        layers = self.report.layers
+        return layers.source if layers.document is None else str(Path(layers.source).absolute())
 
     def _upstream(self, settings: Settings) -> tuple[
             tuple[Provider, ...], tuple[CatalogueModel, ...], tuple[Relay, ...]]:

@@ -9,6 +9,22 @@ SYNTAX = "CONFIG_001"       # the file cannot be read as YAML
 MISSING = "CONFIG_002"      # a required key is absent
 INVALID = "CONFIG_003"      # anything else
 
+# For `edge explain`: what each is, why, and what to do. A running gateway tells them by the conditions config_invalid
+# and config_missing_field, in its contract's own codes.
+MEANINGS = {
+    SYNTAX: ("The configuration cannot be read.",
+             "The file is not there or may not be read; or a line of it is no YAML, or readers of YAML disagree on it.",
+             "Mend what is named, by file, line and column, and run `edge config validate`."),
+    MISSING: ("The configuration lacks a key that it must have.",
+              "port, listen_addr, providers and keys are required, and a provider's kind and base_url where its name "
+              "does not tell them.",
+              "Add the key; each problem shows how it is written."),
+    INVALID: ("The configuration can be read, and a value in it cannot be used.",
+              "A key that there is not, a value of another type or beyond its range, a name that leads nowhere, a "
+              "secret that is not to be had, or two settings that exclude each other.",
+              "Each problem names file, line, column and key, and the way out. `edge config schema` lists all keys."),
+}
+
 EX_CONFIG = 78              # sysexits.h; systemd's RestartPreventExitStatus knows it by this number
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,12 @@ class Problem:
     message: str
     way_out: str
     detail: str = ""
+
+    def facts(self) -> dict[str, str | int | None]:
+        """For programs."""
+        message = f"{self.message} ({self.detail})" if self.detail else self.message
+        return {"code": self.code, "file": self.place.source, "line": self.place.line, "column": self.place.column,
+                "key": self.key or None, "message": message, "way_out": self.way_out}
 
     def __str__(self) -> str:
         said = f"{self.message} ({self.detail})" if self.detail else self.message

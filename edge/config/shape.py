@@ -134,7 +134,8 @@ def _words(kind: str, context: dict[str, Any], value: Any) -> str:
     if kind in _WANTED:
         got = next((name for known, name in _KINDS if isinstance(value, known)), "a value")
         return f"must be {_WANTED[kind]}, got {got}"
-    shown = {name: str(each).replace("'", "") for name, each in context.items()}
+    shown = {name: f"{each:g}" if isinstance(each, float) else str(each).replace("'", "")
+             for name, each in context.items()}
     return _WORDS.get(kind, "cannot be used").format(value=value, **shown)
 
 

@@ -110,6 +110,12 @@ def to_markdown(contract: Contract, surface: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def told(title: str, summary: str, cause: str, fix: str, width: int) -> str:
+    """A meaning without a contract's answers."""
+    return "\n".join([title, *_wrapped(summary, "  ", width), "", *_wrapped(f"Cause:  {cause}", "  ", width, hang=8),
+                      *_wrapped(f"Fix:    {fix}", "  ", width, hang=8)])
+
+
 def explain(name: str, contracts: list[Contract], width: int) -> str:
     """One condition: what it means, why, what to do, and how each contract answers it."""
     meaning = conditions().meanings[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from functools import wraps
@@ -21,7 +23,7 @@ from edge._fast import Condition, Slot
 from edge.catalogue import Snapshot
 from edge.channel import Reloaded
 from edge.config import MISSING, Problem
-from edge.control import circuits
+from edge.control import circuits, status
 from edge.control.guard import admit
 from edge.control.metrics import SlabCollector, expose
 from edge.control.refusal import Refusal
@@ -45,8 +47,9 @@ class Routes:
     """The handlers. `state` and `draining` are asked for at each request; `reload` asks the supervisor."""
 
     def __init__(self, state: Callable[[], State], draining: Callable[[], bool],
-                 reload: Callable[[], Awaitable[Reloaded]]) -> None:
+                 reload: Callable[[], Awaitable[Reloaded]], supervisor: int) -> None:
         self.state = state
+        self.supervisor = supervisor
         self.draining = draining
         self.ask_reload = reload
         self.collector = SlabCollector(state)
@@ -65,6 +68,8 @@ class Routes:
                 Route("/admin/circuits", self.circuits, methods=["GET", "POST"]),
                 Route("/admin/config", self.config),
                 Route("/admin/reload", self.reload, methods=["POST"]),
+                Route("/admin/status", self.status),
+                Route("/admin/stop", self.stop, methods=["POST"]),
             ],
             exception_handlers=handlers)
         app.router.redirect_slashes = False
@@ -122,11 +127,31 @@ class Routes:
 
     @admin
     async def reload(self, request: Request) -> Response:
-        """Read the configuration again: 200 and the version in force, or the first problem in contract."""
+        """Read the configuration again: 200 and the version in force; or the first problem in contract, and all beside.
+
+        Each of `problems` has code, file, line, column, key, message and way_out; what there is not is null.
+        """
         done = await self.ask_reload()
-        if done.version is None:
-            raise problem(done.problems[0])
-        return answer({"version": done.version})
+        if done.version is not None:
+            return answer({"version": done.version})
+        refused = self.state().refusals.response(problem(done.problems[0]))
+        told = {**orjson.loads(refused.body), "problems": [each.facts() for each in done.problems]}
+        del refused.headers["content-length"]
+        return Response(orjson.dumps(told), refused.status_code, dict(refused.headers))
+
+    @admin
+    async def status(self, request: Request) -> Response:
+        """What runs: `status.status`."""
+        return answer(status.status(self.state(), self.supervisor, draining=self.draining()))
+
+    @admin
+    async def stop(self, request: Request) -> Response:
+        """202, and the gateway drains and ends; with ?now=true it ends without a drain."""
+        now = request.query_params.get("now") == "true"
+        if os.getppid() != self.supervisor:     # it has died, and so do we
+            raise Refusal(Condition.draining, {Slot.S_RETRY_AFTER_MS: 1000})
+        os.kill(self.supervisor, signal.SIGINT if now else signal.SIGTERM)
+        return answer({"status": "stopping", "drain_timeout": 0.0 if now else self.state().snapshot.drain_timeout}, 202)
 
     def alive(self) -> int:
         """Workers whose event loop turns."""
@@ -166,9 +191,9 @@ def masked(snapshot: Snapshot) -> dict[str, Any]:
     return fields
 
 
-def answer(content: dict[str, Any]) -> Response:
-    """200 and JSON."""
-    return Response(orjson.dumps(content, default=str), media_type="application/json")
+def answer(content: dict[str, Any], code: int = 200) -> Response:
+    """A status and JSON."""
+    return Response(orjson.dumps(content, default=str), code, media_type="application/json")
 
 
 def date() -> bytes:

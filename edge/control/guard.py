@@ -1,4 +1,4 @@
-"""Who may use the admin routes: who has the admin key; without one, programs on the same machine.
+"""Who may use the admin routes: who has the admin key or this run's token; without a key, programs on the same machine.
 
 A browser on that machine is a confused deputy for every page it shows: a page can post to 127.0.0.1, and with
 DNS rebinding read the answers under a name of its own. Neither can be done without an Origin, a
@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from starlette.requests import Request
 
+from edge import pidfile
 from edge._fast import Condition, Slot
 from edge.catalogue import Secret
 from edge.control.refusal import Refusal
@@ -23,10 +24,19 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 def admit(request: Request, admin_key: Secret | None) -> None:
     """Return, or raise the Refusal."""
+    if holds_token(request):
+        return
     if admin_key is not None:
         check_key(request.headers.get("authorization"), admin_key)
     elif not local(request):
         raise Refusal(Condition.scope_missing, {Slot.S_FIELD: "admin, without admin.key for local programs only"})
+
+
+def holds_token(request: Request) -> bool:
+    """A command that has read this run's pidfile: it may do what the gateway's user may do anyway."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    word = pidfile.token()
+    return bool(word) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), word.encode())
 
 
 def check_key(field: str | None, admin_key: Secret) -> None:

@@ -81,7 +81,7 @@ def said(state: State, route: str, provider: str, slot: int) -> tuple[str, str]:
 
 
 def histograms(totals: Totals) -> Iterator[Metric]:
-    """Times of ended requests; those that no provider answered are in the first one only."""
+    """Times of ended requests: refused ones are in the first one only, the gateway's own answers in none."""
     for name, bounds, part, text in (
             ("request_duration", LONG, "total", "From the client's first byte to the last one sent to it."),
             ("time_to_first_byte", LONG, "first_byte", "From the client's first byte to the provider's."),

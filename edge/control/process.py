@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ class Control:
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         self.loop.add_reader(self.channel, self.obey)
         self.beat()
-        routes = Routes(lambda: self.state, lambda: self.draining, self.reload)
+        routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid())
         self.checks = Checks(self.loop, self.mark)
         self.check()
         send(self.channel, Loaded(self.state.snapshot.version))

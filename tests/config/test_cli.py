@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from click.testing import CliRunner, Result
 from edge import __version__
 from edge.catalogue import Secret
 from edge.cli import COMMANDS, main
-from edge.config import address, peek
+from edge.config import INVALID, MISSING, SYNTAX, address, peek
 from edge.config.keys import digest, hashed
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +137,8 @@ def test_generate_under_the_files_secret(config: Any) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "stdin", "code"), [
-    ((), "", 2), (("--generate", "--name", "a b"), "", 2), (("--hash",), "short\n", 1), (("--hash",), "", 1),
+    ((), "", 2), (("--generate", "--hash"), "", 2), (("--generate", "--name", "a b"), "", 2),
+    (("--hash",), "short\n", 1), (("--hash",), "", 1),
     (("--generate", "--config", "/none"), "", 78)])
 def test_auth_misused(arguments: tuple[str, ...], stdin: str, code: int) -> None:
     """auth without an action, with a bad name, key or file says so and exits with the right code."""
@@ -204,10 +206,45 @@ def test_completion_script(shell: str) -> None:
 
 
 @pytest.mark.parametrize(("words", "current", "expected"), [
-    ("edge", "", {"serve", "config", "auth", "errors", "explain", "simulate", "health", "circuits"}),
+    ("edge", "", set(COMMANDS)),
     ("edge c", "1", {"config", "circuits"}), ("edge config", "2", {"validate", "show", "schema"}),
     ("edge --v", "1", {"--version"}), ("edge auth --g", "2", {"--generate"})])
 def test_completion(words: str, current: str, expected: set[str]) -> None:
     """Subcommands and options are completed."""
     done = edge(environ={"_EDGE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": current or "1"})
     assert {line.split(",")[1] for line in done.stdout.splitlines()} == expected
+
+
+@pytest.mark.parametrize("code", [SYNTAX, MISSING, INVALID])
+def test_codes_of_the_configuration_are_explained(code: str) -> None:
+    """Every code that `config validate` prints can be explained, in either letter case."""
+    for word in (code, code.lower()):
+        done = run("explain", word)
+        assert done.exit_code == 0 and code in done.output and "Cause:" in done.output and "Fix:" in done.output
+
+
+OUTPUT = [("errors",), ("errors", "--format", "json"), ("explain", "401"), ("config", "schema"), ("--help",),
+          ("--version",), ("auth", "--generate"), ("simulate", "--list-faults"), ("config", "show", "GOOD"),
+          ("config", "validate", "GOOD")]
+
+
+@pytest.mark.parametrize("arguments", OUTPUT, ids=" ".join)
+@pytest.mark.parametrize(("to", "said"), [(">/dev/full", "No space left"), (">&-", "Bad file descriptor"),
+                                          ("| true", "")])
+def test_output_that_cannot_be_written(config: Any, arguments: tuple[str, ...], to: str, said: str) -> None:
+    """A full disk, a closed output or a reader who leaves is told in a line or not at all, and never as a success."""
+    good = config.write(config.good + "admin: {port: 1}\n")
+    words = shlex.join(good if word == "GOOD" else word for word in arguments)
+    line = f"{shlex.quote(sys.executable)} -m edge {words} {to}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False,
+                          env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], **environ(config)})
+    assert "Traceback" not in done.stderr and said in done.stderr and done.stderr.count("\n") <= 1
+    assert done.returncode == (1 if said else done.returncode) and done.returncode in (0, 1)
+
+
+def test_problems_that_cannot_be_written(config: Any) -> None:
+    """A wrong file has its exit code also where nothing can be said of it."""
+    for to in ("2>/dev/full", "2>&-", "<&- >&- 2>&-"):
+        line = f"{shlex.quote(sys.executable)} -m edge config validate nowhere.yaml {to}"
+        done = subprocess.run(["bash", "-c", line], timeout=60, check=False, env={"PYTHONPATH": str(ROOT)})
+        assert done.returncode == 78
