@@ -9,6 +9,10 @@ Surface = Literal["openai", "anthropic"]
 Dialect = Literal["none", "chat", "responses", "messages", "object"]
 
 
+_METHODS = {"POST": (b"POST",), "GET": (b"GET", b"HEAD"),
+            "*": (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE")}
+
+
 @dataclass(frozen=True, slots=True)
 class FieldRule:
     """A top-level member: the JSON types it may have (`null` counts as absent), and its range where it is a number.
@@ -25,7 +29,7 @@ class FieldRule:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. `name` is its metric label and its scope; `json` says that the body is looked into."""
+    """One path. `name` is its metric label and its scope; `json` says that the body is JSON and held to `fields`."""
 
     name: str
     method: str
@@ -34,6 +38,11 @@ class Route:
     dialect: Dialect = "none"
     json: bool = True
     fields: tuple[FieldRule, ...] = ()
+
+    @property
+    def methods(self) -> tuple[bytes, ...]:
+        """Those that it takes; a provider may take fewer of a relayed path."""
+        return _METHODS[self.method]
 
 
 _MODEL = FieldRule("model", ("string",), required=True)

@@ -41,7 +41,7 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     if x.limited:
         put_limits(&out, x)
     if condition == method_not_allowed:
-        put_bytes(&out, b"allow: POST\r\n" if x.route.own is None else b"allow: GET, HEAD\r\n")
+        put_bytes(&out, x.route.allow)
     answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, written(&out)), close)
     if x.method == M_HEAD:
         answer = answer[:answer.index(b"\r\n\r\n") + 4]

@@ -25,6 +25,12 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
         field = field_of(head, K_X_API_KEY)
         at = buf + field.value
         size = field.value_len
+    elif field_of(head, K_API_KEY) != NULL:
+        if not x.azure:
+            return key_malformed
+        field = field_of(head, K_API_KEY)
+        at = buf + field.value
+        size = field.value_len
     else:
         return key_missing
     if size < 1 or size > 512:

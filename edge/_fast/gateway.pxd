@@ -74,6 +74,8 @@ cdef class Route:
     cdef int index
     cdef int surface                    # index into Gateway.templates
     cdef int dialect
+    cdef uint16_t methods               # bit 1 << Method: those that it takes,
+    cdef bytes allow                    # and as a line of an answer
     cdef bint json
     cdef bint open_to_all
     cdef object own                     # callable of a route that the gateway answers itself
@@ -232,7 +234,9 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t spent                  # some of it has gone on: it cannot be sent again
     cdef uint8_t told                   # the provider has said itself what is wrong
     cdef int64_t answer_length
-    cdef bytes line                     # request target as the client sent it
+    cdef bytes line                     # request target, its path as the route has it
+    cdef bytes deployment               # the model, where an Azure client's path names it
+    cdef uint8_t azure                  # the path is one of Azure's clients
     cdef bytes relayed                  # the client's fields that go on
     cdef bytes fields                   # the provider's fields that go on
     cdef Store body
@@ -334,6 +338,9 @@ cdef class Gateway:
     cdef bint bearer_only
     cdef dict routes                    # path -> Route
     cdef tuple prefixes                 # (path prefix, Route)
+    cdef tuple paths                    # those that there are, each with its words: what a client may have meant
+    cdef object named                   # callable(segment) -> the name that it spells, or None
+    cdef object is_plain                # callable(path with escapes, may hold slashes) -> bool
     cdef dict models
     cdef object resolve                 # callable(name) -> Model or None, for patterns
     cdef dict tenants                   # digest -> Tenant

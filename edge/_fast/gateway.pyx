@@ -116,6 +116,8 @@ cdef class Route:
         self.surface = surface
         self.dialect = dialect
         self.json = route.json
+        self.methods = sum(1 << METHODS.index(method) for method in route.methods)
+        self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
         self.model_at = self.stream_at = -1
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(rule.types) for rule in route.fields)
@@ -236,6 +238,9 @@ cdef class Gateway:
         self.version += 1
         self.routes = tables.routes
         self.prefixes = tables.prefixes
+        self.paths = tuple((path, frozenset(path.split(b"/"))) for path in tables.known)
+        self.named = tables.named
+        self.is_plain = tables.is_plain
         self.models = dict(tables.models)
         self.resolve = tables.resolve
         self.tenants = tables.tenants

@@ -24,7 +24,7 @@ cdef enum Method:
 cdef enum:                      # fields that the gateway itself reads; Head.known is indexed by these
     K_OTHER, K_HOST, K_CONTENT_LENGTH, K_TRANSFER_ENCODING, K_CONNECTION, K_CONTENT_TYPE, K_CONTENT_ENCODING
     K_EXPECT, K_AUTHORIZATION, K_X_API_KEY, K_X_REQUEST_ID, K_TRACEPARENT, K_ANTHROPIC_VERSION
-    K_STAINLESS_RETRY_COUNT, K_LOCATION, K_DROPPED, N_KNOWN
+    K_STAINLESS_RETRY_COUNT, K_LOCATION, K_API_KEY, K_DROPPED, N_KNOWN
 
 cdef struct Field:
     uint32_t name

@@ -68,7 +68,7 @@ cdef Name DROPPED = Name(NULL, 0, K_DROPPED, 0, 0)
 
 cdef enum:                      # bit sets of fields of which a second one means two readings (RFC 9110 5.3)
     ONCE_IN_REQUESTS = (1 << K_HOST | 1 << K_CONTENT_LENGTH | 1 << K_TRANSFER_ENCODING | 1 << K_CONTENT_TYPE
-                        | 1 << K_EXPECT | 1 << K_AUTHORIZATION | 1 << K_X_API_KEY)
+                        | 1 << K_EXPECT | 1 << K_AUTHORIZATION | 1 << K_X_API_KEY | 1 << K_API_KEY)
     ONCE_IN_RESPONSES = 1 << K_CONTENT_LENGTH | 1 << K_TRANSFER_ENCODING
 
 
@@ -132,6 +132,7 @@ _READ = (
     (b"expect", K_EXPECT, False, True),
     (b"authorization", K_AUTHORIZATION, False, True),
     (b"x-api-key", K_X_API_KEY, False, True),
+    (b"api-key", K_API_KEY, False, True),
     (b"x-request-id", K_X_REQUEST_ID, False, False),
     (b"traceparent", K_TRACEPARENT, False, False),
     (b"anthropic-version", K_ANTHROPIC_VERSION, True, True),
@@ -146,7 +147,7 @@ _HOP_BY_HOP = (
 # Other keys, browsers' state, codings (usage is read in passing, so identity is asked for), other ids, and who
 # the clients are; the families x-forwarded-* and cf-* too, see _name.
 _KEPT_FROM_PROVIDERS = (
-    b"api-key", b"x-goog-api-key", b"cookie", b"accept-encoding", b"forwarded", b"x-real-ip", b"via",
+    b"x-goog-api-key", b"cookie", b"accept-encoding", b"forwarded", b"x-real-ip", b"via",
     b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip", b"request-id",
 )
 # What leads or binds a client to the provider's own host, and what the gateway says for itself (x-edge-* too).

@@ -1,10 +1,12 @@
 # paths: a request's path -> its route.
+#
+# A path is read as it is, then without what clients put before ours (a base URL's second /v1, Azure's /openai), then
+# with the /v1 that a base URL lacks. What is relayed goes on as it came, and must mean the same to every server.
 
 cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
     """Sets route and surface. Unknown paths are answered in the dialect that the path looks like."""
     cdef Gateway g = x.gateway
     cdef Downstream d = x.downstream
-    cdef bytes path
     cdef Route route = d.route
     if d.version != g.version:
         d.route, d.tenant, d.model, d.key, d.model_name = None, None, None, None, None
@@ -16,46 +18,147 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
         if head.query_len:
             x.line += PyBytes_FromStringAndSize(buf + head.query, head.query_len)
         return 0
-    path = PyBytes_FromStringAndSize(buf + head.path, head.path_len)
-    route = g.routes.get(path)
-    if route is None and path.startswith(b"/v1/v1/"):
-        # SDKs that append /v1 to a base URL that already ends with it.
-        path = path[3:]
-        route = g.routes.get(path)
+    x.line = PyBytes_FromStringAndSize(buf + head.path, head.path_len)
+    route = locate(x)
     if route is None:
-        route = by_prefix(g, path)
-    if route is None:
-        x.surface = ANTHROPIC if path.startswith(b"/v1/messages") else OPENAI
-        set_value(x, S_PATH, path)
-        set_value(x, S_METHOD, METHODS[head.method])
-        return endpoint_unknown
+        return miss(x, head)
     if route.anthropic is not None and field_of(head, K_ANTHROPIC_VERSION) != NULL:
         route = route.anthropic
     x.route = route
     x.surface = route.surface
-    if route.own is not None:
-        if head.method != M_GET and head.method != M_HEAD:
-            set_value(x, S_METHOD, METHODS[head.method])
-            return method_not_allowed
-    elif head.method == M_OTHER or head.method == M_OPTIONS or (route.json and head.method != M_POST):
+    if not route.methods >> head.method & 1:
         set_value(x, S_METHOD, METHODS[head.method])
         return method_not_allowed
-    elif route.json:
+    if route.json:
         d.route = route
-    x.line = path
     if head.query_len:
-        x.line = path + PyBytes_FromStringAndSize(buf + head.query, head.query_len)
+        x.line += without_version(x, PyBytes_FromStringAndSize(buf + head.query, head.query_len))
     return 0
 
 
-cdef Route by_prefix(Gateway g, bytes path):
-    """The relayed path that this one lies in. One that could mean another path at the provider lies in none."""
-    if b"." in path or b"%" in path:
-        plain = path.lower().replace(b"%2e", b".")
-        if b"/./" in plain or b"/../" in plain or plain.endswith((b"/.", b"/..")) or b"%2f" in plain or b"%5c" in plain:
+cdef int miss(Exchange x, const Head* head) except -1:
+    """No route has this path: the answer names the one that was probably meant."""
+    cdef bytes path = x.line
+    x.surface = (ANTHROPIC if usual(path).startswith(b"/v1/messages") or field_of(head, K_ANTHROPIC_VERSION) != NULL
+                 else OPENAI)
+    set_value(x, S_PATH, path[:256] + b". Did you mean " + nearest(x.gateway, path) + b"?")
+    set_value(x, S_METHOD, METHODS[head.method])
+    return endpoint_unknown
+
+
+cdef Route locate(Exchange x):
+    """The route of x.line, which becomes the path as the route has it. None: there is none."""
+    cdef bytes path = x.line
+    cdef Route route = route_at(x.gateway, path)
+    if route is None and path.startswith(DEPLOYMENTS):
+        return at_deployment(x, path)
+    if route is None:
+        path = usual(path)
+        route = route_at(x.gateway, path)
+        x.azure = x.line.startswith(b"/openai/")
+    if route is not None:
+        x.line = path
+    return route
+
+
+cdef bytes DEPLOYMENTS = b"/openai/deployments/"
+
+
+cdef bytes usual(bytes path):
+    """The path with one /v1 before it, as our routes have it."""
+    if path.startswith(b"/v1/v1/"):
+        return path[3:]
+    if path.startswith(b"/openai/v1/"):
+        return path[7:]
+    if path.startswith(b"/openai/"):
+        return b"/v1" + path[7:]
+    return path if path.startswith(b"/v1/") else b"/v1" + path
+
+
+cdef Route at_deployment(Exchange x, bytes path):
+    """Azure's path of a deployment: its name is the model. (It may hold slashes, a few, written as such or escaped.)"""
+    cdef Route route
+    cdef Py_ssize_t at = len(DEPLOYMENTS)
+    cdef int i
+    for i in range(4):
+        at = path.find(b"/", at + 1)
+        if at < 0:
             return None
+        route = route_at(x.gateway, b"/v1" + path[at:])
+        if route is not None and route.model_at >= 0:
+            x.deployment = x.gateway.named(path[len(DEPLOYMENTS):at])
+            if x.deployment is None:
+                return None
+            x.azure = True
+            x.line = b"/v1" + path[at:]
+            return route
+    return None
+
+
+cdef bytes without_version(Exchange x, bytes query):
+    """The query; of Azure's clients without api-version, which is said to us: a provider of Azure's has its own."""
+    if not x.azure:
+        return query
+    kept = [pair for pair in query[1:].split(b"&") if pair.partition(b"=")[0].lower() != b"api-version"]
+    return b"?" + b"&".join(kept) if kept else b""
+
+
+cdef Route route_at(Gateway g, bytes path):
+    """Exactly this path's, or that of the relayed path that it lies in."""
+    cdef Route route = g.routes.get(path)
+    if route is not None:
+        return route
     for prefix, route in g.prefixes:
         # A slash at the end alone names the collection, which has a route of its own with rules of its own.
         if path.startswith(prefix) and not (prefix.endswith(b"/") and len(path) == len(prefix)):
-            return route
+            return route if route.own is not None or is_plain(g, path, route) else None
     return None
+
+
+cdef bint is_plain(Gateway g, bytes path, Route route) except -1:
+    """Whether every server reads the path alike: the one place that says what may lie in a relayed one.
+
+    Servers fold empty and dot segments, drop what is behind a semicolon, dots and blanks at a segment's end, end at a
+    null, decode once or twice before or behind their own look. (The head's parser takes no byte raw that a path must
+    not have.)
+    """
+    cdef const char* at = PyBytes_AS_STRING(path)
+    cdef Py_ssize_t i, size = PyBytes_GET_SIZE(path)
+    cdef bint escaped = False
+    for i in range(size):
+        if at[i] == c";" or at[i] == c"/" and i and (at[i - 1] == c"/" or at[i - 1] == c"."):
+            return False
+        escaped = escaped or at[i] == c"%"
+    if at[size - 1] == c".":
+        return False
+    return not escaped or g.is_plain(path, route.name == "models")
+
+
+cdef bytes nearest(Gateway g, bytes path):
+    """The known path that has most of this one's words, and of those the one with the fewest other letters."""
+    cdef bytes text = path[max(0, len(path) - 64):].lower(), best = None
+    cdef int score, most = 0
+    words = frozenset(text.split(b"/"))
+    for known, known_words in g.paths:
+        score = 64 * len(words & known_words) - distance(text, known)
+        if best is None or score > most:
+            best, most = known, score
+    return best
+
+
+cdef int distance(bytes a, bytes b) noexcept:
+    """How many letters must be changed, put in or taken out to make the first 64 of b out of a (Levenshtein)."""
+    cdef const char* left = PyBytes_AS_STRING(a)
+    cdef const char* right = PyBytes_AS_STRING(b)
+    cdef int row[65]
+    cdef int i, j, above, kept, width = min(<int>PyBytes_GET_SIZE(b), 64)
+    for j in range(width + 1):
+        row[j] = j
+    for i in range(<int>PyBytes_GET_SIZE(a)):
+        above = row[0]
+        row[0] = i + 1
+        for j in range(width):
+            kept = above + (left[i] != right[j])
+            above = row[j + 1]
+            row[j + 1] = min(kept, min(above, row[j]) + 1)
+    return row[width]

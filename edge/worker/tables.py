@@ -17,6 +17,7 @@ from edge.config.keys import digest
 from edge.reach import heads
 from edge.registry import Registry
 from edge.routes import MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route
+from edge.worker import paths
 from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
@@ -52,6 +53,14 @@ class Tables:
     sticky: str | None
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
     wait_ms: Callable[[Mapping[bytes, bytes], float], int | None] = contract.wait_ms
+    named: Callable[[bytes], bytes | None] = paths.named
+    is_plain: Callable[[bytes, bool], bool] = paths.is_plain
+
+    @property
+    def known(self) -> list[bytes]:
+        """The paths that a client may have meant with one that there is not."""
+        exact = [path for path, route in self.routes.items() if route.name not in OPEN]
+        return exact + [prefix.rstrip(b"/") for prefix, _ in self.prefixes]
 
 
 def pattern(text: str) -> re.Pattern[str]:

@@ -72,7 +72,9 @@ def chunked(*chunks: bytes) -> Send:
 
 
 FIELDS = ("host: gateway", f"authorization: Bearer {KEY}", "content-type: application/json")
-NOWHERE = {"openai": "/v1/nowhere", "anthropic": "/v1/messages/nowhere"}
+NOWHERE = {"openai": "/v1/embedings", "anthropic": "/v1/messages/nowhere"}
+ASKED = {"openai": "/v1/embedings. Did you mean /v1/embeddings?",
+         "anthropic": "/v1/messages/nowhere. Did you mean /v1/messages/batches?"}
 ONLY_OTHER = {"openai": "only-anthropic", "anthropic": "only-openai"}
 UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
 SCOPES = {"openai": "embeddings", "anthropic": "count_tokens"}
@@ -87,7 +89,7 @@ CASES = {case.condition: case for case in (
     Case("body_too_large", head("POST PATH HTTP/1.1", *FIELDS, f"content-length: {BODY_BYTES + 1}"),
          {"limit": BODY_BYTES}),
     Case("body_unreadable", chunked(b"zz\r\n")),
-    Case("endpoint_unknown", elsewhere(NOWHERE), {"method": "POST", "path": NOWHERE}),
+    Case("endpoint_unknown", elsewhere(NOWHERE), {"method": "POST", "path": ASKED}),
     Case("method_not_allowed", elsewhere(PATHS, method="GET"), {"method": "GET"}, fields={"allow": "POST"}),
     Case("content_type", lambda surface: post(surface, headers={"content-type": "text/plain"})),
     Case("json_invalid", raw(b'{"model": "sim-1", "messages": [],}')),
@@ -144,7 +146,7 @@ VARIANTS = {
     "delete": Case("method_not_allowed", elsewhere(PATHS, method="DELETE"), {"method": "DELETE"},
                    fields={"allow": "POST"}),
     "path like a route": Case("endpoint_unknown", elsewhere(dict.fromkeys(SURFACES, "/v1/chat")),
-                              {"method": "POST", "path": "/v1/chat"}, ("openai",)),
+                              {"method": "POST", "path": "/v1/chat. Did you mean /v1/chat/completions?"}, ("openai",)),
     "no content type": Case("content_type", lambda surface: post(surface, headers={"content-type": None})),
     "form": Case("content_type", lambda surface: post(
         surface, headers={"content-type": "application/x-www-form-urlencoded"})),

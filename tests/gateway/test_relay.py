@@ -157,7 +157,7 @@ def test_fields_for_the_client(gateway: Gateway, script: Script) -> None:
     (f"{CHAT}?", f"{CHAT}?"),
     (f"{CHAT}?api-version=1&x=%2F%20é&&=", f"{CHAT}?api-version=1&x=%2F%20é&&="),
     (f"/v1{CHAT}?a=b", f"{CHAT}?a=b"),
-    ("/v1/scripted/a%25b/c%20d;e=f?x=/../?y%2F", "/v1/scripted/a%25b/c%20d;e=f?x=/../?y%2F"),
+    ("/v1/scripted/a%25b/c%20d,e=f?x=/../?y%2F", "/v1/scripted/a%25b/c%20d,e=f?x=/../?y%2F"),
 ])
 def test_targets(gateway: Gateway, script: Script, path: str, expected: str) -> None:
     """Path and query go on as they were sent, but for a /v1 too many."""

@@ -1,0 +1,36 @@
+"""Escapes in paths, which the data plane meets rarely: names decoded, and what means one thing to every server."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import unquote_to_bytes
+
+# What a path must not hold in escapes: dots, slashes, what ends or splits a path, controls, blanks at a segment's end.
+_FOLDS = re.compile(r"%(?:2[ef3]|3[bf]|5c|7f|[01][0-9a-f])|/%20|%20(?:/|$)", re.IGNORECASE)
+_ESCAPE = re.compile(rb"%[0-9a-fA-F]{2}")
+_PARTS = frozenset("./\\;?#%")
+
+
+def named(text: bytes) -> bytes | None:
+    """A segment's name, decoded once; None where that is no text, or one with control characters."""
+    name = unquote_to_bytes(text)
+    try:
+        return name if name.decode().isprintable() else None
+    except UnicodeDecodeError:
+        return None
+
+
+def is_plain(path: bytes, slashes: bool) -> bool:
+    """Whether a path with escapes means the same to servers that decode it, once or twice or as other letters.
+
+    With `slashes` it may hold them as %2F: behind /v1/models/ they are part of a name.
+    """
+    text = path.decode("ascii")
+    if slashes:
+        text = re.sub("%2f", "/", text, flags=re.IGNORECASE)
+        if "//" in text or text.endswith("/") or re.search(r"\.(?:/|$)", text):
+            return False
+    name = named(path)
+    return (name is not None and _FOLDS.search(text) is None and _ESCAPE.search(name) is None
+            and _PARTS.isdisjoint(unicodedata.normalize("NFKC", "".join(c for c in name.decode() if c > "\x7f"))))
