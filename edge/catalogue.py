@@ -49,6 +49,7 @@ class Retry:
     max: int = 3                        # for one request
     backoff: float = 1.0                # before the first at the same target; doubles, give or take half, up to 30
     budget: float = 0.1                 # share of the host's requests that may be further attempts
+    max_wait: float = 2.0               # that all pauses of a request may take together; longer waits are the client's
 
 
 @dataclass(frozen=True, slots=True)

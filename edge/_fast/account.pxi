@@ -35,6 +35,7 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     fill_values(x)
     if is_unanswered(x):
         set_value(x, S_RETRY_AFTER_MS, NEVER_MS)
+        set_value(x, S_FINAL, True)
     write_into(&out, g.scratch, BUFFER)
     put_date(&out, g)
     put_way(&out, x)
@@ -83,10 +84,12 @@ cdef int fail(Exchange x, int condition, object reason) except -1:
         return break_off(x, condition)
     if retry(x, condition):
         return 0
-    if x.soonest_ms >= 0:
-        x.retry_after_ms = x.soonest_ms
+    if x.soonest > x.gateway.now:
+        x.retry_after_ms = (x.soonest - x.gateway.now + 999999) // 1000000
     if x.attempts > 1 and len(x.plan) > 1:
         set_value(x, S_FINAL, True)         # the whole chain has failed: the client's own retries would only repeat it
+    elif x.advice != UNADVISED:
+        set_value(x, S_FINAL, x.advice == ADVISED_AGAINST)
     return refuse(x, condition, False)
 
 

@@ -13,6 +13,9 @@ cdef enum Trait:                # what a failure says of target, key and a furth
     LATER = 16                  # so may this one, after a pause
     SLOWS = 32                  # the provider has too much to do
 
+cdef enum Advice:               # x-should-retry, as SDKs and other gateways read it
+    UNADVISED, ADVISED, ADVISED_AGAINST
+
 cdef dict TRAITS_OF = {
     provider_auth: KEY | ELSEWHERE,
     provider_quota: KEY | ELSEWHERE,
@@ -34,7 +37,7 @@ for _condition in range(<int>N_OUTCOMES):
 
 cdef int64_t KEY_REST_NS = 60000000000          # of a key that the provider has rejected
 cdef int64_t SHORT_REST_NS = 10000000000        # and of one that it may have rejected
-cdef int64_t LONGEST_PAUSE_MS = 30000
+cdef int64_t LONGEST_BACKOFF_MS = 30000
 cdef int64_t PROBE_NS = 600000000000            # a probe that nobody has ended by then has died with its worker
 
 
@@ -72,8 +75,11 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
     """What an attempt's failure means for its target and its key."""
     cdef Gateway g = x.gateway
     cdef Target target = x.target
-    if x.retry_after_ms >= 0 and (x.soonest_ms < 0 or x.retry_after_ms < x.soonest_ms):
-        x.soonest_ms = x.retry_after_ms
+    cdef int64_t due
+    if x.retry_after_ms >= 0:
+        due = g.now + x.retry_after_ms * 1000000
+        if x.soonest <= g.now or due < x.soonest:       # what was said before and is over says nothing any more
+            x.soonest = due
     if traits == 0 or condition == gateway_overloaded:
         return end_probe(x)
     count_failure(target.health, condition)
@@ -126,10 +132,25 @@ cdef int end_probe(Exchange x) noexcept:
     return 0
 
 
+cdef int traits_of(Exchange x, int condition) noexcept:
+    """What a failure says of a further attempt. The provider's own word on it, x-should-retry, goes before our rules.
+
+    Where it refuses our key its word is for that key: it has done nothing, and another may be welcome.
+    """
+    cdef int traits = TRAITS[condition]
+    if x.advice == ADVISED_AGAINST and not traits & (KEY | RATE):
+        return traits & ~(ELSEWHERE | LATER)
+    if x.advice == ADVISED_AGAINST:
+        return traits & ~LATER
+    return traits | ELSEWHERE | LATER if x.advice == ADVISED and not traits & KEY else traits
+
+
 cdef bint may_help(Exchange x, int condition, int traits) noexcept:
     """Whether a failure is of the kind that a further attempt can mend without paying twice."""
     if not traits & ELSEWHERE or x.attempts > x.most_retries or x.spent:
         return False
+    if x.advice == ADVISED:
+        return True
     if condition == provider_response_invalid or condition == provider_cut:
         return x.undone             # else it was worked on, and is paid
     if condition == provider_error:
@@ -152,7 +173,7 @@ cdef int fresh_key(Exchange x) noexcept:
 cdef bint retry(Exchange x, int condition) except -1:
     """Begins a further attempt in place of a failed one. False: there is none to be had."""
     cdef Gateway g = x.gateway
-    cdef int traits = TRAITS[condition]
+    cdef int traits = traits_of(x, condition)
     cdef Target target = None
     cdef int64_t pause = 0
     if not may_help(x, condition, traits) or g.now >= x.deadline:
@@ -185,20 +206,22 @@ cdef bint retry(Exchange x, int condition) except -1:
         attempt(x)
         return True
     x.due = g.now + pause
+    x.paused += pause
     x.downstream.deadline = x.deadline
     g.delayed.append(x)
     return True
 
 
 cdef int64_t pause_before(Exchange x) except -2:
-    """ns until the same target may be asked again; -1: longer than anybody should be kept waiting."""
+    """ns until the same target may be asked again; -1: longer than a client is kept waiting without a word.
+
+    Its SDK waits as well, knows how long, and says so to who waits; proxies on the way have time limits of their own.
+    """
     cdef Gateway g = x.gateway
-    cdef int64_t wait
-    if x.retry_after_ms > LONGEST_PAUSE_MS:
-        return -1
-    wait = min(g.backoff_ms << min(x.attempts - 1, 16), LONGEST_PAUSE_MS)
+    cdef int64_t wait = min(g.backoff_ms << min(x.attempts - 1, 16), LONGEST_BACKOFF_MS)
     wait = <int64_t>(wait * (0.5 + chance(g)))
-    return max(min(wait, LONGEST_PAUSE_MS), x.retry_after_ms) * 1000000
+    wait = max(min(wait, LONGEST_BACKOFF_MS), x.retry_after_ms) * 1000000
+    return wait if x.paused + wait <= g.max_wait_ns else -1
 
 
 cdef int begin_anew(Exchange x) except -1:
@@ -212,6 +235,7 @@ cdef int begin_anew(Exchange x) except -1:
     x.status = 0
     x.first_byte = 0
     x.retry_after_ms = -1
+    x.advice = UNADVISED
     x.redialled = 0
     x.held = None
     x.tail = None

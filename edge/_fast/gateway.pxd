@@ -210,7 +210,9 @@ cdef class Exchange:                    # one request's way
     cdef int crowd                      # requests at the provider when this one was sent
     cdef int64_t queued                 # since when it waits in the pool's queue; 0: it does not
     cdef int64_t due                    # when the next attempt begins; 0: none is put off
-    cdef int64_t soonest_ms             # the smallest Retry-After of all attempts; -1: none
+    cdef int64_t soonest                # when the first of all targets asked wants to be asked again; 0: none has said
+    cdef int64_t paused                 # ns of all pauses before further attempts
+    cdef uint8_t advice                 # the provider's x-should-retry
     cdef Series* series
     cdef uint8_t state
     cdef uint8_t mode
@@ -359,6 +361,7 @@ cdef class Gateway:
     cdef Rules rules                    # of circuit breakers
     cdef int max_retries
     cdef int64_t backoff_ms
+    cdef int64_t max_wait_ns            # of all pauses of a request
     cdef double retry_share
     cdef int64_t queue_ns
     cdef int64_t ticked                 # the last tick

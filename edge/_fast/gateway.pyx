@@ -257,6 +257,7 @@ cdef class Gateway:
         set_rules(&self.rules, tables.breaker)
         self.max_retries = tables.retry.max
         self.backoff_ms = <int64_t>(tables.retry.backoff * 1000)
+        self.max_wait_ns = to_ns(tables.retry.max_wait)
         self.retry_share = tables.retry.budget
         self.sticky = None if tables.sticky is None else tables.sticky.encode()
         self.unknown = set()

@@ -32,7 +32,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     tap_begin(&x.tap, x.route.dialect)
     if head.status >= 400:
         x.mode = FAULT
-        x.retry_after_ms = wait_of(g, buf, head)
+        heed_head(x, buf, head)
         x.held = Store.__new__(Store)
         return 0
     if head.status >= 300 and (judged or head.status != 304 or x.method not in (M_GET, M_HEAD)):
@@ -216,6 +216,8 @@ cdef int classify(Exchange x) except -1:
     note_success(x)
     if not x.gateway.native[x.surface] or x.method == M_HEAD or not is_error(x.held.at, x.held.size):
         return fail(x, x.condition, None)
+    if x.advice == ADVISED and retry(x, x.condition):
+        return 0
     body = without_secrets(x, PyBytes_FromStringAndSize(x.held.at, x.held.size))
     x.answer_length = len(body)
     x.mode = PASS
@@ -251,10 +253,13 @@ cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
     return condition
 
 
-cdef int64_t wait_of(Gateway g, const char* buf, const Head* head) except -2:
-    """When the provider wants to be asked again, in ms from now; -1: it does not say."""
+cdef int heed_head(Exchange x, const char* buf, const Head* head) except -1:
+    """What an error's head says of a further attempt: when the provider wants to be asked again, and whether."""
     cdef int i
     fields = {PyBytes_FromStringAndSize(buf + head.fields[i].name, head.fields[i].name_len).lower():
               value_of(buf, &head.fields[i]) for i in range(head.n_fields)}
-    wait = g.wait_ms(fields, time(NULL))
-    return -1 if wait is None else wait
+    wait = x.gateway.wait_ms(fields, time(NULL))
+    x.retry_after_ms = -1 if wait is None else wait
+    said = fields.get(b"x-should-retry", b"").strip().lower()
+    x.advice = ADVISED if said == b"true" else ADVISED_AGAINST if said == b"false" else UNADVISED
+    return 0

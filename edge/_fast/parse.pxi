@@ -80,7 +80,6 @@ cdef Exchange new_exchange(Downstream d):
     x.state = READING
     x.started = d.gateway.now
     x.retry_after_ms = -1
-    x.soonest_ms = -1
     x.minor = 1
     x.scan_at = PIECE
     d.exchange = x

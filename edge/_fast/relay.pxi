@@ -16,7 +16,7 @@ cdef enum:
 # What a provider says of the client's own mistake is passed on in its own words; these are ours. (SDKs would repeat
 # a 409 unless told otherwise.)
 cdef dict REJECTED = {
-    condition: b"x-edge-condition: %b\r\nx-edge-blame: client\r\nx-should-retry: false\r\n" % name
+    condition: b"x-edge-condition: %b\r\nx-edge-blame: client\r\nx-should-retry: " % name
     for condition, name in ((provider_rejected, b"provider_rejected"), (context_length, b"context_length"))}
 
 
@@ -87,6 +87,7 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     put_way(&out, x)
     if x.status >= 400:
         put_bytes(&out, <bytes>REJECTED[x.condition])
+        put_bytes(&out, b"true\r\n" if x.advice == ADVISED else b"false\r\n")
     if x.limited:
         put_limits(&out, x)
     if x.framing == F_LENGTH:

@@ -3,7 +3,7 @@
 cpdef enum Slot:                # the named values a message may use; index into the list given to render
     S_REQUEST_ID, S_TRACE_ID, S_RETRY_AFTER_MS, S_FIELD, S_EXPECTED, S_GOT, S_MODEL, S_REASON
     S_UPSTREAM_STATUS, S_UPSTREAM_REASON, S_TIMEOUT, S_MESSAGE, S_LINE, S_METHOD, S_PATH, S_LIMIT
-    S_FINAL                     # of no message: true says x-should-retry: false whatever the condition's row says
+    S_FINAL                     # of no message: whether no retry is wanted, whatever the condition's row says
     N_SLOTS
 
 cdef enum:

@@ -47,7 +47,7 @@ class Template:
         """The complete answer. `values` by slot, None where missing; `extra`: field lines, each with CRLF.
 
         NEVER (or less) in S_RETRY_AFTER_MS says x-should-retry: false and leaves Retry-After out, whatever the row is.
-        A true value in S_FINAL says x-should-retry: false, also where a retry would help: enough was tried.
+        S_FINAL says x-should-retry: false where it is true, true where it is false, whatever the row is.
         """
     def event(self, values: list[bytes | str | int | None]) -> bytes:
         """The error as the event that ends a stream which has begun."""

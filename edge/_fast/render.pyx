@@ -56,7 +56,7 @@ cdef struct Facts:          # of one rendering
     int status
     int64_t wait_ms         # NEVER_MS, 0, or how long
     int64_t seconds         # the same, rounded up
-    bint final              # whatever the wait: enough was tried
+    bint wanted             # whether the client is to try again
 
 cdef char* scratch = NULL   # one body at a time: the interpreter's lock is held throughout
 cdef Py_ssize_t room = 0
@@ -165,7 +165,9 @@ cdef int find_facts(Template template, list values, Facts* facts) except -1:
         elif template.wait_ms > 0:
             facts.wait_ms = max(<int64_t>1, wait)
     facts.seconds = (facts.wait_ms + 999) // 1000 if facts.wait_ms > 0 else 1
-    facts.final = values[S_FINAL] is not None and bool(values[S_FINAL])
+    facts.wanted = facts.wait_ms != NEVER_MS and facts.wait_ms <= PATIENCE_MS
+    if values[S_FINAL] is not None:
+        facts.wanted = not values[S_FINAL]
     return 0
 
 
@@ -229,10 +231,10 @@ cdef int put_fields(Writer* out, list values, const Facts* facts, Py_ssize_t bod
         put_number(out, facts.seconds)
         put(out, b"\r\nretry-after-ms: ", 18)
         put_number(out, facts.wait_ms)
-    if facts.wait_ms == NEVER_MS or facts.wait_ms > PATIENCE_MS or facts.final:
-        put(out, b"\r\nx-should-retry: false\r\n", 25)
-    else:
+    if facts.wanted:
         put(out, b"\r\nx-should-retry: true\r\n", 24)
+    else:
+        put(out, b"\r\nx-should-retry: false\r\n", 25)
     return 0
 
 

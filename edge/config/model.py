@@ -231,6 +231,7 @@ class Retry(Strict):
     max: Annotated[int, Field(ge=0, le=10), about("for one request; 0: none", 3)] = _RETRY.max
     backoff: Annotated[Backoff, about(
         "seconds before the first at the same target; doubles, give or take half, up to 30", 1)] = _RETRY.backoff
+    max_wait: Annotated[Seconds, about("seconds that all pauses of a request may take together", 2)] = _RETRY.max_wait
     budget: Annotated[Share, about("share of all requests that may be further attempts", 0.1)] = _RETRY.budget
 
 

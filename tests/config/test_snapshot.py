@@ -50,13 +50,13 @@ providers:
   a: {kind: openai, base_url: "http://127.0.0.1:1/v1", adaptive: false, health_check: /models}
   b: {kind: openai, base_url: "http://127.0.0.1:2/v1", health_check: {path: "/health?deep=1", unhealthy: 1}}
 models: {"*": [a, b]}
-retry: {max: 0, backoff: 0.5, budget: 1}
+retry: {max: 0, backoff: 0.5, budget: 1, max_wait: 0}
 circuit_breaker: {failures: 3, failure_rate: 0.25, minimum: 4, window: 5, open_time: 0.5, max_open_time: 6, ramp: 0,
                   all_open: refuse}
 queue: {queue_size: 0, timeout: 2.5}
 sticky: X-Session-Id
 """)
-    assert (loaded.retry, loaded.sticky, loaded.keys[0].priority) == (Retry(0, 0.5, 1), "x-session-id", 0)
+    assert (loaded.retry, loaded.sticky, loaded.keys[0].priority) == (Retry(0, 0.5, 1, 0), "x-session-id", 0)
     assert loaded.breaker == Breaker(True, 3, 0.25, 4, 5, 0.5, 6, 0, "refuse")
     assert (loaded.bounds.queue, loaded.bounds.queue_timeout) == (0, 2.5)
     a, b = loaded.providers

@@ -157,14 +157,17 @@ def test_a_wait_is_told_only_where_waiting_helps(condition: Condition) -> None:
 
 
 @pytest.mark.parametrize(("final", "said"), [(None, "true"), (0, "true"), (False, "true"), (True, "false")])
-@pytest.mark.parametrize("condition", [Condition.provider_error, Condition.request_timeout], ids=str)
+@pytest.mark.parametrize("condition", [Condition.provider_error, Condition.request_timeout, Condition.provider_auth],
+                         ids=str)
 def test_a_final_answer_says_not_to_retry(condition: Condition, final: object, said: str) -> None:
-    """Where enough was tried, x-should-retry is false whatever the condition says; the true wait stays."""
+    """Where more is known than the condition says, x-should-retry says it; the true wait stays."""
     sample = template("openai", "openai", condition)
     given = values(retry_after=7000)
     plain = read(sample.render(given, b"", False))
     given[Slot.S_FINAL] = final
     found = read(sample.render(given, b"", False))
+    if final is None and condition == Condition.provider_auth:
+        said = "false"
     assert found.headers == {**plain.headers, "x-should-retry": said}
     assert (found.status, found.body) == (plain.status, plain.body)
     assert found.headers.get("retry-after") == ("7" if meanings()[condition.name].retry == "later" else None)
