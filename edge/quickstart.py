@@ -68,7 +68,7 @@ def banner(snapshot: Snapshot, key: str, simulate: bool) -> str:
         parts.append(_OPENAI.format(url=url, key=key, model=_MODELS["openai"]))
     if "anthropic" in kinds:
         parts.append(_ANTHROPIC.format(url=url, key=key, model=_MODELS["anthropic"]))
-    parts.append("A configuration of your own begins with deploy/edge.example.yaml of the repository.\n")
+    parts.append("edge config init begins a configuration of your own; deploy/edge.example.yaml has every key.\n")
     return "\n".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Sequence
 
 import click
@@ -37,6 +38,25 @@ def show(file: str | None) -> None:
     from edge.config.show import show as text
 
     click.echo(text(read(file), os.environ), nl=False)
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Path(), default="edge.yaml")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def init(file: str, force: bool) -> None:
+    """Write a commented configuration to begin with to FILE (edge.yaml), with a new client's key."""
+    from edge.config.first import written
+
+    try:
+        key, simulated = written(file, os.environ, force=force)
+    except FileExistsError:
+        raise click.ClickException(f"{file} is there already; --force writes over it") from None
+    except OSError as error:
+        raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
+    before = f"    edge simulate --port {simulated} &\n" if simulated else ""
+    named = shlex.quote(file)
+    click.echo(f"{file} is written. Its key, shown this once:\n\n    {key}\n\n"
+               f"Next:\n\n    edge config validate {named}\n{before}    edge serve --config {named}")
 
 
 @config.command()

@@ -207,7 +207,7 @@ def test_completion_script(shell: str) -> None:
 
 @pytest.mark.parametrize(("words", "current", "expected"), [
     ("edge", "", set(COMMANDS)),
-    ("edge c", "1", {"config", "circuits"}), ("edge config", "2", {"validate", "show", "schema"}),
+    ("edge c", "1", {"config", "circuits"}), ("edge config", "2", {"validate", "show", "init", "schema"}),
     ("edge --v", "1", {"--version"}), ("edge auth --g", "2", {"--generate"})])
 def test_completion(words: str, current: str, expected: set[str]) -> None:
     """Subcommands and options are completed."""
@@ -248,3 +248,41 @@ def test_problems_that_cannot_be_written(config: Any) -> None:
         line = f"{shlex.quote(sys.executable)} -m edge config validate nowhere.yaml {to}"
         done = subprocess.run(["bash", "-c", line], timeout=60, check=False, env={"PYTHONPATH": str(ROOT)})
         assert done.returncode == 78
+
+
+@pytest.mark.parametrize("known", [(), ("OPENAI",), ("ANTHROPIC",), ("OPENAI", "ANTHROPIC")], ids=str)
+@pytest.mark.parametrize("file", ["edge.yaml", "my file.yaml"])
+def test_init(config: Any, known: tuple[str, ...], file: str) -> None:
+    """A first file validates as it is, lets its printed key in, says what to do next, is not written over unasked."""
+    environ = {f"{name}_API_KEY": "sk-x" for name in known}
+    arguments = ("init", *[file] * (file != "edge.yaml"))
+    done = run("config", *arguments, environ=environ)
+    assert done.exit_code == 0, done.output
+    [key] = re.findall(r"^    (sk-\S+)$", done.output, re.M)
+    snapshot = peek(file, environ=environ).snapshot
+    assert [made.digest for made in snapshot.keys] == [digest(key, None)] and key not in Path(file).read_text()
+    assert {provider.kind for provider in snapshot.providers} == ({name.lower() for name in known}
+                                                                  or {"openai", "anthropic"})
+    validated = run("config", "validate", file, environ=environ)
+    assert validated.exit_code == 0 and validated.stdout.endswith("1 key, 0 warnings\n")
+    assert f"edge serve --config {shlex.quote(file)}" in done.output
+    assert ("edge simulate" in done.output) is not bool(known)
+    before = Path(file).read_text()
+    refused = run("config", *arguments, environ=environ)
+    assert refused.exit_code == 1 and "--force" in refused.stderr and Path(file).read_text() == before
+    assert run("config", *arguments, "--force", environ=environ).exit_code == 0 and Path(file).read_text() != before
+
+
+def test_init_where_nothing_can_be_written() -> None:
+    """What keeps a first file from being written is said."""
+    done = run("config", "init", "nowhere/edge.yaml")
+    assert done.exit_code == 1 and "cannot write nowhere/edge.yaml: No such file" in done.stderr
+
+
+def test_what_a_first_file_suggests_is_right(config: Any) -> None:
+    """Every line that is commented out in a first file is one that edge takes."""
+    run("config", "init", environ={"OPENAI_API_KEY": "sk-x"})
+    text = re.sub(r"^# ( *[-\w]+: .*)$", r"\1", Path("edge.yaml").read_text(), flags=re.M)
+    wanted = {"OPENAI_API_KEY": "x", "ANTHROPIC_API_KEY": "x", "ADMIN_KEY": config.key}
+    snapshot = config.load(text, wanted)
+    assert snapshot.limit is not None and snapshot.admin_addr == "0.0.0.0" and len(snapshot.models) == 2

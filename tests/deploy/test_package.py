@@ -1,4 +1,4 @@
-"""The package that `pip install .` builds."""
+"""The packages: the wheel that `pip install .` builds, and the archive that holds its sources and tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,28 +14,57 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = {".pyx", ".pxd", ".pxi", ".h", ".c", ".so", ".html"}
+UNSEEN = {"__pycache__", ".venv", "build", "dist", ".git", ".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache",
+          "node_modules"}
+ENVIRON = {**os.environ, "EDGE_ONLY": "condition"}      # one small extension stands for all: it is about contents
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """A wheel of a copy of the sources; as it is about its contents, one small extension stands for all."""
-    copy = tmp_path_factory.mktemp("package")
-    shutil.copytree(ROOT / "edge", copy / "edge", ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.c"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unpacked archive of the sources, made in a copy of them."""
+    copy = tmp_path_factory.mktemp("sources")
+    shutil.copytree(ROOT, copy / "edge", ignore=shutil.ignore_patterns(*UNSEEN, "*.egg-info", "*.so"))
+    subprocess.run([sys.executable, "setup.py", "-q", "sdist"], cwd=copy / "edge", env=ENVIRON, check=True,
+                   capture_output=True, timeout=110)
+    with tarfile.open(next((copy / "edge/dist").glob("*.tar.gz"))) as packed:
+        packed.extractall(copy, filter="data")
+    return next(copy.glob("edge_gateway-*"))
+
+
+@pytest.fixture(scope="module")
+def wheel(archive: Path) -> zipfile.ZipFile:
+    """A wheel that is built from the archive alone."""
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "dist", "."],
-        cwd=copy, env={**os.environ, "EDGE_ONLY": "condition"}, check=True, capture_output=True, timeout=110)
-    return zipfile.ZipFile(next((copy / "dist").glob("*.whl")))
+        cwd=archive, env=ENVIRON, check=True, capture_output=True, timeout=110)
+    return zipfile.ZipFile(next((archive / "dist").glob("*.whl")))
+
+
+def test_the_archive_holds_everything(archive: Path) -> None:
+    """All that is in the repository is in the archive: what it is built of, all tests, the examples; nothing compiled."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    wanted = {name for name in tracked.splitlines() if (ROOT / name).is_file()}
+    if not wanted:                              # an archive itself, without git
+        wanted = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*")
+                  if path.is_file() and not UNSEEN.intersection(path.parts) and path.suffix not in (".so", ".c")}
+    there = {str(path.relative_to(archive)) for path in archive.rglob("*") if path.is_file()}
+    assert wanted - there == set()
+    assert [name for name in there if name.endswith((".so", ".pyc")) or name.startswith("edge/_fast/gateway.c")] == []
 
 
 def test_it_holds_everything_but_sources(wheel: zipfile.ZipFile) -> None:
     """Modules, stubs, contracts and all other data of edge are in the wheel."""
     wanted = {str(path.relative_to(ROOT)) for path in (ROOT / "edge").rglob("*")
               if path.is_file() and path.suffix not in SOURCES and "__pycache__" not in path.parts}
-    assert "edge/py.typed" in wanted
+    assert "edge/py.typed" in wanted and "edge/config/first.yaml" in wanted
     assert wanted - set(wheel.namelist()) == set()
     assert [name for name in wheel.namelist() if name.endswith((".c", ".html"))] == []
+
+
+def test_it_brings_the_examples(wheel: zipfile.ZipFile) -> None:
+    """What deploy/ holds is installed below the environment, in share/edge."""
+    brought = {name.partition(".data/data/share/edge/")[2] for name in wheel.namelist()}
+    assert {path.name for path in (ROOT / "deploy").iterdir()} <= brought
 
 
 def test_it_has_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:

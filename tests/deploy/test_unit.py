@@ -10,6 +10,7 @@ import pytest
 
 from edge.catalogue import Snapshot
 from edge.config import ConfigError
+from edge.pidfile import places
 from tests.support.commands import fault
 
 UNIT = Path(__file__).parents[2] / "deploy/edge.service"
@@ -28,17 +29,23 @@ def unit() -> dict[str, list[str]]:
 
 
 def test_its_commands_exist(unit: dict[str, list[str]]) -> None:
-    """What it starts and what it checks before a reload are commands of this version."""
+    """What starts and what reloads it are commands of this version."""
     lines = [line for line in unit["ExecStart"] + unit["ExecReload"] if "edge" in line]
     assert len(lines) == 2
     assert [wrong for line in lines if (wrong := fault(line.replace("/opt/edge/bin/edge", "edge")))] == []
 
 
 def test_it_waits_for_readiness(unit: dict[str, list[str]]) -> None:
-    """Readiness and signs of life come from the main process, and reloading is a SIGHUP to it."""
+    """Readiness and signs of life come from the main process, and a reload waits for its outcome."""
     assert unit["Type"] == ["notify"] and unit["NotifyAccess"] == ["main"]
     assert int(unit["WatchdogSec"][0]) > 0
-    assert unit["ExecReload"][-1] == "/bin/kill -HUP $MAINPID"
+    assert unit["ExecReload"] == ["/opt/edge/bin/edge reload"]
+
+
+def test_its_reload_needs_no_secret(unit: dict[str, list[str]]) -> None:
+    """A reload gets no credentials: it finds the gateway by what that has left in the runtime directory."""
+    assert unit["RuntimeDirectory"] == ["edge"] and unit["LoadCredential"]
+    assert places({"RUNTIME_DIRECTORY": "/run/edge"}, 8767)[0] == Path("/run/edge/edge.pid")
 
 
 def test_it_lets_streams_finish(unit: dict[str, list[str]]) -> None:
