@@ -41,7 +41,7 @@ def wheel(archive: Path) -> zipfile.ZipFile:
 
 
 def test_the_archive_holds_everything(archive: Path) -> None:
-    """All that is in the repository is in the archive: what it is built of, all tests, the examples; nothing compiled."""
+    """All that is in the repository is in the archive, tests and examples too, and nothing compiled."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     wanted = {name for name in tracked.splitlines() if (ROOT / name).is_file()}
     if not wanted:                              # an archive itself, without git
