@@ -115,7 +115,7 @@ cdef int break_off(Exchange x, int condition) except -1:
     """Trouble after the head. Server-sent events end with the dialect's error event; other bodies can only be cut."""
     cdef Template template = (<list>x.gateway.templates[x.surface])[condition]
     cdef bytes event
-    if x.mode != STREAM:
+    if x.mode != STREAM or x.tap.blind:
         return cut(x, condition)
     fill_values(x)
     event = template.event(x.values)

@@ -86,6 +86,7 @@ cdef class Route:
     cdef tuple words
     cdef int model_at
     cdef int stream_at
+    cdef int count_at                   # of choices
     cdef Check checks[MAX_NAMES]
 
 cdef class Tenant:
@@ -222,6 +223,7 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t chunked                # the request's body
     cdef uint8_t framing                # of the answer to the client
     cdef uint8_t stream
+    cdef uint8_t choices                # that were asked for; 0: one
     cdef uint8_t head_sent
     cdef uint8_t limited
     cdef uint8_t counted

@@ -118,7 +118,7 @@ cdef class Route:
         self.json = route.json
         self.methods = sum(1 << METHODS.index(method) for method in route.methods)
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
-        self.model_at = self.stream_at = -1
+        self.model_at = self.stream_at = self.count_at = -1
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(rule.types) for rule in route.fields)
         for i, rule in enumerate(route.fields):
@@ -130,6 +130,8 @@ cdef class Route:
                 self.model_at = i
             elif rule.name == "stream":
                 self.stream_at = i
+            elif rule.name == "n":
+                self.count_at = i
 
     def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False, Route anthropic=None):
         """What the configuration adds: series, the provider of a relayed path, or who answers here, and to whom."""

@@ -30,6 +30,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     write_relayed(buf, head, &out)
     x.fields += PyBytes_FromStringAndSize(g.scratch, written(&out))
     tap_begin(&x.tap, x.route.dialect)
+    x.tap.choices = x.choices
     if head.status >= 400:
         x.mode = FAULT
         heed_head(x, buf, head)
@@ -164,6 +165,7 @@ cdef str PLAIN = "a plain answer in place of an event stream"
 cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
     """A complete JSON answer: good, an error in disguise, or no JSON at all."""
     cdef iovec parts[2]
+    cdef int condition
     if tap_body(&x.tap, data, size) != 0:
         return not_an_object(x, look_at(data, size))
     if x.tap.error:
@@ -173,6 +175,10 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
     x.answer_length = size
     x.framing = F_LENGTH
     part_of(&parts[1], data, size)
+    if x.tap.failed:
+        condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
+        send_head(x, parts, 2)
+        return end_failed(x, condition)
     send_head(x, parts, 2)
     return succeed(x)
 

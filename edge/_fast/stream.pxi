@@ -1,10 +1,20 @@
 # stream: server-sent events on their way to the client, whole ones only, and the end of a stream.
+#
+# A stream is complete with its dialect's last event, or when nothing but that is missing and the framing has ended
+# cleanly: every choice has finished, the message has stopped. What is missing then is added. All else is a cut, or the
+# provider's own failure, and ends as the dialect's error. One event is never looked into: that too long to be held.
+
+cdef bytes DONE = b"data: [DONE]\n\n"
+cdef bytes MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
 
 cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """Whole events go on; an event's beginning waits for its end, so that trouble can never leave half of one."""
-    cdef Py_ssize_t whole
+    cdef Py_ssize_t whole, kept
     cdef int look
     cdef Store joined = x.tail
+    if x.tap.blind:
+        return go_blindly(x, data, size, ended)
     if joined is not None:
         joined.append(data, size)
         data = joined.at
@@ -19,28 +29,94 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
             return not_an_object(x, look)
         x.unseen = x.undone = look == L_BLANK
     whole = tap_events(&x.tap, data, size)
+    kept = x.tap.kept
     if x.tap.error:
-        return stream_error(x, data, whole)
-    if x.tap.events == 0:
-        whole = 0                   # comments alone are no answer yet
-    if whole < size and not x.tap.terminal:
-        if size - whole > EVENT_MAX:
-            return fail(x, provider_response_invalid, "event too long")
-        x.tail = joined if joined is not None and whole == 0 else stored(data + whole, size - whole)
-    if ended and not x.tap.terminal:
-        if whole:
-            send_events(x, data, whole, False)
-        return fail(x, provider_cut, "stream ended without its last event")
-    if whole:
-        send_events(x, data, whole, x.tap.terminal)
+        return stream_error(x, data, kept)
     if x.tap.terminal:
-        return succeed(x)           # the client has everything; the provider may end its framing, or hold it open
+        return end_stream(x, data, kept)
+    if x.tap.events == 0:
+        whole = kept = 0            # comments alone are no answer yet
+    if whole < size:
+        if size - whole > EVENT_MAX:
+            return begin_blindly(x, data, kept, data + whole, size - whole)
+        x.tail = joined if joined is not None and whole == 0 else stored(data + whole, size - whole)
+    if whole:
+        send_events(x, data, kept, False)
+    return complete(x) if ended else hold_back(x)
+
+
+cdef int begin_blindly(Exchange x, char* data, Py_ssize_t kept, char* rest, Py_ssize_t size) except -1:
+    """An event too long to be held goes on as it comes; only where it ends is looked for."""
+    if kept:
+        send_events(x, data, kept, False)
+    tap_blind(&x.tap, rest, size)
+    send_events(x, rest, size, False)
     return hold_back(x)
 
 
-cdef int stream_error(Exchange x, char* data, Py_ssize_t whole) except -1:
-    """The provider says inside its stream that it has failed."""
-    cdef int condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
-    if whole and x.tap.events:
-        send_events(x, data, whole, False)
+cdef int go_blindly(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
+    cdef Py_ssize_t whole = tap_skip(&x.tap, data, size)
+    if whole or x.tap.terminal:
+        send_events(x, data, whole, x.tap.terminal)
+    if x.tap.terminal:
+        return succeed(x)
+    if x.tap.blind:
+        return fail(x, provider_cut, "stream ended within an event") if ended else hold_back(x)
+    return stream(x, data + whole, size - whole, ended)
+
+
+cdef int end_stream(Exchange x, char* data, Py_ssize_t kept) except -1:
+    """The dialect's last event has come: the client has everything, whatever the provider does with its connection."""
+    cdef int condition
+    if not x.tap.failed:
+        send_events(x, data, kept, True)
+        return succeed(x)
+    condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
+    if x.tap.events == 1:
+        return fail(x, condition, None)
+    send_events(x, data, kept, True)
+    return end_failed(x, condition)
+
+
+cdef int end_failed(Exchange x, int condition) except -1:
+    """An answer that was relayed, and says itself that it has failed."""
+    if condition == provider_rejected or condition == context_length:
+        note_success(x)
+    else:
+        note_failure(x, condition, TRAITS[condition])
+    return finish(x, E_DONE, condition)
+
+
+cdef int complete(Exchange x) except -1:
+    """The framing has ended cleanly, and the last event has not come, or not with the empty line behind it."""
+    cdef Store tail = x.tail
+    cdef bytes last
+    if tail is not None:
+        tail.append(b"\n", 1)               # of its last line, or the empty one behind it
+        if tap_events(&x.tap, tail.at, tail.size) < tail.size and not x.tap.error:
+            tail.append(b"\n", 1)
+            tap_events(&x.tap, tail.at, tail.size)
+        if x.tap.error == T_SAID:
+            return stream_error(x, tail.at, x.tap.kept)
+        if x.tap.terminal:
+            return end_stream(x, tail.at, x.tap.kept)
+        if x.tap.kept and x.tap.events and x.tap.error == T_NONE:
+            send_events(x, tail.at, x.tap.kept, False)
+    if not tap_is_whole(&x.tap):
+        return fail(x, provider_cut, "stream ended without its last event")
+    last = DONE if x.tap.dialect == D_CHAT else MESSAGE_STOP
+    x.tap.terminal = 1
+    send_events(x, PyBytes_AS_STRING(last), PyBytes_GET_SIZE(last), True)
+    return succeed(x)
+
+
+cdef int stream_error(Exchange x, char* data, Py_ssize_t kept) except -1:
+    """The provider says inside its stream that it has failed, or says what nobody can read."""
+    cdef int condition = provider_response_invalid
+    if x.tap.error == T_SAID:
+        condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
+    else:
+        set_value(x, S_REASON, "an event that is not a JSON object")
+    if kept and x.tap.events:
+        send_events(x, data, kept, False)
     return fail(x, condition, None)

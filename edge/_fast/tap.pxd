@@ -1,5 +1,5 @@
 """Usage and fate of an answer, found in passing: whole JSON bodies and event streams of three dialects."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum Dialect:
     D_NONE                      # relayed as it is: nothing is looked for
@@ -13,6 +13,14 @@ cdef struct Usage:              # as the provider counts: Anthropic's input leav
     int64_t output
     int64_t cached              # of the input tokens, those read from a cache
 
+cdef enum Trouble:              # of Tap.error
+    T_NONE
+    T_SAID                      # the provider says that it has failed
+    T_UNREADABLE                # an event's data is no JSON object
+
+cdef enum:
+    NAME_ROOM = 64              # bytes of a response's id that are remembered
+
 cdef struct Tap:
     Usage usage
     int64_t fresh               # D_MESSAGES: input tokens that no cache had to do with
@@ -20,12 +28,30 @@ cdef struct Tap:
     uint32_t events             # whole events that carry data; pings and errors are not counted
     uint8_t dialect
     uint8_t terminal            # the dialect's last event was seen
-    uint8_t error               # an error event (or error body) was seen
+    uint8_t error               # of an event, or of a whole body: Trouble
+    uint8_t failed              # D_RESPONSES: the answer is one, and says that it has failed
+    uint8_t hide                # D_CHAT: usage is read and taken out, as the client has not asked for it
+    uint8_t blind               # an event too long to be held is on its way: 1, or 2 where it is the last
+    uint8_t line_begun          # of such an event: where the last byte was left
+    uint8_t line_cr
+    uint8_t begun               # something was consumed
+    uint8_t stopped             # D_MESSAGES: the message has its stop_reason
+    uint8_t choices             # D_CHAT: how many were asked for; 0: one
+    uint8_t name_size
+    char name[NAME_ROOM]        # D_RESPONSES: the response's id, as JSON without its quotes
+    int64_t sequence            # and the number of its last event; -1: none has one
+    uint64_t seen               # D_CHAT: choices that have begun, by index,
+    uint64_t finished           # and those that have said why they end
+    uint64_t bytes              # of all events' data, and of the shortest one: what is more is text, by and large
+    uint64_t least
+    Py_ssize_t kept             # bytes to relay of those consumed last: fewer where usage was taken out
     Py_ssize_t data             # span in the bytes last fed: a body's error object, an error event's data;
     Py_ssize_t data_end         # always JSON, and empty (data == data_end) where the provider sent none
     Py_ssize_t scanned          # bytes of the unconsumed tail that are known to hold no whole event
-    uint8_t begun               # something was consumed
 
 cdef void tap_begin(Tap* tap, int dialect) noexcept nogil
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
+cdef void tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
+cdef Py_ssize_t tap_skip(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
+cdef bint tap_is_whole(const Tap* tap) noexcept nogil
 cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil

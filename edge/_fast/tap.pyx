@@ -1,41 +1,45 @@
 """Usage and fate of an answer, found in passing: whole JSON bodies and server-sent events of three dialects.
 
-Bytes are never changed. What cannot be read is not an error here: an event whose data is no JSON says nothing
-about usage and passes through. Sources: WHATWG HTML section 9.2 (event streams); OpenAI API reference (chat
+Bytes are never changed, but that usage which only the gateway has asked for is taken out again. Sources: WHATWG HTML section 9.2 (event streams); OpenAI API reference (chat
 completion chunks, streaming events of responses); Anthropic API reference (streaming messages).
 
-Most events carry nothing of interest, so each line is walked once, and the same walk looks for the two names
-(`usage`, `error`) that make a chat chunk worth a scan; events of the other dialects say their type in front.
+An event's data must be a JSON object: clients would fail on it, and show their users nothing but that. So each is
+scanned, which gives its members; a chat chunk's choices are looked into where its line names a finish_reason.
 """
+import json
+
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from .scan cimport (
     ABSENT, ARRAY, FALSE_, MAX_NAMES, NULL_, NUMBER, OBJECT, SCAN_NOT_OBJECT, SCAN_OK, STRING, Member, Names,
-    NameTable, integer, number, scan,
+    NameTable, Scan, integer, number, scan, scan_begin, scan_on,
 )
 
 cdef extern from "tap_kernel.h" nogil:
-    enum:
-        EDGE_SEEN_USAGE
-        EDGE_SEEN_ERROR
     const char* edge_line(const char* p, const char* end, unsigned* seen)
     bint edge_has_empty_line(const char* start, const char* p, const char* end)
 
 cdef enum:                      # indices of _top
-    ERROR, USAGE, TYPE, ID, CHOICES, DATA, MESSAGE, RESPONSE
+    ERROR, USAGE, TYPE, ID, CHOICES, DATA, MESSAGE, RESPONSE, SEQUENCE, DELTA, STATUS
 cdef enum:                      # indices of _counts
     PROMPT, COMPLETION, PROMPT_DETAILS, INPUT, OUTPUT, INPUT_DETAILS, CACHE_READ, CACHED, CACHE_CREATION
 
-cdef Names _top = Names(("error", "usage", "type", "id", "choices", "data", "message", "response"))
+cdef Names _top = Names(("error", "usage", "type", "id", "choices", "data", "message", "response",
+                          "sequence_number", "delta", "status"))
 cdef Names _counts = Names((
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens", "output_tokens",
     "input_tokens_details", "cache_read_input_tokens", "cached_tokens",
     "cache_creation_input_tokens"))
+cdef enum:                      # indices of _ends
+    INDEX, FINISH, STOP
+cdef Names _ends = Names(("index", "finish_reason", "stop_reason"))
 cdef Names _none = Names(())
 cdef const NameTable* TOP = &_top.table
 cdef const NameTable* COUNTS = &_counts.table
+cdef const NameTable* ENDS = &_ends.table
 cdef const NameTable* NO_NAMES = &_none.table
 
 cdef enum Says:                 # what an event's type says about it; bits
@@ -43,6 +47,10 @@ cdef enum Says:                 # what an event's type says about it; bits
     SAYS_USAGE = 1
     SAYS_LAST = 2
     SAYS_ERROR = 4
+    SAYS_NOTHING_READABLE = 8
+    SAYS_FAILED = 16            # the last event of a response that has failed
+    SAYS_BEGUN = 32             # a response's first, which has its id
+    SAYS_USAGE_ALONE = 64       # a chat chunk that would not be there without include_usage
 
 cdef struct Text:
     const char* text            # NULL: there is none
@@ -51,133 +59,12 @@ cdef struct Text:
 cdef struct Event:
     Text type                   # of its `event:` line
     Text data                   # of its `data:` lines, joined where there is more than one
-    unsigned seen
+    unsigned seen               # its line names a finish_reason
     uint32_t lines              # `data:` lines
+    Text cut                    # usage, where it is to be taken out
 
 
-# ---- usage ----
-
-cdef inline void keep(int64_t* count, const char* buf, const Member* member) noexcept nogil:
-    """The last word counts: providers repeat running totals, and leave out what has not changed."""
-    cdef int64_t value = integer(buf, member)
-    if value >= 0:
-        count[0] = value
-
-
-cdef void read_details(Tap* tap, const char* buf, const Member* details) noexcept nogil:
-    cdef Member members[MAX_NAMES]
-    cdef Py_ssize_t where
-    if details.kind == OBJECT and scan(buf + details.start, details.end - details.start, COUNTS, members,
-                                       &where) == SCAN_OK:
-        keep(&tap.usage.cached, buf + details.start, &members[CACHED])
-
-
-cdef inline int64_t bounded(int64_t count) noexcept nogil:
-    """A count that can be added to two others; 0 where none was given."""
-    return 0 if count < 0 else min(count, <int64_t>1 << 60)
-
-
-cdef void read_cache(Tap* tap, const char* buf, const Member* members) noexcept nogil:
-    """Anthropic counts apart what was written to its cache, what was read from it, and the rest: input is all three."""
-    keep(&tap.fresh, buf, &members[INPUT])
-    keep(&tap.written, buf, &members[CACHE_CREATION])
-    keep(&tap.usage.cached, buf, &members[CACHE_READ])
-    if tap.fresh >= 0:
-        tap.usage.input = bounded(tap.fresh) + bounded(tap.written) + bounded(tap.usage.cached)
-
-
-cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept nogil:
-    """Takes over what a usage object says in the tap's dialect."""
-    cdef Member members[MAX_NAMES]
-    cdef Py_ssize_t where
-    if usage.kind != OBJECT:
-        return
-    buf += usage.start
-    if scan(buf, usage.end - usage.start, COUNTS, members, &where) != SCAN_OK:
-        return
-    if tap.dialect == D_CHAT:
-        keep(&tap.usage.input, buf, &members[PROMPT])
-        keep(&tap.usage.output, buf, &members[COMPLETION])
-        read_details(tap, buf, &members[PROMPT_DETAILS])
-        return
-    keep(&tap.usage.input, buf, &members[INPUT])
-    keep(&tap.usage.output, buf, &members[OUTPUT])
-    if tap.dialect == D_RESPONSES:
-        read_details(tap, buf, &members[INPUT_DETAILS])
-    else:
-        read_cache(tap, buf, members)
-
-
-cdef void read_inner_usage(Tap* tap, const char* buf, const Member* outer) noexcept nogil:
-    """The same for the usage inside an event's `message` or `response`."""
-    cdef Member members[MAX_NAMES]
-    cdef Py_ssize_t where
-    if outer.kind == OBJECT and scan(buf + outer.start, outer.end - outer.start, TOP, members,
-                                     &where) == SCAN_OK:
-        read_usage(tap, buf + outer.start, &members[USAGE])
-
-
-# ---- small readers ----
-
-cdef inline bint says(Text text, const char* word, Py_ssize_t size) noexcept nogil:
-    return text.size == size and memcmp(text.text, word, <size_t>size) == 0
-
-
-cdef Text string_of(const char* buf, const Member* member) noexcept nogil:
-    cdef Text text = Text(NULL, 0)
-    if member.kind == STRING and not member.escaped:
-        text = Text(buf + member.start + 1, member.end - member.start - 2)
-    return text
-
-
-cdef bint is_trouble(const char* buf, const Member* error) noexcept nogil:
-    """Whether an `error` member reports one: the OpenAI SDK raises where Python would call its value true."""
-    cdef Py_ssize_t at = error.start + 1
-    if error.kind == ABSENT or error.kind == NULL_ or error.kind == FALSE_:
-        return False
-    if error.kind == NUMBER:
-        return number(buf, error) != 0
-    if error.kind == STRING:
-        return error.end - error.start > 2
-    if error.kind == OBJECT or error.kind == ARRAY:
-        while buf[at] == c" " or 9 <= buf[at] <= 13:
-            at += 1
-        return at < error.end - 1
-    return True
-
-
-# ---- whole answers ----
-
-cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
-    """Reads a whole answer that is not a stream. 0: it is a JSON object; -1: it is not.
-
-    Takes its usage, and sets `terminal`; or `error` with the span of the error object, where a provider sent
-    an error under a status of 200. (In D_NONE nothing is looked at and every answer is well.)
-    """
-    cdef Member members[MAX_NAMES]
-    cdef Py_ssize_t where
-    cdef bint failed
-    if tap.dialect == D_NONE:
-        tap.terminal = 1
-        return 0
-    if scan(buf, size, TOP, members, &where) != SCAN_OK:
-        return -1
-    if tap.dialect == D_MESSAGES:
-        failed = says(string_of(buf, &members[TYPE]), "error", 5)
-    elif tap.dialect == D_RESPONSES:            # a stored response that failed has an `error` and an `id`
-        failed = members[ID].kind == ABSENT and is_trouble(buf, &members[ERROR])
-    else:
-        failed = (members[CHOICES].kind == ABSENT and members[DATA].kind == ABSENT
-                  and is_trouble(buf, &members[ERROR]))
-    if tap.dialect != D_OBJECT:
-        read_usage(tap, buf, &members[USAGE])
-    if not failed:
-        tap.terminal = 1
-        return 0
-    tap.error = 1
-    tap.data = members[ERROR].start if members[ERROR].kind != ABSENT else 0
-    tap.data_end = members[ERROR].end if members[ERROR].kind != ABSENT else size
-    return 0
+include "tap_bodies.pxi"
 
 
 # ---- events ----
@@ -259,22 +146,62 @@ cdef int type_says(int dialect, Text type) noexcept nogil:
         if says(type, "message_start", 13) or says(type, "message_delta", 13):
             return SAYS_USAGE
         return SAYS_LAST if says(type, "message_stop", 12) else NOTHING
-    if dialect == D_RESPONSES and (says(type, "response.completed", 18) or says(type, "response.failed", 15)
-                                   or says(type, "response.incomplete", 19)):
+    if dialect != D_RESPONSES:
+        return NOTHING
+    if says(type, "response.completed", 18) or says(type, "response.incomplete", 19):
         return SAYS_USAGE | SAYS_LAST
-    return NOTHING
+    if says(type, "response.failed", 15):
+        return SAYS_USAGE | SAYS_LAST | SAYS_FAILED
+    return SAYS_BEGUN if says(type, "response.created", 16) else NOTHING
 
 
-cdef int judge_chat(Tap* tap, const Event* event) noexcept nogil:
+cdef inline bint is_blank(char c) noexcept nogil:
+    return c == c" " or 9 <= c <= 13
+
+
+cdef bint is_done(Text data) noexcept nogil:
+    """[DONE], blanks around it or not."""
+    while data.size and is_blank(data.text[data.size - 1]):
+        data.size -= 1
+    while data.size and is_blank(data.text[0]):
+        data = Text(data.text + 1, data.size - 1)
+    return says(data, "[DONE]", 6)
+
+
+cdef int unreadable(Text data) noexcept with gil:
+    """What our scanner refuses may still be JSON that clients read: half of a surrogate pair, a name given twice."""
+    try:
+        return NOTHING if isinstance(json.loads(PyBytes_FromStringAndSize(data.text, data.size)), dict) \
+            else SAYS_NOTHING_READABLE
+    except ValueError:
+        return SAYS_NOTHING_READABLE
+    except RecursionError:
+        return NOTHING
+
+
+include "tap_choices.pxi"
+
+
+# ---- what an event says ----
+
+cdef int judge_chat(Tap* tap, Event* event) noexcept nogil:
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
-    if not event.seen:
-        return SAYS_LAST if says(event.data, "[DONE]", 6) else NOTHING
-    if scan(event.data.text, event.data.size, TOP, members, &where) != SCAN_OK:
-        return NOTHING
-    if is_trouble(event.data.text, &members[ERROR]):
+    cdef const char* text = event.data.text
+    if scan(text, event.data.size, TOP, members, &where) != SCAN_OK:
+        return SAYS_LAST if is_done(event.data) else unreadable(event.data)
+    if is_trouble(text, &members[ERROR]):
         return SAYS_ERROR
-    read_usage(tap, event.data.text, &members[USAGE])
+    if members[CHOICES].kind != ABSENT:
+        read_choices(tap, text, &members[CHOICES], event.seen)
+    if members[USAGE].kind == ABSENT:
+        return NOTHING
+    read_usage(tap, text, &members[USAGE])
+    if not tap.hide:
+        return NOTHING
+    if members[USAGE].kind == OBJECT and is_empty(text, &members[CHOICES]):
+        return SAYS_USAGE_ALONE
+    event.cut = member_of(text, &members[USAGE])
     return NOTHING
 
 
@@ -285,23 +212,42 @@ cdef int judge_typed(Tap* tap, const Event* event) noexcept nogil:
     cdef Py_ssize_t where
     cdef const char* text = event.data.text
     cdef int said = type_says(tap.dialect, event.type)
-    if event.type.size and not said & SAYS_USAGE:
-        return said
     if scan(text, event.data.size, TOP, members, &where) != SCAN_OK:
-        return said
+        return NOTHING if is_done(event.data) else said | unreadable(event.data)
     if not event.type.size:
         if is_trouble(text, &members[ERROR]):
             return SAYS_ERROR
         said = type_says(tap.dialect, string_of(text, &members[TYPE]))
+    if tap.dialect == D_RESPONSES and members[SEQUENCE].kind == NUMBER:
+        tap.sequence = max(tap.sequence, integer(text, &members[SEQUENCE]))
+    if said & SAYS_BEGUN:
+        remember_name(tap, text, &members[RESPONSE])
     if said & SAYS_USAGE:
         read_usage(tap, text, &members[USAGE])
         read_inner_usage(tap, text, &members[RESPONSE if tap.dialect == D_RESPONSES else MESSAGE])
+        if tap.dialect == D_MESSAGES:
+            read_stop(tap, text, &members[DELTA])
     return said
+
+
+cdef void remember_name(Tap* tap, const char* text, const Member* response) noexcept nogil:
+    cdef Member members[MAX_NAMES]
+    cdef Py_ssize_t where
+    cdef Text name
+    if response.kind == OBJECT and scan(text + response.start, response.end - response.start, TOP, members,
+                                        &where) == SCAN_OK:
+        name = string_of(text + response.start, &members[ID])
+        if 0 < name.size <= NAME_ROOM:
+            memcpy(tap.name, name.text, <size_t>name.size)
+            tap.name_size = <uint8_t>name.size
 
 
 cdef int judge(Tap* tap, Event* event) noexcept nogil:
     if says(event.type, "error", 5):
         return SAYS_ERROR
+    tap.bytes += event.data.size
+    if <uint64_t>event.data.size < tap.least:
+        tap.least = event.data.size
     if tap.dialect == D_CHAT:
         return judge_chat(tap, event)
     return judge_typed(tap, event)
@@ -314,17 +260,17 @@ cdef int judge_joined(Tap* tap, Event* event, const char* p, const char* end) no
     if text == NULL:
         return NOTHING
     event.data = Text(text, join(p, end, text))
-    event.seen = EDGE_SEEN_USAGE | EDGE_SEEN_ERROR      # the names' colons may be on another line
-    said = judge(tap, event)
+    event.seen = 1                          # the name's colon may be on another line
+    said = judge(tap, event) if event.data.size else NOTHING
+    event.cut = Text(NULL, 0)
     free(text)
     return said
 
 
-cdef void set_error(Tap* tap, const char* buf, const Event* event) noexcept nogil:
+cdef void set_data(Tap* tap, const char* buf, const Event* event) noexcept nogil:
+    """Where the words of an error are, if they are JSON."""
     cdef Py_ssize_t where
     cdef int result
-    tap.error = 1
-    tap.scanned = 0
     if event.lines == 1:
         result = scan(event.data.text, event.data.size, NO_NAMES, NULL, &where)
         if result == SCAN_OK or result == SCAN_NOT_OBJECT:
@@ -336,24 +282,29 @@ cdef void tap_begin(Tap* tap, int dialect) noexcept nogil:
     memset(tap, 0, sizeof(Tap))
     tap.dialect = <uint8_t>dialect
     tap.usage = Usage(-1, -1, -1)
-    tap.fresh = tap.written = -1
+    tap.fresh = tap.written = tap.sequence = -1
+    tap.least = <uint64_t>-1
 
 
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
     """Reads the whole events in `buf`; returns the offset behind the last of them, 0 when there is none.
 
-    The caller relays that many bytes and gives the rest again, with more behind it: a tail is not walked
+    The caller relays `kept` bytes and gives what is behind the offset again, with more behind it: a tail is not walked
     again until an empty line arrives in what is new, so that feeding stays linear. Stops behind the terminal
     event, and before an error event, which the caller replaces: `data` is the span of its data in `buf`.
-    After either, reads nothing more and returns 0. (In D_NONE everything is consumed.)
+    After either, reads nothing more and returns 0. (In D_NONE everything is consumed.) With `hide`, what is kept is
+    moved together at the beginning of `buf`, which must be writable then.
     """
     cdef Event event
     cdef const char* end = buf + size
     cdef const char* p = buf
     cdef const char* done = buf             # everything before it was consumed
+    cdef char* out = <char*>buf
     cdef int said
+    tap.kept = size
     if tap.dialect == D_NONE:
         return size
+    tap.kept = 0
     if tap.terminal or tap.error:
         return 0
     if not tap.begun and size > 3 and memcmp(buf, "\xef\xbb\xbf", 3) == 0:
@@ -365,19 +316,89 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
         p = read_event(&event, p, end)
         if p == NULL:
             break
-        if event.lines and not says(event.type, "ping", 4):
+        said = NOTHING
+        if event.lines and (event.data.size or event.lines > 1) and not says(event.type, "ping", 4):
             said = judge(tap, &event) if event.lines == 1 else judge_joined(tap, &event, done, p)
-            if said & SAYS_ERROR:
-                set_error(tap, buf, &event)
-                return done - buf
+            if said & (SAYS_ERROR | SAYS_NOTHING_READABLE):
+                tap.error = T_UNREADABLE if said & SAYS_NOTHING_READABLE else T_SAID
+                tap.scanned = 0
+                set_data(tap, buf, &event)
+                break
             tap.events += 1
             tap.terminal = 1 if said & SAYS_LAST else 0
+            if said & SAYS_FAILED:
+                tap.failed = 1
+                set_data(tap, buf, &event)
+        if tap.hide and not said & SAYS_USAGE_ALONE:
+            if event.cut.size:
+                out = put(out, done, event.cut.text)
+                done = event.cut.text + event.cut.size
+            out = put(out, done, p)
         done = p
         if tap.terminal:
             end = done
     tap.begun |= done > buf
-    tap.scanned = end - done
+    tap.kept = out - buf if tap.hide else done - buf
+    if not tap.error:
+        tap.scanned = end - done
     return done - buf
+
+
+# ---- an event too long to be held ----
+
+cdef void tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
+    """Lets an event go on without looking into it; `buf` has its beginning, by which its type is known."""
+    cdef Event event
+    cdef Member members[MAX_NAMES]
+    cdef Scan s
+    cdef Py_ssize_t where
+    cdef unsigned seen = 0
+    cdef int said
+    cdef const char* p = buf
+    cdef const char* end = buf + size
+    cdef const char* at
+    memset(&event, 0, sizeof(Event))
+    while p < end and not event.lines:
+        at = edge_line(p, end, &seen)
+        take_line(&event, p, at, 0)
+        p = at + 1
+    said = type_says(tap.dialect, event.type)
+    if event.lines and not event.type.size:
+        scan_begin(&s, TOP, members)
+        scan_on(&s, event.data.text, event.data.size, True, &where)
+        said = type_says(tap.dialect, string_of(event.data.text, &members[TYPE]))
+    tap.blind = 2 if said & SAYS_LAST else 1
+    tap.events += 1
+    tap.line_begun = (end - 1)[0] != c"\n" and (end - 1)[0] != c"\r"
+    tap.line_cr = (end - 1)[0] == c"\r"
+    tap.scanned = 0
+    tap.begun = 1
+
+
+cdef Py_ssize_t tap_skip(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
+    """Looks for the end of such an event: the offset behind it, `size` and still `blind` where it is not there yet."""
+    cdef const char* p = buf
+    cdef const char* end = buf + size
+    cdef const char* at
+    cdef unsigned seen = 0
+    while p < end:
+        at = edge_line(p, end, &seen)
+        if at > p:
+            tap.line_begun = 1
+            tap.line_cr = 0
+        if at == end:
+            break
+        if tap.line_cr and at[0] == c"\n":
+            tap.line_cr = 0                 # of a CRLF
+        elif not tap.line_begun:
+            tap.terminal = tap.blind == 2
+            tap.blind = 0
+            return at + 1 - buf
+        else:
+            tap.line_begun = 0
+            tap.line_cr = at[0] == c"\r"
+        p = at + 1
+    return size
 
 
 # ---- for tests and tools ----
@@ -391,28 +412,59 @@ cdef dict show(const Tap* tap, fed):
             "data": bytes(fed[tap.data:tap.data_end])}
 
 
-def tap_stream(dialect, chunks):
+cdef dict show_end(const Tap* tap):
+    return {"whole": bool(tap_is_whole(tap)), "failed": bool(tap.failed), "sequence": tap.sequence,
+            "name": tap.name[:tap.name_size], "unreadable": tap.error == T_UNREADABLE}
+
+
+def tap_stream(dialect, chunks, hide=False, choices=1):
     """Feeds a stream as a relay does and returns what the tap knows in the end.
 
     Keys: input, output, cached (-1: not said), events, terminal, error, data (bytes of the error event's
-    data), consumed (how many bytes were), tail (the bytes that were not).
+    data), consumed (how many bytes were), tail (the bytes that were not), relayed (what the client gets), whole (it
+    would be so without its last event), failed, sequence, name, unreadable. `hide` and `choices` as in Tap.
     """
     cdef Tap tap
     cdef Py_buffer view
     cdef Py_ssize_t done, consumed = 0
     tap_begin(&tap, _DIALECTS[dialect])
-    tail = b""
-    data = b""
+    tap.hide = hide
+    tap.choices = choices
+    tail = bytearray()
+    data = relayed = b""
     for chunk in chunks:
-        tail = bytes(tail) + chunk if len(tail) else chunk
-        PyObject_GetBuffer(tail, &view, PyBUF_SIMPLE)
+        tail += chunk
+        text = bytearray(tail) if hide else bytes(tail)     # to be changed in place
+        PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
         done = tap_events(&tap, <const char*>view.buf, view.len)
         PyBuffer_Release(&view)
         if tap.data_end and not data:
             data = bytes(tail[tap.data:tap.data_end])
         consumed += done
-        tail = tail[done:]
-    return {**show(&tap, b""), "data": data, "consumed": consumed, "tail": bytes(tail)}
+        relayed += text[:tap.kept]
+        del tail[:done]
+    return {**show(&tap, b""), **show_end(&tap), "data": data, "consumed": consumed, "tail": bytes(tail),
+            "relayed": bytes(relayed)}
+
+
+def skip_event(data, cuts=()):
+    """Passes a long event of the chat dialect: how many of the bytes belong to it, -1 where it has not ended."""
+    cdef Tap tap
+    cdef Py_buffer view
+    cdef Py_ssize_t at = 0, done
+    tap_begin(&tap, D_CHAT)
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    for end in (*cuts, view.len):
+        if not tap.blind:
+            tap_blind(&tap, <const char*>view.buf, end)
+            at = end
+            continue
+        done = tap_skip(&tap, <const char*>view.buf + at, end - at)
+        at += done
+        if not tap.blind:
+            break
+    PyBuffer_Release(&view)
+    return -1 if tap.blind else at
 
 
 def tap_answer(dialect, body):

@@ -1,4 +1,4 @@
-/* The byte loops under tap.pyx: the end of a line, and in the same pass the two names worth a closer look.
+/* The byte loops under tap.pyx: the end of a line, and in the same pass a name worth a closer look.
  * Every function takes [p, end) and never reads at or behind end. */
 #ifndef EDGE_TAP_KERNEL_H
 #define EDGE_TAP_KERNEL_H
@@ -12,27 +12,20 @@
 #define EDGE_TAP_SSE2 1
 #endif
 
-enum { EDGE_SEEN_USAGE = 1, EDGE_SEEN_ERROR = 2 };
-
-/* At a quote: does "usage" begin here as the name of an object, or "error" as the name of anything but null?
- * Chunks that say "usage":null (stream_options.include_usage) and "error":null are not worth a scan. */
-static inline unsigned edge_seen(const char *p, const char *end)
+/* At a quote: does "finish_reason" begin here as the name of anything but null? Most chunks say null, and are not worth
+ * a look into their choices. */
+static inline unsigned edge_finishes(const char *p, const char *end)
 {
-    if (end - p < 9)
+    if (end - p < 17 || memcmp(p, "\"finish_reason\"", 15) != 0)
         return 0;
-    const int usage = memcmp(p, "\"usage\"", 7) == 0;
-    if (!usage && memcmp(p, "\"error\"", 7) != 0)
-        return 0;
-    for (p += 7; p < end && (*p == ' ' || *p == '\t'); p++) {}
+    for (p += 15; p < end && (*p == ' ' || *p == '\t'); p++) {}
     if (p == end || *p++ != ':')
         return 0;
     for (; p < end && (*p == ' ' || *p == '\t'); p++) {}
-    if (p == end)
-        return 0;
-    return usage ? (*p == '{' ? EDGE_SEEN_USAGE : 0) : (*p != 'n' ? EDGE_SEEN_ERROR : 0);
+    return p < end && *p != 'n';
 }
 
-/* The first CR or LF, end when there is none; *seen gathers what the line holds. */
+/* The first CR or LF, end when there is none; *seen: a choice may finish in this line. */
 static inline const char *edge_line(const char *p, const char *end, unsigned *seen)
 {
 #ifdef EDGE_TAP_SSE2
@@ -42,8 +35,7 @@ static inline const char *edge_line(const char *p, const char *end, unsigned *se
         const __m128i breaks = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')),
                                             _mm_cmpeq_epi8(x, _mm_set1_epi8('\r')));
         const __m128i name = _mm_and_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
-                                           _mm_or_si128(_mm_cmpeq_epi8(next, _mm_set1_epi8('u')),
-                                                        _mm_cmpeq_epi8(next, _mm_set1_epi8('e'))));
+                                           _mm_cmpeq_epi8(next, _mm_set1_epi8('f')));
         if (_mm_movemask_epi8(_mm_or_si128(breaks, name)) == 0)
             continue;
         const unsigned line = (unsigned)_mm_movemask_epi8(breaks);
@@ -51,14 +43,14 @@ static inline const char *edge_line(const char *p, const char *end, unsigned *se
         if (line)
             names &= (line & -line) - 1;
         for (; names; names &= names - 1)
-            *seen |= edge_seen(p + __builtin_ctz(names), end);
+            *seen |= edge_finishes(p + __builtin_ctz(names), end);
         if (line)
             return p + __builtin_ctz(line);
     }
 #endif
     for (; p < end && *p != '\n' && *p != '\r'; p++)
         if (*p == '"')
-            *seen |= edge_seen(p, end);
+            *seen |= edge_finishes(p, end);
     return p;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -14,20 +15,26 @@ Dialect = Literal["none", "chat", "responses", "messages"]
 class Slow:
     """Reads a whole stream as WHATWG HTML section 9.2 says, and every event's data with orjson."""
 
-    def __init__(self, dialect: Dialect, stream: bytes) -> None:
-        self.dialect = dialect
+    def __init__(self, dialect: Dialect, stream: bytes, choices: int = 1) -> None:
+        self.dialect, self.stream, self.choices = dialect, stream, choices
+        self.unreadable = self.failed = self.stopped = False
+        self.finishes: dict[int, bool] = {}
+        self.sequence, self.name = -1, b""
         self.counts = {"input": -1, "output": -1, "cached": -1}
         self.parts: dict[str, int] = {}
         self.events, self.terminal, self.error, self.data, self.consumed = 0, False, False, b"", 0
         for end, kind, datas in self._split(stream):
-            if datas and kind != "ping":
+            if datas and datas != [b""] and kind != "ping":
                 said = self._judge(kind, b"\n".join(datas))
-                if said == "error":
-                    self.error = True
+                if said in ("error", "unreadable"):
+                    self.error, self.unreadable = True, said == "unreadable"
                     self.data = datas[0] if len(datas) == 1 and self._parse(datas[0]) is not ... else b""
                     break
                 self.events += 1
-                self.terminal = said == "last"
+                self.terminal = said in ("last", "failed")
+                if said == "failed":
+                    self.failed = True
+                    self.data = datas[0] if len(datas) == 1 and self._parse(datas[0]) is not ... else b""
             self.consumed = end
             if self.terminal:
                 break
@@ -68,20 +75,33 @@ class Slow:
     def _judge(self, kind: str, data: bytes) -> str:
         if kind == "error":
             return "error"
+        if data.strip(b" \t\r\n\v\f") == b"[DONE]":
+            return "last" if self.dialect == "chat" else ""
+        if not self._is_object(data):
+            return "unreadable"
         parsed = self._parse(data)
         top = parsed if isinstance(parsed, dict) else {}
         if self.dialect == "chat":
             if top.get("error"):
                 return "error"
+            self._choose(top.get("choices"))
             self._count(top.get("usage"))
-            return "last" if data == b"[DONE]" else ""
+            return ""
         if not kind:
             if top.get("error"):
                 return "error"
             kind = top.get("type") if isinstance(top.get("type"), str) else ""
         if kind == "error":
             return "error"
+        if self.dialect == "responses" and type(number := top.get("sequence_number")) is int:
+            self.sequence = max(self.sequence, number)
+        if kind == "response.created" and self.dialect == "responses" and isinstance(top.get("response"), dict):
+            name = str(top["response"].get("id", "")).encode()
+            self.name = name if 0 < len(name) <= 64 else self.name
         if self.dialect == "messages":
+            delta = top.get("delta")
+            if kind in ("message_start", "message_delta") and isinstance(delta, dict):
+                self.stopped |= isinstance(delta.get("stop_reason"), str) and bool(delta["stop_reason"])
             if kind in ("message_start", "message_delta"):
                 self._count(top.get("usage"))
                 self._count(top["message"].get("usage") if isinstance(top.get("message"), dict) else None)
@@ -89,8 +109,32 @@ class Slow:
         if kind in ("response.completed", "response.incomplete", "response.failed"):
             self._count(top.get("usage"))
             self._count(top["response"].get("usage") if isinstance(top.get("response"), dict) else None)
-            return "last"
+            return "failed" if kind == "response.failed" else "last"
         return ""
+
+    @staticmethod
+    def _is_object(data: bytes) -> bool:
+        try:
+            return isinstance(json.loads(data), dict)
+        except ValueError:
+            return False
+
+    def _choose(self, choices: Any) -> None:
+        """Which choices have begun, and which have finished."""
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                index, reason = choice.get("index", 0), choice.get("finish_reason")
+                good = type(index) is int and 0 <= index < 63
+                self.finishes.setdefault(index if good else 63, False)
+                if isinstance(reason, str) and reason and good:
+                    self.finishes[index] = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether the stream would be complete if it ended here."""
+        if self.dialect == "chat":
+            return bool(self.finishes) and all(self.finishes.values()) and len(self.finishes) >= self.choices
+        return self.dialect == "messages" and self.stopped
 
     def _count(self, usage: Any) -> None:
         if not isinstance(usage, dict):
@@ -130,4 +174,6 @@ class Slow:
     def told(self) -> dict[str, Any]:
         """The same keys as `tap_stream`'s."""
         return {**self.counts, "events": self.events, "terminal": self.terminal, "error": self.error,
-                "data": self.data, "consumed": self.consumed, "tail": self.tail}
+                "data": self.data, "consumed": self.consumed, "tail": self.tail, "whole": self.whole,
+                "failed": self.failed, "sequence": self.sequence, "name": self.name, "unreadable": self.unreadable,
+                "relayed": self.stream[:self.consumed]}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge._fast.tap import tap_answer, tap_stream
+from edge._fast.tap import skip_event, tap_answer, tap_stream
 from tests.fast.cliff import Cliff
 from tests.fast.slow_events import Dialect, Slow
 
@@ -144,28 +144,116 @@ def test_an_error_event_is_left_to_the_caller(dialect: Dialect, event: bytes, da
     first = stream[:stream.index(b"\n\n") + 2]
     for before in (b"", first):
         seen = told(dialect, before + event + b"data: more\n\n")
-        assert seen["error"] and not seen["terminal"] and seen["data"] == data
+        assert seen["error"] and not seen["unreadable"] and not seen["terminal"] and seen["data"] == data
         assert seen["consumed"] == len(before) and seen["events"] == (1 if before else 0)
 
 
 @pytest.mark.parametrize(("dialect", "event"), [
     ("chat", b'data: {"error":null,"choices":[]}\n\n'), ("chat", b'data: {"error":{},"choices":[]}\n\n'),
-    ("chat", b'data: {"error":{ \n\n'), ("chat", b'data: {"error":[ ]}\n\n'),
+    ("chat", b'data: {"error":[ ]}\n\n'),
     ("chat", b'data: {"error":""}\n\n'), ("chat", b'data: {"error":0}\n\n'),
     ("chat", b'data: {"error":0.0}\n\n'), ("chat", b'data: {"error":false}\n\n'),
     ("chat", b'data: {"choices":[{"error":{"message":"nested"}}]}\n\n'),
     ("chat", b'data: {"x":"error","error":null}\n\n'),
-    ("chat", b'data: ["error",{"error":1}]\n\n'), ("chat", b'data: {"error":{"message":"not closed"}\n\n'),
     ("chat", b"event: error\n\n"), ("chat", b"event: errors\ndata: {}\n\n"), ("chat", b"error: {}\n\n"),
     ("chat", b'data: {"a":"\\"error\\":{}"}\n\n'), ("chat", b'event: error\nevent: other\ndata: {}\n\n'),
+    ("chat", b'data: {"a":"\\ud83d","b":"error","a":1e999}\n\n'), ("chat", b'data: {"usage":null,"usage":null}\n\n'),
+    ("chat", b"data:\n\n"), ("chat", b"event: x\ndata: \n\n"), ("messages", b"data: [DONE]\n\n"),
     ("messages", b'event: content_block_delta\ndata: {"error":{"message":"text"}}\n\n'),
     ("responses", b'event: response.created\ndata: {"response":{"error":{"message":"text"}}}\n\n'),
-    ("messages", b"event: message_delta\ndata: {not json\n\n"), ("messages", b"data: {not json\n\n"),
 ])
 def test_what_only_looks_like_an_error_passes(dialect: Dialect, event: bytes) -> None:
-    """False errors (by the SDK's truth test), nested ones, quoted ones and broken JSON pass through."""
+    """False errors (by the SDK's truth test), nested ones, quoted ones, and no data at all pass through."""
     seen = told(dialect, event)
     assert not seen["error"] and seen["consumed"] == len(event) and usage(seen) == (-1, -1, -1)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("data", [
+    b"{", b'{"error":{ ', b'{"error":{"message":"not closed"}', b'["error",{"error":1}]', b"null", b'"text"', b"1",
+    b" ", b"OK", b"<html></html>", b"{'a':1}", b'{"a":1,}', b'{"a":"\xff"}', b'{"a":1}{"b":2}', b"[DONE", b"[done]",
+    b"{\ndata: ", b'{"choices":[{"delta":{"content":"bro'])
+def test_an_event_that_is_no_object(dialect: Dialect, data: bytes) -> None:
+    """An event whose data clients could not read is an error; consumption stops before it. Pings are not looked at."""
+    for name in (b"", b"event: message_delta\n", b"event: response.completed\n", b"event: other\n"):
+        for stream in (b"", STREAMS[dialect][:STREAMS[dialect].index(b"\n\n") + 2]):
+            seen = told(dialect, stream + name + b"data: " + data + b"\n\n" + STREAMS[dialect])
+            assert seen["error"] and seen["unreadable"] and seen["consumed"] == len(stream)
+    assert not told(dialect, b"event: ping\ndata: " + data + b"\n\n")["error"]
+
+
+CHOICE = 'data: {"choices":[%s]}\n\n'
+FINISHES: list[tuple[int, list[str], bool]] = [
+    (1, [], False), (1, [""], False), (1, ['{"index":0,"delta":{}}'], False),
+    (1, ['{"index":0,"finish_reason":null}'], False), (1, ['{"index":0,"finish_reason":""}'], False),
+    (1, ['{"index":0,"delta":{"finish_reason":"stop"}}'], False),
+    (1, ['{"index":0,"delta":{"content":"\\"finish_reason\\":\\"stop\\""},"finish_reason":null}'], False),
+    (1, ['{"index":0,"finish_reason":"stop"}'], True), (1, ['{"finish_reason" : "length","delta":{"a":[1,{}]}}'], True),
+    (1, ['{"delta":{"content":"}],{\\\\"},"finish_reason":"stop","index":0}', ""], True),
+    (1, ['{"index":0,"finish_reason":"stop"}', '{"index":0,"delta":{}}'], True),
+    (2, ['{"index":0,"finish_reason":"stop"}'], False), (1, ['{"index":0,"delta":{}}', '{"index":1,"delta":{}}',
+                                                            '{"index":0,"finish_reason":"stop"}'], False),
+    (2, ['{"index":0,"finish_reason":"stop"}', '{"index":1,"finish_reason":"stop"}'], True),
+    (2, ['{"index":0,"finish_reason":"stop"},{"index":1,"finish_reason":"stop"}'], True),
+    (2, ['{"index":0,"finish_reason":"stop"},{"index":1,"finish_reason":null}'], False),
+    (1, ['{"index":62,"finish_reason":"stop"}'], True), (1, ['{"index":63,"finish_reason":"stop"}'], False),
+    (1, ['{"index":-1,"finish_reason":"stop"}'], False), (1, ['"a","b"', '{"index":0,"finish_reason":"stop"}'], True),
+]
+
+
+@pytest.mark.parametrize(("count", "choices", "whole"), FINISHES)
+def test_when_a_chat_stream_is_whole(count: int, choices: list[str], whole: bool) -> None:
+    """Without [DONE] a stream is whole once as many choices as were asked for, and all that began, have a reason."""
+    stream = "".join(CHOICE % choice for choice in choices).encode()
+    assert tap_stream("chat", [stream[i:i + 1] for i in range(len(stream))], choices=count)["whole"] == whole
+    assert tap_stream("chat", [stream], choices=count) == Slow("chat", stream, count).told()
+
+
+def test_when_a_message_is_whole() -> None:
+    """Without message_stop a message is whole once it has its stop_reason; a response never is without its end."""
+    for reason, whole in (("end_turn", True), (None, False), ("", False)):
+        stream = event("message_delta", delta={"stop_reason": reason}, usage={})
+        assert told("messages", stream)["whole"] == whole
+    assert not told("responses", STREAMS["responses"])["whole"]
+
+
+HIDDEN = [
+    ('{"id":1,"choices":[{}],"usage":null}', '{"id":1,"choices":[{}]}'),
+    ('{"id":1,"choices":[{}] , "usage" : null , "x":1}', '{"id":1,"choices":[{}]  , "x":1}'),
+    ('{"usage":null,"choices":[{}]}', '{"choices":[{}]}'), ('{ "usage": null , "choices":[{}]}', '{ "choices":[{}]}'),
+    ('{"usage":null}', "{}"), ('{"choices":[{}],"usage":{"prompt_tokens":5,"x":{"usage":1}}}', '{"choices":[{}]}'),
+    ('{"choices":[],"usage":{"prompt_tokens":5}}', None), ('{"choices":[ ],"usage":{"prompt_tokens":5}}', None),
+    ('{"choices":[],"x":1}', '{"choices":[],"x":1}'), ('{"choices":[],"usage":null}', '{"choices":[]}'),
+    ('{"choices":[{"usage":null}],"u":"\\"usage\\":null"}', '{"choices":[{"usage":null}],"u":"\\"usage\\":null"}'),
+]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_usage_is_taken_out(ending: str) -> None:
+    """Where nobody but the gateway has asked for usage, it is counted, and no trace of it is left, at any cut."""
+    def lines(text: str) -> bytes:
+        return f": a\nid: 7\ndata: {text}\nevent: x\n\n".replace("\n", ending).encode()
+
+    stream = b"".join(lines(text) for text, _ in HIDDEN) + b"data: [DONE]\n\n"
+    expected = b"".join(lines(text) for _, text in HIDDEN if text is not None) + b"data: [DONE]\n\n"
+    for size in (len(stream), 1, 7, 64):
+        seen = tap_stream("chat", [stream[at:at + size] for at in range(0, len(stream), size)], hide=True)
+        assert seen["relayed"] == expected and seen["terminal"] and seen["consumed"] == len(stream)
+        assert seen["input"] == 5 and seen["events"] == len(HIDDEN) + 1
+    for at in range(len(stream)):
+        assert tap_stream("chat", [stream[:at], stream[at:]], hide=True)["relayed"] == expected
+    assert tap_stream("chat", [STREAMS["chat"]], hide=True)["relayed"].count(b'"usage"') == 0
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+def test_the_end_of_an_event_that_is_not_read(ending: bytes) -> None:
+    """A long event's end is found wherever it is cut; what follows is left."""
+    whole = b"data: {xx" + ending + b"data: more" + ending + ending
+    for first in range(1, len(whole) - 1):
+        for second in range(first, len(whole)):
+            end = skip_event(whole + b"data: next\n\n", [first, second])
+            assert whole[:end].rstrip(b"\n") == whole.rstrip(b"\n") or end == len(whole), (first, second)
+    assert skip_event(whole[:-2 if ending == b"\r\n" else -1], [5]) == -1
 
 
 def test_a_failed_response_is_an_end() -> None:
@@ -175,7 +263,7 @@ def test_a_failed_response_is_an_end() -> None:
         for stream in (whole, whole.partition(b"\n")[2]):
             seen = told("responses", stream)
             assert seen["terminal"] and not seen["error"] and usage(seen) == (-1, 3, -1)
-    assert tap_stream("responses", [b"event: response.completed\ndata: {not json\n\n"])["terminal"]
+            assert seen["failed"] == (kind == "failed") and (b'"x"' in seen["data"]) == seen["failed"]
 
 
 def test_the_last_word_on_usage_counts() -> None:
@@ -192,7 +280,7 @@ def test_the_last_word_on_usage_counts() -> None:
 def test_usage_in_hiding_is_not_usage() -> None:
     """Only the top-level object counts: not a nested or quoted one, not under a name written with escapes."""
     for data in ('{"x":{"usage":{"prompt_tokens":1}}}', '{"x":"\\"usage\\":{\\"prompt_tokens\\":1}"}',
-                 '{"usage":[{}]}', '{"usage":{"prompt_tokens":1}', '[{"usage":{"prompt_tokens":1}}]'):
+                 '{"usage":[{}]}'):
         assert usage(told("chat", f"data: {data}\n\n".encode())) == (-1, -1, -1)
     for data in ('{"us\\u0061ge":{"prompt_tokens":1}}',
                  '{"usage":{"prompt_tokens":1},"usage":{"prompt_tokens":2}}'):
@@ -200,10 +288,11 @@ def test_usage_in_hiding_is_not_usage() -> None:
 
 
 def test_done_is_exact() -> None:
-    """Only [DONE] itself ends a chat stream."""
-    for data in (b"[DONE", b"[DONE]]", b"[done]", b" [DONE]", b'"[DONE]"', b"[DONE] "):
+    """Only [DONE] itself ends a chat stream, with blanks around it or without."""
+    for data in (b"[DONE", b"[DONE]]", b"[done]", b'"[DONE]"'):
         assert not told("chat", b"data: " + data + b"\n\n")["terminal"]
-    for stream in (b"data: [DONE]\n\n", b"data:[DONE]\n\n", b"\xef\xbb\xbfdata: [DONE]\n\n",
+    for stream in (b"data: [DONE]\n\n", b"data:[DONE]\n\n", b"data: [DONE] \n\n",
+                   b"data:\t[DONE]\t \n\n", b"data:  [DONE]\r\n\r\n", b"\xef\xbb\xbfdata: [DONE]\n\n",
                    b"retry: 1\ndata: [DONE]\r\n\r\n", b"event: x\rdata: [DONE]\r\r",
                    b"\n\r\n\rdata: [DONE]\n\n"):
         seen = told("chat", stream)
@@ -225,7 +314,7 @@ def test_data_over_several_lines_is_one_text() -> None:
     for ending in (b"\n", b"\r\n", b"\r"):
         assert usage(told("chat", ending.join(lines))) == (8, -1, -1)
     assert usage(told("chat", b'data: {"usage":{"prompt_tok\ndata: ens":8}}\n\n')) == (-1, -1, -1)
-    assert not told("chat", b"data: [DONE]\ndata: \n\n")["terminal"]
+    assert told("chat", b"data: [DONE]\ndata: \n\n")["terminal"]
 
 
 def test_pings_and_comments_are_no_events() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.pair import Pair
+from tests.faults.stage import Stage, staged
 from tests.support.simulator import Simulator
 
 
@@ -25,3 +26,9 @@ def pair(providers: tuple[Simulator, Simulator]) -> Iterator[Any]:
         yield both
     for provider in providers:
         provider.reset()
+
+
+@pytest.fixture(scope="package")
+def stage() -> Iterator[Stage]:
+    """A gateway in front of a provider that plays what the test says."""
+    yield from staged()

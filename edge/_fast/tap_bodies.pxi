@@ -1,0 +1,128 @@
+# Usage in all dialects, and whole answers.
+
+cdef inline void keep(int64_t* count, const char* buf, const Member* member) noexcept nogil:
+    """The last word counts: providers repeat running totals, and leave out what has not changed."""
+    cdef int64_t value = integer(buf, member)
+    if value >= 0:
+        count[0] = value
+
+
+cdef void read_details(Tap* tap, const char* buf, const Member* details) noexcept nogil:
+    cdef Member members[MAX_NAMES]
+    cdef Py_ssize_t where
+    if details.kind == OBJECT and scan(buf + details.start, details.end - details.start, COUNTS, members,
+                                       &where) == SCAN_OK:
+        keep(&tap.usage.cached, buf + details.start, &members[CACHED])
+
+
+cdef inline int64_t bounded(int64_t count) noexcept nogil:
+    """A count that can be added to two others; 0 where none was given."""
+    return 0 if count < 0 else min(count, <int64_t>1 << 60)
+
+
+cdef void read_cache(Tap* tap, const char* buf, const Member* members) noexcept nogil:
+    """Anthropic counts apart what was written to its cache, what was read from it, and the rest: input is all three."""
+    keep(&tap.fresh, buf, &members[INPUT])
+    keep(&tap.written, buf, &members[CACHE_CREATION])
+    keep(&tap.usage.cached, buf, &members[CACHE_READ])
+    if tap.fresh >= 0:
+        tap.usage.input = bounded(tap.fresh) + bounded(tap.written) + bounded(tap.usage.cached)
+
+
+cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept nogil:
+    """Takes over what a usage object says in the tap's dialect."""
+    cdef Member members[MAX_NAMES]
+    cdef Py_ssize_t where
+    if usage.kind != OBJECT:
+        return
+    buf += usage.start
+    if scan(buf, usage.end - usage.start, COUNTS, members, &where) != SCAN_OK:
+        return
+    if tap.dialect == D_CHAT:
+        keep(&tap.usage.input, buf, &members[PROMPT])
+        keep(&tap.usage.output, buf, &members[COMPLETION])
+        read_details(tap, buf, &members[PROMPT_DETAILS])
+        return
+    keep(&tap.usage.input, buf, &members[INPUT])
+    keep(&tap.usage.output, buf, &members[OUTPUT])
+    if tap.dialect == D_RESPONSES:
+        read_details(tap, buf, &members[INPUT_DETAILS])
+    else:
+        read_cache(tap, buf, members)
+
+
+cdef void read_inner_usage(Tap* tap, const char* buf, const Member* outer) noexcept nogil:
+    """The same for the usage inside an event's `message` or `response`."""
+    cdef Member members[MAX_NAMES]
+    cdef Py_ssize_t where
+    if outer.kind == OBJECT and scan(buf + outer.start, outer.end - outer.start, TOP, members,
+                                     &where) == SCAN_OK:
+        read_usage(tap, buf + outer.start, &members[USAGE])
+
+
+# ---- small readers ----
+
+cdef inline bint says(Text text, const char* word, Py_ssize_t size) noexcept nogil:
+    return text.size == size and memcmp(text.text, word, <size_t>size) == 0
+
+
+cdef Text string_of(const char* buf, const Member* member) noexcept nogil:
+    cdef Text text = Text(NULL, 0)
+    if member.kind == STRING and not member.escaped:
+        text = Text(buf + member.start + 1, member.end - member.start - 2)
+    return text
+
+
+cdef bint is_trouble(const char* buf, const Member* error) noexcept nogil:
+    """Whether an `error` member reports one: the OpenAI SDK raises where Python would call its value true."""
+    cdef Py_ssize_t at = error.start + 1
+    if error.kind == ABSENT or error.kind == NULL_ or error.kind == FALSE_:
+        return False
+    if error.kind == NUMBER:
+        return number(buf, error) != 0
+    if error.kind == STRING:
+        return error.end - error.start > 2
+    if error.kind == OBJECT or error.kind == ARRAY:
+        while buf[at] == c" " or 9 <= buf[at] <= 13:
+            at += 1
+        return at < error.end - 1
+    return True
+
+
+# ---- whole answers ----
+
+cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
+    """Reads a whole answer that is not a stream. 0: it is a JSON object; -1: it is not.
+
+    Takes its usage, and sets `terminal`; or `error` with the span of the error object, where a provider sent
+    an error under a status of 200. (In D_NONE nothing is looked at and every answer is well.)
+    """
+    cdef Member members[MAX_NAMES]
+    cdef Py_ssize_t where
+    cdef bint failed
+    if tap.dialect == D_NONE:
+        tap.terminal = 1
+        return 0
+    if scan(buf, size, TOP, members, &where) != SCAN_OK:
+        return -1
+    if tap.dialect == D_MESSAGES:
+        failed = says(string_of(buf, &members[TYPE]), "error", 5)
+    elif tap.dialect == D_RESPONSES:            # a stored response that failed has an `error` and an `id`
+        failed = members[ID].kind == ABSENT and is_trouble(buf, &members[ERROR])
+    else:
+        failed = (members[CHOICES].kind == ABSENT and members[DATA].kind == ABSENT
+                  and is_trouble(buf, &members[ERROR]))
+    if tap.dialect != D_OBJECT:
+        read_usage(tap, buf, &members[USAGE])
+    tap.failed = (tap.dialect == D_RESPONSES and not failed and says(string_of(buf, &members[STATUS]), "failed", 6)
+                  and is_trouble(buf, &members[ERROR]))
+    if not failed and not tap.failed:
+        tap.terminal = 1
+        return 0
+    if failed:
+        tap.error = T_SAID
+    else:
+        tap.terminal = 1
+    tap.data = members[ERROR].start if members[ERROR].kind != ABSENT else 0
+    tap.data_end = members[ERROR].end if members[ERROR].kind != ABSENT else size
+    return 0

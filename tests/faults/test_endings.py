@@ -1,0 +1,174 @@
+"""When a stream is complete, and how one ends that is not: tables of endings, each in every framing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.faults.pair import MESSAGES, Pair
+from tests.faults.stage import SSE, Stage, head, plain, streamed
+from tests.gateway.events import CHAT_USAGE, DIALECTS, DONE, event, piece
+from tests.gateway.script import chunk
+from tests.support.talk import Talk, ask, request
+
+FINISH = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+SECOND = event({"choices": [{"index": 1, "delta": {"content": "b"}}]})
+SECOND_FINISH = event({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]})
+USAGE = event({"choices": [], "usage": CHAT_USAGE})
+TEXT = piece(content="hello")
+MESSAGE = b"".join(DIALECTS["messages"].events[:-1])
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+RESPONSE = b"".join(DIALECTS["responses"].events[:-1])
+COMPLETED = DIALECTS["responses"].events[-1]
+
+WHOLE: dict[str, tuple[str, int, bytes, bytes]] = {
+    "no [DONE]": ("chat", 1, TEXT + FINISH, TEXT + FINISH + DONE),
+    "no [DONE] behind usage": ("chat", 1, TEXT + FINISH + USAGE, TEXT + FINISH + USAGE + DONE),
+    "[DONE] and a blank": ("chat", 1, TEXT + FINISH + b"data: [DONE] \n\n", TEXT + FINISH + b"data: [DONE] \n\n"),
+    "[DONE] without its empty line": ("chat", 1, TEXT + FINISH + b"data: [DONE]\n", TEXT + FINISH + DONE),
+    "[DONE] without any line's end": ("chat", 1, TEXT + FINISH + b"data: [DONE]", TEXT + FINISH + DONE),
+    "[DONE] and CR LF": ("chat", 1, TEXT + b"data: [DONE]\r\n", TEXT + b"data: [DONE]\r\n\n"),
+    "[DONE] without a finish": ("chat", 1, TEXT + DONE, TEXT + DONE),
+    "a finish without its empty line": ("chat", 1, TEXT + FINISH[:-1], TEXT + FINISH + DONE),
+    "a finish without any line's end": ("chat", 1, TEXT + FINISH[:-2], TEXT + FINISH + DONE),
+    "half of an event behind the finish": ("chat", 1, TEXT + FINISH + USAGE[:20], TEXT + FINISH + DONE),
+    "a comment behind the finish": ("chat", 1, TEXT + FINISH + b": x", TEXT + FINISH + b": x\n\n" + DONE),
+    "two choices": ("chat", 2, TEXT + FINISH + SECOND + SECOND_FINISH, TEXT + FINISH + SECOND + SECOND_FINISH + DONE),
+    "no message_stop": ("messages", 1, MESSAGE, MESSAGE + STOP),
+    "message_stop without its empty line": ("messages", 1, MESSAGE + STOP[:-2], MESSAGE + STOP),
+    "a response without its empty line": ("responses", 1, RESPONSE + COMPLETED[:-2], RESPONSE + COMPLETED),
+    "completions": ("completions", 1, b"".join(DIALECTS["completions"].events[:-1]), DIALECTS["completions"].stream),
+}
+
+
+def framings(data: bytes) -> dict[str, bytes]:
+    """The same bytes in every framing that ends."""
+    return {"one chunk": streamed(data), "a length": plain(data, SSE), "until the end": head(SSE) + data,
+            "a chunk for each byte": head(f"{SSE}transfer-encoding: chunked\r\n") + b"".join(
+                chunk(data[at:at + 1]) for at in range(len(data))) + chunk(b"")}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_stream_that_is_whole(stage: Stage, name: str) -> None:
+    """A stream whose choices have all finished and whose framing has ended is a success; its last event is added."""
+    dialect, n, data, expected = WHOLE[name]
+    for framing, sent in framings(data).items():
+        stage.play(sent)
+        more = {"n": n} if n > 1 else {}
+        found = ask(stage.edge.port, request({**DIALECTS[dialect].body, "model": "lone", "stream": True, **more},
+                                             path=DIALECTS[dialect].path))
+        assert (found.status, found.body) == (200, expected), framing
+    sent = framings(data)["one chunk"]
+    stage.play(sent[:-5])
+    found = stage.ask(dialect, stream=True)
+    cut = b"event: error" in found.body
+    assert cut or b"[DONE]" in data or b"message_stop" in data, "a cut stays a cut"
+
+
+CUT: dict[str, tuple[str, int, bytes]] = {
+    "no finish": ("chat", 1, TEXT), "a finish that is null": ("chat", 1, TEXT + event(
+        {"choices": [{"index": 0, "finish_reason": None}]})), "an empty finish": ("chat", 1, TEXT + event(
+            {"choices": [{"index": 0, "finish_reason": ""}]})),
+    "usage alone": ("chat", 1, TEXT + USAGE), "one of two": ("chat", 2, TEXT + FINISH),
+    "one of two that began": ("chat", 1, SECOND + TEXT + FINISH),
+    "half of a finish": ("chat", 1, TEXT + FINISH[:-9]),
+    "a message without its stop": ("messages", 1, b"".join(DIALECTS["messages"].events[:-2])),
+    "a response without its end": ("responses", 1, RESPONSE),
+    "half of a response's end": ("responses", 1, RESPONSE + COMPLETED[:-9]),
+    "[DONE] of another dialect": ("responses", 1, RESPONSE + DONE),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_stream_that_is_cut(stage: Stage, name: str) -> None:
+    """A stream that ends before its choices have finished ends as an error, never with [DONE]."""
+    dialect, n, data = CUT[name]
+    for framing, sent in framings(data).items():
+        stage.play(sent)
+        more = {"n": n} if n > 1 else {}
+        found = ask(stage.edge.port, request({**DIALECTS[dialect].body, "model": "lone", "stream": True, **more},
+                                             path=DIALECTS[dialect].path))
+        assert found.status == 200 and b"event: error\n" in found.body, framing
+        assert not found.body.endswith(DONE) and STOP not in found.body
+
+
+JUNK = [b"data: {not json}\n\n", b"data: Internal Server Error\n\n", b"data: <html>\n\n", b"data: [1]\n\n",
+        b'data: {"choices":[{"delta":{"content":"bro\n\n', b"event: x\ndata: null\n\n", b"data: {\ndata: a}\n\n"]
+
+
+@pytest.mark.parametrize("name", ["chat", "responses", "messages"])
+@pytest.mark.parametrize("junk", JUNK)
+def test_an_event_that_nobody_can_read(stage: Stage, junk: bytes, name: str) -> None:
+    """An event whose data is no JSON object is not passed on: the stream ends as an error, the provider's fault."""
+    first = DIALECTS[name].events[0]
+    labels = {"route": name, "condition": "provider_response_invalid"}
+    before = stage.edge.metric("edge_requests_total", **labels)
+    stage.play(streamed(first + junk + DIALECTS[name].stream))
+    found = stage.ask(name, stream=True)
+    assert found.body.startswith(first + b"event: error\n") and junk not in found.body
+    stage.play(streamed(junk + DIALECTS[name].stream))
+    assert stage.ask(name, stream=True).status == 502
+    stage.edge.wait(lambda: stage.edge.metric("edge_requests_total", **labels) == before + 2)
+    assert stage.edge.log_lines()[-1]["reason"] == "an event that is not a JSON object"
+
+
+FAILURES: list[tuple[dict[str, Any], str]] = [
+    ({"code": "server_error", "message": "m"}, "provider_error"),
+    ({"code": "rate_limit_exceeded", "message": "m"}, "provider_rate_limited"),
+    ({"code": "insufficient_quota", "message": "m"}, "provider_quota"),
+    ({"code": "invalid_prompt", "message": "m"}, "provider_rejected"),
+    ({"code": "context_length_exceeded", "message": "m"}, "context_length"),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("error", "condition"), FAILURES)
+def test_a_response_that_says_it_has_failed(stage: Stage, error: dict[str, Any], condition: str, stream: bool) -> None:
+    """response.failed is relayed as it is, and counted as what its error says."""
+    response = {"id": "resp_1", "object": "response", "status": "failed", "error": error}
+    failed = event({"type": "response.failed", "sequence_number": 2, "response": response}, "response.failed")
+    body = RESPONSE + failed if stream else json.dumps(response).encode()
+    labels = {"route": "responses", "condition": condition}
+    before = stage.edge.metric("edge_requests_total", **labels)
+    stage.play(streamed(body) if stream else plain(body))
+    found = stage.ask("responses", stream=stream)
+    assert (found.status, found.body) == (200, body)
+    stage.edge.wait(lambda: stage.edge.metric("edge_requests_total", **labels) == before + 1)
+    if stream:
+        stage.play(streamed(failed))
+        assert stage.ask("responses", stream=stream).status >= 400
+
+
+@pytest.mark.parametrize("name", ["chat", "responses", "messages"])
+def test_an_event_too_long_to_be_held(stage: Stage, name: str) -> None:
+    """An event of any length goes on as it is, also a response's last; the stream goes on behind it, or is cut."""
+    dialect = DIALECTS[name]
+    first, last = dialect.events[0], dialect.events[-1]
+    padding = b'{"a":"' + b"x" * (9 << 20) + b'",'
+    long = TEXT if name == "chat" else dialect.events[1 if name == "responses" else 3]
+    for events in ((first, long.replace(b"{", padding, 1), *dialect.events[1:]),
+                   (long.replace(b"{", padding, 1), *dialect.events),
+                   (first, last.replace(b'"response": {', b'"response": ' + padding) if name == "responses" else last)):
+        data = b"".join(events)
+        stage.play(streamed(data))
+        found = stage.ask(name, stream=True)
+        assert found.status == 200 and found.body == data
+    stage.play(head(f"{SSE}transfer-encoding: chunked\r\n") + chunk(first + long.replace(b"{", padding, 1)[:-9]))
+    with Talk(stage.edge.port) as talk:
+        talk.send(request({**dialect.body, "model": "lone", "stream": True}, path=dialect.path))
+        assert talk.end() in ("open", "fin")
+        while data := talk.socket.recv(1 << 20):
+            assert not data.endswith(b"0\r\n\r\n") and b"event: error" not in data
+
+
+def test_streams_that_all_break_open_the_circuit(pair: Pair) -> None:
+    """A target whose streams are all cut behind their first event is left alone after as many as the rule says."""
+    edge = pair.edge(circuit_breaker={"failures": 3, "open_time": 60})
+    pair.first.fault("error-event=2", times=9)
+    with edge.client() as client:
+        for _ in range(6):
+            body = {"model": "both", "stream": True, "messages": MESSAGES}
+            assert client.post("/v1/chat/completions", json=body).status_code == 200
+    assert pair.calls() == (3, 3)
