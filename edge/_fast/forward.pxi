@@ -102,14 +102,15 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
 cdef int rest_key(Exchange x, int condition, int traits) except -1:
     """Benches the key: for all targets of its provider where it is the key itself that is rejected.
 
-    A 402 or 403 can be about what the client asked for, so that it must not take the key from other clients for long,
-    nor the last key from anybody.
+    A 402 or 403 can be about what the client asked for, and so can a 401 where it asked for a beta (Anthropic's for
+    OAuth makes a good key a bad one), so that it must not take the key from other clients for long, nor the last key
+    from anybody.
     """
     cdef Gateway g = x.gateway
     cdef Target target
     cdef Health* health = x.target.health
     cdef int keys = x.target.pool.keys
-    cdef bint doubtful = x.status == 402 or x.status == 403
+    cdef bint doubtful = x.status == 402 or x.status == 403 or (x.beta and x.status == 401)
     cdef int64_t rest = (max(<int64_t>1, x.retry_after_ms) * 1000000 if traits & RATE
                          else SHORT_REST_NS if doubtful else KEY_REST_NS)
     if doubtful and usable_key(health, keys, (x.key + 1) % keys, g.now) in (x.key, -1):
@@ -287,7 +288,7 @@ cdef int put_request_head(Writer* out, Exchange x, Py_ssize_t length) except -1:
     put_bytes(out, x.relayed)
     put(out, b"x-request-id: ", 14)
     put(out, x.request_id, x.request_id_size)
-    if length or x.method != M_GET:
+    if length or x.method == M_POST or x.method == M_PUT or x.method == M_PATCH:
         put(out, b"\r\ncontent-length: ", 18)
         put_number(out, length)
     put(out, b"\r\n\r\n", 4)

@@ -17,7 +17,7 @@ lacks as a whole (Host) at its end. Where RFC 9112 leaves a choice:
 Steps return the offset at which the next one begins, or a HeadResult that is not positive.
 """
 from cpython.buffer cimport Py_buffer, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from .writer cimport Writer, put, write_into, written

@@ -98,14 +98,36 @@ cdef inline const Name* _name(const uint8_t* name, uint32_t length, bint respons
         if found.length == length and _same(name, <const uint8_t*>found.text, length):
             return found
         slot = (slot + 1) & (NAME_SLOTS - 1)
-    if name[0] | 32 == c"x" and length > 7 and name[1] == c"-":
-        if _same(name + 2, <const uint8_t*>b"edge-", 5):
-            return &DROPPED
-        if not response and length > 12 and _same(name + 2, <const uint8_t*>b"forwarded-", 10):
-            return &DROPPED
-    elif name[0] | 32 == c"c" and not response and length > 3 and _same(name, <const uint8_t*>b"cf-", 3):
-        return &DROPPED
-    return &UNKNOWN
+    if length < 4:
+        return &UNKNOWN
+    return &DROPPED if _is_of_family(name, length, response) else &UNKNOWN
+
+
+cdef bint _is_of_family(const uint8_t* name, uint32_t length, bint response) noexcept nogil:
+    """Whether a name begins as those of a family do of which none goes on; the third letter rules most out."""
+    cdef const char* family = NULL
+    cdef uint8_t third = name[2] | 32
+    if name[0] | 32 == c"x" and name[1] == c"-":
+        if third == c"e":
+            family = b"x-edge-"
+        elif response:
+            if third == c"a":
+                family = b"x-accel-"
+        elif third == c"f":
+            family = b"x-forwarded-"
+        elif third == c"o":
+            family = b"x-original-"
+        elif third == c"r":
+            family = b"x-rewrite-"
+        elif third == c"h":
+            family = b"x-http-method"
+    elif third == c"c" and name[0] | 32 == c"a":
+        family = b"access-control-"
+    elif not response and name[0] | 32 == c"c":
+        family = b"cf-"
+    elif not response and third == c"c" and name[0] | 32 == c"s":
+        family = b"sec-"
+    return family != NULL and strlen(family) < length and _same(name, <const uint8_t*>family, <uint32_t>strlen(family))
 
 
 cdef const Name* _means_another(const uint8_t* name, uint32_t length) noexcept nogil:
@@ -138,21 +160,38 @@ _READ = (
     (b"anthropic-version", K_ANTHROPIC_VERSION, True, True),
     (b"x-stainless-retry-count", K_STAINLESS_RETRY_COUNT, True, True),
     (b"location", K_LOCATION, True, False),
+    (b"date", K_DATE, True, True),
+    (b"anthropic-beta", K_BETA, True, True),
+    (b"openai-beta", K_BETA, True, True),
+    (b"origin", K_ORIGIN, False, True),
+    (b"upgrade", K_UPGRADE, False, False),
+    (b"cache-control", K_CACHE_CONTROL, True, True),
+    (b"x-accel-buffering", K_X_ACCEL_BUFFERING, True, True),
 )
 # Hop by hop (RFC 9110 7.6.1, 11.7; RFC 9113 3.2.1 for http2-settings).
 _HOP_BY_HOP = (
     b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
-    b"upgrade", b"http2-settings",
+    b"http2-settings",
 )
-# Other keys, browsers' state, codings (usage is read in passing, so identity is asked for), other ids, and who
-# the clients are; the families x-forwarded-* and cf-* too, see _name.
+# Other keys, browsers' state, codings (usage is read in passing, so identity is asked for), other ids, and who the
+# clients are. Whose account pays is said by the provider's configuration alone: a client's own organization makes the
+# provider refuse our key. What stands for another method or path than the one that was judged here goes no further. See
+# _is_of_family for x-forwarded-*, cf-*, x-original-*, x-rewrite-*, x-http-method*, sec-* and access-control-* too.
 _KEPT_FROM_PROVIDERS = (
     b"x-goog-api-key", b"cookie", b"accept-encoding", b"forwarded", b"x-real-ip", b"via",
-    b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip", b"request-id",
+    b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip", b"x-originating-ip", b"x-remote-ip",
+    b"x-remote-addr", b"request-id", b"ocp-apim-subscription-key", b"x-goog-user-project", b"x-amz-security-token",
+    b"openai-organization", b"openai-project", b"anthropic-organization-id", b"anthropic-workspace-id",
+    b"chatgpt-account-id", b"referer", b"anthropic-dangerous-direct-browser-access",
+    b"x-http-method", b"x-method-override", b"x-http-host-override", b"x-host", b"x-override-url", b"x-url",
+    b"x-uri", b"x-path",
 )
-# What leads or binds a client to the provider's own host, and what the gateway says for itself (x-edge-* too).
+# What leads or binds a client to the provider's own host, what tells whose account pays, what a server in front of the
+# gateway would obey (x-accel-* too), and what the gateway says for itself (x-edge-* too; access-control-* is CORS).
 _KEPT_FROM_CLIENTS = (
-    b"content-location", b"refresh", b"link",
+    b"content-location", b"refresh", b"link", b"nel", b"report-to", b"reporting-endpoints", b"clear-site-data",
+    b"openai-organization", b"openai-project", b"anthropic-organization-id", b"anthropic-workspace-id",
+    b"x-sendfile", b"x-lighttpd-send-file",
     b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security", b"server", b"via",
     b"x-should-retry", b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"request-id",
 )

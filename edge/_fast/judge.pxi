@@ -11,6 +11,12 @@ cdef enum Look:                 # of a body, by its first bytes
     L_EVENTS
     L_OTHER                     # a page, a word, JSON that is no object
 
+cdef enum Given:                # of an answer's head: what need not be added, and that it is a stream
+    G_DATE = 1
+    G_BUFFERING = 2
+    G_CACHING = 4
+    G_EVENTS = 8
+
 cdef tuple EVENT_FIELDS = (b"data", b"event", b"id", b"retry")
 cdef tuple NO_ANSWER = (204, 205, 206)      # they are 2xx, and promise no body or a part of one
 
@@ -25,6 +31,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.status = head.status
     x.answer_length = head.content_length
     x.undone = False
+    x.given = given_by(buf, head)
     x.fields = correct_fields(x, buf, head) if judged and head.status < 300 else b""
     write_into(&out, g.scratch, BUFFER)
     write_relayed(buf, head, &out)
@@ -50,6 +57,13 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.mode = STREAM if x.stream else PASS if head.content_length > HOLD_MAX else WHOLE
     x.unseen = x.mode != WHOLE
     return 0
+
+
+cdef int given_by(const char* buf, const Head* head) noexcept nogil:
+    return ((G_DATE if field_of(head, K_DATE) != NULL else 0)
+            | (G_BUFFERING if field_of(head, K_X_ACCEL_BUFFERING) != NULL else 0)
+            | (G_CACHING if field_of(head, K_CACHE_CONTROL) != NULL else 0)
+            | (G_EVENTS if is_event_stream(buf, head) else 0))
 
 
 cdef bytes correct_fields(Exchange x, const char* buf, Head* head):

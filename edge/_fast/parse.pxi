@@ -152,6 +152,11 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
         x.retry_after_ms = 1000
         set_value(x, S_REASON, "event loop")
         return gateway_overloaded
+    if head.has_body and x.route.own is None and x.method in (M_GET, M_HEAD):
+        # RFC 9110 9.3.1: servers that do not read such a body take it for the next request, which is another client's.
+        x.keep_alive = False
+        set_value(x, S_REASON, "a body, which this method has none of")
+        return request_malformed
     if x.route.json and x.method == M_POST and not is_json(buf, head):
         return content_type
     most = g.max_body if x.route.json else g.max_upload
@@ -198,6 +203,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
         x.relayed += b"traceparent: " + value_of(buf, trace) + b"\r\n"
     if x.route.surface == ANTHROPIC and field_of(head, K_ANTHROPIC_VERSION) == NULL:
         x.relayed += b"anthropic-version: 2023-06-01\r\n"
+    x.beta = field_of(head, K_BETA) != NULL
     field = field_of(head, K_STAINLESS_RETRY_COUNT)
     x.most_retries = g.max_retries
     if x.most_retries > 1 and field != NULL and buf[field.value] != 48:

@@ -373,7 +373,8 @@ cdef class Upstream(Peer):
                 return fail(x, provider_response_invalid, "malformed response head")
             if head.status >= 200:
                 self.answering = True
-                self.keep_alive = head.keep_alive
+                # A server that does not read the body of a DELETE (RFC 9110 9.3.5) takes it for the next request.
+                self.keep_alive = head.keep_alive and not (x.method == M_DELETE and x.length)
                 self.left = head.content_length
                 self.framing = (F_NONE if not head.has_body or head.content_length == 0 else F_CHUNKED if head.chunked
                                 else F_LENGTH if head.content_length > 0 else F_CLOSE)

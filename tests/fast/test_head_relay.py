@@ -17,21 +17,28 @@ connection keep-alive proxy-connection proxy-authenticate proxy-authorization te
 http2-settings host content-length authorization x-api-key api-key x-goog-api-key cookie accept-encoding
 x-request-id request-id traceparent forwarded x-forwarded-for x-forwarded-proto x-forwarded-anything
 x-real-ip via cf-ray cf-connecting-ip true-client-ip x-client-ip x-cluster-client-ip fastly-client-ip
-x-edge-anything
+x-edge-anything x-http-method-override x-http-method x-method-override x-original-url x-original-uri x-original-host
+x-original-method x-rewrite-url x-rewrite-uri x-override-url x-url x-host x-http-host-override
+openai-organization openai-project anthropic-organization-id anthropic-workspace-id chatgpt-account-id
+ocp-apim-subscription-key x-goog-user-project x-amz-security-token origin referer sec-fetch-mode sec-ch-ua
+access-control-request-method anthropic-dangerous-direct-browser-access x-originating-ip x-remote-addr
 """)
 DROPPED_FROM_RESPONSES = words("""
 connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade
 content-length set-cookie set-cookie2 alt-svc strict-transport-security server via x-request-id request-id
 traceparent x-should-retry x-ratelimit-limit x-ratelimit-remaining x-ratelimit-reset x-edge-anything
+openai-organization openai-project anthropic-organization-id anthropic-workspace-id access-control-allow-origin
+access-control-allow-credentials x-accel-redirect x-accel-limit-rate x-sendfile nel report-to clear-site-data
 """)
 RELAYED_TO_PROVIDERS = words("""
 content-type content-encoding accept user-agent x-simulate anthropic-version anthropic-beta
-openai-organization x-stainless-retry-count x-stainless-lang retry-after idempotency-key tracestate
+openai-beta x-stainless-retry-count x-stainless-lang retry-after idempotency-key tracestate
 x-forwarded x-forwarded- x-edge- cf- set-cookie server x-edgeways cfx-ray x c x-
 """)
 RELAYED_TO_CLIENTS = words("""
 content-type content-encoding date retry-after retry-after-ms openai-processing-ms
 anthropic-ratelimit-tokens-limit x-ratelimit-limit-requests cf-ray cookie x-forwarded-for cache-control
+x-accel-buffering openai-version openai-model x-http-method-override origin
 """)
 VALUES = {"content-length": "1", "connection": "close", "host": "a"}
 

@@ -94,10 +94,11 @@ CLIENT_FIELDS = {
     "X-Real-IP": "1.2.3.4", "Via": "1.1 somebody", "CF-Connecting-IP": "1.2.3.4", "True-Client-IP": "1.2.3.4",
     "Proxy-Authorization": f"Basic {KEY}", "api-key": KEY, "x-goog-api-key": KEY, "TE": "trailers", "Keep-Alive":
     "timeout=9", "X-Hop": "1", "Connection": "x-hop, keep-alive", "X-Edge-Debug": "1", "Upgrade": "h2c",
-    "HTTP2-Settings": "AAMAAABkAAQAAP__", "Accept-Encoding": "gzip, br",
+    "HTTP2-Settings": "AAMAAABkAAQAAP__", "Accept-Encoding": "gzip, br", "OpenAI-Organization": "org-1",
+    "OpenAI-Project": "p-1", "X-HTTP-Method-Override": "DELETE", "x-original-url": "/admin", "Origin": "https://a.b",
 }
 PASSED_FIELDS = {
-    "User-Agent": "some-sdk/1.0 (é)", "Accept": "*/*", "OpenAI-Organization": "org-1", "X-Stainless-Retry-Count": "1",
+    "User-Agent": "some-sdk/1.0 (é)", "Accept": "*/*", "OpenAI-Beta": "b=v2", "X-Stainless-Retry-Count": "1",
     "Idempotency-Key": "k-1", "anthropic-beta": "a,b", "X-Custom_1": 'any "thing" \t inside',
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1,b=2",
 }
@@ -138,6 +139,8 @@ def test_fields_for_the_client(gateway: Gateway, script: Script) -> None:
             "Via": "1.1 x", "X-Request-Id": "theirs", "request-id": "theirs", "X-Should-Retry": "false",
             "X-Edge-Condition": "ok", "X-Edge-Target": "x", "X-Edge-Attempts": "9",
             "X-RateLimit-Limit": "1", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9",
+            "OpenAI-Organization": "ours", "openai-project": "ours", "Access-Control-Allow-Origin": "*",
+            "X-Accel-Redirect": "/internal",
             "Keep-Alive": "timeout=5", "X-Hop": "1", "Connection": "x-hop", "Proxy-Authenticate": "Basic"}
     kept = {"Content-Type": "application/json; charset=utf-8", "OpenAI-Processing-Ms": "12", "Date": "a date",
             "x-ratelimit-limit-requests": "500", "anthropic-ratelimit-tokens-reset": "x", "X-Any": 'thing "1"'}
