@@ -1,4 +1,4 @@
-"""deploy/edge.service against the gateway that it runs."""
+"""deploy/edge.service against the gateway that it runs. `systemd.sh` beside this runs it under a real systemd."""
 
 from __future__ import annotations
 
