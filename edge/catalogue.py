@@ -7,7 +7,7 @@ It is picklable, compares by value, and its secrets print as `***`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["openai", "anthropic"]
 
@@ -182,7 +182,8 @@ class Snapshot:
     limit: Limit | None = None
     bounds: Bounds = field(default_factory=Bounds)
     contracts: tuple[tuple[str, str], ...] = (("openai", "openai"), ("anthropic", "anthropic"))
-    contract_files: tuple[str, ...] = ()        # the operator's own contracts
+    contract_files: tuple[str, ...] = ()        # the operator's own contracts; read, and not needed any more
+    wording: tuple[tuple[str, Any], ...] = ()   # contract.Contract by surface, and for the admin API
     bearer_only: bool = False           # no x-api-key on /v1/messages
     mask_rate_limit: bool = False       # provider_rate_limit: mask
     key_secret: Secret | None = None

@@ -1,4 +1,4 @@
-"""The processes that the supervisor has started: how one is forked, and how one that stands still is told."""
+"""The processes that the supervisor has started: how one is forked, how it ended, how one that stands still is told."""
 
 from __future__ import annotations
 
@@ -11,31 +11,40 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge import log
 from edge._fast import Slab
-from edge.channel import Message, Reader, send
+from edge.channel import Message, Records, send
 from edge.titles import entitle
 
 LOOK_SECONDS = 1.0                  # between two looks at heartbeats
 FROZEN_SECONDS = 5.0                # without one; they come every tenth of a second, control's every second
 START_SECONDS = 60.0                # from the fork to a child's first word
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A process that must live; without `start`, one of the generation before, which need not any more."""
+    """A process that must live; without `start`, one of the generation before, which need not any more.
+
+    `keeps` gives the descriptors that it needs; standard input, output and error it has anyway.
+    """
 
     name: str
     stripe: int                         # of the shared memory; -1: it has another memory
     start: Callable[[socket.socket], None] | None = None
+    keeps: Callable[[], Iterable[int]] = tuple
     pid: int = 0
     channel: socket.socket | None = None
-    reader: Reader | None = None
-    ready: bool = False
+    reader: Records | None = None
+    ready: bool = False                 # it has said that it serves,
+    version: int = 0                    # and what;
+    followed: int = 0                   # that it was told to
     drained: bool = False
     born: float = 0.0
     deaths: int = 0
+    killed: str = ""                    # why, where the supervisor did it
     due: float = 0.0                    # when it may be started again; when a retiring one must have ended
     beat: int = 0                       # its heartbeat at the last look,
     moved: float = 0.0                  # and when that was a new one
@@ -45,8 +54,8 @@ class Child:
         """Whether it is a worker, and not control."""
         return self.name != "control"
 
-    def spawn(self, selector: selectors.BaseSelector, others: Iterable[Child]) -> None:
-        """Forks. The child keeps its own end of a channel, the sockets and the shared memory; nothing else."""
+    def spawn(self, selector: selectors.BaseSelector) -> None:
+        """Forks. The child keeps its own end of a channel and what it `keeps`; nothing else."""
         assert self.start is not None
         ours, theirs = socket.socketpair()
         pid = os.fork()
@@ -54,11 +63,7 @@ class Child:
             status = 1
             try:
                 signal.set_wakeup_fd(-1)
-                ours.close()
-                selector.close()
-                for other in others:
-                    if other.channel is not None:
-                        other.channel.close()
+                close_all_but({0, 1, 2, theirs.fileno(), *self.keeps()})
                 entitle(f"edge: {self.name.replace('-', ' ')}")
                 self.start(theirs)
                 status = 0
@@ -69,27 +74,89 @@ class Child:
                     sys.stdout.flush()
                 os._exit(status)
         theirs.close()
-        self.pid, self.channel, self.reader = pid, ours, Reader(ours)
+        self.pid, self.channel, self.reader = pid, ours, Records(ours)
         self.born = self.moved = time.monotonic()
-        self.ready = False
+        self.ready, self.killed, self.followed = False, "", 0
         selector.register(ours, selectors.EVENT_READ, self)
 
-    def reaped(self, selector: selectors.BaseSelector) -> bool:
-        """Whether it has died; its end of the channel is closed then."""
-        if not self.pid or not os.waitpid(self.pid, os.WNOHANG)[0]:
-            return False
+    def reaped(self, selector: selectors.BaseSelector) -> int | None:
+        """The status that it ended with (waitpid(2)), if it has; its end of the channel is closed then."""
+        if not self.pid:
+            return None
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
         assert self.channel is not None
         with contextlib.suppress(KeyError):
             selector.unregister(self.channel)
         self.channel.close()
-        self.pid, self.channel, self.reader = 0, None, None
-        return True
+        self.channel, self.reader = None, None
+        return status
 
-    def tell(self, message: Message) -> None:
+    def kill(self, why: str) -> None:
+        """Ends it at once."""
+        if self.pid:
+            self.killed = self.killed or why
+            os.kill(self.pid, signal.SIGKILL)
+
+    def tell(self, message: Message, descriptor: int | None = None) -> None:
         """Sends; a child that is dying is not worth a word."""
         if self.channel is not None:
             with contextlib.suppress(OSError):
-                send(self.channel, message)
+                send(self.channel, message, descriptor)
+
+
+def close_all_but(kept: set[int]) -> None:
+    """A child has no business with others' channels, and a socket that it held would outlive its owner."""
+    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if descriptor not in kept:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+class Ends:
+    """Tells in words how a process ended and what that means."""
+
+    def __init__(self) -> None:
+        self.oom_kills = oom_kills()
+
+    def told(self, child: Child, status: int) -> tuple[str, dict[str, int | str]]:
+        """A sentence's end, and the same as facts: pid, and signal or status."""
+        if not os.WIFSIGNALED(status):
+            code = os.WEXITSTATUS(status)
+            meaning = "its own error, told above" if code == 1 else "without an error" if code == 0 else ""
+            return (f"(pid {child.pid}) with exit status {code}{', ' * bool(meaning)}{meaning}",
+                    {"pid": child.pid, "status": code})
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:                      # a real-time signal
+            name = f"signal {number}"
+        return (f"(pid {child.pid}) of {name}: {self.meaning(child, number)}",
+                {"pid": child.pid, "signal": name})
+
+    def meaning(self, child: Child, number: int) -> str:
+        """What the death by a signal means."""
+        if child.killed:
+            return f"the supervisor ended it, since {child.killed}"
+        if number in FAULTS:
+            return "a fault of the gateway's own program; please report it"
+        if number != signal.SIGKILL:
+            return "somebody sent it"
+        before, self.oom_kills = self.oom_kills, oom_kills()
+        if self.oom_kills > before:
+            return ("the kernel has killed for want of memory (OOM) just now; give the gateway more, or lower "
+                    "limits.memory_bytes")
+        return "somebody sent it; the kernel's own kill for want of memory (OOM) would be in `dmesg`"
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it began (/proc/vmstat)."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 class Watch:

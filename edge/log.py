@@ -81,6 +81,11 @@ def setup(process: str, *, debug: bool = False, lost: Callable[[], None] = lambd
     handler.setFormatter(Lines(process))
     logger = logging.getLogger("edge")
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if debug else logging.INFO)
+    logger.setLevel(level(debug))
     logger.propagate = False
     return logger
+
+
+def level(debug: bool) -> int:
+    """The least level of lines that are written."""
+    return logging.DEBUG if debug else logging.INFO

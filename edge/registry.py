@@ -1,13 +1,17 @@
 """Which series counts what, and which bucket limits whom: names to indices of the shared memory.
 
-The supervisor holds the registry, plans every version of the configuration into it before the version is in
-force, and hands it out together with the snapshot. Indices are given once and never taken back, so that a
-count is never attributed to another; everybody else only looks up.
+The supervisor holds the registry, plans every version of the configuration into a copy of it, and hands that out
+together with the snapshot; everybody else only looks up. An index that no version names any more is given to another
+name once no process has a request on its way that began while it was named: what counts late counts for the right one.
+Keys' indices are given back as soon as that is so. The others keep theirs while there is room for all: their counts
+stay visible, and go on where they were if the name comes back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +23,7 @@ Labels = tuple[str, str, str]       # route, provider, model: what was configure
 
 NOWHERE: Labels = ("", "", "")      # requests that ended before they had a route
 OTHER: Labels = ("other", "other", "other")     # what came after the last free series
+WORDS = {"buckets": "keys", "targets": "targets", "pools": "providers"}
 
 
 Place = tuple[str, str]             # of a target: provider, and the model's name there; "" where it has none
@@ -31,76 +36,115 @@ class RegistryFull(ValueError):
     """
 
 
-class Registry:
-    """Grows by `plan` alone. Picklable."""
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Indices that a version gives to new names."""
 
-    def __init__(self, indices: Mapping[str, Iterable[Any]] = MappingProxyType({})) -> None:
-        self._series = {NOWHERE: 0, OTHER: 1}
-        self._buckets = {"gateway": 0}
-        self._targets: dict[Place, int] = {}
-        self._pools: dict[str, int] = {}
-        for table, names in indices.items():
-            given = {tuple(name) if isinstance(name, list) else name: index for index, name in enumerate(names)}
-            setattr(self, f"_{table}", given)
+    series: list[int]
+    buckets: list[int]
+    targets: list[int]
+    pools: list[int]
+
+
+class Table:
+    """Indices below `room` by name, and since which version a name is in the configuration no more."""
+
+    def __init__(self, given: Iterable[Sequence[Any]] = ()) -> None:
+        self.indices: dict[Any, int] = {}
+        self.gone: dict[Any, int] = {}
+        for name, index, gone in given:
+            name = tuple(name) if isinstance(name, list) else name
+            self.indices[name] = index
+            if gone is not None:
+                self.gone[name] = gone
+
+    def given(self) -> list[tuple[Any, int, int | None]]:
+        """All of it as JSON: what another Table is made of that knows the same."""
+        return [(name, index, self.gone.get(name)) for name, index in self.indices.items()]
+
+    def plan(self, wanted: Iterable[Any], version: int, settled: int, room: int, *, keeps: bool) -> list[int]:
+        """An index for each name, as far as there is room. Those that are new.
+
+        What is gone since a version up to `settled` can be given to others; with `keeps` it is only if need be.
+        """
+        wanted = dict.fromkeys(wanted)
+        for name in self.indices:
+            if name not in wanted:
+                self.gone.setdefault(name, version)
+        for name in wanted:
+            self.gone.pop(name, None)
+        new = [name for name in wanted if name not in self.indices]
+        idle = [name for name, since in self.gone.items() if since <= settled]
+        for name in idle[:max(0, len(self.indices) + len(new) - room)] if keeps else idle:
+            del self.indices[name], self.gone[name]
+        used = set(self.indices.values())
+        free = islice((index for index in range(room) if index not in used), len(new))
+        given = dict(zip(new, free, strict=False))
+        self.indices.update(given)
+        return list(given.values())
+
+
+class Registry:
+    """Changed by `plan` alone. Picklable."""
+
+    def __init__(self, given: Mapping[str, Iterable[Sequence[Any]]] = MappingProxyType({})) -> None:
+        self._series = Table(given.get("series", ((NOWHERE, 0, None), (OTHER, 1, None))))
+        self._buckets = Table(given.get("buckets", (("gateway", 0, None),)))
+        self._targets = Table(given.get("targets", ()))
+        self._pools = Table(given.get("pools", ()))
 
     @property
-    def indices(self) -> dict[str, list[Any]]:
-        """All names by index, table by table: what another Registry is made of that knows the same."""
-        return {table.removeprefix("_"): list(names) for table, names in vars(self).items()}
+    def given(self) -> dict[str, list[tuple[Any, int, int | None]]]:
+        """All names by table, as JSON: what another Registry is made of that knows the same."""
+        return {name.removeprefix("_"): table.given() for name, table in vars(self).items()}
 
     def series(self, route: str, provider: str, model: str) -> int:
         """The index of a planned series; OTHER's for any that is not."""
-        return self._series.get((route, provider, model), self._series[OTHER])
+        return self._series.indices.get((route, provider, model), self._series.indices[OTHER])
 
     def bucket(self, name: str) -> int:
         """The index of a planned bucket: `gateway`, or `key:` and a key's name. KeyError: not planned."""
-        return self._buckets[name]
+        return self._buckets.indices[name]
 
     def target(self, provider: str, model: str) -> int:
         """The index of a planned target's health. KeyError: not planned."""
-        return self._targets[provider, model]
+        return self._targets.indices[provider, model]
 
     def pool(self, provider: str) -> int:
         """The index of a planned provider's load. KeyError: not planned."""
-        return self._pools[provider]
+        return self._pools.indices[provider]
 
     @property
     def targets(self) -> Mapping[Place, int]:
-        """The indices of all targets that any version has had."""
-        return self._targets
+        """The indices of all targets, also of those that are gone and keep theirs."""
+        return self._targets.indices
 
     @property
-    def labels(self) -> list[Labels]:
-        """What the series count, by index."""
-        return list(self._series)
+    def labels(self) -> Mapping[Labels, int]:
+        """What the series count, likewise."""
+        return self._series.indices
 
-    def plan(self, snapshot: Snapshot) -> None:
-        """Give an index to all that this version can count or limit. RegistryFull: nothing was changed."""
-        keys = [name for key in snapshot.keys if (name := f"key:{key.name}") not in self._buckets]
-        if len(self._buckets) + len(keys) > MAX_BUCKETS:
-            raise RegistryFull(f"there is room for {MAX_BUCKETS - 1} keys until the next start; "
-                               f"{len(self._buckets) - 1} have had theirs, and {len(keys)} are new")
-        self._room("targets", self._targets, places(snapshot), MAX_TARGETS)
-        self._room("providers", self._pools, (provider.name for provider in snapshot.providers), MAX_POOLS)
-        self._grow(self._targets, places(snapshot))
-        self._grow(self._pools, (provider.name for provider in snapshot.providers))
-        for name in keys:
-            self._buckets[name] = len(self._buckets)
-        for labels in countable(snapshot):
-            if labels not in self._series and len(self._series) < MAX_SERIES:
-                self._series[labels] = len(self._series)
+    def plan(self, snapshot: Snapshot, settled: int = 0) -> Fresh:
+        """Give an index to all that this version can count or limit. What is given anew must be cleared.
 
-    @staticmethod
-    def _room(what: str, planned: Mapping[Any, int], wanted: Iterable[Any], most: int) -> None:
-        new = len(set(wanted) - set(planned))
-        if len(planned) + new > most:
-            raise RegistryFull(f"there is room for {most} {what} until the next start; "
-                               f"{len(planned)} have had theirs, and {new} are new")
-
-    @staticmethod
-    def _grow(planned: dict[Any, int], wanted: Iterable[Any]) -> None:
-        for each in wanted:
-            planned.setdefault(each, len(planned))
+        No process has a request that began before version `settled`. RegistryFull: there is no room; forget this copy.
+        """
+        wanted: dict[str, Iterable[Any]] = {
+            "buckets": ["gateway", *(f"key:{key.name}" for key in snapshot.keys)],
+            "targets": places(snapshot),
+            "pools": [provider.name for provider in snapshot.providers],
+            "series": [NOWHERE, OTHER, *countable(snapshot)]}
+        room = {"buckets": MAX_BUCKETS, "targets": MAX_TARGETS, "pools": MAX_POOLS, "series": MAX_SERIES}
+        fresh = {}
+        for name, names in wanted.items():
+            table: Table = getattr(self, f"_{name}")
+            names = list(names)
+            fresh[name] = table.plan(names, snapshot.version, settled, room[name], keeps=name != "buckets")
+            if name != "series" and not table.indices.keys() >= set(names):
+                free = room[name] - len(table.gone) - (name == "buckets")
+                raise RegistryFull(f"there is room for {free} {WORDS[name]}" + (
+                    f" until the last requests of {len(table.gone)} others have ended" if table.gone else ""))
+        return Fresh(**fresh)
 
 
 def places(snapshot: Snapshot) -> Iterator[Place]:
@@ -132,9 +176,21 @@ def countable(snapshot: Snapshot) -> Iterator[Labels]:
                     yield route.name, target.provider, model.name
 
 
-def prepare(slab: Slab, registry: Registry, snapshot: Snapshot) -> None:
-    """Series and buckets of one version, before it is in force. ValueError: there is no room, or a limit is none."""
-    registry.plan(snapshot)
+def terms(snapshot: Snapshot) -> dict[str, tuple[float, int]]:
+    """Rate and burst of each bucket; a rate of 0 is no limit."""
     limits = [("gateway", snapshot.limit), *((f"key:{key.name}", key.limit) for key in snapshot.keys)]
-    for name, limit in limits:
-        slab.set_bucket(registry.bucket(name), limit.rate if limit else 0.0, limit.burst if limit else 0)
+    return {name: (limit.rate, limit.burst) if limit else (0.0, 0) for name, limit in limits}
+
+
+def prepare(slab: Slab, registry: Registry, snapshot: Snapshot, settled: int = 0) -> Fresh:
+    """Plans a version into a registry that nobody uses yet. ValueError: there is no room, or a limit is none."""
+    for rate, burst in terms(snapshot).values():
+        slab.terms(rate, burst)
+    return registry.plan(snapshot, settled)
+
+
+def apply(slab: Slab, registry: Registry, snapshot: Snapshot, fresh: Fresh) -> None:
+    """What was prepared is in force in the shared memory from now on."""
+    slab.clear(fresh.series, fresh.buckets, fresh.targets, fresh.pools)
+    for name, (rate, burst) in terms(snapshot).items():
+        slab.set_bucket(registry.bucket(name), rate, burst)

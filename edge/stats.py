@@ -61,7 +61,7 @@ def providers(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[s
 def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any]:
     """All of it but what is a tenant's own. Series that never had a request are left out."""
     series: list[dict[str, Any]] = []
-    for index, (route, provider, model) in enumerate(registry.labels):
+    for (route, provider, model), index in registry.labels.items():
         total = slab.series_total(index)
         outcomes = {outcome(slot): count for slot, count in enumerate(total.outcomes) if count}
         if outcomes or total.in_flight:

@@ -1,6 +1,6 @@
 """The process that carries no traffic: it owns the sockets and the shared memory, and keeps the others alive.
 
-It also holds the snapshot. (The design has control publish it; but a worker that restarts is forked from here, so
+It also holds what is in force. (The design has control publish it; but a worker that restarts is forked from here, so
 the snapshot must be here anyway, and one holder is simpler than two.)
 """
 
@@ -13,16 +13,16 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from edge import __version__, control, descriptors, log, notify, upgrade, worker
-from edge._fast import CONTROL, GENERATION, Healths, Slab
+from edge._fast import CONTROL, GENERATION, Slab
 from edge.catalogue import Snapshot
-from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, Reload, Reloaded, Retire
-from edge.children import Child, Watch
-from edge.config import INVALID, ConfigError, Place, Problem
-from edge.registry import Registry, prepare
+from edge.channel import PROTOCOL, Drain, Garbage, Kind, Record, Records, Retire
+from edge.children import Child, Ends, Watch
+from edge.registry import Registry, apply, prepare
+from edge.reload import Force, Reloads, forget
 from edge.worker.process import Inheritance
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
@@ -32,18 +32,6 @@ STARTS = 2                                      # more deaths than this before e
 GRACE_SECONDS = 2.0                             # from the end of a drain to SIGKILL
 SPARE = 128                                     # descriptors of a worker besides those of its connections
 
-Question = tuple[Child, int]        # who asked for a reload, and the number it gave the question
-
-
-@dataclass(slots=True)
-class Pending:
-    """A reload that waits for the children's word."""
-
-    version: int
-    asked_by: list[Question]
-    before: Snapshot
-    missing: set[str] = field(default_factory=set)
-
 
 class Supervisor:
     """`run()` returns the exit code. `command` starts this program again; without one it cannot be upgraded."""
@@ -51,43 +39,36 @@ class Supervisor:
     def __init__(self, snapshot: Snapshot, reload: Callable[[int], Snapshot], *,
                  started: Callable[[Snapshot], None] | None = None, command: upgrade.Command | None = None,
                  handed: upgrade.Handover | None = None) -> None:
-        self.reload_file = reload
         self.started = started
-        self.snapshot = snapshot
         self.log = log.setup("supervisor", debug=snapshot.debug)
         self.selector = selectors.DefaultSelector()
         self.retiring: list[Child] = []         # of the generation before
         self.handed = handed is not None
-        if handed is None:
-            self.begin()
-        else:
-            self.inherit(handed)
-        prepare(self.slab, self.registry, snapshot)
+        slab, registry = self.begin(snapshot) if handed is None else self.inherit(handed, snapshot)
+        self.force = Force(slab, snapshot, registry)
+        apply(slab, registry, snapshot, prepare(slab, registry, snapshot))
         if handed is not None:
-            self.forgive(replace(snapshot, providers=()))
-        self.children = [Child("control", self.generation + CONTROL, self.start_control)]
-        self.children += [Child(f"worker-{i}", self.generation + i, self.start_worker(i))
+            forget(self.force)
+        self.children = [Child("control", self.generation + CONTROL, self.start_control, self.kept_by_control)]
+        self.children += [Child(f"worker-{i}", self.generation + i, self.start_worker(i), self.kept_by_worker(i))
                           for i in range(snapshot.workers)]
-        self.watch = Watch(self.slab)
-        self.pending: Pending | None = None
-        self.wanted: list[Question] | None = None
+        self.watch, self.ends = Watch(slab), Ends()
         self.upgrades = upgrade.Upgrades(command, self.log)
+        self.reloads = Reloads(self.force, reload, self.everyone, self.log, self.upgrades.again)
         self.stopping: float | None = None
         self.announced = False
         self.exit_code = 0
 
-    def begin(self) -> None:
+    def begin(self, snapshot: Snapshot) -> tuple[Slab, Registry]:
         """Everything new. OSError where an address cannot be had."""
-        snapshot = self.snapshot
         self.listeners = descriptors.listen(snapshot.listen_addr, snapshot.port, snapshot.workers)
         self.admin = descriptors.listen(snapshot.admin_addr, snapshot.admin_port, 1)[0]
         self.addresses = addresses(snapshot)
-        self.slab, self.registry = Slab(snapshot.workers), Registry()
         self.generation = 0         # the first of its stripes
+        return Slab(snapshot.workers), Registry()
 
-    def inherit(self, handed: upgrade.Handover) -> None:
+    def inherit(self, handed: upgrade.Handover, snapshot: Snapshot) -> tuple[Slab, Registry]:
         """Everything from the image before; what no longer fits is new, and the log says so."""
-        snapshot = self.snapshot
         self.listeners = [socket.socket(fileno=each) for each in handed.listeners]
         self.admin = socket.socket(fileno=handed.admin)
         self.addresses = handed.addresses
@@ -97,33 +78,20 @@ class Supervisor:
             while len(self.listeners) < snapshot.workers:
                 self.listeners.append(descriptors.join(self.listeners[0]))
         try:
-            self.slab, self.registry = Slab(snapshot.workers, handed.slab), Registry(handed.indices)
+            slab, registry = Slab(snapshot.workers, handed.slab), Registry(handed.indices)
             self.generation = GENERATION - handed.generation
         except ValueError as error:
             self.log.warning("counters and limits begin anew: %s", error)
             os.close(handed.slab)
-            self.slab, self.registry, self.generation = Slab(snapshot.workers), Registry(), 0
+            slab, registry, self.generation = Slab(snapshot.workers), Registry(), 0
         shared = self.generation != handed.generation
         for name, stripe, pid, channel in handed.children:
             sock = socket.socket(fileno=channel)
-            child = Child(name, stripe if shared else -1, pid=pid, channel=sock, reader=Reader(sock), ready=True)
+            child = Child(name, stripe if shared else -1, pid=pid, channel=sock, reader=Records(sock), ready=True)
             self.retiring.append(child)
             self.selector.register(sock, selectors.EVENT_READ, child)
         os.close(handed.snapshot)
-
-    def forgive(self, before: Snapshot) -> None:
-        """What was learnt of keys that a provider has no more, or under rules that are off now, is forgotten.
-
-        When all workers have the new version: until then they may still learn it.
-        """
-        snapshot, healths = self.snapshot, Healths(self.slab)
-        keys = {provider.name: provider.keys for provider in before.providers}
-        others = {provider.name for provider in snapshot.providers if provider.keys != keys.get(provider.name)}
-        for (provider, _), index in self.registry.targets.items():
-            if provider in others:
-                healths.forgive(index)
-            if not snapshot.breaker.enabled:
-                healths.heal(index)
+        return slab, registry
 
     def run(self) -> int:
         """Starts everything, and watches it until it is told to stop."""
@@ -135,13 +103,13 @@ class Supervisor:
             signal.signal(number, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)     # the image before has left them blocked
         self.selector.register(self.wake, selectors.EVENT_READ, None)
-        providers = sum(provider.max_connections for provider in self.snapshot.providers)
-        wanted = self.snapshot.bounds.connections + providers + SPARE
+        providers = sum(provider.max_connections for provider in self.force.snapshot.providers)
+        wanted = self.force.snapshot.bounds.connections + providers + SPARE
         if (limit := descriptors.allow(wanted)) is not None:
             self.log.warning("a worker may open %d descriptors, but limits.connections wants %d: raise the limit "
                              "(LimitNOFILE= of systemd, ulimit -Hn), or set limits.connections lower", limit, wanted)
         for child in self.children:
-            child.spawn(self.selector, self.everyone())
+            child.spawn(self.selector)
         watchdog = notify.watchdog_seconds()
         while any(child.pid for child in self.everyone()) or self.stopping is None:
             for key, _ in self.selector.select(self.patience(watchdog)):
@@ -151,6 +119,7 @@ class Supervisor:
                 else:
                     self.heard(key.data)
             self.reap()
+            self.announce()
             self.revive()
             self.enforce()
             self.renew()
@@ -164,7 +133,7 @@ class Supervisor:
 
     def patience(self, watchdog: float | None) -> float:
         """Seconds until something is due by the clock alone."""
-        due = [self.watch.due, *(child.due for child in self.retiring if child.due)]
+        due = [self.watch.due, self.reloads.due, *(child.due for child in self.retiring if child.due)]
         if self.stopping is not None:
             due.append(self.stopping)
         else:
@@ -180,53 +149,73 @@ class Supervisor:
     def start_worker(self, index: int) -> Callable[[socket.socket], None]:
         """What worker `index` does after the fork."""
         return lambda channel: worker.run(Inheritance(
-            f"worker-{index}", self.generation + index, self.slab, self.registry, self.snapshot, channel,
-            descriptors.share(self.listeners, index, len(self.children) - 1)))
+            f"worker-{index}", self.generation + index, self.force.slab, self.force.registry, self.force.snapshot,
+            channel, self.share(index)))
 
     def start_control(self, channel: socket.socket) -> None:
         """What control does after the fork."""
-        control.run(self.slab, self.registry, self.snapshot, channel, self.admin, self.generation + CONTROL)
+        force = self.force
+        control.run(force.slab, force.registry, force.snapshot, channel, self.admin, self.generation + CONTROL)
+
+    def share(self, index: int) -> list[socket.socket]:
+        """The listening sockets of worker `index`."""
+        return descriptors.share(self.listeners, index, len(self.children) - 1)
+
+    def kept_by_worker(self, index: int) -> Callable[[], list[int]]:
+        """The descriptors that worker `index` has: nobody else's sockets, which would outlive their owners in it."""
+        return lambda: [self.force.slab.descriptor, *(sock.fileno() for sock in self.share(index))]
+
+    def kept_by_control(self) -> list[int]:
+        """Those that control has."""
+        return [self.force.slab.descriptor, self.admin.fileno()]
 
     def reap(self) -> None:
         """Takes note of who has died."""
         for child in self.everyone():
-            if child.reaped(self.selector):
-                if child.start is None:
-                    self.retired(child)
-                else:
-                    self.buried(child)
-                if self.stopping is not None:
-                    self.end_together()
+            status = child.reaped(self.selector)
+            if status is None:
+                continue
+            if child.start is None:
+                child.pid = 0
+                self.retired(child)
+            else:
+                self.buried(child, status)
+            if self.stopping is not None:
+                self.end_together()
 
     def retired(self, child: Child) -> None:
         """One of the generation before has ended; its stripe is for the generation after this one."""
         self.retiring.remove(child)
         if child.stripe >= 0:
-            self.slab.retired(child.stripe)
+            self.force.slab.retired(child.stripe)
         if not self.retiring:
             self.log.info("upgrade complete: the processes of the version before have ended")
 
-    def buried(self, child: Child) -> None:
-        """Frees what the child held, and says when it may live again."""
+    def buried(self, child: Child, status: int) -> None:
+        """Frees what the child held, and says how it ended and when it may live again."""
         now = time.monotonic()
         child.deaths = child.deaths + 1 if now - child.born < QUICK_SECONDS else 0
         child.due = now + RESTART_SECONDS[min(child.deaths, len(RESTART_SECONDS) - 1)]
-        self.slab.worker_died(child.stripe)
+        how, facts = self.ends.told(child, status)
+        child.pid = 0
+        self.force.slab.worker_died(child.stripe)
         if self.stopping is None:
-            self.log.error("%s died; it is started again", child.name)
-            self.slab.restarted(child.stripe)
-            # While the version before still serves, a new one that cannot start harms nobody.
-            if not self.announced and child.deaths > STARTS and not self.retiring:
+            self.log.error("%s died %s; it is started again", child.name, how,
+                           extra={"facts": {"child": child.name, **facts}})
+            self.force.slab.restarted(child.stripe)
+            # A worker that cannot start is a failure, at the beginning; without control requests are served all the
+            # same, and while the version before still serves, a new one that cannot start harms nobody.
+            if not self.announced and child.deaths > STARTS and not self.retiring and child.works:
                 self.log.error("%s cannot be started: giving up", child.name)
                 self.exit_code = 1
                 self.stop(0.0)
-        self.settled(child, None)
+        self.reloads.died(child, how)
 
     def revive(self) -> None:
         """Starts again who has died and whose time has come."""
         for child in self.children:
             if not child.pid and self.stopping is None and time.monotonic() >= child.due:
-                child.spawn(self.selector, self.everyone())
+                child.spawn(self.selector)
 
     # ---- what is said ----
 
@@ -234,31 +223,41 @@ class Supervisor:
         """Messages of one child."""
         if child.reader is None:
             return
-        messages = child.reader.read()
-        if messages is None:
+        try:
+            records = child.reader.read()
+        except Garbage as error:
+            self.log.error("%s says what no process of ours says (%s): it is killed", child.name, error)
+            child.kill("it said what no process of ours says")
+            records = None
+        if records is None:
             assert child.channel is not None
             self.selector.unregister(child.channel)     # it is ending; reap() sees to the rest
+            child.reader = None
             return
-        for message in messages:
-            if isinstance(message, Loaded):
-                child.ready = True
-                self.settled(child, None)
-            elif isinstance(message, Failed):
-                self.settled(child, message.reason)
-            elif isinstance(message, Reload):
-                self.reload([(child, message.id)])
-            elif isinstance(message, Drained):
+        for record in records:
+            self.obey(child, record)
+
+    def obey(self, child: Child, record: Record) -> None:
+        """One record."""
+        if record.kind == Kind.RELOAD:
+            if not child.works and self.stopping is None:
+                self.reloads.ask([(child, record.number)])
+        elif record.kind == Kind.DRAINED:
+            if self.stopping is not None:
                 child.drained = True
                 self.end_together()
-        if not self.announced and self.stopping is None and all(each.ready for each in self.children):
-            self.announced = True
-            self.announce()
+        else:
+            self.reloads.heard(child, record)
 
     def announce(self) -> None:
-        """Everything serves: the world may know, and the version before may go."""
+        """Once everything serves the world may know, and the version before may go. A broken control keeps nobody."""
+        if self.announced or self.stopping is not None or not all(
+                child.ready or (child.deaths > STARTS and not child.works) for child in self.children):
+            return
+        self.announced = True
         notify.send("READY=1\nSTATUS=serving")
         if self.handed:
-            seconds = self.snapshot.drain_timeout
+            seconds = self.force.snapshot.drain_timeout
             self.log.info("edge %s serves in the place of the version before, whose connections have %g s to end",
                           __version__, seconds)
             for child in self.retiring:
@@ -269,16 +268,17 @@ class Supervisor:
 
     def serving(self) -> Snapshot:
         """The snapshot with the ports that the kernel chose."""
-        return replace(self.snapshot, port=self.listeners[0].getsockname()[1], admin_port=self.admin.getsockname()[1])
+        port, admin_port = (sock.getsockname()[1] for sock in (self.listeners[0], self.admin))
+        return replace(self.force.snapshot, port=port, admin_port=admin_port)
 
     def signalled(self, number: int) -> None:
         """TERM drains, INT and QUIT are quick, HUP reloads, USR2 upgrades; TERM while draining makes it quick."""
         if number == signal.SIGTERM and self.stopping is None:
-            self.stop(self.snapshot.drain_timeout)
+            self.stop(self.force.snapshot.drain_timeout)
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.stop(0.0)
         elif number == signal.SIGHUP and self.stopping is None:
-            self.reload([])
+            self.reloads.ask([])
         elif number == signal.SIGUSR2 and self.stopping is None:
             self.upgrades.ask(bool(self.retiring))
 
@@ -300,9 +300,10 @@ class Supervisor:
     def enforce(self) -> None:
         """Kills who stands still, and who outlives a drain."""
         now = time.monotonic()
+        self.reloads.enforce()
         for child in self.watch.frozen(self.everyone()):
             self.log.error("%s stands still: it is killed", child.name)
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill("it stood still")
         overdue = [child for child in self.retiring if child.due and now >= child.due]
         if self.stopping is not None and now >= self.stopping:
             self.stopping = now + GRACE_SECONDS
@@ -311,73 +312,13 @@ class Supervisor:
             child.due = now + GRACE_SECONDS
             if child.pid:
                 self.log.error("%s did not end in time", child.name)
-                os.kill(child.pid, signal.SIGKILL)
-
-    # ---- reload ----
-
-    def reload(self, asked_by: list[Question]) -> None:
-        """A new version for all, or a message that says what is wrong with the file and no change.
-
-        While one is under way the next waits: whoever asked gets the answer to a file that was read after it asked.
-        """
-        if self.pending is not None:
-            self.wanted = [*(self.wanted or []), *asked_by]
-            return
-        self.upgrades.again()
-        version = self.snapshot.version + 1
-        notify.send("RELOADING=1")
-        try:
-            snapshot = self.reload_file(version)
-            prepare(self.slab, self.registry, snapshot)
-        except ConfigError as error:
-            self.log.error("the configuration stays as it was: %s", error)
-            self.answer(asked_by, None, error.problems)
-        except ValueError as error:         # more keys than buckets, or a limit beyond the clock's range
-            self.log.error("the configuration stays as it was: %s", error)
-            self.answer(asked_by, None, (Problem(INVALID, Place("limits"), "", str(error), "fewer keys or models"),))
-        else:
-            self.name_fixed(snapshot)
-            running = {child.name for child in self.children if child.pid}
-            self.pending = Pending(version, asked_by, self.snapshot, running)
-            self.snapshot = snapshot
-            for child in self.children:
-                child.tell(Load(snapshot, self.registry))
-            return
-        notify.send("READY=1")
-
-    def name_fixed(self, snapshot: Snapshot) -> None:
-        """What a running gateway cannot change is named, not silently ignored."""
-        for name in ("listen_addr", "port", "workers", "admin_addr", "admin_port"):
-            if getattr(snapshot, name) != getattr(self.snapshot, name):
-                self.log.warning("%s takes effect at the next %s", name, "upgrade" if name == "workers" else "start")
-
-    def settled(self, child: Child, reason: str | None) -> None:
-        """One child has taken the new version over (or died, and will start with it)."""
-        if self.pending is None or child.start is None:
-            return
-        if reason is not None:
-            self.log.error("%s did not take the configuration over: %s", child.name, reason)
-        self.pending.missing.discard(child.name)
-        if not self.pending.missing:
-            self.forgive(self.pending.before)
-            self.log.info("configuration version %d in force", self.pending.version)
-            notify.send("READY=1")
-            self.answer(self.pending.asked_by, self.pending.version, ())
-            self.pending = None
-            if self.wanted is not None:
-                wanted, self.wanted = self.wanted, None
-                self.reload(wanted)
-
-    def answer(self, asked_by: list[Question], version: int | None, problems: Any) -> None:
-        """Tells those who asked; a signal wants no answer."""
-        for child, number in asked_by:
-            child.tell(Reloaded(number, version, tuple(problems)))
+                child.kill("it did not end in time")
 
     # ---- upgrade ----
 
     def renew(self) -> None:
         """The steps of an upgrade: a trial, and where that ends well another image of this process."""
-        if self.announced and self.pending is None and self.stopping is None and not self.retiring:
+        if self.announced and self.reloads.pending is None and self.stopping is None and not self.retiring:
             self.upgrades.begin(self.handover)
         if self.upgrades.ready():
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -400,9 +341,10 @@ class Supervisor:
         """What the next image needs to know; `snapshot` is a memfd."""
         alive = [(child.name, child.stripe, child.pid, child.channel.fileno())
                  for child in self.children if child.channel is not None]
+        force, listeners = self.force, [sock.fileno() for sock in self.listeners]
         return upgrade.Handover(
-            self.snapshot.version, [sock.fileno() for sock in self.listeners], self.admin.fileno(), self.addresses,
-            self.slab.descriptor, self.generation, self.registry.indices, alive, snapshot)
+            force.snapshot.version, listeners, self.admin.fileno(), self.addresses, force.slab.descriptor,
+            self.generation, force.registry.given, alive, snapshot, PROTOCOL)
 
 
 def addresses(snapshot: Snapshot) -> list[Any]:

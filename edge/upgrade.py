@@ -22,11 +22,13 @@ import orjson
 from edge import control, worker
 from edge._fast import Slab
 from edge.catalogue import Snapshot
+from edge.channel import PROTOCOL, seal, whole
 from edge.registry import Registry, prepare
 
 VARIABLE = "EDGE_UPGRADE"           # `try` or `take`, and the descriptor of a Handover
 TRIAL_SECONDS = 60.0
 WORDS = 4000                        # of what a failed trial said
+FOREIGN = "the running version hands over in another way than this one: stop the gateway, and start it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,13 @@ class Handover:
     indices: dict[str, list[Any]]               # the registry
     children: list[tuple[str, int, int, int]]   # name, stripe, process, channel
     snapshot: int                               # where the trial leaves what it read
+    protocol: int                               # what the children speak
     trial: bool = False
 
     def descriptors(self) -> list[int]:
-        """All that the next image needs."""
+        """All that the next image needs. A trial gets no more than a place for what it reads."""
+        if self.trial:
+            return [self.snapshot]
         return [*self.listeners, self.admin, self.slab, self.snapshot, *(child[3] for child in self.children)]
 
     def taken(self) -> Snapshot:
@@ -68,16 +73,16 @@ def take(environ: MutableMapping[str, str]) -> Handover | None:
     how, _, descriptor = environ.pop(VARIABLE, "").partition(" ")
     if not descriptor:
         return None
-    handed = replace(Handover(**orjson.loads(whole(int(descriptor)))), trial=how == "try")
+    try:
+        handed = replace(Handover(**orjson.loads(whole(int(descriptor)))), trial=how == "try")
+    except TypeError:                           # it knows other fields
+        sys.exit(FOREIGN)
+    if handed.protocol != PROTOCOL:
+        sys.exit(FOREIGN)
     for each in handed.descriptors():
         os.set_inheritable(each, False)
     os.close(int(descriptor))
     return handed
-
-
-def whole(descriptor: int) -> bytes:
-    """All of a memfd."""
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 def note(handover: Handover) -> int:
@@ -103,6 +108,7 @@ class Trial:
     def __init__(self, command: Command, handover: Handover) -> None:
         self.snapshot = handover.snapshot
         self.said = os.memfd_create("edge-trial")
+        handover = replace(handover, trial=True)
         descriptor = note(handover)
         self.process = subprocess.Popen(
             command.arguments, env={**command.environ, VARIABLE: f"try {descriptor}"}, stdin=subprocess.DEVNULL,
@@ -119,6 +125,7 @@ class Trial:
             self.end()
             return f"it did not end in {TRIAL_SECONDS:g} s"
         if code == 0:
+            seal(self.snapshot)                 # it is what was tried, from here on
             return ""
         return whole(self.said)[-WORDS:].decode(errors="replace").strip() or f"it ended with {code}"
 
@@ -158,7 +165,8 @@ class Upgrades:
         if self.wanted and self.command is not None and self.trial is None:
             self.wanted = False
             self.log.info("upgrade: the new version is tried")
-            self.trial = Trial(self.command, handover(os.memfd_create("edge-snapshot")))
+            memory = os.memfd_create("edge-snapshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            self.trial = Trial(self.command, handover(memory))
 
     def ready(self) -> bool:
         """Whether a trial has ended well. One that has not is told and forgotten."""

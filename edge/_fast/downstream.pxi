@@ -10,25 +10,36 @@ cdef class Listener(Peer):
 
     cdef int ready(self, uint32_t events) except -1:
         """Takes the connections that wait, some at a time, so that those already here get their turn."""
-        cdef uint64_t address
-        cdef int fd, i
+        cdef int error, i
         for i in range(64):
-            fd = edge_accept(self.fd, &address)
-            if fd >= 0:
-                self.serve(fd, address, False)
-                continue
-            if errno == ECONNABORTED:
-                continue                # that one has left; others wait behind it
-            if errno != EMFILE and errno != ENFILE:
+            error = self.take(False)
+            if error == EAGAIN:
                 return 0
-            # No descriptor is left: the reserved one serves to say so, instead of leaving clients to wait.
-            close(self.reserve)
-            fd = edge_accept(self.fd, &address)
-            if fd >= 0:
-                self.serve(fd, address, True)
-            self.reserve = edge_reserve()
-            break
+            if error in (EMFILE, ENFILE):
+                # No descriptor is left: the reserved one serves to say so, instead of leaving clients to wait.
+                close(self.reserve)
+                self.take(True)
+                self.reserve = edge_reserve()
+                break
+            if error in (ENOMEM, ENOBUFS):
+                self.starved = True
+                return 0
+            if error in (EBADF, ENOTSOCK, EINVAL, EFAULT):
+                raise OSError(error, "accept")
+            # Others are that one connection's, which has left or never came to be (accept(2)); more wait behind it.
         return self.rearm()
+
+    cdef int take(self, bint last) except -2:
+        """One connection: 0, or the error that accept(2) gave. A fault in serving it is its own."""
+        cdef uint64_t address
+        cdef int fd = edge_accept(self.fd, &address)
+        if fd < 0:
+            return errno
+        try:
+            self.serve(fd, address, last)
+        except Exception as error:
+            self.gateway.log_fault(error, None)
+        return 0
 
     cdef int serve(self, int fd, uint64_t address, bint last) except -1:
         """A connection of a client; with the `last` descriptor it is refused."""
@@ -36,11 +47,15 @@ cdef class Listener(Peer):
         d.gateway = self.gateway
         edge_no_delay(fd)
         d.watch(fd)
-        d.begin_service(address)
-        if last:
-            if d.is_open() and not d.lingering:
-                overloaded(d, "file descriptors")
-            d.hang_up()
+        try:
+            d.begin_service(address)
+            if last:
+                if d.is_open() and not d.lingering:
+                    overloaded(d, "file descriptors")
+                d.hang_up()
+        except Exception:
+            d.abort()
+            raise
         return 0
 
     cdef int abort(self) except -1:
@@ -165,7 +180,7 @@ cdef class Downstream(Peer):
         cdef Py_ssize_t pos = 0, used
         self.consuming = True
         try:
-            while pos < size and not self.lingering and self.fd >= 0:
+            while pos < size and not self.lingering and not self.closing and self.fd >= 0:
                 if self.skip:
                     used = self.skip if self.skip < size - pos else size - pos
                     self.skip -= used
@@ -182,7 +197,7 @@ cdef class Downstream(Peer):
                 pos += used
         finally:
             self.consuming = False
-        if pos < size and not self.lingering and self.fd >= 0:
+        if pos < size and not self.lingering and not self.closing and self.fd >= 0:
             self.pending = stored(buf + pos, size - pos)
             if self.exchange is None:
                 if pos:
@@ -194,7 +209,7 @@ cdef class Downstream(Peer):
     cdef int resume(self) except -1:
         """The request has ended, or its upload may go on: more may already be here."""
         cdef Store pending = self.pending
-        if self.consuming or self.fd < 0:
+        if self.consuming or self.closing or self.fd < 0:
             return 0
         self.resume_reads()
         if pending is not None:

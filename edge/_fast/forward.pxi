@@ -87,7 +87,7 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
         if failed(g.slab, target.index, &g.rules, g.now, x.sent or g.now, next_random(g)):
             g.notice("circuit opened", {"provider": target.pool.name, "target": target.name,
                                         "condition": condition})
-    elif x.probing:
+    elif x.probe:
         note_success(x)             # it answers, whatever it says of our key
     end_probe(x)
     if x.sent <= target.pool.rekeyed:
@@ -127,9 +127,9 @@ cdef int rest_key(Exchange x, int condition, int traits) except -1:
 
 
 cdef int end_probe(Exchange x) noexcept:
-    if x.probing:
-        x.probing = False
-        drop_probe(x.target.health)
+    if x.probe:
+        drop_probe(x.target.health, x.probe)
+        x.probe = 0
     return 0
 
 
@@ -189,9 +189,9 @@ cdef bint retry(Exchange x, int condition) except -1:
             return False
     if (target is None or target.pool is x.target.pool) and not within_budget(g.slab, g.now, g.retry_share):
         g.counts.budget_refused += 1
-        if x.probing:
-            x.probing = False
-            drop_probe(target.health)
+        if x.probe:
+            drop_probe(target.health, x.probe)
+            x.probe = 0
         return False
     g.notice("attempt failed", facts_of_attempt(x, condition, target, pause))
     begin_anew(x)

@@ -44,6 +44,7 @@ cdef class Peer:                # one connection of either side
     cdef int ask(self, uint32_t events) except -1
     cdef int rearm(self) except -1
     cdef int write(self, iovec* parts, int count) except -1
+    cdef bint is_put_off(self) noexcept
     cdef int write_bytes(self, bytes data) except -1
     cdef int write_owned(self, iovec* parts, int count, Store owner) except -1
     cdef int keep(self, iovec* parts, int count, Py_ssize_t sent) except -1
@@ -147,7 +148,9 @@ cdef class Pool:                        # connections to one provider
     cdef list idle                      # the one used last is the next to be used
     cdef list ending                    # their answers are complete, but not their framing
     cdef Queue waiting
-    cdef Load* load                     # where others see these three: active, waiting, limit
+    cdef Load* load                     # where others see these three: active, waiting, limit,
+    cdef Load shown                     # and what of it is this pool's: one that it has replaced may be there too
+    cdef uint64_t version               # the last version of the configuration that it was part of
     cdef int active                     # requests that have a connection
     cdef int limit                      # how many may have
     cdef double grown                   # part of one more
@@ -206,7 +209,7 @@ cdef class Exchange:                    # one request's way
     cdef int key                        # of the provider's
     cdef uint64_t tried_keys            # bits of them
     cdef int redialled
-    cdef bint probing                   # this attempt is the target's one probe
+    cdef int64_t probe                  # this attempt is the target's one probe, by this word; 0: it is none
     cdef bint retrying                  # it is a further one
     cdef int crowd                      # requests at the provider when this one was sent
     cdef int64_t queued                 # since when it waits in the pool's queue; 0: it does not
@@ -268,6 +271,8 @@ cdef class Exchange:                    # one request's way
 cdef class Listener(Peer):
     cdef object sock
     cdef int reserve            # a descriptor kept for the day when there is no other
+    cdef bint starved           # the kernel had no memory for a connection: asked again at the next tick
+    cdef int take(self, bint last) except -2
     cdef int serve(self, int fd, uint64_t address, bint last) except -1
 
 cdef class Downstream(Peer):
@@ -337,7 +342,7 @@ cdef class Gateway:
     cdef int64_t looked                 # when epoll was asked last
     cdef uint64_t random
     cdef set connections
-    cdef uint64_t version               # counts load()
+    cdef uint64_t version               # of the configuration in force
     cdef readonly bint draining
     cdef bint retiring
     cdef list listeners
@@ -356,6 +361,7 @@ cdef class Gateway:
     cdef tuple native                   # by surface: the contract is the dialect's own
     cdef frozenset owned                # fields that the configuration sets
     cdef readonly dict pools
+    cdef list retired                   # pools that a reload has replaced, until they are empty
     cdef object connect                 # callable(pool)
     cdef object report                  # callable(dict)
     cdef object notice                  # callable(event, dict): what was decided about an attempt or a target
@@ -393,4 +399,5 @@ cdef class Gateway:
     cdef object fault                   # callable(exception, request id): to the log
     cdef int log_fault(self, object error, object request_id) except -1
     cdef int serve(self, Peer peer, uint32_t events) except -1
+    cdef uint64_t oldest(self)
     cdef int resume(self, Exchange x) except -1

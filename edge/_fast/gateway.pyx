@@ -29,7 +29,7 @@ cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, errno
+from libc.errno cimport *
 from libc.math cimport INFINITY, exp, log
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
@@ -200,6 +200,7 @@ cdef class Gateway:
             raise OSError(errno, "epoll_create1")
         self.graves = []
         self.delayed = []
+        self.retired = []
         self.slab = slab
         self.index = stripe
         self.connect = connect
@@ -228,16 +229,23 @@ cdef class Gateway:
         free(self.outbox)
         free(self.scratch)
 
+    @staticmethod
+    def check(tables):
+        """ValueError where something would not fit into a buffer."""
+        bounds = tables.bounds
+        if bounds.head_bytes > HEAD_LIMIT or bounds.target_bytes > bounds.head_bytes:
+            raise ValueError("the limits of a head are too high")
+
     def load(self, tables):
         """Takes over one version of the configuration, whole: requests on their way keep what they hold.
 
         ValueError, and nothing changed, where something would not fit into a buffer.
         """
         cdef int condition
+        cdef Pool pool
         bounds = tables.bounds
-        if bounds.head_bytes > HEAD_LIMIT or bounds.target_bytes > bounds.head_bytes:
-            raise ValueError("the limits of a head are too high")
-        self.version += 1
+        self.check(tables)
+        self.version = tables.version
         self.routes = tables.routes
         self.prefixes = tables.prefixes
         self.paths = tuple((path, frozenset(path.split(b"/"))) for path in tables.known)
@@ -265,10 +273,16 @@ cdef class Gateway:
         self.unknown = set()
         for condition in range(N_OUTCOMES):
             self.reported[condition] = condition in tables.reported
-        for name, pool in self.pools.items():
-            if tables.pools.get(name) is not pool:
-                pool.retire()
+        replaced = [pool for pool in self.pools.values() if tables.pools.get(pool.name) is not pool]
+        self.retired += replaced
         self.pools = tables.pools
+        for pool, provider, heads, targets in tables.leading:
+            if pool.provider is not provider:
+                pool.update(provider, heads)
+            pool.targets = targets
+            pool.version = tables.version
+        for pool in replaced:
+            pool.retire()
         self.head_ns = to_ns(bounds.head_timeout)
         self.body_ns = to_ns(bounds.body_timeout)
         self.byte_ns = 1000000000 // bounds.body_rate if bounds.body_rate else 0
@@ -316,11 +330,21 @@ cdef class Gateway:
             peer.abort()
         return 0
 
+    @property
+    def deaf(self):
+        """Whether a listening socket was lost: nobody takes the clients that the kernel leads there."""
+        cdef Listener listener
+        for listener in self.listeners:
+            if listener.fd < 0:
+                return True
+        return False
+
     def tick(self):
         """Ends what is overdue. Called some times a second: deadlines are exact to that."""
         cdef Downstream downstream
         cdef Exchange x
         cdef Pool pool
+        cdef Listener listener
         self.now = monotonic_ns()
         self.counts.heartbeat_ns = self.now
         note_lateness(self)
@@ -330,6 +354,8 @@ cdef class Gateway:
             if downstream.deadline < self.now or downstream.is_stuck():
                 overdue.append(downstream)
         for downstream in overdue:
+            if not downstream.is_open() or (downstream.deadline >= self.now and not downstream.stuck):
+                continue                    # the end of one before it has changed that
             x = downstream.exchange
             try:
                 downstream.expired()
@@ -339,12 +365,30 @@ cdef class Gateway:
                     downstream.abort()
                 else:
                     failed_inside(x, error)
+        for listener in self.listeners:
+            if listener.starved:
+                listener.starved = False
+                listener.rearm()
         for x in tuple(self.delayed):
             if x.due <= self.now:
                 self.resume(x)
-        for pool in tuple(self.pools.values()):
+        for pool in (*self.pools.values(), *self.retired):
             pool.sweep()
+        self.retired = [pool for pool in self.retired if pool.total or pool.waiting.count]
+        self.counts.oldest = self.oldest()
         self.graves.clear()
+
+    cdef uint64_t oldest(self):
+        """The oldest version of the configuration that a request on its way or a replaced pool still holds parts of."""
+        cdef Downstream downstream
+        cdef Pool pool
+        cdef uint64_t version = self.version
+        for downstream in self.connections:
+            if downstream.exchange is not None and downstream.version < version:
+                version = downstream.version
+        for pool in self.retired:
+            version = min(version, pool.version)
+        return version
 
     cdef int resume(self, Exchange x) except -1:
         """The pause before a further attempt is over."""
@@ -396,7 +440,7 @@ cdef class Gateway:
                 downstream.exchange.keep_alive = False
                 fail(downstream.exchange, draining, None)
             downstream.abort()
-        for pool in self.pools.values():
+        for pool in (*self.pools.values(), *self.retired):
             pool.retire()
 
     cdef int log_fault(self, object error, object request_id) except -1:

@@ -26,8 +26,8 @@ cdef struct Rules:              # of circuit breakers (catalogue.Breaker), times
 
 cdef int set_rules(Rules* rules, object breaker) except -1
 cdef int standing(const Health* health, int64_t now) noexcept nogil
-cdef bint take_probe(Health* health, int worker, int64_t now, int64_t until) noexcept nogil
-cdef void drop_probe(Health* health) noexcept nogil
+cdef int64_t take_probe(Health* health, int worker, int64_t now, int64_t until) noexcept nogil
+cdef void drop_probe(Health* health, int64_t probe) noexcept nogil
 cdef bint succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil
 cdef bint failed(Slab slab, int target, const Rules* rules, int64_t now, int64_t sent, uint64_t random) noexcept nogil
 cdef void count_failure(Health* health, int condition) noexcept nogil

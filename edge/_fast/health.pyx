@@ -65,19 +65,23 @@ cdef int standing(const Health* health, int64_t now) noexcept nogil:
     return SHUT if until > now else HALF_OPEN
 
 
-cdef bint take_probe(Health* health, int worker, int64_t now, int64_t until) noexcept nogil:
-    """The one probe of a half-open target, for one caller on the host; given up at `until` at the latest."""
-    cdef int64_t held = EDGE_SEE(&health.probe)
+cdef int64_t take_probe(Health* health, int worker, int64_t now, int64_t until) noexcept nogil:
+    """The one probe of a half-open target, for one caller on the host; given up at `until` at the latest.
+
+    Its word, by which the caller drops it; 0: another has it.
+    """
+    cdef int64_t held = EDGE_SEE(&health.probe), taken
     # Time and owner are one word, so that no moment of a worker's death leaves a probe that is nobody's.
-    if held > now or not EDGE_CAS(&health.probe, &held, (until & ~<int64_t>PROBER) | (worker + 1)):
-        return False
+    taken = (until & ~<int64_t>PROBER) | (worker + 1)
+    if held > now or not EDGE_CAS(&health.probe, &held, taken):
+        return 0
     EDGE_COUNT(&health.probes, 1)
-    return True
+    return taken
 
 
-cdef void drop_probe(Health* health) noexcept nogil:
-    """The probe has ended, with a verdict or without one."""
-    EDGE_SET(&health.probe, 0)
+cdef void drop_probe(Health* health, int64_t probe) noexcept nogil:
+    """The probe has ended, with a verdict or without one. One that was given up meanwhile may be another's now."""
+    EDGE_CAS(&health.probe, &probe, 0)
 
 
 cdef bint succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil:
@@ -211,6 +215,7 @@ class Healths:
 
     def __init__(self, Slab slab):
         self.slab = slab
+        self.probes = {}                # taken here, by target
 
     def total(self, int target, int keys=0, now=None):
         """What is known of a target: a HealthTotal; `open_for` and `benched` in seconds from now."""
@@ -218,7 +223,7 @@ class Healths:
         cdef Health* health = slab.health(checked(target))
         cdef int64_t at = monotonic_ns() if now is None else now
         return HealthTotal(
-            STATES[standing(health, at)], max(health.open_until - at, 0) / 1e9, FORCINGS[health.forced],
+            STATES[standing(health, at)], max(health.open_until - at, 0) / 1e9, FORCINGS[min(<uint64_t>health.forced, <uint64_t>2)],
             bool(health.ailing), health.failures, health.opened, health.probes, health.shut_out,
             [max(health.benches[i] - at, 0) / 1e9 for i in range(min(keys, <int>MAX_PROVIDER_KEYS))],
             [health.failed[i] for i in range(RELAYED)])
@@ -257,8 +262,10 @@ class Healths:
         cdef Slab slab = self.slab
         cdef Health* health = slab.health(checked(target))
         cdef int found = standing(health, now)
-        if found == HALF_OPEN and not take_probe(health, worker, now, now + BUDGET_WINDOW):
-            found = SHUT
+        if found == HALF_OPEN:
+            probe = take_probe(health, worker, now, now + BUDGET_WINDOW)
+            self.probes[target] = probe or self.probes.get(target, 0)
+            found = HALF_OPEN if probe else SHUT
         if found != SHUT:
             slab.worker(worker).asked[target] += 1
         return ("fit", "returning", "probe", "shut")[found]
@@ -287,7 +294,7 @@ class Healths:
     def end_probe(self, int target):
         """The probe's request has ended."""
         cdef Slab slab = self.slab
-        drop_probe(slab.health(checked(target)))
+        drop_probe(slab.health(checked(target)), self.probes.get(target, 0))
 
     def bench(self, int target, int key, int64_t until):
         """A provider key rests."""

@@ -163,7 +163,10 @@ cdef int watch_queue(Pool pool) except -1:
         pool.calm_since = now
     elif now - pool.calm_since > CALM_NS:
         pool.limit = pool.max_connections
-    pool.load.active = pool.active
-    pool.load.waiting = pool.waiting.count
-    pool.load.limit = pool.limit
+    pool.load.active += pool.active - pool.shown.active
+    pool.load.waiting += pool.waiting.count - pool.shown.waiting
+    pool.load.limit += (0 if pool.retired else pool.limit) - pool.shown.limit
+    pool.shown.active = pool.active
+    pool.shown.waiting = pool.waiting.count
+    pool.shown.limit = 0 if pool.retired else pool.limit
     return 0

@@ -47,7 +47,7 @@ cdef Target choose(Exchange x):
             EDGE_TALLY(&target.health.shut_out)
             continue
         total += share
-        if x.probing:
+        if x.probe:
             picked, at = target, i
             break
         if x.session:
@@ -73,8 +73,8 @@ cdef double share_of(Exchange x, Target target) except -1.0:
     if found == SHUT or usable_key(health, target.pool.keys, 0, g.now) < 0:
         return 0.0
     if found == HALF_OPEN:
-        x.probing = take_probe(health, g.index, g.now, g.now + PROBE_NS)
-        return target.weight if x.probing else 0.0
+        x.probe = take_probe(health, g.index, g.now, g.now + PROBE_NS)
+        return target.weight if x.probe else 0.0
     if found == RETURNING and g.rules.ramp > 0:
         return target.weight * max(0.1, min(1.0, (g.now - health.closed_at) / <double>g.rules.ramp))
     return target.weight

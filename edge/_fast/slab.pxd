@@ -6,7 +6,7 @@ cpdef enum:
     CONTROL = 64                # the stripe of control, which only beats
     GENERATION = 65             # stripes of one generation
     MAX_SERIES = 2048
-    MAX_BUCKETS = 65536
+    MAX_BUCKETS = 262144
     N_OUTCOMES = 96             # conditions from 0, relayed statuses from RELAYED
     RELAYED = 64
     N_BOUNDS = 20               # finite bounds; one more bucket for +Inf
@@ -89,6 +89,7 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t series_used        # series from here on were never touched, and their pages cost nothing
     int64_t memory              # bytes held for requests and answers
     uint64_t lines_lost         # of the log: standard error would not take them
+    uint64_t oldest             # version of the configuration that is still needed: by the oldest request on its way
     Load loads[MAX_POOLS]
     uint64_t asked[MAX_TARGETS]     # attempts
 
@@ -101,6 +102,7 @@ cdef class Slab:
     cdef Series* series(self, int stripe, int index) noexcept nogil
     cdef Series* peek(self, int stripe, int index) noexcept nogil
     cdef Worker* worker(self, int stripe) noexcept nogil
+    cdef int used(self, int stripe) noexcept nogil
     cdef int check_stripe(self, int stripe) except -1
     cdef Health* health(self, int index) noexcept nogil
     cdef Budget* budget(self) noexcept nogil

@@ -14,6 +14,7 @@ A page that was never touched costs nothing, but reading an untouched page of a 
 readers stop at Worker.series_used.
 """
 
+import fcntl
 import mmap
 import os
 from collections import namedtuple
@@ -281,8 +282,11 @@ cdef class Slab:
         if not 1 <= workers <= MAX_WORKERS:
             raise ValueError(f"workers must be 1 to {MAX_WORKERS}, not {workers}")
         if fresh:
-            descriptor = self.descriptor = os.memfd_create("edge")
+            descriptor = self.descriptor = os.memfd_create("edge", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.ftruncate(descriptor, mapping_size())
+            # Who has taken a worker over must not take the memory from under the others' feet.
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS,
+                        fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         elif os.fstat(descriptor).st_size != mapping_size():
             raise ValueError("the shared memory has another size")
         # Room for all that there could ever be: pages that nobody touches are none.
@@ -296,7 +300,7 @@ cdef class Slab:
         self.descriptor = descriptor
         header.magic = MAGIC
         header.layout = LAYOUT
-        header.workers = max(header.workers, <uint64_t> workers)
+        header.workers = min(max(header.workers, <uint64_t> workers), <uint64_t> MAX_WORKERS)
         self.workers = header.workers
 
     def __dealloc__(self):
@@ -336,6 +340,10 @@ cdef class Slab:
             worker.series_used = max(worker.series_used, <uint64_t> index + 1)
         return self.peek(stripe, index)
 
+    cdef int used(self, int stripe) noexcept nogil:
+        """How many series of a stripe were ever touched. (Its writer may have been taken over.)"""
+        return <int> min(self.worker(stripe).series_used, <uint64_t> MAX_SERIES)
+
     cdef int check_stripe(self, int stripe) except -1:
         """IndexError: neither a worker's nor control's, in either generation."""
         if 0 <= stripe < 2 * GENERATION and (stripe % GENERATION < self.workers or stripe % GENERATION == CONTROL):
@@ -344,24 +352,31 @@ cdef class Slab:
 
     # For Python: configuration, control and the tests.
 
-    def set_bucket(self, int index, double rate, int64_t burst, now=None):
-        """Give a bucket its terms: `rate` units per second (0: unlimited), `burst` (>= 1) at once.
+    @staticmethod
+    def terms(double rate, int64_t burst):
+        """Interval and window in ns of a bucket: `rate` units per second (0: unlimited), `burst` (>= 1) at once.
 
-        Only one process may do so. What is missing from the bucket stays missing, up to the new burst; the
-        same terms again change nothing. ValueError: a rate below 0 or not finite, a burst below 1, or a
-        bucket that takes over 73 years to fill.
+        ValueError: a rate below 0 or not finite, a burst below 1, or a bucket that takes over 73 years to fill.
         """
-        check("bucket", index, MAX_BUCKETS)
-        cdef Bucket* bucket = self.bucket(index)
-        cdef int64_t word = EDGE_LOAD(&bucket.word)
-        cdef Terms before = bucket.terms[word & 1]
         if not 0 <= rate < float("inf") or (rate and burst < 1):
             raise ValueError(f"a bucket of {burst} refilled at {rate}/s is none")
         # Rounded up: a bucket may grant a billionth less than asked, and never more.
         interval = ceil(Fraction(10**9) / Fraction(rate)) if rate else 0
         if interval * burst > MAX_WINDOW:
             raise ValueError(f"a bucket of {burst} refilled at {rate}/s takes over 73 years to fill")
-        window = interval * burst
+        return interval, interval * burst
+
+    def set_bucket(self, int index, double rate, int64_t burst, now=None):
+        """Give a bucket its `terms`; ValueError.
+
+        Only one process may do so. What is missing from the bucket stays missing, up to the new burst; the
+        same terms again change nothing.
+        """
+        check("bucket", index, MAX_BUCKETS)
+        cdef Bucket* bucket = self.bucket(index)
+        cdef int64_t word = EDGE_LOAD(&bucket.word)
+        cdef Terms before = bucket.terms[word & 1]
+        interval, window = self.terms(rate, burst)
         if before.interval == interval and before.window == window:
             return
         bucket.terms[1 - (word & 1)] = Terms(interval, window)
@@ -405,6 +420,37 @@ cdef class Slab:
         check("bucket", index, MAX_BUCKETS)
         return bucket_full_in(self.bucket(index), monotonic_ns() if now is None else <int64_t> now)
 
+    def clear(self, series, buckets, targets, pools):
+        """Indices get new owners, and begin at 0. Only the supervisor may, and no process may be using them."""
+        cdef int index, stripe
+        cdef list stripes = [n for n in range(2 * GENERATION) if n % GENERATION < self.workers and self.used(n)]
+        for index in buckets:
+            check("bucket", index, MAX_BUCKETS)
+            memset(self.bucket(index), 0, sizeof(Bucket))
+        for index in targets:
+            check("target", index, MAX_TARGETS)
+            memset(self.health(index), 0, sizeof(Health))
+        for stripe in stripes:
+            for index in series:
+                check("series", index, MAX_SERIES)
+                if index < self.used(stripe):
+                    memset(self.peek(stripe, index), 0, sizeof(Series))
+            for index in targets:
+                self.worker(stripe).asked[index] = 0
+            for index in pools:
+                check("pool", index, MAX_POOLS)
+                memset(&self.worker(stripe).loads[index], 0, sizeof(Load))
+
+    def hold(self, int stripe, uint64_t version):
+        """A process needs no version of the configuration before this one any more."""
+        self.check_stripe(stripe)
+        self.worker(stripe).oldest = version
+
+    def oldest(self, int stripe):
+        """The oldest version that a process still needs; 0: it has not said so."""
+        self.check_stripe(stripe)
+        return self.worker(stripe).oldest
+
     def series_total(self, int index):
         """What all workers, dead lives included, have counted of a series: a SeriesTotal."""
         check("series", index, MAX_SERIES)
@@ -412,7 +458,7 @@ cdef class Slab:
         cdef int stripe
         memset(&sum, 0, sizeof(sum))
         for stripe in range(2 * GENERATION):
-            if stripe % GENERATION < self.workers and <uint64_t> index < self.worker(stripe).series_used:
+            if stripe % GENERATION < self.workers and index < self.used(stripe):
                 add_series(&sum, self.peek(stripe, index))
         return SeriesTotal(sum.in_flight, [sum.outcomes[i] for i in range(N_OUTCOMES)],
                            sum.input_tokens, sum.output_tokens, sum.cached_tokens,
@@ -463,6 +509,7 @@ cdef class Slab:
         if worker.heartbeat_ns == 0:    # it never lived, and its pages may stay untouched
             return
         worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
+        worker.oldest = 0
         worker.memory = 0
         for index in range(<uint64_t> MAX_POOLS):
             worker.loads[index].active = worker.loads[index].waiting = worker.loads[index].limit = 0
@@ -472,7 +519,7 @@ cdef class Slab:
                 probe = EDGE_LOAD(&health.probe)
                 if probe & PROBER == stripe + 1:
                     EDGE_SWAP(&health.probe, &probe, 0)
-        for index in range(worker.series_used):
+        for index in range(<uint64_t> self.used(stripe)):
             self.peek(stripe, <int> index).in_flight = 0
 
     def retired(self, int stripe):

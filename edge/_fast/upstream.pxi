@@ -47,10 +47,6 @@ cdef class Pool:
         self.total_ns = to_ns(provider.total_timeout)
         self.keep_ns = to_ns(provider.keep_alive)
 
-    def serves(self, tuple targets):
-        """The targets that lead here."""
-        self.targets = targets
-
     def connection(self):
         """A protocol for a TLS connection being opened; `connection_made` brings it into the pool."""
         cdef Upstream upstream = Upstream.__new__(Upstream)
@@ -79,10 +75,9 @@ cdef class Pool:
         self.serve()
 
     def retire(self):
-        """A reload dropped the provider: idle connections go now, the others when their answers end."""
+        """A reload has replaced the pool: who waits is served or sent away here, and the rest goes as it gets idle."""
         self.retired = True
-        for upstream in (*self.idle, *self.ending):
-            self.forget(upstream)
+        self.sweep()
 
     cdef int acquire(self, Exchange x) except -1:
         cdef Upstream upstream = None
@@ -170,7 +165,8 @@ cdef class Pool:
         upstream.ended = False
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
-        if self.retired or upstream.out is not None or upstream.paused or len(self.idle) >= self.max_idle:
+        if (upstream.out is not None or upstream.paused or len(self.idle) >= self.max_idle
+                or (self.retired and not self.waiting.count)):
             return self.forget(upstream)
         self.idle.append(upstream)
         return self.serve() if self.waiting.count else 0
@@ -209,9 +205,9 @@ cdef class Pool:
         watch_queue(self)
         while self.ending and self.gateway.now - (<Upstream>self.ending[0]).idle_since > TERMINAL_NS:
             self.forget(self.ending[0])
-        while self.idle and self.keep_ns:
+        while self.idle and (self.keep_ns or self.retired):
             upstream = self.idle[0]
-            if self.gateway.now - upstream.idle_since < self.keep_ns:
+            if self.gateway.now - upstream.idle_since < self.keep_ns and not self.retired:
                 break
             self.forget(upstream)
 

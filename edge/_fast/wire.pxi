@@ -51,6 +51,11 @@ cdef extern from * nogil:
         ioctl(fd, SIOCOUTQ, &bytes);
         return bytes;
     }
+    /* Breaks a connection off: the other side sees a reset, and epoll tells of it as of any (connect(2), AF_UNSPEC). */
+    static int edge_break(int fd) {
+        struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+        return connect(fd, &nobody, sizeof nobody);
+    }
     static int edge_reserve(void) {
         return open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
@@ -65,6 +70,7 @@ cdef extern from * nogil:
     int edge_accept(int fd, uint64_t* address)
     int edge_unacknowledged(int fd)
     int edge_reserve()
+    int edge_break(int fd)
     int edge_epoll_ctl(int epoll, int operation, int fd, uint32_t events, void* data)
     ssize_t recv(int fd, void* data, size_t size, int flags)
     int shutdown(int fd, int how)
@@ -302,10 +308,20 @@ cdef class Peer:
             if sent == total:
                 return 0
             if sent < 0:
-                if errno != EAGAIN and errno != EINTR:
-                    return 0            # the other side has gone; epoll says so in its own event
+                if not self.is_put_off():
+                    return 0
                 sent = 0
         return self.keep(parts, count, sent)
+
+    cdef bint is_put_off(self) noexcept:
+        """Whether a send that failed is made again later. If not, the connection is over, as epoll says in an event.
+
+        Where the other side has not gone (the kernel had no memory: ENOBUFS), we do: a part of the message is missing.
+        """
+        if errno == EAGAIN or errno == EINTR:
+            return True
+        edge_break(self.fd)
+        return False
 
     cdef int keep(self, iovec* parts, int count, Py_ssize_t sent) except -1:
         """Puts what is left over into `out`, to go when the kernel takes it."""
@@ -350,6 +366,8 @@ cdef class Peer:
         sent = edge_send(self.fd, self.out.at + self.out_sent, min(<Py_ssize_t>TURN, self.out.size - self.out_sent))
         if sent > 0:
             self.out_sent += sent
+        elif sent < 0 and not self.is_put_off():
+            return 0
         if sent == TURN and self.out_sent < self.out.size:
             self.rearm()
         if self.out_sent == self.out.size:

@@ -56,6 +56,7 @@ class Builder:
         workers = settings.workers or cores()
         if bounds.target_bytes > bounds.head_bytes:
             self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
+        chosen, wording = contracts(self.report, settings.contract, contract_files)
         return Snapshot(
             version=version, port=settings.port,
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
@@ -66,7 +67,7 @@ class Builder:
             if limit else None,
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
                           queue=queue.queue_size, queue_timeout=queue.timeout),
-            contracts=contracts(self.report, settings.contract, contract_files), contract_files=contract_files,
+            contracts=chosen, contract_files=contract_files, wording=wording,
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
             key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),
             breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),

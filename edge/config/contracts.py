@@ -12,9 +12,11 @@ from .problems import INVALID, Place, Problem
 from .report import Report
 from .tree import find
 
+Wording = tuple[tuple[str, contract.Contract], ...]
 
-def contracts(report: Report, chosen: Contracts, files: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Contract by surface. What is wrong inside one of `files` is told with its place in there."""
+
+def contracts(report: Report, chosen: Contracts, files: Sequence[str]) -> tuple[tuple[tuple[str, str], ...], Wording]:
+    """Contract by surface, its name and all of it. What is wrong inside one of `files` is told with its place there."""
     pairs = (("openai", chosen.openai), ("anthropic", chosen.anthropic))
     short = isinstance(find(report.layers.data, ("contract",)), str)
     told: set[str] = set()
@@ -27,7 +29,7 @@ def contracts(report: Report, chosen: Contracts, files: Sequence[str]) -> tuple[
                 if str(problem) not in told:
                     _tell(report, at, problem)
                 told.add(str(problem))
-    return pairs
+    return pairs, () if told else contract.values(pairs, files)
 
 
 def _tell(report: Report, at: Path, problem: contract.Problem) -> None:

@@ -17,10 +17,10 @@ Piece = bytes | tuple[int, bytes]
 Fill = Callable[[str, bool], None]
 
 
-def compile_surface(contract_name: str, surface: str, *, files: Sequence[str] = (),
+def compile_surface(chosen: str | Contract, surface: str, *, files: Sequence[str] = (),
                     mask_rate_limit: bool = False) -> list[Template | None]:
     """The templates of a surface, by condition; None for conditions that have no answer. Raises ContractError."""
-    contract = load(contract_name, files)
+    contract = chosen if isinstance(chosen, Contract) else load(chosen, files)
     if surface not in contract.surfaces:
         where = f"surfaces.{surface}" if surface in SURFACES else ""
         raise ContractError([Problem(contract.file, 1, 1, where, f"{contract.name} has no surface {surface}",
@@ -30,9 +30,9 @@ def compile_surface(contract_name: str, surface: str, *, files: Sequence[str] = 
             for condition in Condition]
 
 
-def statuses(contract_name: str, *, files: Sequence[str] = (), mask_rate_limit: bool = False) -> list[int]:
+def statuses(chosen: str | Contract, *, mask_rate_limit: bool = False) -> list[int]:
     """The statuses of a contract, by condition; 0 for the upstream's own and for conditions without an answer."""
-    contract = load(contract_name, files)
+    contract = chosen if isinstance(chosen, Contract) else load(chosen)
     flags = flags_set(mask_rate_limit)
     return [0 if condition in UNANSWERED else contract.row(condition.name, flags).status for condition in Condition]
 

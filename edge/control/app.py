@@ -185,7 +185,8 @@ def problem(first: Problem) -> Refusal:
 
 def masked(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot's fields; `Secret` prints as `***`, and digests of keys are nobody's business either."""
-    fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
+    fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)
+              if field.name != "wording"}
     fields["keys"] = [{field.name: getattr(key, field.name) for field in dataclasses.fields(key)
                        if field.name != "digest"} for key in snapshot.keys]
     return fields

@@ -41,7 +41,7 @@ class SlabCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families."""
         state = self._state()
-        totals = [(labels, total) for index, labels in enumerate(state.registry.labels)
+        totals = [(labels, total) for labels, index in state.registry.labels.items()
                   if any((total := state.slab.series_total(index)).outcomes) or total.in_flight]
         yield requests(state, totals)
         yield from histograms(totals)

@@ -17,14 +17,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edge import log, stats
 from edge._fast import Condition
-from edge.catalogue import Snapshot
-from edge.channel import Drain, Failed, Load, Loaded, Reader, Reload, Reloaded, Retire, send
+from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
 from edge.control import circuits
 from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.refusal import Refusal
 from edge.control.state import State
-from edge.registry import Registry
 
 RELOAD_SECONDS = 30.0       # the supervisor's time for an answer
 LINGER_SECONDS = 1.0        # from the workers' last moment to ours: their last counts can be read
@@ -55,6 +53,7 @@ class Control:
         self.channel = channel
         self.reader = Reader(channel)
         self.log = logger
+        self.prepared: tuple[int, State] | None = None
         self.draining = False
         self.ending = asyncio.Event()
         self.ids = itertools.count(1)
@@ -64,48 +63,69 @@ class Control:
         """Everything, until `ending`."""
         self.loop = asyncio.get_running_loop()
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
-        self.loop.add_reader(self.channel, self.obey)
+        self.loop.add_reader(self.channel, self.listen)
         self.beat()
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid())
         self.checks = Checks(self.loop, self.mark)
         self.check()
-        send(self.channel, Loaded(self.state.snapshot.version))
+        self.state.slab.hold(self.stripe, self.state.snapshot.version)
+        say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
         await Server(self, routes).serve([listener])
         self.loop.remove_reader(self.channel)
 
-    def obey(self) -> None:
-        """What the supervisor says; when it has died there is nothing left to be in control of."""
+    def listen(self) -> None:
+        """What comes from the supervisor; when it has died there is nothing left to be in control of."""
         messages = self.reader.read()
         if messages is None:
             self.ending.set()
             self.loop.remove_reader(self.channel)
             return
         for message in messages:
-            if isinstance(message, Load):
-                send(self.channel, self.load(message.snapshot, message.registry))
-            elif isinstance(message, Reloaded):
-                waiting = self.reloads.pop(message.id, None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(message)
-            elif isinstance(message, Retire):
-                self.ending.set()
-            elif isinstance(message, Drain):
-                self.drain(self.loop.time() + message.timeout + LINGER_SECONDS)
+            self.obey(message)
+
+    def obey(self, message: Message) -> None:
+        """One message."""
+        if isinstance(message, Prepare):
+            say(self.channel, self.prepare(message))
+        elif isinstance(message, Commit):
+            self.commit(message.serial)
+        elif isinstance(message, Abort):
+            self.prepared = None
+        elif isinstance(message, Reloaded):
+            waiting = self.reloads.pop(message.id, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+        elif isinstance(message, Retire):
+            self.ending.set()
+        elif isinstance(message, Drain):
+            self.drain(self.loop.time() + message.timeout + LINGER_SECONDS)
 
     def beat(self) -> None:
         """Shows the supervisor that the event loop turns."""
         self.state.slab.beat(self.stripe)
         self.loop.call_later(BEAT_SECONDS, self.beat)
 
-    def load(self, snapshot: Snapshot, registry: Registry) -> Loaded | Failed:
-        """One version, or the reason why the running one stays."""
+    def prepare(self, message: Prepare) -> Record:
+        """Compiles a version beside the one in force; or the reason why it cannot be."""
+        self.prepared = None
         try:
-            self.state = State.of(self.state.slab, registry, snapshot)
+            self.prepared = message.serial, State.of(self.state.slab, message.registry, message.snapshot)
         except Exception as error:
-            self.log.exception("the configuration was not taken over")
-            return Failed(repr(error))
+            self.log.exception("the configuration cannot be taken over")
+            return Record(Kind.REFUSED, message.serial, repr(error))
+        return Record(Kind.READY, message.serial)
+
+    def commit(self, serial: int) -> None:
+        """What was prepared comes into force. Where nothing was, this life is over: the next has the right version."""
+        if self.prepared is None or self.prepared[0] != serial:
+            self.log.error("a version is in force that was not prepared here")
+            self.ending.set()
+            return
+        (_, self.state), self.prepared = self.prepared, None
+        self.log.setLevel(log.level(self.state.snapshot.debug))
         self.check()
-        return Loaded(snapshot.version)
+        self.state.slab.hold(self.stripe, self.state.snapshot.version)
+        say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
 
     def check(self) -> None:
         """Health checks as the version in force wants them."""
@@ -120,7 +140,7 @@ class Control:
         """Ask the supervisor. TimeoutError: it did not answer."""
         number = next(self.ids)
         self.reloads[number] = self.loop.create_future()
-        send(self.channel, Reload(number))
+        say(self.channel, Record(Kind.RELOAD, number))
         try:
             return await asyncio.wait_for(self.reloads[number], RELOAD_SECONDS)
         finally:

@@ -29,12 +29,9 @@ class State:
     @classmethod
     def of(cls, slab: Slab, registry: Registry, snapshot: Snapshot) -> State:
         """Compile, or raise and have changed nothing."""
-        contracts = dict(snapshot.contracts)
-        files, mask = snapshot.contract_files, snapshot.mask_rate_limit
-        # An operator's own contract need not have thought of the admin API.
-        own = "admin" in contract.load(contracts["openai"], files).surfaces
-        admin = contract.compile_surface(contracts["openai"] if own else "openai", "admin", files=files)
-        statuses = {surface: contract.statuses(contracts[surface], files=files, mask_rate_limit=mask)
+        wording, mask = dict(snapshot.wording), snapshot.mask_rate_limit
+        admin = contract.compile_surface(wording["admin"], "admin")
+        statuses = {surface: contract.statuses(wording[surface], mask_rate_limit=mask)
                     for surface in ("openai", "anthropic")}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         return cls(slab, registry, snapshot, Refusals(admin), statuses, kinds)

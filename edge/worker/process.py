@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -16,7 +17,7 @@ import uvloop
 
 from edge import _fast, log
 from edge.catalogue import Snapshot
-from edge.channel import Drain, Drained, Failed, Load, Loaded, Reader, Retire, send
+from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
 from edge.registry import Registry
 from edge.stats import collect
 from edge.worker.connect import Connector
@@ -61,6 +62,8 @@ class Worker:
         self.stopped = asyncio.Event()
         self.until = float("inf")
         self.drained = self.alone = self.retiring = False
+        self.prepared: tuple[Prepare, Any] | None = None
+        self.ended: Exception | None = None     # what it cannot go on after
         self.notes = Notes(self.log, time.monotonic, debug=inheritance.snapshot.debug)
 
     async def serve(self) -> None:
@@ -72,7 +75,8 @@ class Worker:
         self.gateway = _fast.Gateway(slab, self.inherited.stripe, self.connector, self.fault)
         self.compiler = Compiler(self.gateway, slab)
         self.own = OwnAnswers(self.gateway, lambda: collect(slab, self.registry, self.snapshot))
-        self.load(self.snapshot, self.registry)
+        self.prepare(Prepare(0, self.snapshot, self.registry))
+        self.commit(0)
         # What is here now stays: the collector need not walk it again.
         gc.collect()
         gc.freeze()
@@ -84,39 +88,70 @@ class Worker:
         channel = self.inherited.channel
         channel.setblocking(False)
         self.reader = Reader(channel)
-        self.loop.add_reader(channel, self.obey)
-        send(channel, Loaded(self.snapshot.version))
+        self.loop.add_reader(channel, self.listen)
+        self.say(Kind.SERVING, self.snapshot.version)
         await self.stopped.wait()
+        if self.ended is not None:
+            raise self.ended
         self.loop.remove_reader(self.gateway.epoll)
         self.gateway.close()
 
-    def load(self, snapshot: Snapshot, registry: Registry) -> None:
-        """One version of the configuration, or an exception and nothing changed."""
+    def prepare(self, message: Prepare) -> None:
+        """Compiles a version beside the one in force, which does not change; an exception where it cannot be."""
+        snapshot, registry = message.snapshot, message.registry
         tables = self.compiler.compile(snapshot, registry, self.own.answers(snapshot), self.notes)
-        self.gateway.load(tables)
-        self.notes.debug = snapshot.debug
-        self.snapshot, self.registry = snapshot, registry
+        self.gateway.check(tables)
+        self.prepared = message, tables
 
-    def obey(self) -> None:
-        """What the supervisor says; its silence for ever, when it has died, means drain."""
+    def commit(self, serial: int) -> None:
+        """What was prepared comes into force. RuntimeError: it was not, and who begins anew has the right version."""
+        if self.prepared is None or self.prepared[0].serial != serial:
+            raise RuntimeError("a version is in force that was not prepared here")
+        (message, tables), self.prepared = self.prepared, None
+        self.gateway.load(tables)
+        self.connector.forget()
+        self.snapshot, self.registry = message.snapshot, message.registry
+        self.notes.debug = self.snapshot.debug
+        self.log.setLevel(log.level(self.snapshot.debug))
+
+    def say(self, kind: Kind, number: int = 0, text: str = "") -> None:
+        """To the supervisor, who may have died."""
+        with contextlib.suppress(OSError):
+            say(self.inherited.channel, Record(kind, number, text))
+
+    def listen(self) -> None:
+        """What comes from the supervisor; its silence for ever, when it has died, means drain."""
         messages = self.reader.read()
-        for message in messages if messages is not None else [Drain(self.snapshot.drain_timeout)]:
-            if isinstance(message, Load):
-                try:
-                    self.load(message.snapshot, message.registry)
-                    self.connector.forget()
-                    answer: Loaded | Failed = Loaded(message.snapshot.version)
-                except Exception as error:
-                    self.log.exception("the configuration was not taken over")
-                    answer = Failed(repr(error))
-                send(self.inherited.channel, answer)
-            elif isinstance(message, Retire):
-                self.retire(message.timeout)
-            elif isinstance(message, Drain):
-                self.drain(message.timeout)
+        try:
+            for message in messages if messages is not None else [Drain(self.snapshot.drain_timeout)]:
+                self.obey(message)
+        except Exception as error:
+            self.ended = error
+            self.stopped.set()
         if messages is None:
             self.alone = True
             self.loop.remove_reader(self.inherited.channel)
+
+    def obey(self, message: Message) -> None:
+        """One message."""
+        if isinstance(message, Prepare):
+            self.prepared = None
+            try:
+                self.prepare(message)
+            except Exception as error:
+                self.log.exception("the configuration cannot be taken over")
+                self.say(Kind.REFUSED, message.serial, repr(error))
+            else:
+                self.say(Kind.READY, message.serial)
+        elif isinstance(message, Commit):
+            self.commit(message.serial)
+            self.say(Kind.SERVING, self.snapshot.version)
+        elif isinstance(message, Abort):
+            self.prepared = None
+        elif isinstance(message, Retire):
+            self.retire(message.timeout)
+        elif isinstance(message, Drain):
+            self.drain(message.timeout)
 
     def drain(self, seconds: float) -> None:
         """New requests are refused from now on; running ones have `seconds` to end.
@@ -137,6 +172,9 @@ class Worker:
         """Ends what is overdue, and the worker itself once it is drained."""
         self.loop.call_later(TICK_SECONDS, self.tick)
         self.gateway.tick()
+        if self.gateway.deaf:
+            self.ended = RuntimeError("the listening socket is lost: nobody would take this worker's clients")
+            self.stopped.set()
         self.notes.settle()
         if not self.gateway.draining and not self.retiring:
             return
@@ -145,7 +183,7 @@ class Worker:
             self.stopped.set()
         elif self.gateway.draining and idle and not self.drained:
             self.drained = True
-            send(self.inherited.channel, Drained())
+            self.say(Kind.DRAINED)
 
     def fault(self, error: BaseException, request_id: str | None) -> None:
         """A fault of ours, with its traceback."""

@@ -32,8 +32,9 @@ OPEN = frozenset({"health", "livez", "readyz"})
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What `Gateway.load` takes over, whole."""
+    """What `Gateway.load` takes over, whole. `leading` is what the pools get: provider, heads, targets of each."""
 
+    version: int
     bounds: Bounds
     routes: dict[bytes, Any]
     prefixes: tuple[tuple[bytes, Any], ...]
@@ -48,6 +49,7 @@ class Tables:
     notes: Notes
     reported: frozenset[int]
     pools: dict[str, Any]
+    leading: tuple[tuple[Any, Provider, tuple[bytes, ...], tuple[Any, ...]], ...]
     retry: Retry
     breaker: Breaker
     sticky: str | None
@@ -82,22 +84,24 @@ class Compiler:
         self.slab = slab
 
     def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Answer], notes: Notes) -> Tables:
-        """All of it, or an exception: nothing of the running version is touched before `Gateway.load`."""
+        """All of it, or an exception. Nothing of the running version is touched: that is for `Gateway.load`."""
         pools = {provider.name: self.pool(provider, registry) for provider in snapshot.providers}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         targets = Targets(registry, pools)
         models = [(model, self.model(model, kinds, targets)) for model in snapshot.models]
         routes, prefixes = self.routes(snapshot, targets, registry, own)
-        targets.settle()
-        contracts = dict(snapshot.contracts)
+        contracts, wording = dict(snapshot.contracts), dict(snapshot.wording)
         return Tables(
+            version=snapshot.version, leading=tuple(
+                (pools[provider.name], provider, heads(provider), tuple(targets.made.get(provider.name, ())))
+                for provider in snapshot.providers),
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
             models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
             resolve=resolver([(pattern(model.name), compiled) for model, compiled in models if "*" in model.name]),
             tenants={key.digest: self.tenant(key, registry) for key in snapshot.keys},
             digest=partial(digest, secret=snapshot.key_secret),
-            templates=[contract.compile_surface(contracts[surface], surface, files=snapshot.contract_files,
-                                                mask_rate_limit=snapshot.mask_rate_limit) for surface in SURFACES],
+            templates=[contract.compile_surface(wording[surface], surface, mask_rate_limit=snapshot.mask_rate_limit)
+                       for surface in SURFACES],
             native=tuple(contracts[surface] == surface for surface in SURFACES),
             owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
@@ -110,7 +114,6 @@ class Compiler:
         running = self.gateway.pools.get(provider.name)
         if running is not None and all(getattr(running.provider, name) == getattr(provider, name)
                                        for name in ("base_url", "kind", "ca_bundle", "proxy")):
-            running.update(provider, heads(provider))
             return running
         base = urlsplit(provider.base_url).path.rstrip("/")
         strip = len("/v1") if base.endswith("/v1") or provider.kind == "openai" else 0
@@ -161,7 +164,7 @@ class Compiler:
 
 @dataclass(slots=True)
 class Targets:
-    """Makes the targets of one version, and tells each pool in the end which of them lead to it."""
+    """Makes the targets of one version, and notes which of them lead to each pool."""
 
     registry: Registry
     pools: dict[str, Any]
@@ -177,11 +180,6 @@ class Targets:
     def of_relay(self, provider: str) -> Any:
         """The target of a provider's relayed paths."""
         return self._target(provider, None, "").place(provider, self.registry.target(provider, ""), 0, 1)
-
-    def settle(self) -> None:
-        """After the last of them."""
-        for name, pool in self.pools.items():
-            pool.serves(tuple(self.made.get(name, ())))
 
     def _target(self, provider: str, name: bytes | None, model: str) -> Any:
         series = [self.registry.series(route, provider, model) for route in NAMES]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.channel import Loaded
+from edge.channel import Kind, Record
 from tests.control.running import Running, make_snapshot
 
 
@@ -18,7 +18,7 @@ def start() -> Iterator[Callable[..., Running]]:
 
     def begin(**changes: Any) -> Running:
         running.append(Running(make_snapshot(**changes)))
-        assert running[-1].hear() == Loaded(1)
+        assert running[-1].hear() == Record(Kind.SERVING, 1)
         return running[-1]
 
     yield begin

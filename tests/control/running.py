@@ -12,13 +12,14 @@ from typing import Any
 
 import orjson
 
-from edge import control
+from edge import contract, control
 from edge._fast import Slab
 from edge.catalogue import Key, Limit, Model, Provider, Secret, Snapshot, Target
-from edge.channel import Message, Reader
+from edge.channel import Commit, Kind, Prepare, Record, Records, publish, send
 from edge.registry import Registry
 
 WAIT_SECONDS = 20.0
+CONTRACTS = (("openai", "openai"), ("anthropic", "anthropic"))
 
 
 def make_snapshot(**changes: Any) -> Snapshot:
@@ -31,7 +32,8 @@ def make_snapshot(**changes: Any) -> Snapshot:
         "models": (Model("gpt-5", (Target("first"),)), Model("claude-*", (Target("second"),))),
         "keys": (Key("alice", b"a" * 32, Limit(1, 5)), Key("bob", b"b" * 32)),
         "limit": Limit(10, 20)}
-    return Snapshot(**{**fields, **changes})
+    fields |= changes
+    return Snapshot(wording=contract.values(fields.get("contracts", CONTRACTS)), **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Running:
             if limit is not None:
                 self.slab.set_bucket(self.registry.bucket(name), limit.rate, limit.burst)
         self.channel, theirs = socket.socketpair()
-        self.reader = Reader(self.channel)
+        self.reader = Records(self.channel)
         with theirs, socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
             self.pid = os.fork()
@@ -71,12 +73,25 @@ class Running:
                 finally:
                     os._exit(0)
 
-    def hear(self) -> Message:
-        """The next message of the process."""
+    def hear(self) -> Record:
+        """The next record of the process."""
         assert select.select([self.channel], [], [], WAIT_SECONDS)[0]
-        messages = self.reader.read()
-        assert messages is not None and len(messages) == 1
-        return messages[0]
+        records = self.reader.read()
+        assert records is not None and len(records) == 1
+        return records[0]
+
+    def prepare(self, snapshot: Snapshot, serial: int = 7) -> Record:
+        """The first phase of a version, and what the process says to it."""
+        memory = publish(snapshot, self.registry)
+        send(self.channel, Prepare(serial), memory)
+        os.close(memory)
+        return self.hear()
+
+    def take_over(self, snapshot: Snapshot) -> None:
+        """Both phases."""
+        assert self.prepare(snapshot) == Record(Kind.READY, 7)
+        send(self.channel, Commit(7))
+        assert self.hear() == Record(Kind.SERVING, snapshot.version)
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         """One request on a connection of its own; `_` in a field's name stands for `-`."""

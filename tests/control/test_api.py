@@ -7,13 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge.catalogue import Secret
-from edge.channel import Drain, Failed, Load, Loaded, Reload, Reloaded, send
+from edge.channel import Abort, Commit, Drain, Kind, Record, Reloaded, send
 from edge.config import INVALID, MISSING, SYNTAX, Place, Problem
 from edge.control.guard import loopback
 from tests.control.running import Answer, Running, make_snapshot
@@ -40,8 +41,8 @@ def reload_with(running: Running, answer: Callable[[int], Reloaded]) -> Answer:
     """POST /admin/reload while the supervisor answers so."""
     def supervise() -> None:
         message = running.hear()
-        assert isinstance(message, Reload)
-        send(running.channel, answer(message.id))
+        assert message.kind == Kind.RELOAD
+        send(running.channel, answer(message.number))
 
     supervisor = threading.Thread(target=supervise)
     supervisor.start()
@@ -158,9 +159,8 @@ def test_what_is_no_http_is_in_contract(start: Start, data: bytes) -> None:
 def test_fault_of_ours_is_in_contract(start: Start) -> None:
     """An exception becomes internal_error without a word of its text, and the process lives on."""
     running = start()
-    running.registry._buckets.clear()
-    send(running.channel, Load(running.snapshot, running.registry))
-    assert running.hear() == Loaded(1)
+    running.registry._buckets.indices.clear()
+    running.take_over(running.snapshot)
     answer = running.ask("/stats")
     in_contract(answer, 500, "internal_error")
     assert b"gateway'" not in answer.body
@@ -253,11 +253,13 @@ def test_stats_add_up(start: Start) -> None:
 
 
 def test_new_version_is_taken_over(start: Start) -> None:
-    """A version sent by the supervisor is acknowledged and in force at once."""
+    """A version that was prepared changes nothing, and is in force at once when it is committed."""
     running = start()
     running.registry.plan(snapshot := make_snapshot(version=2, **KEYED))
-    send(running.channel, Load(snapshot, running.registry))
-    assert running.hear() == Loaded(2)
+    assert running.prepare(snapshot) == Record(Kind.READY, 7)
+    assert running.ask("/health").json["config_version"] == 1
+    send(running.channel, Commit(7))
+    assert running.hear() == Record(Kind.SERVING, 2)
     assert running.ask("/health").json["config_version"] == 2
     in_contract(running.ask("/stats"), 401, "key_missing")
 
@@ -265,11 +267,20 @@ def test_new_version_is_taken_over(start: Start) -> None:
 def test_version_that_cannot_be_is_refused(start: Start) -> None:
     """A version that cannot be compiled leaves the running one in force, and the supervisor is told why."""
     running = start()
-    broken = make_snapshot(version=2, contracts=(("openai", "no-such"), ("anthropic", "anthropic")))
-    send(running.channel, Load(broken, running.registry))
-    answer = running.hear()
-    assert isinstance(answer, Failed) and "no-such" in answer.reason
+    said = running.prepare(replace(make_snapshot(version=2), wording=()))
+    assert (said.kind, said.number) == (Kind.REFUSED, 7) and "KeyError" in said.text
     assert running.ask("/health").json["config_version"] == 1
+
+
+@pytest.mark.parametrize("aborted", [True, False])
+def test_a_version_that_was_not_prepared(start: Start, aborted: bool) -> None:
+    """A process told to commit what it has not prepared, or not any more, ends: its successor has the right version."""
+    running = start()
+    if aborted:
+        assert running.prepare(make_snapshot(version=2)).kind == Kind.READY
+        send(running.channel, Abort(7))
+    send(running.channel, Commit(7))
+    assert running.ended()
 
 
 # Reload

@@ -10,7 +10,6 @@ import pytest
 
 from edge._fast import Healths, monotonic
 from edge.catalogue import HealthCheck, Model, Provider, Target
-from edge.channel import Load, Loaded, send
 from edge.control import circuits
 from edge.control.state import State
 from tests.control.running import Answer, Running, make_snapshot
@@ -124,5 +123,4 @@ def test_provider_that_is_not_checked_any_more_is_well(start: Start) -> None:
 
 def send_version(running: Running, snapshot: Any) -> None:
     """The supervisor says that this version is in force."""
-    send(running.channel, Load(snapshot, running.registry))
-    assert running.hear() == Loaded(snapshot.version)
+    running.take_over(snapshot)

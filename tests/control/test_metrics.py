@@ -78,7 +78,7 @@ def expected_counts(state: State, events: list[Event]) -> Counter[tuple[Any, ...
     for series, outcome, times, tokens in events:
         if outcome is None:
             continue
-        labels = dict(zip(("route", "provider", "model"), state.registry.labels[series], strict=True))
+        labels = dict(zip(("route", "provider", "model"), list(state.registry.labels)[series], strict=True))
         if outcome == 0:
             said = {"status": "200", "condition": "ok"}
         elif outcome >= RELAYED:
@@ -150,7 +150,7 @@ def test_scrape_equals_what_processes_counted(lives: list[list[Event]]) -> None:
         in_flight = {labels: number for (name, labels), number in samples.items()
                      if name == "edge_requests_in_flight" and number}
         names = ("route", "provider", "model")
-        assert in_flight == {frozenset(zip(names, state.registry.labels[series], strict=True)): number
+        assert in_flight == {frozenset(zip(names, list(state.registry.labels)[series], strict=True)): number
                              for series, number in hanging.items()}
         assert value(samples, "edge_connections", side="downstream") == 2 * (len(lives) - 1)
         assert value(samples, "edge_connections_accepted_total") == 2 * len(lives)

@@ -1,11 +1,14 @@
-"""Indices of series and buckets: given once, the same everywhere."""
+"""Indices of series and buckets: one owner at a time, the same everywhere."""
 
 from __future__ import annotations
 
+import copy
 import pickle
+from dataclasses import replace
 
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import registry as m
@@ -33,7 +36,7 @@ def planned(*snapshots: Snapshot) -> Registry:
 def test_reserved_indices() -> None:
     """Series 0 counts requests without a route, series 1 what has no series; bucket 0 is the gateway's."""
     registry = Registry()
-    assert registry.labels == [NOWHERE, OTHER]
+    assert registry.labels == {NOWHERE: 0, OTHER: 1}
     assert (registry.series(*NOWHERE), registry.series("chat", "x", "y"), registry.bucket("gateway")) == (0, 1, 0)
     with pytest.raises(KeyError):
         registry.bucket("key:nobody")
@@ -53,21 +56,63 @@ def test_everything_that_can_happen_is_planned() -> None:
     assert len(labels) == len(set(labels))
 
 
-@given(st.lists(snapshots, max_size=5))
-def test_indices_are_for_ever(versions: list[Snapshot]) -> None:
-    """What has an index keeps it through every later version, and a pickled copy gives the same ones."""
-    registry = Registry()
-    for version in versions:
-        before = registry.labels
-        buckets = {key.name: registry.bucket(f"key:{key.name}") for each in versions for key in each.keys
-                   if f"key:{key.name}" in registry._buckets}
-        registry.plan(version)
-        assert registry.labels[:len(before)] == before
-        assert all(registry.bucket(f"key:{name}") == index for name, index in buckets.items())
+@settings(max_examples=40, deadline=None)
+@given(st.lists(snapshots, min_size=1, max_size=5), st.data())
+def test_no_two_owners(versions: list[Snapshot], data: st.DataObject) -> None:
+    """An index has one owner at a time, and none that is held by a request that began under an older version."""
+    registry, held = Registry(), dict[tuple[str, int], tuple[object, int]]()
+    for number, version in enumerate(versions, 1):
+        settled = data.draw(st.integers(0, number - 1))
+        fresh = registry.plan(replace(version, version=number), settled)
+        for table in ("series", "buckets", "targets", "pools"):
+            indices = getattr(registry, f"_{table}").indices
+            assert len(set(indices.values())) == len(indices)
+            assert set(getattr(fresh, table)) <= set(indices.values())
+            for name, index in indices.items():
+                owner, last = held.get((table, index), (name, number))
+                assert owner == name or last < settled + 1
+                if owner != name:
+                    assert index in getattr(fresh, table)
+                gone = getattr(registry, f"_{table}").gone
+                held[table, index] = name, gone[name] - 1 if name in gone else number
         copy = pickle.loads(pickle.dumps(registry))
-        assert copy.labels == registry.labels
-        assert [copy.series(*labels) for labels in copy.labels] == list(range(len(copy.labels)))
-        assert len({copy.bucket(f"key:{key.name}") for key in version.keys} | {0}) == len(version.keys) + 1
+        again = Registry(orjson.loads(orjson.dumps(registry.given)))
+        assert copy.given == again.given == registry.given
+
+
+def test_indices_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys come and go for ever; what a request still holds is not given away, and a quick return finds its own."""
+    monkeypatch.setattr(m, "MAX_BUCKETS", 4)
+    registry = Registry()
+
+    def plan(version: int, settled: int, *keys: str) -> list[int]:
+        registry.plan(make_snapshot(version=version, keys=tuple(Key(key, b"") for key in keys)), settled)
+        return [registry.bucket(f"key:{key}") for key in keys]
+
+    assert plan(1, 0, "a", "b") == [1, 2]
+    assert plan(2, 1, "c") == [3]                       # a request of version 1 may still hold a's and b's
+    assert plan(3, 1, "b") == [2]
+    with pytest.raises(RegistryFull, match="until the last requests of"):
+        copy.deepcopy(registry).plan(make_snapshot(version=4, keys=tuple(Key(key, b"") for key in "bdef")), 1)
+    for version in range(4, 200):
+        assert sorted(plan(version, version - 1, f"x{version}")) in ([1], [2], [3])
+
+
+def test_series_keep_theirs_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model's series is shown and counts on after the model is gone and back; for want of room the oldest goes."""
+    def model(version: int, name: str) -> Snapshot:
+        return make_snapshot(version=version, models=(Model(name, (Target("first"),)),))
+
+    registry = planned(model(1, "old"))
+    mine = registry.series("chat", "first", "old")
+    registry.plan(model(2, "new"), 1)
+    assert registry.labels["chat", "first", "old"] == mine
+    registry.plan(model(3, "old"), 2)
+    assert registry.series("chat", "first", "old") == mine
+    monkeypatch.setattr(m, "MAX_SERIES", len(registry.labels))
+    registry.plan(model(4, "third"), 3)
+    assert ("chat", "first", "new") not in registry.labels and ("chat", "first", "old") in registry.labels
+    assert registry.series("chat", "first", "third") > 1
 
 
 def test_series_that_find_no_room_share_one() -> None:
@@ -84,10 +129,10 @@ def test_keys_that_find_no_bucket_are_refused(monkeypatch: pytest.MonkeyPatch) -
     """A version with more keys than buckets is refused whole: no key goes without its limit."""
     monkeypatch.setattr(m, "MAX_BUCKETS", 4)
     registry = planned(make_snapshot())
-    keys = tuple(Key(name, b"") for name in ("carol", "dave"))
-    with pytest.raises(RegistryFull, match="room for 3 keys"):
-        registry.plan(make_snapshot(keys=keys))
-    with pytest.raises(KeyError):
-        registry.bucket("key:carol")
-    registry.plan(make_snapshot(keys=keys[:1]))
+    keys = tuple(Key(name, b"") for name in ("carol", "dave", "eve", "fred"))
+    with pytest.raises(RegistryFull, match="room for 1 keys until the last requests of 2 others have ended"):
+        copy.deepcopy(registry).plan(make_snapshot(version=2, keys=keys))
+    with pytest.raises(RegistryFull, match=r"room for 3 keys$"):
+        copy.deepcopy(registry).plan(make_snapshot(version=2, keys=keys), 2)
+    registry.plan(make_snapshot(version=2, keys=keys[:1]))
     assert registry.bucket("key:carol") == 3

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("channel", "registry", "contract", "reach", "pidfile"),
     ("config", "stats", "children"),
     ("worker", "control", "simulator", "quickstart"),
-    ("upgrade",),
+    ("upgrade", "reload"),
     ("supervisor",),
     ("cli",),
     ("__main__",),

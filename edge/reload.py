@@ -1,0 +1,255 @@
+"""A new version of the configuration for all processes, or for none.
+
+Prepared: the file is read, names get their indices in a copy of the registry, and every child that serves compiles
+the version beside the one in force and says READY, or why not. Nothing that anybody sees has changed so far: workers,
+control, registry, buckets, healths and the log's level are as they were. Committed, when all are ready: the supervisor
+takes the version for its own (who is born from now on has it), sets the shared memory, and tells all to swap. A child
+that refuses, dies, or is silent for too long makes it come to nothing.
+
+A child says which version it serves. One that was being born meanwhile is told to follow.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edge import log, notify
+from edge._fast import Healths, Slab
+from edge.catalogue import Snapshot
+from edge.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
+from edge.children import Child
+from edge.config import INVALID, ConfigError, Place, Problem
+from edge.registry import Fresh, Registry, apply, prepare
+
+PREPARE_SECONDS = 20.0      # control gives the supervisor 30 for its answer
+QUESTIONS = 100             # that wait for an answer; who asks more gets none
+
+Question = tuple[Child, int]        # who asked for a reload, and the number it gave the question
+
+
+@dataclass(slots=True)
+class Force:
+    """What is in force: who is forked now begins with it."""
+
+    slab: Slab
+    snapshot: Snapshot
+    registry: Registry
+
+
+@dataclass(slots=True)
+class Pending:
+    """A version on its way, which waits for the children's word."""
+
+    serial: int
+    snapshot: Snapshot
+    registry: Registry
+    fresh: Fresh
+    asked_by: list[Question]
+    before: Snapshot
+    due: float
+    memory: int                                             # a descriptor: see `publish`
+    committed: bool = False
+    missing: set[Child] = field(default_factory=set)        # who has not answered yet
+
+
+class Reloads:
+    """One at a time. `read` gives a version of that number; `begun` hears of each that begins."""
+
+    def __init__(self, force: Force, read: Callable[[int], Snapshot], everyone: Callable[[], list[Child]],
+                 logger: logging.Logger, begun: Callable[[], None]) -> None:
+        self.force = force
+        self.read = read
+        self.everyone = everyone
+        self.log = logger
+        self.begun = begun
+        self.serial = 0
+        self.pending: Pending | None = None
+        self.wanted: list[Question] | None = None
+
+    @property
+    def due(self) -> float:
+        """When the children's time is over."""
+        return self.pending.due if self.pending is not None and not self.pending.committed else float("inf")
+
+    def ask(self, asked_by: list[Question]) -> None:
+        """Somebody wants what the file says now.
+
+        While one is under way the next waits: whoever asked gets the answer to a file that was read after it asked.
+        """
+        if self.pending is not None:
+            self.wanted = [*(self.wanted or []), *asked_by][:QUESTIONS]
+            return
+        self.begun()
+        notify.send("RELOADING=1")
+        try:
+            self.prepare(asked_by)
+        except ConfigError as error:
+            self.refuse(asked_by, str(error), error.problems)
+        except (ValueError, OSError) as error:      # no room for so many keys, a limit beyond the clock's range
+            way = "fewer keys or models, or another limit"
+            self.refuse(asked_by, str(error), (Problem(INVALID, Place("limits"), "", str(error), way),))
+
+    def prepare(self, asked_by: list[Question]) -> None:
+        """The first phase. ConfigError, ValueError or OSError: it has not begun."""
+        force = self.force
+        snapshot = self.read(force.snapshot.version + 1)
+        registry = copy.deepcopy(force.registry)
+        fresh = prepare(force.slab, registry, snapshot, self.settled())
+        memory = publish(snapshot, registry)
+        self.name_fixed(snapshot)
+        self.serial += 1
+        asked = {child for child in self.everyone() if child.start is not None and child.pid and child.ready}
+        self.pending = Pending(self.serial, snapshot, registry, fresh, asked_by, force.snapshot,
+                               time.monotonic() + PREPARE_SECONDS, memory, missing=asked)
+        for child in asked:
+            child.tell(Prepare(self.serial), memory)
+        if not asked:
+            self.commit(self.pending)
+
+    def settled(self) -> int:
+        """No request is on its way that began before this version."""
+        force = self.force
+        return min((force.slab.oldest(child.stripe) for child in self.everyone() if child.pid and child.stripe >= 0),
+                   default=force.snapshot.version)
+
+    def name_fixed(self, snapshot: Snapshot) -> None:
+        """What a running gateway cannot change is named, not silently ignored."""
+        for name in ("listen_addr", "port", "workers", "admin_addr", "admin_port"):
+            if getattr(snapshot, name) != getattr(self.force.snapshot, name):
+                self.log.warning("%s takes effect at the next %s", name, "upgrade" if name == "workers" else "start")
+
+    def heard(self, child: Child, record: Record) -> None:
+        """READY or REFUSED of a phase, or SERVING."""
+        pending = self.pending
+        if record.kind == Kind.SERVING:
+            self.serves(child, record.number)
+        elif pending is None or pending.committed or record.number != pending.serial or child not in pending.missing:
+            return                              # of one that came to nothing
+        elif record.kind == Kind.REFUSED:
+            self.abort(child, f"refuses it: {record.text}")
+        else:
+            pending.missing.discard(child)
+            if not pending.missing:
+                self.commit(pending)
+
+    def serves(self, child: Child, version: int) -> None:
+        """A child says what is in force there."""
+        child.ready, child.version = True, version
+        if child.start is None:
+            return                              # of the generation before, which ends with what it has
+        if version == self.force.snapshot.version:
+            if self.pending is not None and self.pending.committed:
+                self.settle(self.pending, child)
+        else:
+            self.follow(child)
+
+    def follow(self, child: Child) -> None:
+        """A child that was born into the version before. It is told once."""
+        if child.followed == self.force.snapshot.version:
+            child.kill("it does not take the version in force")
+            return
+        child.followed = self.force.snapshot.version
+        self.serial += 1
+        memory = publish(self.force.snapshot, self.force.registry)
+        child.tell(Prepare(self.serial), memory)
+        child.tell(Commit(self.serial))
+        os.close(memory)
+
+    def commit(self, pending: Pending) -> None:
+        """The second phase: from here on there is no way back."""
+        force = self.force
+        os.close(pending.memory)
+        pending.committed = True
+        apply(force.slab, pending.registry, pending.snapshot, pending.fresh)
+        force.snapshot, force.registry = pending.snapshot, pending.registry
+        self.log.setLevel(log.level(force.snapshot.debug))
+        pending.missing = {child for child in self.everyone() if child.start is not None and child.pid}
+        for child in pending.missing:
+            if child.ready:                     # the others say with which version they were born
+                child.tell(Commit(pending.serial))
+        self.settle(pending, None)
+
+    def settle(self, pending: Pending, child: Child | None) -> None:
+        """One more serves the new version, or has died and will begin with it; after the last it is done."""
+        if child is not None:
+            pending.missing.discard(child)
+        if pending.missing:
+            return
+        forgive(self.force, pending.before)
+        self.log.info("configuration version %d in force", pending.snapshot.version)
+        self.answer(pending.asked_by, pending.snapshot.version, ())
+        self.over()
+
+    def died(self, child: Child, how: str) -> None:
+        """A child has ended."""
+        if self.pending is None:
+            return
+        if self.pending.committed:
+            self.settle(self.pending, child)
+        elif child in self.pending.missing or child.ready:
+            self.abort(child, f"died {how}")
+
+    def enforce(self) -> None:
+        """Nobody is waited for for ever."""
+        if self.pending is not None and time.monotonic() >= self.due:
+            for child in self.pending.missing:
+                self.abort(child, f"was not ready within {PREPARE_SECONDS:g} s")
+                break
+
+    def abort(self, child: Child, why: str) -> None:
+        """The first phase has failed: nothing has changed."""
+        pending = self.pending
+        assert pending is not None and not pending.committed
+        os.close(pending.memory)
+        for each in self.everyone():
+            if each.start is not None and each.ready:
+                each.tell(Abort(pending.serial))
+        said = f"{child.name} {why}"
+        self.refuse(pending.asked_by, said, (Problem(
+            INVALID, Place(child.name), "", said, "the log says more; the version before stays in force"),))
+        self.over()
+
+    def refuse(self, asked_by: list[Question], why: str, problems: tuple[Problem, ...]) -> None:
+        """It comes to nothing, and everybody hears why."""
+        self.log.error("the configuration stays as it was: %s", why)
+        self.answer(asked_by, None, problems)
+        notify.send("READY=1")
+
+    def answer(self, asked_by: list[Question], version: int | None, problems: Any) -> None:
+        """Tells those who asked; a signal wants no answer."""
+        for child, number in asked_by:
+            child.tell(Reloaded(number, version, tuple(problems)))
+
+    def over(self) -> None:
+        """The next one's turn."""
+        notify.send("READY=1")
+        self.pending = None
+        if self.wanted is not None:
+            wanted, self.wanted = self.wanted, None
+            self.ask(wanted)
+
+
+def forgive(force: Force, before: Snapshot) -> None:
+    """What was learnt of keys that a provider has no more, or under rules that are off now, is forgotten.
+
+    When all workers have the new version: until then they may still learn it.
+    """
+    snapshot, healths = force.snapshot, Healths(force.slab)
+    keys = {provider.name: provider.keys for provider in before.providers}
+    others = {provider.name for provider in snapshot.providers if provider.keys != keys.get(provider.name)}
+    for (provider, _), index in force.registry.targets.items():
+        if provider in others:
+            healths.forgive(index)
+        if not snapshot.breaker.enabled:
+            healths.heal(index)
+
+
+def forget(force: Force) -> None:
+    """The same, where nobody knows what was in force before."""
+    forgive(force, replace(force.snapshot, providers=()))
