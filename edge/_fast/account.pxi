@@ -119,8 +119,21 @@ cdef int break_off(Exchange x, int condition) except -1:
         return cut(x, condition)
     fill_values(x)
     event = template.event(x.values)
+    if x.details is not None or x.tap.dialect == D_RESPONSES:
+        event = x.gateway.ending(event, template.condition, x.values[S_MESSAGE], x.details, begun_response(x))
     send_piece(x, PyBytes_AS_STRING(event), PyBytes_GET_SIZE(event), True)
     return finish(x, E_BROKEN, condition)
+
+
+cdef object begun_response(Exchange x):
+    """What the client of a response knows of it; None in the other dialects."""
+    if x.tap.dialect != D_RESPONSES:
+        return None
+    name = x.tap.name[:x.tap.name_size] or b"resp_" + PyBytes_FromStringAndSize(x.request_id, x.request_id_size)
+    model = x.downstream.model_name
+    number = x.tap.sequence + 1 if x.tap.sequence >= 0 else x.tap.events
+    return x.gateway.begun(name.decode("utf-8", "replace"), None if model is None else model.decode("utf-8", "replace"),
+                           number, time(NULL))
 
 
 cdef int cut(Exchange x, int condition) except -1:

@@ -242,6 +242,7 @@ cdef int begin_anew(Exchange x) except -1:
     x.tail = None
     x.fields = None
     x.values = None
+    x.details = None
     memset(&x.tap, 0, sizeof(Tap))
     return 0
 

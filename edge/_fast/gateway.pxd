@@ -257,6 +257,7 @@ cdef class Exchange:                    # one request's way
     cdef Tap tap
     cdef Py_ssize_t model_start
     cdef Py_ssize_t model_end
+    cdef object details                 # of the provider's own error inside its answer
     cdef list values                    # what the words of a refusal name
     cdef char request_id[ID_ROOM]
     cdef int request_id_size
@@ -366,6 +367,9 @@ cdef class Gateway:
     cdef object report                  # callable(dict)
     cdef object notice                  # callable(event, dict): what was decided about an attempt or a target
     cdef object classify                # callable(status, body) -> condition, message, kind
+    cdef object details                 # callable(body): status, type and code of an error inside a good answer
+    cdef object ending                  # callable: what a stream ends with that has failed, made of the contract's event
+    cdef object begun                   # callable: what `ending` needs to know of a response
     cdef object wait_ms                 # callable(fields, Unix time) -> ms until a provider wants to be asked again
     cdef list delayed                   # requests whose next attempt is put off
     cdef Rules rules                    # of circuit breakers

@@ -263,6 +263,9 @@ cdef class Gateway:
         self.report = tables.notes.report
         self.notice = tables.notes.notice
         self.classify = tables.classify
+        self.details = tables.details
+        self.ending = tables.ending
+        self.begun = tables.begun
         self.wait_ms = tables.wait_ms
         set_rules(&self.rules, tables.breaker)
         self.max_retries = tables.retry.max

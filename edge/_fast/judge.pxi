@@ -262,12 +262,22 @@ cdef bytes without_secrets(Exchange x, bytes text):
     return text
 
 
+cdef dict USUAL_STATUS = {
+    provider_auth: 401, provider_quota: 402, provider_region: 403, provider_rate_limited: 429, provider_overloaded: 503,
+    provider_rejected: 400, context_length: 400}
+
+
 cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
     """What the provider's own error says, and its words for contracts that pass them on."""
-    condition, message, _ = x.gateway.classify(x.status, without_secrets(x, PyBytes_FromStringAndSize(data, size)))
+    cdef int status = x.status
+    cdef bytes body = without_secrets(x, PyBytes_FromStringAndSize(data, size))
+    condition, message, _ = x.gateway.classify(status, body)
     x.told = True
-    set_value(x, S_UPSTREAM_STATUS, x.status)
-    set_value(x, S_UPSTREAM_REASON, REASONS.get(x.status, "Unknown"))
+    if status < 400:                # the answer had begun well: the status is not the error's
+        x.details = x.gateway.details(body)
+        status = x.details.status or USUAL_STATUS.get(condition, 500)
+    set_value(x, S_UPSTREAM_STATUS, status)
+    set_value(x, S_UPSTREAM_REASON, REASONS.get(status, "Unknown"))
     if message:
         set_value(x, S_MESSAGE, message)
     return condition

@@ -91,6 +91,7 @@ cdef int complete(Exchange x) except -1:
     """The framing has ended cleanly, and the last event has not come, or not with the empty line behind it."""
     cdef Store tail = x.tail
     cdef bytes last
+    cdef uint32_t events = x.tap.events
     if tail is not None:
         tail.append(b"\n", 1)               # of its last line, or the empty one behind it
         if tap_events(&x.tap, tail.at, tail.size) < tail.size and not x.tap.error:
@@ -100,7 +101,7 @@ cdef int complete(Exchange x) except -1:
             return stream_error(x, tail.at, x.tap.kept)
         if x.tap.terminal:
             return end_stream(x, tail.at, x.tap.kept)
-        if x.tap.kept and x.tap.events and x.tap.error == T_NONE:
+        if x.tap.events > events:
             send_events(x, tail.at, x.tap.kept, False)
     if not tap_is_whole(&x.tap):
         return fail(x, provider_cut, "stream ended without its last event")

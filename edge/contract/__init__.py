@@ -8,14 +8,16 @@ providers mean by their own errors: `classify` and `wait_ms` read an answer for 
 from __future__ import annotations
 
 from .conditions import Meaning, conditions
+from .endings import Begun, ending
 from .files import Contract, Row, load, names, values
 from .problems import ContractError, Problem
-from .provider_errors import Verdict, classify
+from .provider_errors import Details, Verdict, classify, details
 from .templates import compile_surface, statuses
 from .waits import wait_ms
 
-__all__ = ["Contract", "ContractError", "Meaning", "Problem", "Row", "Verdict", "blames", "classify", "compile_surface",
-           "load", "meanings", "names", "statuses", "values", "wait_ms"]
+__all__ = ["Begun", "Contract", "ContractError", "Details", "Meaning", "Problem", "Row", "Verdict", "blames",
+           "classify", "compile_surface", "details", "ending", "load", "meanings", "names", "statuses", "values",
+           "wait_ms"]
 
 
 def meanings() -> dict[str, Meaning]:

@@ -36,6 +36,14 @@ class Verdict(NamedTuple):
     kind: str | None
 
 
+class Details(NamedTuple):
+    """An error's own status, type and code, None where it gives none."""
+
+    status: int | None
+    type: str | None
+    code: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Error:
     """An error as far as it could be read: `names` bare of punctuation, `said` in lower case, any text if no JSON."""
@@ -69,6 +77,21 @@ def classify(status: int, body: bytes) -> Verdict:
     rules = _rules()
     rule = next(rule for rule in rules.get(status, rules[500]) if rule.fits(error))
     return Verdict(rule.condition, error.message, error.kind)
+
+
+def details(body: bytes) -> Details:
+    """What an error object that came inside a good answer gives besides its message. Never raises."""
+    text = body[:LOOKED_AT].decode("utf-8-sig", "replace")
+    try:
+        layers = _layers(orjson.loads(text))
+    except ValueError:
+        layers = []
+    owner = next((layer for layer in layers if _told(layer)), (layers or [{}])[-1])
+    kind, code = owner.get("type"), owner.get("code")
+    code = str(code) if isinstance(code, int) and not isinstance(code, bool) else code
+    status = next((status for status in _read(body[:LOOKED_AT]).statuses if 400 <= status <= 599), None)
+    return Details(status, kind[:LONGEST_NAME] if isinstance(kind, str) and kind != "error" else None,
+                   code[:LONGEST_NAME] if isinstance(code, str) and code else None)
 
 
 @cache

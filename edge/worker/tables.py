@@ -54,6 +54,9 @@ class Tables:
     breaker: Breaker
     sticky: str | None
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
+    details: Callable[[bytes], contract.Details] = contract.details
+    ending: Callable[..., bytes] = contract.ending
+    begun: Callable[..., contract.Begun] = contract.Begun
     wait_ms: Callable[[Mapping[bytes, bytes], float], int | None] = contract.wait_ms
     named: Callable[[bytes], bytes | None] = paths.named
     is_plain: Callable[[bytes, bool], bool] = paths.is_plain

@@ -34,7 +34,7 @@ WHOLE: dict[str, tuple[str, int, bytes, bytes]] = {
     "a finish without its empty line": ("chat", 1, TEXT + FINISH[:-1], TEXT + FINISH + DONE),
     "a finish without any line's end": ("chat", 1, TEXT + FINISH[:-2], TEXT + FINISH + DONE),
     "half of an event behind the finish": ("chat", 1, TEXT + FINISH + USAGE[:20], TEXT + FINISH + DONE),
-    "a comment behind the finish": ("chat", 1, TEXT + FINISH + b": x", TEXT + FINISH + b": x\n\n" + DONE),
+    "a comment behind the finish": ("chat", 1, TEXT + FINISH + b": x", TEXT + FINISH + DONE),
     "two choices": ("chat", 2, TEXT + FINISH + SECOND + SECOND_FINISH, TEXT + FINISH + SECOND + SECOND_FINISH + DONE),
     "no message_stop": ("messages", 1, MESSAGE, MESSAGE + STOP),
     "message_stop without its empty line": ("messages", 1, MESSAGE + STOP[:-2], MESSAGE + STOP),
@@ -172,3 +172,53 @@ def test_streams_that_all_break_open_the_circuit(pair: Pair) -> None:
             body = {"model": "both", "stream": True, "messages": MESSAGES}
             assert client.post("/v1/chat/completions", json=body).status_code == 200
     assert pair.calls() == (3, 3)
+
+
+OWN: list[tuple[str, bytes, str, dict[str, Any]]] = [
+    ("chat", event({"error": {"message": "the GPU is on fire", "type": "fire", "code": "E42", "param": None}}), "error",
+     {"message": "the GPU is on fire", "type": "fire", "code": "E42"}),
+    ("chat", event({"error": {"message": "busy", "type": "server_error", "code": 503}}), "error",
+     {"message": "busy", "type": "server_error", "code": "503"}),
+    ("chat", event({"error": "in a word"}), "error", {"message": "in a word"}),
+    ("chat", event({"message": "m", "code": "c"}, "error"), "error", {"message": "m", "code": "c"}),
+    ("messages", event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"),
+     "error", {"message": "Overloaded", "type": "overloaded_error"}),
+    ("responses", event({"type": "error", "code": "E42", "message": "on fire", "param": None, "sequence_number": 2},
+                        "error"), "error", {"message": "on fire", "code": "E42"}),
+]
+
+
+@pytest.mark.parametrize(("name", "error", "kind", "expected"), OWN)
+def test_a_provider_s_own_words(stage: Stage, name: str, error: bytes, kind: str, expected: dict[str, Any]) -> None:
+    """An error that the provider tells in mid-stream keeps its words, type and code in the contract's event; before the
+    first event it is a status, and in neither is it 200 OK."""
+    first = DIALECTS[name].events[0]
+    stage.play(streamed(first + error + DIALECTS[name].stream))
+    found = stage.ask(name, stream=True)
+    lines = found.body.removeprefix(first).split(b"\n")
+    assert lines[0] == f"event: {kind}".encode()
+    told = json.loads(lines[1].removeprefix(b"data: "))["error"]
+    assert {key: told[key] for key in expected} == expected
+    stage.play(streamed(error))
+    found = stage.ask(name, stream=True)
+    assert found.status >= 400
+    assert b"200" not in found.body and b"OK" not in found.body
+
+
+@pytest.mark.parametrize("rest", [b"", b"data: junk\n\n", DIALECTS["responses"].error, b"event: response.comp"])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_a_response_that_breaks(stage: Stage, rest: bytes, numbered: bool) -> None:
+    """A stream of /v1/responses that breaks ends with `error` and then `response.failed`, both numbered on."""
+    begun = RESPONSE if numbered else RESPONSE.replace(b'"sequence_number"', b'"a_number"')
+    stage.play(streamed(begun + rest))
+    found = stage.ask("responses", stream=True)
+    events = found.body.removeprefix(begun).split(b"\n\n")
+    assert [each.split(b"\n")[0] for each in events] == [b"event: error", b"event: response.failed", b""]
+    error, failed = (json.loads(each.partition(b"data: ")[2]) for each in events[:2])
+    assert (error["type"], error["sequence_number"]) == ("error", 2)
+    assert isinstance(error["message"], str) and isinstance(error["code"], str) and "param" in error
+    assert error["error"]["message"] == error["message"]
+    assert (failed["type"], failed["sequence_number"]) == ("response.failed", 3)
+    response = failed["response"]
+    assert (response["id"], response["status"], response["model"]) == ("resp_1", "failed", "lone")
+    assert response["error"] == {"code": error["code"], "message": error["message"]}
