@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 from python_socks.async_.asyncio import Proxy
 
+from edge._fast import PHRASES
 from edge.catalogue import Provider
 
 # getaddrinfo tells no time to live, and goes through nsswitch as every other program of the host does. Half a
@@ -26,6 +27,11 @@ STAGGER_SECONDS = 0.25      # RFC 8305 section 8
 
 # What a provider, its name or a proxy may cause (TLS's errors are OSErrors); `reason` has words for them.
 FAILURES = (OSError, UnicodeError, ProxyError, ProxyConnectionError, ProxyTimeoutError)
+
+# RFC 1928 section 6.
+SOCKS_REPLIES = {1: "general failure", 2: "not allowed by its rules", 3: "network unreachable", 4: "host unreachable",
+                 5: "connection refused", 6: "time to live expired", 7: "command not supported",
+                 8: "address type not supported"}
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -194,15 +200,30 @@ def port_of(url: SplitResult) -> int:
 def reason(error: BaseException) -> str:
     """A few stable words for a client and a log; never the exception's own text, which may name hosts."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS failure: {error.verify_message}"
+        # "Hostname mismatch, certificate is not valid for 'HOST'."
+        return f"TLS failure: certificate verify failed: {error.verify_message.partition(', certificate is not')[0]}"
     if isinstance(error, ssl.SSLError):
-        return "TLS failure"
+        return f"TLS failure: {(error.reason or 'no reason given').lower().replace('_', ' ')}"
     if isinstance(error, socket.gaierror | UnicodeError):       # the latter: no name at all, by IDNA's rules
         return "DNS failure"
     if isinstance(error, ProxyError | ProxyConnectionError | ProxyTimeoutError):
-        return "Proxy failure"
+        return f"Proxy failure: {proxy_reason(error)}"
     if isinstance(error, ConnectionRefusedError):
         return "Connection refused"
     if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
         return "Connection reset"
-    return "Network unreachable"
+    known = isinstance(error, OSError) and error.errno in errno.errorcode
+    return os.strerror(error.errno) if known else "Network unreachable"     # type: ignore[attr-defined]
+
+
+def proxy_reason(error: BaseException) -> str:
+    """What a proxy has said; a status of HTTP in the words of RFC 9110, not in its own."""
+    if isinstance(error, ProxyTimeoutError):
+        return "no answer in time"
+    if isinstance(error, ProxyConnectionError):
+        number = error.errno or 0
+        return (os.strerror(number) if number in errno.errorcode else "cannot be reached").lower()
+    code = getattr(error, "error_code", None)
+    if isinstance(code, int) and code in PHRASES:
+        return f"it answered {code} {PHRASES[code]}"
+    return SOCKS_REPLIES.get(code, "it does not speak as a proxy does, or refuses the login")

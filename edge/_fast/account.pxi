@@ -47,7 +47,8 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     if x.method == M_HEAD:
         answer = answer[:answer.index(b"\r\n\r\n") + 4]
     x.keep_alive = not close
-    x.status = 0
+    x.upstream_status = x.status
+    x.status = int(answer[9:12])
     d.write_bytes(answer)
     if unread:
         d.linger()
@@ -229,16 +230,32 @@ cdef int report(Exchange x) except -1:
         "condition": x.condition,
         "route": x.route.name if x.route is not None else None,
         "key": x.tenant.name if x.tenant is not None else None,
+        "model": x.model_name,
         "provider": x.target.pool.name if x.target is not None else None,
+        "target": x.target.name if x.target is not None and x.attempts else None,
         "attempts": x.attempts,
-        "status": x.status,
-        "reason": x.values[S_REASON] or x.values[S_MESSAGE] if x.values is not None else None,
+        "status": x.status or None,
+        "upstream_status": x.upstream_status or (x.status if x.head_sent else 0) or None,
+        "upstream_request_id": provider_id(x),
+        "reason": words_of(x),
         "seconds": (x.gateway.now - x.started) / 1e9,
         "overhead": x.overhead / 1e9,
         "input_tokens": x.tap.usage.input if x.first_byte and x.tap.usage.input >= 0 else None,
         "output_tokens": x.tap.usage.output if x.first_byte and x.tap.usage.output >= 0 else None,
     })
     return 0
+
+
+cdef object words_of(Exchange x):
+    """What went wrong, in a few words; the provider's own where it has given some."""
+    if x.values is None:
+        return None
+    return x.values[S_REASON] or x.values[S_MESSAGE] or x.values[S_UPSTREAM_REASON]
+
+
+cdef object provider_id(Exchange x):
+    """What the provider calls the request, to ask its support with; None: it does not say."""
+    return PyBytes_FromStringAndSize(x.provider_id, x.provider_id_size) if x.provider_id_size else None
 
 
 cdef int answer_own(Exchange x) except -1:

@@ -40,6 +40,7 @@ cpdef enum Condition:
     provider_disconnected
     provider_timeout
     provider_error
+    provider_misconfigured
     provider_rejected
     context_length
     provider_response_invalid

@@ -26,6 +26,7 @@ cdef dict TRAITS_OF = {
     provider_unreachable: BREAKS | ELSEWHERE | LATER,
     provider_disconnected: BREAKS,
     provider_timeout: BREAKS | SLOWS,
+    provider_misconfigured: ELSEWHERE,
     provider_response_invalid: BREAKS | ELSEWHERE,
     provider_cut: BREAKS | ELSEWHERE,
     provider_stalled: BREAKS,
@@ -116,10 +117,10 @@ cdef int rest_key(Exchange x, int condition, int traits) except -1:
     if doubtful and usable_key(health, keys, (x.key + 1) % keys, g.now) in (x.key, -1):
         return 0                    # there is no other
     if traits & RATE or doubtful:
-        bench(health, x.key, g.now + rest)
+        bench(health, x.key, g.now + rest, condition)
     else:
         for target in x.target.pool.targets:
-            bench(target.health, x.key, g.now + rest)
+            bench(target.health, x.key, g.now + rest, condition)
     g.notice("provider key benched", {
         "provider": x.target.pool.name, "provider_key": x.key + 1, "target": x.target.name,
         "condition": condition, "seconds": rest / 1e9})
@@ -233,6 +234,7 @@ cdef int begin_anew(Exchange x) except -1:
     move(x, E_RETRY)
     x.sent = 0
     x.told = False
+    x.provider_id_size = 0
     x.status = 0
     x.first_byte = 0
     x.retry_after_ms = -1
@@ -250,8 +252,8 @@ cdef int begin_anew(Exchange x) except -1:
 cdef dict facts_of_attempt(Exchange x, int condition, Target target, int64_t pause):
     """One line of the log per attempt that became another."""
     return {"request_id": PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode(),
-            "condition": condition, "attempt": x.attempts, "target": x.target.name, "status": x.status or None,
-            "reason": x.values[S_REASON] or x.values[S_MESSAGE] if x.values is not None else None,
+            "condition": condition, "attempt": x.attempts, "target": x.target.name, "model": x.model_name,
+            "upstream_status": x.status or None, "upstream_request_id": provider_id(x), "reason": words_of(x),
             "next": target.name if target is not None else x.target.name, "pause": pause / 1e9}
 
 

@@ -165,6 +165,7 @@ cdef class Pool:                        # connections to one provider
     cdef int trial_size
     cdef double trial_sum
     cdef int64_t rekeyed                # since when it has these keys
+    cdef bint misplaced                 # that base_url looks wrong was said
     cdef bint adaptive
     cdef int opening
     cdef int total
@@ -216,6 +217,10 @@ cdef class Exchange:                    # one request's way
     cdef int64_t due                    # when the next attempt begins; 0: none is put off
     cdef int64_t soonest                # when the first of all targets asked wants to be asked again; 0: none has said
     cdef int64_t paused                 # ns of all pauses before further attempts
+    cdef bytes model_name               # that was asked for; None: no route of a model
+    cdef uint16_t upstream_status       # of the last attempt; 0: there was none
+    cdef uint8_t provider_id_size
+    cdef char provider_id[ID_ROOM]      # the provider's own for the request
     cdef uint8_t advice                 # the provider's x-should-retry
     cdef Series* series
     cdef uint8_t state

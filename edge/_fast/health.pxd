@@ -31,7 +31,8 @@ cdef void drop_probe(Health* health, int64_t probe) noexcept nogil
 cdef bint succeeded(Health* health, const Rules* rules, int64_t now, int64_t sent) noexcept nogil
 cdef bint failed(Slab slab, int target, const Rules* rules, int64_t now, int64_t sent, uint64_t random) noexcept nogil
 cdef void count_failure(Health* health, int condition) noexcept nogil
-cdef void bench(Health* health, int key, int64_t until) noexcept nogil
+cdef void bench(Health* health, int key, int64_t until, int condition) noexcept nogil
+cdef int why_benched(const Health* health, int keys) noexcept nogil
 cdef int usable_key(const Health* health, int keys, int first, int64_t now) noexcept nogil
 cdef int64_t back_at(const Health* health, int keys, int64_t now) noexcept nogil
 cdef bint within_budget(Slab slab, int64_t now, double share) noexcept nogil

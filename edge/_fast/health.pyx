@@ -8,7 +8,7 @@ A success says more than failures: it closes the breaker from whatever state, if
 """
 from collections import namedtuple
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from .slab cimport *
 from .slab cimport monotonic_ns
@@ -158,11 +158,12 @@ cdef void count_failure(Health* health, int condition) noexcept nogil:
     EDGE_COUNT(&health.failed[condition], 1)
 
 
-cdef void bench(Health* health, int key, int64_t until) noexcept nogil:
-    """A provider key is not used for this target before `until`; a longer rest stands."""
+cdef void bench(Health* health, int key, int64_t until, int condition) noexcept nogil:
+    """A provider key is not used for this target before `until`, for what has happened; a longer rest stands."""
     key %= MAX_PROVIDER_KEYS
     if until > health.benches[key]:
         health.benches[key] = until
+        health.reasons[key] = <uint8_t>condition
     if until > health.benched_until:
         health.benched_until = until
 
@@ -177,6 +178,15 @@ cdef int usable_key(const Health* health, int keys, int first, int64_t now) noex
         if health.benches[key % MAX_PROVIDER_KEYS] <= now:
             return key
     return -1
+
+
+cdef int why_benched(const Health* health, int keys) noexcept nogil:
+    """The condition for which the key rests that is back first."""
+    cdef int i, first = 0
+    for i in range(1, min(keys, <int>MAX_PROVIDER_KEYS)):
+        if health.benches[i] < health.benches[first]:
+            first = i
+    return health.reasons[first]
 
 
 cdef int64_t back_at(const Health* health, int keys, int64_t now) noexcept nogil:
@@ -296,10 +306,15 @@ class Healths:
         cdef Slab slab = self.slab
         drop_probe(slab.health(checked(target)), self.probes.get(target, 0))
 
-    def bench(self, int target, int key, int64_t until):
+    def bench(self, int target, int key, int64_t until, int condition=0):
         """A provider key rests."""
         cdef Slab slab = self.slab
-        bench(slab.health(checked(target)), key, until)
+        bench(slab.health(checked(target)), key, until, condition)
+
+    def why_benched(self, int target, int keys):
+        """The condition for which the key rests that is back first."""
+        cdef Slab slab = self.slab
+        return why_benched(slab.health(checked(target)), keys)
 
     def key(self, int target, int keys, int first, int64_t now):
         """The next usable key; -1: none."""

@@ -114,6 +114,7 @@ cdef int find_model(Exchange x, const Member* member) except -1:
     if not targets:
         set_value(x, S_REASON, b"the model " + raw + b" in this API's format")
         return not_implemented
+    x.model_name = raw
     x.plan = targets
     x.target = <Target>x.plan[0]
     return 0

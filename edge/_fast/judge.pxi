@@ -38,6 +38,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.fields += PyBytes_FromStringAndSize(g.scratch, written(&out))
     tap_begin(&x.tap, x.route.dialect)
     x.tap.choices = x.choices
+    keep_provider_id(x, buf, head)
     if head.status >= 400:
         x.mode = FAULT
         heed_head(x, buf, head)
@@ -229,6 +230,10 @@ cdef int classify(Exchange x) except -1:
     """A provider's error status -> condition. Its 401, 402, 403 are about our key, never the client's."""
     cdef bytes body
     x.condition = condition_of(x, x.held.at, x.held.size)
+    if x.condition == provider_misconfigured:
+        if x.status == 400 or x.line.partition(b"?")[0] == x.route.path:
+            return misplaced(x, f"{x.status} {x.values[S_UPSTREAM_REASON]}")
+        x.condition = provider_rejected         # the client has chosen the path
     if x.condition != provider_rejected and x.condition != context_length:
         if x.retry_after_ms < 0 and (x.condition == provider_rate_limited or x.condition == provider_overloaded):
             x.retry_after_ms = 1000
@@ -281,6 +286,40 @@ cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
     if message:
         set_value(x, S_MESSAGE, message)
     return condition
+
+
+cdef int misplaced(Exchange x, str what) except -1:
+    """Who is asked does not know what we ask for, as the configuration leads to the wrong place."""
+    x.told = True
+    tell_misplaced(x.target.pool, what)
+    return fail(x, provider_misconfigured, what)
+
+
+cdef int tell_misplaced(Pool pool, str what) except -1:
+    """Said once, until the configuration changes: each request that fails of it has a line of its own."""
+    if not pool.misplaced:
+        pool.misplaced = True
+        pool.gateway.notice("provider is asked in the wrong place", {
+            "provider": pool.name, "base_url": pool.provider.base_url, "reason": what,
+            "way_out": f"check base_url of providers.{pool.name}: its scheme, host, port and path"})
+    return 0
+
+
+cdef int keep_provider_id(Exchange x, const char* buf, const Head* head) noexcept:
+    """What the provider calls the request: for the log, which may need it long after the head."""
+    cdef const Field* field = field_of(head, K_X_REQUEST_ID)
+    cdef const Field* other
+    cdef int i
+    for i in range(head.n_fields if field == NULL else 0):
+        other = &head.fields[i]             # request-id, apim-request-id, x-amzn-requestid
+        if (other.name_len >= 10 and strncasecmp(buf + other.name + other.name_len - 10, b"request-id", 10) == 0
+                or other.name_len >= 9 and strncasecmp(buf + other.name + other.name_len - 9, b"requestid", 9) == 0):
+            field = other
+            break
+    if field != NULL and is_id(buf + field.value, field.value_len):
+        memcpy(x.provider_id, buf + field.value, field.value_len)
+        x.provider_id_size = field.value_len
+    return 0
 
 
 cdef int heed_head(Exchange x, const char* buf, const Head* head) except -1:

@@ -150,7 +150,7 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
         return condition
     if g.late and is_shed(x):
         x.retry_after_ms = 1000
-        set_value(x, S_REASON, "event loop")
+        set_value(x, S_REASON, "CPU (the event loop is late)")
         return gateway_overloaded
     if head.has_body and x.route.own is None and x.method in (M_GET, M_HEAD):
         # RFC 9110 9.3.1: servers that do not read such a body take it for the next request, which is another client's.

@@ -109,18 +109,25 @@ cdef bint is_forced(tuple plan) except -1:
 
 
 cdef int shut_out(Exchange x) except -1:
-    """The condition where no target is left, with the time at which the first may be back."""
+    """The condition where no target is left, with the time at which the first may be back.
+
+    Where it is keys alone that rest, it is what was said of the key that is back first: a rejected one says so.
+    """
     cdef Gateway g = x.gateway
     cdef Target target
-    cdef int64_t first = INT64_MAX
+    cdef int64_t first = INT64_MAX, back
     cdef bint only_keys = True
+    cdef int why = circuit_open
     for target in x.plan:
-        if target.health.forced != FORCED_OPEN:
-            first = min(first, back_at(target.health, target.pool.keys, g.now))
         only_keys = only_keys and standing(target.health, g.now) != SHUT
+        if target.health.forced == FORCED_OPEN:
+            continue
+        back = back_at(target.health, target.pool.keys, g.now)
+        if back < first:
+            first, why = back, why_benched(target.health, target.pool.keys)
     x.retry_after_ms = 30000 if first == INT64_MAX else max(<int64_t>1000, (first - g.now) // 1000000)
     set_value(x, S_REASON, "its targets are taken out for now")
-    return provider_rate_limited if only_keys else circuit_open
+    return why if only_keys else circuit_open
 
 
 cdef int turn_to(Exchange x, Target target) except -1:

@@ -1,5 +1,5 @@
 """The host's shared memory: token buckets, counters, histograms. Lock-free, touched by this module alone."""
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cpdef enum:
     MAX_WORKERS = 64
@@ -56,6 +56,7 @@ cdef struct Health:             # of one target, as all workers have found it: e
     uint64_t probes
     uint64_t shut_out           # requests that it could not be chosen for
     int64_t benches[MAX_PROVIDER_KEYS]      # by provider key: not to be used before
+    uint8_t reasons[MAX_PROVIDER_KEYS]      # and the condition for which
     uint64_t failed[RELAYED]    # attempts, by condition
 
 cdef struct Load:               # of one provider, as one worker has it

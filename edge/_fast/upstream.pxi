@@ -9,6 +9,11 @@ cdef enum:
     STALE_NS = 1000000000       # a reused connection that breaks sooner after a request was never read by the provider
 
 
+# What OpenSSL calls the words of a server that speaks plain HTTP.
+cdef tuple NO_TLS = tuple(f"TLS failure: {reason}" for reason in (
+    "wrong version number", "record layer failure", "packet length too long", "http request"))
+
+
 cdef class Pool:
 
     def __init__(self, Gateway gateway, provider, bytes base, int strip, tuple heads, int load):
@@ -29,6 +34,7 @@ cdef class Pool:
         if len(self.base) + max(len(head) for head in heads) > FIXED_LIMIT:
             raise ValueError("base URL, key and headers of a provider are too long")
         self.provider = provider
+        self.misplaced = False
         if self.limit == self.max_connections or self.limit > provider.max_connections or not provider.adaptive:
             self.limit = provider.max_connections
         self.max_connections = provider.max_connections
@@ -67,6 +73,8 @@ cdef class Pool:
         self.opening -= 1
         self.total -= 1
         self.gateway.now = monotonic_ns()
+        if reason.startswith(NO_TLS):
+            tell_misplaced(self, "the port does not speak TLS")
         x = self.waiting.pop(False)
         if x is not None:
             if condition == gateway_overloaded:
@@ -365,6 +373,8 @@ cdef class Upstream(Peer):
                 self.pending = PyBytes_FromStringAndSize(buf, size)
                 return 0
             self.heads += 1
+            if result < 0 and size > 1 and buf[0] == 21 and buf[1] == 3:
+                return misplaced(x, "the port speaks TLS")          # an alert (RFC 8446 section 5.1)
             if result < 0 or head.status == 101 or self.heads > HEADS_MAX:
                 return fail(x, provider_response_invalid, "malformed response head")
             if head.status >= 200:

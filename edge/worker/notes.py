@@ -10,6 +10,7 @@ from edge import contract
 from edge._fast import Condition
 
 LINES = 20                  # of one kind in a second; the metrics count them all
+LONGEST = 256               # bytes of one value: many come from outside
 
 
 class Notes:
@@ -42,7 +43,7 @@ class Notes:
         kind = event, facts.get("condition"), facts.get("provider")
         count = self.written[kind] = self.written.get(kind, 0) + 1
         if count <= LINES or self.debug:
-            self.log.log(level, event, extra={"facts": facts})
+            self.log.log(level, event, extra={"facts": {name: shown(value) for name, value in facts.items()}})
 
     def settle(self) -> None:
         """When a second is over: how many lines of each kind it had besides those written."""
@@ -55,3 +56,14 @@ class Notes:
             if count > LINES and not self.debug:
                 self.log.warning("more of the same", extra={"facts": {
                     "event": event, "condition": condition, "provider": provider, "unwritten": count - LINES}})
+
+
+def shown(value: object) -> object:
+    """A value as the log has it: bytes as the text that they are, and of a text no more than LONGEST bytes."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace")
+    if not isinstance(value, bytes):
+        return value
+    if len(value) > LONGEST:
+        return value[:LONGEST].decode("utf-8", "ignore") + "..."
+    return value.decode("utf-8", "replace")

@@ -67,7 +67,7 @@ OPENAI: list[Life] = [
     (500, openai("The server had an error while processing your request. Sorry about that!", "server_error"),
      C.provider_error, ..., "server_error"),
     (503, openai("The engine is currently overloaded, please try again later.", "server_error"),
-     C.provider_error, ..., "server_error"),
+     C.provider_overloaded, ..., "server_error"),
     (503, openai("Slow Down", "server_error", "slow_down"), C.provider_overloaded, ..., "slow_down"),
     (503, openai("Service Unavailable", "server_error"), C.provider_error, ..., "server_error"),
     (200, openai("The server had an error", "server_error"), C.provider_error, ..., "server_error"),
@@ -156,7 +156,7 @@ OTHERS: list[Life] = [
     # Ollama
     (404, {"error": "model 'm' not found"}, C.provider_rejected, "model 'm' not found", None),
     (404, openai('model "m" not found, try pulling it first', "api_error"), C.provider_rejected, ..., "api_error"),
-    (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}, C.provider_error,
+    (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}, C.provider_overloaded,
      "server busy, please try again.  maximum pending requests exceeded", None),
     (500, {"error": "llama runner process has terminated"}, C.provider_error, "llama runner process has terminated",
      None),
@@ -180,7 +180,7 @@ OTHERS: list[Life] = [
     (498, openai("Flex tier capacity exceeded", "capacity_exceeded", "capacity_exceeded"), C.provider_overloaded, ...,
      "capacity_exceeded"),
     (503, openai("m is currently over capacity. Please try again and back off exponentially.",
-                 "internal_server_error"), C.provider_error, ..., "internal_server_error"),
+                 "internal_server_error"), C.provider_overloaded, ..., "internal_server_error"),
     (429, openai("Rate limit reached for model `m` on requests per day (RPD). Need more tokens? Upgrade to Dev Tier at "
                  "https://console.groq.com/settings/billing", "requests", "rate_limit_exceeded"),
      C.provider_rate_limited, ..., "rate_limit_exceeded"),
@@ -199,7 +199,7 @@ OTHERS: list[Life] = [
     # FastAPI
     (422, {"detail": [{"loc": ["body", "n", 0], "msg": "value is not a valid integer", "type": "type_error.integer"}]},
      C.provider_rejected, "body.n.0: value is not a valid integer", "type_error.integer"),
-    (404, {"detail": "Not Found"}, C.provider_rejected, "Not Found", None),
+    (404, {"detail": "Not Found"}, C.provider_misconfigured, "Not Found", None),
     # OpenRouter
     (402, {"error": {"message": "This request requires more credits.", "code": 402}, "user_id": "u"}, C.provider_quota,
      ..., None),
@@ -225,7 +225,7 @@ OTHERS: list[Life] = [
                  "INVALID_ARGUMENT"), C.context_length,
      "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", "INVALID_ARGUMENT"),
     (429, google(429, QUOTA, "RESOURCE_EXHAUSTED"), C.provider_rate_limited, QUOTA, "RESOURCE_EXHAUSTED"),
-    (503, google(503, "The model is overloaded. Please try again later.", "UNAVAILABLE"), C.provider_error,
+    (503, google(503, "The model is overloaded. Please try again later.", "UNAVAILABLE"), C.provider_overloaded,
      "The model is overloaded. Please try again later.", "UNAVAILABLE"),
     # xAI, DeepSeek, Moonshot
     (400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***. You can obtain "
@@ -240,7 +240,7 @@ OTHERS: list[Life] = [
 OPAQUE: list[Life] = [(status, body, condition, None, None) for status, body, condition in (
     (401, b"<html><h1>401 Authorization Required</h1></html>", C.provider_auth), (402, b"", C.provider_quota),
     (403, b"error code: 1009", C.provider_region), (403, b"<html>Sorry, you have been blocked", C.provider_auth),
-    (404, b"<!doctype html>", C.provider_rejected), (407, b"", C.provider_auth), (408, b"", C.provider_timeout),
+    (404, b"<!doctype html>", C.provider_misconfigured), (407, b"", C.provider_auth), (408, b"", C.provider_timeout),
     (418, b"\xff\xfe", C.provider_rejected), (429, b"slow", C.provider_rate_limited), (500, b"{", C.provider_error),
     (503, b"upstream connect error", C.provider_error), (503, b"The queue is full", C.provider_error),
     (529, b"", C.provider_overloaded), (599, b"null", C.provider_error), (302, b"<a href>", C.provider_error),

@@ -20,6 +20,7 @@ RULES = strict_yaml.load((SHIPPED / "provider_errors.yaml").read_text(), "provid
 CLIENT_S = (C.provider_rejected, C.context_length)
 UPSTREAM_S = (C.provider_auth, C.provider_quota, C.provider_region, C.provider_rate_limited, C.provider_overloaded,
               C.provider_timeout, C.provider_error)
+EDGE_S = (C.provider_misconfigured,)
 
 
 @pytest.mark.parametrize(("status", "body", "condition", "message", "kind"), LIFE)
@@ -33,6 +34,7 @@ def test_errors_as_providers_send_them(status: int, body: bytes, condition: C, m
 def test_every_status_has_a_condition(status: int) -> None:
     """Without a word of the provider's, each status means what its class and the few special ones mean."""
     special = {401: C.provider_auth, 402: C.provider_quota, 403: C.provider_auth, 407: C.provider_auth,
+               404: C.provider_misconfigured, 405: C.provider_misconfigured,
                408: C.provider_timeout, 429: C.provider_rate_limited, 529: C.provider_overloaded}
     usual = C.provider_rejected if 400 <= status < 500 else C.provider_error
     assert classify(status, b"") == (special.get(status, usual), None, None)
@@ -111,7 +113,7 @@ TREES = st.recursive(WORDS | st.none() | st.booleans() | st.integers(-2**63, 2**
 def test_no_body_is_too_strange(status: int, body: bytes) -> None:
     """Any status and body give a condition, and what is said of our key is never the client's fault."""
     condition, message, kind = classify(status, body)
-    assert condition in (*CLIENT_S, *UPSTREAM_S)
+    assert condition in (*CLIENT_S, *UPSTREAM_S, *EDGE_S)
     assert status not in (401, 402, 403) or condition in UPSTREAM_S
     assert status < 300 or status in range(400, 500) or condition in UPSTREAM_S
     assert message is None or 0 < len(message) <= LONGEST_MESSAGE
@@ -119,7 +121,9 @@ def test_no_body_is_too_strange(status: int, body: bytes) -> None:
 
 
 def test_blames_are_those_of_the_conditions() -> None:
-    """What the table calls the client's is the client's in the table of conditions, the rest is the provider's."""
-    assert {rule["condition"] for rule in RULES} == {c.name for c in (*CLIENT_S, *UPSTREAM_S)}
+    """What the table calls the client's is the client's in the table of conditions, the rest is the provider's, or the
+    configuration's."""
+    assert {rule["condition"] for rule in RULES} == {c.name for c in (*CLIENT_S, *UPSTREAM_S, *EDGE_S)}
+    assert {contract.blames()[c.name] for c in EDGE_S} == {"edge"}
     assert {contract.blames()[c.name] for c in CLIENT_S} == {"client"}
     assert {contract.blames()[c.name] for c in UPSTREAM_S} == {"upstream"}

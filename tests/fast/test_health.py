@@ -341,11 +341,14 @@ def test_dead_workers_probe_is_free_again() -> None:
 @given(st.integers(1, 8), st.lists(st.tuples(
     st.sampled_from(["bench", "bench", "wait", "forgive"]), st.integers(0, 7), st.integers(1, 9)), max_size=30))
 def test_keys_rest_as_in_the_model(keys: int, life: list[tuple[str, int, int]]) -> None:
-    """The next key is the first in turn that does not rest; a longer rest stands, and forgiving ends them all."""
-    healths, now, rests = Healths(Slab(1)), BEGAN, [0] * keys
+    """The next key is the first in turn that does not rest; a longer rest stands, and forgiving ends them all. Where
+    all rest, the one that is back first says why."""
+    healths, now, rests, whys = Healths(Slab(1)), BEGAN, [0] * keys, [0] * keys
     for what, number, seconds in life:
         if what == "bench":
-            healths.bench(3, number % keys, now + seconds * SECOND)
+            healths.bench(3, number % keys, now + seconds * SECOND, seconds)
+            if now + seconds * SECOND > rests[number % keys]:
+                whys[number % keys] = seconds
             rests[number % keys] = max(rests[number % keys], now + seconds * SECOND)
         elif what == "wait":
             now += seconds * SECOND // 2
@@ -355,6 +358,8 @@ def test_keys_rest_as_in_the_model(keys: int, life: list[tuple[str, int, int]]) 
         for first in range(keys):
             turns = [(first + i) % keys for i in range(keys)]
             assert healths.key(3, keys, first, now) == next((key for key in turns if rests[key] <= now), -1)
+        if min(rests) > now:
+            assert healths.why_benched(3, keys) == whys[rests.index(min(rests))]
         assert healths.total(3, keys, now).benched == [max(rest - now, 0) / SECOND for rest in rests]
 
 

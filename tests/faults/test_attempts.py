@@ -43,7 +43,7 @@ def test_another_target_at_once(pair: Pair, edge: Gateway, surface: str, status:
     assert (found.headers["x-edge-attempts"], found.headers["x-edge-degraded"]) == ("2", "fallback")
     assert edge.metric("edge_requests_total", **served) == before + 1
     lines = [each for each in edge.log_lines() if each.get("request_id") == found.headers["x-request-id"]]
-    assert [(each["message"], each["status"]) for each in lines] == [("attempt failed", status)]
+    assert [(each["message"], each["upstream_status"]) for each in lines] == [("attempt failed", status)]
 
 
 def test_no_connection(pair: Pair) -> None:

@@ -47,6 +47,7 @@ CONDITIONS = """
     provider_disconnected upstream never
     provider_timeout upstream never
     provider_error upstream later
+    provider_misconfigured edge never
     provider_rejected client never
     context_length client never
     provider_response_invalid upstream never
@@ -98,6 +99,7 @@ OPENAI = """
     provider_disconnected 502 server_error provider_disconnected -
     provider_timeout 504 server_error provider_timeout -
     provider_error 502 server_error provider_error -
+    provider_misconfigured 502 server_error provider_misconfigured -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
     context_length ? invalid_request_error context_length_exceeded - | {message}
     provider_response_invalid 502 server_error provider_response_invalid -
@@ -149,6 +151,7 @@ ANTHROPIC = """
     provider_disconnected 502 api_error provider_disconnected -
     provider_timeout 504 timeout_error provider_timeout -
     provider_error 502 api_error provider_error -
+    provider_misconfigured 502 api_error provider_misconfigured -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
     context_length ? invalid_request_error context_length - | {message}
     provider_response_invalid 502 api_error provider_response_invalid -
@@ -163,7 +166,7 @@ ANTHROPIC = """
 
 TOKENPAK = """
     request_malformed 400 = VALIDATION_006 -
-    request_timeout 408 = TIMEOUT_003 -
+    request_timeout 408 = TIMEOUT_002 -
     uri_too_long 414 = VALIDATION_009 -
     headers_too_large 431 = VALIDATION_008 -
     body_too_large 413 = VALIDATION_010 -
@@ -190,21 +193,22 @@ TOKENPAK = """
     draining 503 = RESOURCE_004 -
     not_implemented 501 = ROUTE_004 -
     provider_auth 502 = PROVIDER_001 - | Provider rejected request: Invalid API key
-    provider_quota 502 = PROVIDER_009 -
-    provider_region 502 = PROVIDER_010 -
+    provider_quota 502 = PROVIDER_004 - | Provider error: out of quota or credit
+    provider_region 502 = PROVIDER_004 - | Provider error: region not served
     provider_rate_limited 429 = RATELIMIT_002 - | Provider rate limit exceeded. Retry-After: {retry_after}
     provider_rate_limited/mask 502 = PROVIDER_002 - | Provider rate limit exceeded
-    provider_overloaded 502 = PROVIDER_005 -
-    circuit_open 503 = PROVIDER_012 -
+    provider_overloaded 502 = PROVIDER_004 - | Provider error: {upstream_status} {upstream_reason}
+    circuit_open 503 = RESOURCE_005 -
     provider_unreachable 502 = PROVIDER_003 - | Unable to reach provider: {reason}
     provider_disconnected 502 = PROVIDER_003 - | Unable to reach provider: {reason}
     provider_timeout 504 = TIMEOUT_001 - | Request to upstream took too long (>{timeout}s)
     provider_error 502 = PROVIDER_004 - | Provider error: {upstream_status} {upstream_reason}
-    provider_rejected ? = PROVIDER_008 - | {message}
-    context_length ? = PROVIDER_011 - | {message}
-    provider_response_invalid 502 = PROVIDER_006 -
-    provider_cut 502 = PROVIDER_007 -
-    provider_stalled 504 = TIMEOUT_002 -
+    provider_misconfigured 502 = PROVIDER_004 - | Provider error: {reason}
+    provider_rejected ? = VALIDATION_012 - | {message}
+    context_length ? = VALIDATION_013 - | {message}
+    provider_response_invalid 502 = PROVIDER_004 -
+    provider_cut 502 = PROVIDER_004 -
+    provider_stalled 504 = TIMEOUT_001 -
     internal_error 500 = INTERNAL_001 -
     out_of_memory 500 = RESOURCE_001 - | Cannot allocate memory
     disk_full 500 = RESOURCE_002 - | No space left on device
@@ -251,6 +255,7 @@ TOKENFACTORY = """
     provider_disconnected 502 upstream_error provider_disconnected -
     provider_timeout 408 timeout_error provider_timeout -
     provider_error 502 upstream_error provider_error -
+    provider_misconfigured 502 upstream_error provider_misconfigured -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
     context_length ? invalid_request_error context_length - | {message}
     provider_response_invalid 502 upstream_error provider_response_invalid -
@@ -291,8 +296,8 @@ TOKENBAY = """
     gateway_overloaded 503 = gateway_overloaded -
     draining 503 = draining -
     not_implemented 501 = not_implemented -
-    provider_auth 500 = provider_auth -
-    provider_quota 500 = provider_quota -
+    provider_auth 503 = provider_auth -
+    provider_quota 503 = provider_quota -
     provider_region 500 = provider_region -
     provider_rate_limited 429 = provider_rate_limited -
     provider_rate_limited/mask 502 = provider_rate_limited -
@@ -302,14 +307,15 @@ TOKENBAY = """
     provider_disconnected 500 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
     provider_error 500 = provider_error -
+    provider_misconfigured 500 = provider_misconfigured -
     provider_rejected ? = provider_rejected - | {message}
     context_length ? = context_length - | {message}
     provider_response_invalid 500 = provider_response_invalid -
     provider_cut 500 = provider_cut -
     provider_stalled 504 = provider_stalled -
     internal_error 500 = internal_error -
-    out_of_memory 500 = out_of_memory -
-    disk_full 500 = disk_full -
+    out_of_memory 503 = out_of_memory - | The gateway is overloaded: memory
+    disk_full 503 = disk_full - | The gateway is overloaded: disk
     config_invalid 500 = config_invalid -
     config_missing_field 500 = config_missing_field -
 """
@@ -352,13 +358,14 @@ TOKEN360 = """
     provider_disconnected 502 api_error 502 -
     provider_timeout 502 api_error 502 -
     provider_error 502 api_error 502 -
+    provider_misconfigured 502 api_error 502 -
     provider_rejected ? invalid_request_error ? - | {message}
     context_length ? invalid_request_error ? - | {message}
     provider_response_invalid 502 api_error 502 -
     provider_cut 502 api_error 502 -
     provider_stalled 502 api_error 502 -
     internal_error 500 api_error 500 - | An internal error occurred
-    out_of_memory 500 api_error 500 -
+    out_of_memory 503 api_error 503 -
     disk_full 500 api_error 500 -
     config_invalid 500 api_error 500 -
     config_missing_field 500 api_error 500 {field}
@@ -402,13 +409,14 @@ GENERIC = """
     provider_disconnected 502 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
     provider_error 502 = provider_error -
+    provider_misconfigured 502 = provider_misconfigured -
     provider_rejected ? = provider_rejected - | {message}
     context_length ? = context_length - | {message}
     provider_response_invalid 502 = provider_response_invalid -
     provider_cut 502 = provider_cut -
     provider_stalled 504 = provider_stalled -
     internal_error 500 = internal_error -
-    out_of_memory 500 = out_of_memory -
+    out_of_memory 503 = out_of_memory -
     disk_full 500 = disk_full -
     config_invalid 500 = config_invalid -
     config_missing_field 500 = config_missing_field {field}
