@@ -41,8 +41,7 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     put_way(&out, x)
     if x.limited:
         put_limits(&out, x)
-    if condition == method_not_allowed:
-        put_bytes(&out, x.route.allow)
+    put_remedy(&out, x, condition)
     answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, written(&out)), close)
     if x.method == M_HEAD:
         answer = answer[:answer.index(b"\r\n\r\n") + 4]
@@ -53,6 +52,17 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     if unread:
         d.linger()
     return finish(x, E_REFUSED, condition)
+
+
+cdef int put_remedy(Writer* out, Exchange x, int condition) except -1:
+    """What HTTP wants a refusal to say of what would be taken (RFC 9110 15.5.6, 15.5.16, 15.5.22)."""
+    if condition == method_not_allowed:
+        put_bytes(out, x.route.allow)
+    elif condition == content_coding:
+        put_bytes(out, b"accept-encoding: identity\r\n")
+    elif condition == upgrade_refused:
+        put_bytes(out, b"upgrade: HTTP/1.1\r\nconnection: upgrade\r\n")
+    return 0
 
 
 cdef bint is_unanswered(Exchange x) noexcept:

@@ -13,6 +13,8 @@ cpdef enum Condition:
     endpoint_unknown
     method_not_allowed
     content_type
+    content_coding
+    upgrade_refused
     json_invalid
     field_missing
     field_type

@@ -16,7 +16,7 @@ cdef enum HeadResult:
     HEAD_LARGE = -2             # 431: over the size limit, or more than MAX_FIELDS fields
     HEAD_TARGET_LONG = -3       # 414
     HEAD_VERSION = -4           # 505: not HTTP/1.0 or HTTP/1.1
-    HEAD_CODING = -5            # 501: a transfer coding other than chunked
+    HEAD_CODING = -5            # 501: a known transfer coding beneath chunked
 
 cdef enum Method:
     M_OTHER, M_GET, M_HEAD, M_POST, M_PUT, M_DELETE, M_PATCH, M_OPTIONS

@@ -5,9 +5,10 @@ cut: the caller parses from the start again when more have come. Syntax is refus
 a second field where there must be one at its colon, a field's meaning at the end of its line, what the head
 lacks as a whole (Host) at its end. Where RFC 9112 leaves a choice:
 
-- origin-form only (section 3.2): this is a gateway, no forward proxy, and two authorities in one request
-  (target and Host) are what smuggling lives on; "*" goes with OPTIONS alone. The bytes of a target are those
-  of RFC 3986, and "[" and "]", which clients leave bare in query parameters;
+- origin-form and absolute-form (section 3.2): this is a gateway, no forward proxy, so that the authority of a
+  target, or of Host, decides nothing and goes no further; "*" goes with OPTIONS alone. The bytes of a target are
+  those of RFC 3986, and "[" and "]", which clients leave bare in query parameters;
+- of Transfer-Encoding chunked alone is read; known codings beneath it are 501, and what does not end in it is 400;
 - one empty line before the request line is skipped (section 2.2), a second one is garbage;
 - no leniency in lines: bare CR or LF, folded lines (5.2), space before the colon (5.1) are refused both ways;
 - Content-Length once, also when a second one is equal, and never with Transfer-Encoding (6.3);

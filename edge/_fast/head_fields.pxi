@@ -48,9 +48,36 @@ cdef int _transfer_encoding(const uint8_t* text, uint32_t length, Head* head) no
     if length == 0 or head.minor == 0 or head.content_length >= 0:      # RFC 9112 6.1, 6.3
         return HEAD_BAD
     if length != 7 or not _same(text, <const uint8_t*>b"chunked", 7):
-        return HEAD_CODING
+        return _other_codings(text, length)
     head.chunked = 1
     return HEAD_DONE
+
+
+cdef int _other_codings(const uint8_t* text, uint32_t length) noexcept nogil:
+    """HEAD_CODING where known codings come before chunked; of all else nobody knows where the body ends (RFC 9112 6.3)."""
+    cdef uint32_t at = 0, size = 0, after
+    cdef bint coded = False
+    while _next_option(text, length, &at, &size):
+        after = at + size
+        while after < length and (text[after] == SPACE or text[after] == TAB):
+            after += 1
+        if size == 0 or (after < length and text[after] != c","):
+            return HEAD_BAD
+        if after == length:
+            return HEAD_CODING if coded and size == 7 and _same(text + at, <const uint8_t*>b"chunked", 7) else HEAD_BAD
+        if not _is_coding(text + at, size):
+            return HEAD_BAD
+        coded = True
+    return HEAD_BAD
+
+
+cdef bint _is_coding(const uint8_t* text, uint32_t size) noexcept nogil:
+    """Those of IANA's registry of transfer codings but chunked (RFC 9112 7.2)."""
+    return (size == 4 and _same(text, <const uint8_t*>b"gzip", 4)
+            or size == 6 and _same(text, <const uint8_t*>b"x-gzip", 6)
+            or size == 7 and _same(text, <const uint8_t*>b"deflate", 7)
+            or size == 8 and _same(text, <const uint8_t*>b"compress", 8)
+            or size == 10 and _same(text, <const uint8_t*>b"x-compress", 10))
 
 
 cdef inline bint _next_option(const uint8_t* text, uint32_t length, uint32_t* at,

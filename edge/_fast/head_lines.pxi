@@ -59,15 +59,45 @@ cdef inline int64_t _escape(const uint8_t* buf, uint32_t at, uint32_t end) noexc
     return at + 3
 
 
+cdef int64_t _authority(const uint8_t* buf, uint32_t start, uint32_t end, uint32_t longest) noexcept nogil:
+    """Skip what an absolute-form target has before its path (RFC 9112 3.2.2), a host of http or https.
+
+    It stands for Host, which is not read any further than to see that there is one: nothing of it goes on.
+    """
+    cdef const char* scheme = b"http://"
+    cdef uint32_t at = start, host, i
+    for i in range(7):
+        if i == 4 and at < end and LOWER[buf[at]] == c"s":
+            at += 1
+        if at == end:
+            return HEAD_MORE
+        if LOWER[buf[at]] != <uint8_t>scheme[i]:
+            return HEAD_BAD
+        at += 1
+    host = at
+    while at < end and at - start <= longest and buf[at] != c"/" and buf[at] != c"?" and buf[at] != SPACE:
+        at += 1
+    if at - start > longest:
+        return HEAD_TARGET_LONG
+    if at == end:
+        return HEAD_MORE
+    if not _is_host(buf + host, at - host):
+        return HEAD_BAD
+    return at
+
+
 cdef int64_t _target(const uint8_t* buf, uint32_t start, uint32_t end, uint32_t longest,
                      Head* head) noexcept nogil:
-    """Skip an origin-form target and the space behind it."""
-    cdef uint32_t at = start, query = 0
+    """Skip a target in origin-form or absolute-form, and the space behind it."""
+    cdef uint32_t at = start, path = start, query = 0
     cdef int64_t step
     if at == end:
         return HEAD_MORE
     if buf[at] != c"/":
-        return HEAD_BAD
+        step = _authority(buf, start, end, longest)
+        if step <= 0:
+            return step
+        path = at = <uint32_t>step
     while at < end and at - start <= longest:
         if KIND[buf[at]] & TARGET:
             at += 1
@@ -88,8 +118,11 @@ cdef int64_t _target(const uint8_t* buf, uint32_t start, uint32_t end, uint32_t 
         return HEAD_MORE
     if buf[at] != SPACE:
         return HEAD_BAD
-    head.path = start
-    head.path_len = (query if query else at) - start
+    head.path = path
+    head.path_len = (query if query else at) - path
+    if head.path_len == 0:                      # http://host alone means its root: a slash of its own stands for it
+        head.path = start + (6 if LOWER[buf[start + 4]] == c"s" else 5)
+        head.path_len = 1
     head.query = query if query else at
     head.query_len = at - head.query
     return at + 1

@@ -134,11 +134,13 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     return head.size
 
 
-cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
+cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
     """The condition that ends the request here, 0 for none. In the order in which a client would mend them."""
     cdef Gateway g = x.gateway
     cdef int64_t most
     cdef int condition = find_route(x, buf, head)
+    if head.known[K_UPGRADE] >= 0 and x.route is not None and wants_websocket(buf, head):
+        return upgrade_refused          # before the key: clients that have another way take it at once
     if g.draining and not (x.route is not None and x.route.open_to_all):
         return draining
     if condition:
@@ -157,6 +159,10 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
         x.keep_alive = False
         set_value(x, S_REASON, "a body, which this method has none of")
         return request_malformed
+    if head.known[K_CONTENT_ENCODING] >= 0 and head.has_body and x.route.own is None:
+        condition = judge_coding(x, buf, head)
+        if condition:
+            return condition
     if x.route.json and x.method == M_POST and not is_json(buf, head):
         return content_type
     most = g.max_body if x.route.json else g.max_upload
@@ -166,6 +172,26 @@ cdef int judge_head(Exchange x, const char* buf, const Head* head) except -1:
     if x.length and is_short_of_memory(0 if is_upload(x) else x.length):
         return out_of_memory
     return 0
+
+
+cdef int judge_coding(Exchange x, const char* buf, Head* head) except -1:
+    """What the body is coded in: nothing, which identity is another word for, or the condition that refuses it."""
+    cdef int i
+    codings = []
+    for i in range(head.n_fields):
+        if head.fields[i].known == K_CONTENT_ENCODING:
+            codings += value_of(buf, &head.fields[i]).decode("latin-1").lower().split(",")
+            head.fields[i].relay = 0
+    codings = [coding.strip(" \t") for coding in codings if coding.strip(" \t") not in ("", "identity")]
+    if codings:
+        set_value(x, S_REASON, ", ".join(codings))
+        return content_coding
+    return 0
+
+
+cdef bint wants_websocket(const char* buf, const Head* head):
+    """Whether this is a WebSocket's opening handshake (RFC 6455 4.1). Other upgrades are ignored (RFC 9110 7.8)."""
+    return head.method == M_GET and b"websocket" in value_of(buf, field_of(head, K_UPGRADE)).lower()
 
 
 cdef bint is_json(const char* buf, const Head* head) noexcept:

@@ -39,6 +39,9 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
 cdef int miss(Exchange x, const Head* head) except -1:
     """No route has this path: the answer names the one that was probably meant."""
     cdef bytes path = x.line
+    if usual(path) == b"/v1/realtime" or usual(path).startswith(b"/v1/realtime/"):
+        set_value(x, S_REASON, "the Realtime API")
+        return not_implemented
     x.surface = (ANTHROPIC if usual(path).startswith(b"/v1/messages") or field_of(head, K_ANTHROPIC_VERSION) != NULL
                  else OPENAI)
     set_value(x, S_PATH, path[:256] + b". Did you mean " + nearest(x.gateway, path) + b"?")

@@ -20,6 +20,8 @@ CONDITIONS = """
     endpoint_unknown client never
     method_not_allowed client never
     content_type client never
+    content_coding client never
+    upgrade_refused client never
     json_invalid client never
     field_missing client never
     field_type client never
@@ -71,6 +73,8 @@ OPENAI = """
     endpoint_unknown 404 invalid_request_error unknown_url - | Unknown request URL: {method} {path}
     method_not_allowed 405 invalid_request_error method_not_allowed -
     content_type 400 invalid_request_error content_type -
+    content_coding 415 invalid_request_error content_coding -
+    upgrade_refused 426 invalid_request_error upgrade_refused -
     json_invalid 400 invalid_request_error - -
     field_missing 400 invalid_request_error missing_required_parameter {field} | Missing required parameter: '{field}'.
     field_type 400 invalid_request_error invalid_type {field}
@@ -123,6 +127,8 @@ ANTHROPIC = """
     endpoint_unknown 404 not_found_error endpoint_unknown -
     method_not_allowed 405 invalid_request_error method_not_allowed -
     content_type 400 invalid_request_error content_type -
+    content_coding 415 invalid_request_error content_coding -
+    upgrade_refused 426 invalid_request_error upgrade_refused -
     json_invalid 400 invalid_request_error json_invalid -
     field_missing 400 invalid_request_error field_missing {field} | {field}: Field required
     field_type 400 invalid_request_error field_type {field}
@@ -175,6 +181,8 @@ TOKENPAK = """
     endpoint_unknown 404 = ROUTE_001 -
     method_not_allowed 405 = ROUTE_003 -
     content_type 400 = VALIDATION_005 -
+    content_coding 415 = VALIDATION_012 -
+    upgrade_refused 426 = ROUTE_005 -
     json_invalid 400 = VALIDATION_001 - | Invalid JSON payload. Check syntax.
     field_missing 400 = VALIDATION_002 - | Missing required field: {field}
     field_type 400 = VALIDATION_003 - | Field '{field}' must be a {expected}, got {got}
@@ -227,6 +235,8 @@ TOKENFACTORY = """
     endpoint_unknown 404 not_found_error endpoint_unknown -
     method_not_allowed 405 invalid_request_error method_not_allowed -
     content_type 400 invalid_request_error content_type -
+    content_coding 415 invalid_request_error content_coding -
+    upgrade_refused 426 invalid_request_error upgrade_refused -
     json_invalid 400 invalid_request_error json_invalid -
     field_missing 400 invalid_request_error field_missing {field}
     field_type 400 invalid_request_error field_type {field}
@@ -279,6 +289,8 @@ TOKENBAY = """
     endpoint_unknown 404 = endpoint_unknown -
     method_not_allowed 405 = method_not_allowed -
     content_type 400 = content_type -
+    content_coding 415 = content_coding -
+    upgrade_refused 426 = upgrade_refused -
     json_invalid 400 = json_invalid -
     field_missing 400 = field_missing -
     field_type 400 = field_type -
@@ -331,6 +343,8 @@ TOKEN360 = """
     endpoint_unknown 404 not_found_error 404 -
     method_not_allowed 405 invalid_request_error 405 -
     content_type 400 invalid_request_error 400 -
+    content_coding 415 invalid_request_error 415 -
+    upgrade_refused 426 invalid_request_error 426 -
     json_invalid 400 invalid_request_error 400 -
     field_missing 400 invalid_request_error 400 {field}
     field_type 400 invalid_request_error 400 {field}
@@ -382,6 +396,8 @@ GENERIC = """
     endpoint_unknown 404 = endpoint_unknown -
     method_not_allowed 405 = method_not_allowed -
     content_type 400 = content_type -
+    content_coding 415 = content_coding -
+    upgrade_refused 426 = upgrade_refused -
     json_invalid 400 = json_invalid -
     field_missing 400 = field_missing {field}
     field_type 400 = field_type {field}
@@ -437,6 +453,7 @@ ENVELOPES: dict[str, tuple[str, str, bool]] = {
 PHRASES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     408: "Request Timeout", 409: "Conflict", 413: "Content Too Large", 414: "URI Too Long",
+    415: "Unsupported Media Type", 426: "Upgrade Required",
     422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Timeout", 505: "HTTP Version Not Supported", 529: "Overloaded",

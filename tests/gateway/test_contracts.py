@@ -79,6 +79,7 @@ ASKED = {"openai": "/v1/embedings. Did you mean /v1/embeddings?",
 ONLY_OTHER = {"openai": "only-anthropic", "anthropic": "only-openai"}
 UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
 SCOPES = {"openai": "embeddings", "anthropic": "count_tokens"}
+ACCEPTED = "identity"
 TEMPERATURES = {"openai": "between 0 and 2", "anthropic": "between 0 and 1"}
 
 # One for each condition, run in every contract. Those that need time, or a gateway of their own, are further down.
@@ -93,6 +94,10 @@ CASES = {case.condition: case for case in (
     Case("endpoint_unknown", elsewhere(NOWHERE), {"method": "POST", "path": ASKED}),
     Case("method_not_allowed", elsewhere(PATHS, method="GET"), {"method": "GET"}, fields={"allow": "POST"}),
     Case("content_type", lambda surface: post(surface, headers={"content-type": "text/plain"})),
+    Case("content_coding", lambda surface: post(surface, headers={"content-encoding": "br"}), {"reason": "br"},
+         fields={"accept-encoding": ACCEPTED}),
+    Case("upgrade_refused", lambda surface: client.request(path=PATHS[surface], method="GET", headers={
+        "authorization": None, "connection": "upgrade", "upgrade": "websocket"}), fields={"upgrade": "HTTP/1.1"}),
     Case("json_invalid", raw(b'{"model": "sim-1", "messages": [],}')),
     Case("field_missing", body(messages=None), {"field": "messages"}),
     Case("field_type", body(max_tokens="5"), {"field": "max_tokens", "expected": "number", "got": "string"}),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.gateway import Gateway, configuration
+from tests.support.gateway import KEY, Gateway, configuration
 from tests.support.provider import GOOD, Line, Provider, answer, said
 from tests.support.talk import Talk, ask, chat, in_contract, request
 
@@ -177,3 +177,47 @@ def test_relayed_streams_are_streams(front: Gateway, upstream: Upstream) -> None
     assert (found.header("x-accel-buffering"), found.header("cache-control")) == ("no", "no-cache")
 
 
+
+
+HANDSHAKE = {"connection": "keep-alive, Upgrade", "upgrade": "WebSocket", "sec_websocket_version": "13",
+             "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("path", ["/v1/responses", "/responses", "/v1/chat/completions", "/v1/messages", "/v1/files",
+                                  "/v1/models", "/health", "/v1/responses?model=gpt-5"])
+def test_an_upgrade_to_websocket_is_refused(front: Gateway, upstream: Upstream, path: str, key: str | None) -> None:
+    """426 says what is spoken here (RFC 9110 15.5.22), and the connection goes on with it."""
+    before = len(upstream.asked)
+    with Talk(front.port) as talk:
+        found = talk.send(request(path=path, method="GET", key=key, **HANDSHAKE)).answer("GET")
+        in_contract(found, "upgrade_refused", "anthropic" if "messages" in path else "openai", status=426)
+        assert (found.header("upgrade"), found.header("connection")) == ("HTTP/1.1", "upgrade")
+        assert talk.send(chat()).answer().status == 200
+    assert len(upstream.asked) == before + 1
+
+
+@pytest.mark.parametrize("value", ["h2c", "foo/2", ""])
+def test_other_upgrades_are_ignored(front: Gateway, upstream: Upstream, value: str) -> None:
+    """Who offers another protocol is answered in this one (RFC 9110 7.8), and the provider does not hear of it."""
+    assert ask(front.port, chat(connection="upgrade", upgrade=value)).status == 200
+    assert upstream.field("upgrade") is None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/v1/realtime", "/v1/realtime?model=gpt-realtime", "/v1/realtime/sessions",
+                                  "/openai/realtime", "/v1/realtime/calls/c"])
+def test_the_realtime_api_is_not_done(front: Gateway, path: str, method: str) -> None:
+    """What is known and not done is 501, whether it comes as a WebSocket or not."""
+    for fields in ({}, HANDSHAKE):
+        in_contract(ask(front.port, request(path=path, method=method, **fields), method), "not_implemented", status=501)
+
+
+@pytest.mark.parametrize("target", ["http://front/v1/chat/completions", "HTTPS://other.example:1/v1/chat/completions?a=b",
+                                    "http://[::1]:8766/v1/v1/chat/completions",
+                                    "http://169.254.169.254/v1/chat/completions"])
+def test_absolute_form_is_taken(front: Gateway, upstream: Upstream, target: str) -> None:
+    """A target may name its host (RFC 9112 3.2.2), which decides nothing here: the provider gets its own."""
+    assert ask(front.port, chat().replace(b"/v1/chat/completions", target.encode())).status == 200
+    assert upstream.field("host") == f"127.0.0.1:{upstream.port}"
+    assert upstream.asked[-1].split(b" ")[1] == b"/v1/chat/completions" + (b"?a=b" if "?" in target else b"")
