@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import socket
 
+from edge import claims
 from edge.addresses import authority
 
 BACKLOG = 4096
 
 
-def listen(host: str, port: int, count: int) -> list[socket.socket]:
-    """`count` sockets on one address, among which the kernel spreads connections (SO_REUSEPORT).
+def listen(host: str, port: int, count: int) -> tuple[list[socket.socket], socket.socket]:
+    """`count` sockets on one address, among which the kernel spreads connections (SO_REUSEPORT), and our claim to it.
 
     OSError where the address cannot be had, which is its `filename`. Port 0: the kernel chooses, one port for all.
     """
@@ -21,19 +23,25 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
         raise OSError(error.errno, error.strerror, authority(host, port)) from None
 
 
-def _listen(host: str, port: int, count: int) -> list[socket.socket]:
+def _listen(host: str, port: int, count: int) -> tuple[list[socket.socket], socket.socket]:
+    claim = claims.claim(host, port) if port else None
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
                                                              flags=socket.AI_PASSIVE)[0]
-    # SO_REUSEPORT would join a gateway that already listens here, and share its clients unasked.
+    # SO_REUSEPORT would join whoever listens here with it, and share its clients unasked. Workers whose supervisor has
+    # died expect that.
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not claims.orphans(host, port):
+                raise
     sockets = [bound(family, address)]
     sockets += [bound(family, sockets[0].getsockname()) for _ in range(count - 1)]
     # Listening begins when all are bound: a connection must not meet a group that still grows.
     for sock in sockets:
         sock.listen(BACKLOG)
-    return sockets
+    return sockets, claim or claims.claim(host, sockets[0].getsockname()[1])
 
 
 def bound(family: int, address: object) -> socket.socket:

@@ -39,7 +39,9 @@ class Lines(logging.Formatter):
 class Sink(logging.Handler):
     """Standard error through a descriptor of its own that does not block; what it cannot take is dropped and counted.
 
-    The shared descriptor stays as it is: O_NONBLOCK belongs to all who hold it, the shell among them.
+    The shared descriptor stays as it is: O_NONBLOCK belongs to all who hold it, the shell among them. A file is written
+    to through the shared one, which never blocks: its offset is all writers', and who opens it anew writes over what
+    the others have written.
     """
 
     def __init__(self, lost: Callable[[], None]) -> None:
@@ -49,10 +51,11 @@ class Sink(logging.Handler):
         self.torn = False           # the last line that was written has no end
         self.descriptor, self.socket = 2, None
         with contextlib.suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(2).st_mode):
+            mode = os.fstat(2).st_mode
+            if stat.S_ISSOCK(mode):
                 self.socket = socket.socket(fileno=os.dup(2))
-            else:
-                self.descriptor = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
+            elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+                self.descriptor = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line, or none."""

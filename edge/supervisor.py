@@ -7,6 +7,7 @@ the snapshot must be here anyway, and one holder is simpler than two.)
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import selectors
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from edge import __version__, control, descriptors, log, notify, upgrade, worker
+from edge import __version__, claims, control, descriptors, log, notify, upgrade, worker
 from edge._fast import CONTROL, GENERATION, Slab
 from edge.catalogue import Snapshot
 from edge.channel import PROTOCOL, Drain, Garbage, Kind, Record, Records, Retire
@@ -61,8 +62,12 @@ class Supervisor:
 
     def begin(self, snapshot: Snapshot) -> tuple[Slab, Registry]:
         """Everything new. OSError where an address cannot be had."""
-        self.listeners = descriptors.listen(snapshot.listen_addr, snapshot.port, snapshot.workers)
-        self.admin = descriptors.listen(snapshot.admin_addr, snapshot.admin_port, 1)[0]
+        self.listeners, claim = descriptors.listen(snapshot.listen_addr, snapshot.port, snapshot.workers)
+        (self.admin,), second = descriptors.listen(snapshot.admin_addr, snapshot.admin_port, 1)
+        self.claims = [claim, second]
+        for host, port in ((snapshot.listen_addr, snapshot.port), (snapshot.admin_addr, snapshot.admin_port)):
+            if port:
+                claims.dismiss(host, port)
         self.addresses = addresses(snapshot)
         self.generation = 0         # the first of its stripes
         return Slab(snapshot.workers), Registry()
@@ -71,6 +76,7 @@ class Supervisor:
         """Everything from the image before; what no longer fits is new, and the log says so."""
         self.listeners = [socket.socket(fileno=each) for each in handed.listeners]
         self.admin = socket.socket(fileno=handed.admin)
+        self.claims = [socket.socket(fileno=each) for each in handed.claims]
         self.addresses = handed.addresses
         if addresses(snapshot) != self.addresses:
             self.log.warning("port, listen_addr and admin's take effect at the next start")
@@ -98,9 +104,17 @@ class Supervisor:
         self.wake, woken = socket.socketpair()
         for end in (self.wake, woken):
             end.setblocking(False)
+        # First the descriptor, then the handlers; and back before it is closed, when a signal may still come.
         signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)
+        try:
+            return self.watch_over()
+        finally:
+            signal.set_wakeup_fd(-1)
+
+    def watch_over(self) -> int:
+        """The same, with signals at hand."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)     # the image before has left them blocked
         self.selector.register(self.wake, selectors.EVENT_READ, None)
         providers = sum(provider.max_connections for provider in self.force.snapshot.providers)
@@ -108,6 +122,9 @@ class Supervisor:
         if (limit := descriptors.allow(wanted)) is not None:
             self.log.warning("a worker may open %d descriptors, but limits.connections wants %d: raise the limit "
                              "(LimitNOFILE= of systemd, ulimit -Hn), or set limits.connections lower", limit, wanted)
+        # What is here now stays, and its pages stay the children's as well if no collector writes to them.
+        gc.collect()
+        gc.freeze()
         for child in self.children:
             child.spawn(self.selector)
         watchdog = notify.watchdog_seconds()
@@ -343,8 +360,8 @@ class Supervisor:
                  for child in self.children if child.channel is not None]
         force, listeners = self.force, [sock.fileno() for sock in self.listeners]
         return upgrade.Handover(
-            force.snapshot.version, listeners, self.admin.fileno(), self.addresses, force.slab.descriptor,
-            self.generation, force.registry.given, alive, snapshot, PROTOCOL)
+            force.snapshot.version, listeners, self.admin.fileno(), [sock.fileno() for sock in self.claims],
+            self.addresses, force.slab.descriptor, self.generation, force.registry.given, alive, snapshot, PROTOCOL)
 
 
 def addresses(snapshot: Snapshot) -> list[Any]:

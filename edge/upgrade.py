@@ -46,6 +46,7 @@ class Handover:
     version: int                                # of the configuration in force
     listeners: list[int]
     admin: int
+    claims: list[int]                           # to the ports
     addresses: list[Any]                        # what of the configuration led to the sockets
     slab: int
     generation: int
@@ -59,7 +60,8 @@ class Handover:
         """All that the next image needs. A trial gets no more than a place for what it reads."""
         if self.trial:
             return [self.snapshot]
-        return [*self.listeners, self.admin, self.slab, self.snapshot, *(child[3] for child in self.children)]
+        channels = [child[3] for child in self.children]
+        return [*self.listeners, self.admin, *self.claims, self.slab, self.snapshot, *channels]
 
     def taken(self) -> Snapshot:
         """What was tried, so that a file that changes meanwhile does not matter."""

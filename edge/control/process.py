@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edge import log, stats
+from edge import claims, log, stats
 from edge._fast import Condition
 from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
 from edge.control import circuits
@@ -69,6 +69,7 @@ class Control:
         self.checks = Checks(self.loop, self.mark)
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
+        self.mark = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
         await Server(self, routes).serve([listener])
         self.loop.remove_reader(self.channel)

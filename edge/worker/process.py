@@ -15,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from edge import _fast, log
+from edge import _fast, claims, log
 from edge.catalogue import Snapshot
 from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
 from edge.registry import Registry
@@ -26,6 +26,7 @@ from edge.worker.own import OwnAnswers
 from edge.worker.tables import Compiler
 
 TICK_SECONDS = 0.1          # how exact timeouts are
+ORPHAN_SECONDS = 3.0        # that a worker whose supervisor has died serves on, if no successor comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Worker:
                              lost=partial(inheritance.slab.lost_line, inheritance.stripe))
         self.stopped = asyncio.Event()
         self.until = float("inf")
-        self.drained = self.alone = self.retiring = False
+        self.drained = self.alone = self.forsaken = self.retiring = False
         self.prepared: tuple[Prepare, Any] | None = None
         self.ended: Exception | None = None     # what it cannot go on after
         self.notes = Notes(self.log, time.monotonic, debug=inheritance.snapshot.debug)
@@ -89,6 +90,9 @@ class Worker:
         channel.setblocking(False)
         self.reader = Reader(channel)
         self.loop.add_reader(channel, self.listen)
+        self.mark = claims.mark(self.inherited.listeners[0])
+        if self.mark is not None:
+            self.loop.add_reader(self.mark, self.called)
         self.say(Kind.SERVING, self.snapshot.version)
         await self.stopped.wait()
         if self.ended is not None:
@@ -120,10 +124,12 @@ class Worker:
             say(self.inherited.channel, Record(kind, number, text))
 
     def listen(self) -> None:
-        """What comes from the supervisor; its silence for ever, when it has died, means drain."""
+        """What comes from the supervisor, and that it has died."""
+        if self.alone:
+            return
         messages = self.reader.read()
         try:
-            for message in messages if messages is not None else [Drain(self.snapshot.drain_timeout)]:
+            for message in messages or ():
                 self.obey(message)
         except Exception as error:
             self.ended = error
@@ -131,6 +137,26 @@ class Worker:
         if messages is None:
             self.alone = True
             self.loop.remove_reader(self.inherited.channel)
+            self.loop.call_later(min(ORPHAN_SECONDS, self.snapshot.drain_timeout), self.leave, False)
+
+    def called(self) -> None:
+        """Somebody else listens on our port: a successor, if our supervisor has died."""
+        assert self.mark is not None
+        with contextlib.suppress(OSError):
+            self.mark.recv(1)
+        self.listen()
+        if self.alone:
+            self.leave(True)
+
+    def leave(self, succeeded: bool) -> None:
+        """An orphan serves on until a successor listens, and not for long; then it gives the port up, queue and all.
+
+        With a successor kept connections go with their next answer; else there is nothing to wait for but requests.
+        """
+        if not self.retiring:
+            self.gateway.turn()
+            self.retire(self.snapshot.drain_timeout)
+            self.forsaken = not succeeded
 
     def obey(self, message: Message) -> None:
         """One message."""
@@ -179,7 +205,8 @@ class Worker:
         if not self.gateway.draining and not self.retiring:
             return
         idle = not self.gateway.busy
-        if self.loop.time() >= self.until or (idle and self.alone) or (self.retiring and not self.gateway.clients):
+        alone = self.forsaken or (self.alone and self.gateway.draining)
+        if self.loop.time() >= self.until or (idle and alone) or (self.retiring and not self.gateway.clients):
             self.stopped.set()
         elif self.gateway.draining and idle and not self.drained:
             self.drained = True

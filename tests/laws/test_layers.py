@@ -11,7 +11,7 @@ from tests.laws.sources import COMPILED, ROOT, files, relative
 # From the ground up. A name stands for a module or for a package with all that is in it; two names of one
 # layer do not know each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_fast", "addresses", "titles"),
+    ("_fast", "addresses", "claims", "titles"),
     ("catalogue", "routes", "log", "notify", "strict_yaml", "descriptors"),
     ("channel", "registry", "contract", "reach", "pidfile"),
     ("config", "stats", "children"),
