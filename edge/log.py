@@ -17,6 +17,8 @@ from typing import Any
 
 import orjson
 
+LONGEST = 256               # bytes of one value: many come from outside
+
 
 class Lines(logging.Formatter):
     """`{"time", "level", "process", "message", ...}`; what a record carries in `facts` is spread beside them."""
@@ -30,10 +32,21 @@ class Lines(logging.Formatter):
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(), "process": self.process, "message": record.getMessage(),
-            **getattr(record, "facts", {})}
+            **{name: shown(value) for name, value in getattr(record, "facts", {}).items()}}
         if record.exc_info and record.exc_info[1] is not None:
             line["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
         return orjson.dumps(line, default=str).decode()
+
+
+def shown(value: object) -> object:
+    """A value as the log has it: bytes as the text that they are, and of a text no more than LONGEST bytes."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace")
+    if not isinstance(value, bytes):
+        return value
+    if len(value) > LONGEST:
+        return value[:LONGEST].decode("utf-8", "ignore") + "..."
+    return value.decode("utf-8", "replace")
 
 
 class Sink(logging.Handler):

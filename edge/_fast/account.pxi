@@ -185,7 +185,7 @@ cdef int finish(Exchange x, int event, int condition) except -1:
     x.downstream = None
     d.exchange = None
     detach(x)
-    if x.gateway.reported[condition]:
+    if x.gateway.reported[condition] and is_noted(x.gateway, condition):
         report(x)
     d.deadline = x.gateway.now + (LINGER_NS if d.lingering else x.gateway.keep_ns)
     if x.keep_alive:
@@ -233,11 +233,41 @@ cdef int account(Exchange x) except -1:
     return 0
 
 
+cdef enum Report:               # of a condition
+    SILENT, SPARSE, ALWAYS      # nothing; the first of each second, as whoever is refused may ask very often; all
+
+cdef enum:
+    NOTED_MAX = 20              # refusals of a kind in a second that have a line each: see settle_notes()
+
+
+cdef bint is_noted(Gateway g, int condition) noexcept:
+    """Whether the log hears of this one. All are counted in the metrics."""
+    if g.reported[condition] == ALWAYS:
+        return True
+    g.noted[condition] += 1
+    return g.noted[condition] <= NOTED_MAX
+
+
+cdef int settle_notes(Gateway g) except -1:
+    """Once a second: how many refusals of each kind there were besides those that the log has heard of."""
+    cdef int condition
+    if g.now < g.noted_until:
+        return 0
+    g.noted_until = g.now + 1000000000
+    for condition in range(N_OUTCOMES):
+        if g.noted[condition] > NOTED_MAX:
+            g.notice("more of the same", {"event": "request refused", "condition": condition,
+                                          "unwritten": g.noted[condition] - NOTED_MAX})
+        g.noted[condition] = 0
+    return 0
+
+
 cdef int report(Exchange x) except -1:
     """One event for the log. No word of it comes from a body but the provider's own error message."""
     x.gateway.report({
         "request_id": PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode(),
         "condition": x.condition,
+        "address": x.address,
         "route": x.route.name if x.route is not None else None,
         "key": x.tenant.name if x.tenant is not None else None,
         "model": x.model_name,

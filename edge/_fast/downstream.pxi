@@ -104,6 +104,7 @@ cdef class Downstream(Peer):
         g.counts.accepted += 1
         g.counts.connections += 1
         g.connections.add(self)
+        self.peer = address
         self.deadline = g.now + g.head_ns
         if g.max_address and address:
             self.address = address

@@ -265,6 +265,7 @@ cdef class Exchange:                    # one request's way
     cdef object details                 # of the provider's own error inside its answer
     cdef list values                    # what the words of a refusal name
     cdef char request_id[ID_ROOM]
+    cdef uint64_t address               # of the client: see edge_accept
     cdef int request_id_size
     cdef int64_t started
     cdef int64_t sent
@@ -286,6 +287,7 @@ cdef class Downstream(Peer):
     cdef Store pending
     cdef int64_t deadline
     cdef uint64_t address               # whose connection it is counted as; 0: nobody's
+    cdef uint64_t peer                  # the same, counted or not
     cdef bint stuck                     # the client takes too little of its answer
     cdef int64_t skip                   # bytes of a refused request's body
     cdef uint64_t version               # of the configuration that the rest was looked up in
@@ -387,7 +389,9 @@ cdef class Gateway:
     cdef int64_t late                   # how late the last two of them were, the less late one
     cdef int64_t was_late
     cdef bytes sticky                   # the field that names a session, None: there is none
-    cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it
+    cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it, see Report
+    cdef int noted[N_OUTCOMES]          # refusals of this second that it has heard of
+    cdef int64_t noted_until
     cdef set unknown                    # keys looked up in vain, a few
     cdef int64_t head_ns
     cdef int64_t body_ns

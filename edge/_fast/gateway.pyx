@@ -275,7 +275,7 @@ cdef class Gateway:
         self.sticky = None if tables.sticky is None else tables.sticky.encode()
         self.unknown = set()
         for condition in range(N_OUTCOMES):
-            self.reported[condition] = condition in tables.reported
+            self.reported[condition] = tables.reported.get(condition, SILENT)
         replaced = [pool for pool in self.pools.values() if tables.pools.get(pool.name) is not pool]
         self.retired += replaced
         self.pools = tables.pools
@@ -352,6 +352,7 @@ cdef class Gateway:
         self.counts.heartbeat_ns = self.now
         note_lateness(self)
         self.counts.memory = settle_memory(self.now)
+        settle_notes(self)
         overdue = []
         for downstream in self.connections:
             if downstream.deadline < self.now or downstream.is_stuck():

@@ -77,6 +77,7 @@ cdef Exchange new_exchange(Downstream d):
     cdef Exchange x = Exchange.__new__(Exchange)
     x.gateway = d.gateway
     x.downstream = d
+    x.address = d.peer
     x.state = READING
     x.started = d.gateway.now
     x.retry_after_ms = -1

@@ -26,7 +26,7 @@ from edge.config import MISSING, Problem
 from edge.control import circuits, status
 from edge.control.guard import admit
 from edge.control.metrics import SlabCollector, expose
-from edge.control.refusal import Refusal
+from edge.control.refusal import Refusal, request_id
 from edge.control.state import State
 
 FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
@@ -203,11 +203,14 @@ def date() -> bytes:
 
 
 def dated(app: ASGIApp) -> ASGIApp:
-    """Adds Date to every response; uvicorn's own way needs its clock, which `process.Server` stops."""
+    """Adds Date and an id to every response; uvicorn's own Date needs its clock, which `process.Server` stops."""
     async def with_date(scope: Scope, receive: Receive, send: Send) -> None:
         async def begin(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"date", date())]
+                if not any(name == b"x-request-id" for name, _ in message["headers"]):
+                    name = request_id().encode()
+                    message["headers"] += [(b"x-request-id", name), (b"request-id", name)]
             await send(message)
 
         await app(scope, receive, begin)

@@ -20,6 +20,11 @@ class Refusal(Exception):
         self.values = values or {}
 
 
+def request_id() -> str:
+    """A new one, of the same form as the data port's."""
+    return f"req-{secrets.token_hex(8)}"
+
+
 class Refusals:
     """The templates of one contract."""
 
@@ -30,7 +35,7 @@ class Refusals:
         """A whole HTTP response."""
         template = self._templates[refusal.condition] or self._templates[Condition.internal_error]
         assert template is not None
-        name = secrets.token_hex(16)
+        name = request_id()
         values: list[Any] = [None] * Slot.N_SLOTS
         for slot, value in {Slot.S_REQUEST_ID: name, Slot.S_TRACE_ID: name, **refusal.values}.items():
             values[slot] = value

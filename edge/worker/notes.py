@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from edge import contract
 from edge._fast import Condition
 
 LINES = 20                  # of one kind in a second; the metrics count them all
-LONGEST = 256               # bytes of one value: many come from outside
 
 
 class Notes:
@@ -25,11 +25,16 @@ class Notes:
         self.written: dict[tuple[str, str | None, str | None], int] = {}    # in this second, by what makes a kind
 
     def report(self, facts: dict[str, Any]) -> None:
-        """A line per request that a provider or the gateway failed; all of them with `debug`."""
+        """A line per request that was failed or refused; all of them with `debug`."""
         condition = Condition(facts["condition"]).name
         blame = self.blames.get(condition)
-        level = logging.WARNING if blame in ("upstream", "edge") else logging.DEBUG
-        self.line(level, "request failed" if blame else "request", {"blame": blame, **facts, "condition": condition})
+        facts = {"blame": blame, **facts, "condition": condition, "address": address(facts["address"])}
+        if blame is None:
+            self.line(logging.DEBUG, "request", facts)
+        elif blame in ("upstream", "edge"):
+            self.line(logging.WARNING, "request failed", facts)
+        else:
+            self.line(logging.INFO, "request refused", facts)
 
     def notice(self, event: str, facts: dict[str, Any]) -> None:
         """A line for what was decided about an attempt, a target or a provider's key."""
@@ -43,7 +48,7 @@ class Notes:
         kind = event, facts.get("condition"), facts.get("provider")
         count = self.written[kind] = self.written.get(kind, 0) + 1
         if count <= LINES or self.debug:
-            self.log.log(level, event, extra={"facts": {name: shown(value) for name, value in facts.items()}})
+            self.log.log(level, event, extra={"facts": facts})
 
     def settle(self) -> None:
         """When a second is over: how many lines of each kind it had besides those written."""
@@ -58,12 +63,8 @@ class Notes:
                     "event": event, "condition": condition, "provider": provider, "unwritten": count - LINES}})
 
 
-def shown(value: object) -> object:
-    """A value as the log has it: bytes as the text that they are, and of a text no more than LONGEST bytes."""
-    if isinstance(value, str):
-        value = value.encode("utf-8", "replace")
-    if not isinstance(value, bytes):
-        return value
-    if len(value) > LONGEST:
-        return value[:LONGEST].decode("utf-8", "ignore") + "..."
-    return value.decode("utf-8", "replace")
+def address(number: int) -> str | None:
+    """A client's address as the data plane has it: IPv4, or of IPv6 the first half, which is one subscriber's."""
+    if number >> 32 == 0xffff:
+        return str(IPv4Address(number & 0xffffffff))
+    return f"{IPv6Address(number.to_bytes(8, 'little') + bytes(8))}/64" if number else None

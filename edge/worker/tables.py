@@ -21,6 +21,9 @@ from edge.worker import paths
 from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
+# Of requests that end so the log hears always, or of some in a second: what account.pxi calls Report.
+SPARSE, ALWAYS = 1, 2
+REPORTED = {"upstream": ALWAYS, "edge": ALWAYS, "client": SPARSE, "tenant": SPARSE}
 DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3, "object": 4}
 # Which models a key may use; None: all.
 Allows = Callable[[str], bool] | None
@@ -47,7 +50,7 @@ class Tables:
     owned: frozenset[bytes]
     bearer_only: bool
     notes: Notes
-    reported: frozenset[int]
+    reported: dict[int, int]
     pools: dict[str, Any]
     leading: tuple[tuple[Any, Provider, tuple[bytes, ...], tuple[Any, ...]], ...]
     retry: Retry
@@ -109,8 +112,8 @@ class Compiler:
             owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
-            reported=frozenset(condition for condition in _fast.Condition if snapshot.debug
-                               or contract.blames().get(condition.name) in ("upstream", "edge")))
+            reported={condition: ALWAYS if snapshot.debug else REPORTED.get(contract.blames().get(condition.name, ""), 0)
+                      for condition in _fast.Condition})
 
     def pool(self, provider: Provider, registry: Registry) -> Any:
         """The running pool where its connections still lead to the same place, else a new one."""

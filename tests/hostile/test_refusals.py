@@ -1,0 +1,96 @@
+"""What is told of refusals: to the operator in the log, bounded, and to the client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from tests.support.gateway import PLAIN, Gateway, configuration
+from tests.support.simulator import Simulator
+from tests.support.talk import REQUEST_ID, Talk, ask, asked, chat, request
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[Gateway]:
+    """A gateway that speaks token360's contract and serves one model."""
+    with Simulator() as simulator:
+        with Gateway(configuration(simulator.url, contract="token360", models={"known": "openai"})) as running:
+            yield running
+
+
+def refused(gateway: Gateway, **facts: Any) -> list[dict[str, Any]]:
+    """The log's lines of refusals with these facts."""
+    return [line for line in gateway.log_lines() if line["message"] == "request refused" and facts.items() <= line.items()]
+
+
+def wrong(**fields: str) -> bytes:
+    """A chat request with a key that is none."""
+    return chat("known", authorization="Bearer sk-nobody-knows-this-one", **fields)
+
+
+FAULTS = {
+    "key_unknown": wrong(), "key_missing": request(asked("known"), key=None), "model_unknown": chat("nobody"),
+    "json_invalid": request(b"{"), "endpoint_unknown": request(asked(), path="/v1/nowhere"),
+    "request_malformed": b"GARBAGE\r\n\r\n", "content_type": request(asked("known"), kind="text/plain"),
+    "provider_rejected": chat("known", fault='status=404;body={"error":{"message":"No such thing"}}'),
+}
+
+
+@pytest.mark.parametrize("condition", FAULTS)
+def test_a_refusal_is_found_by_its_id(refusing: Gateway, condition: str) -> None:
+    """What a client reports, a traceId, leads to a line of the log: what was wrong, and where it came from."""
+    found = ask(refusing.port, FAULTS[condition])
+    assert 400 <= found.status < 500
+    trace = found.json["error"]["traceId"]
+    line, = refusing.wait(lambda: refused(refusing, request_id=trace))
+    assert (line["condition"], line["address"], line["level"]) == (condition, "127.0.0.1", "info")
+    assert line["blame"] in ("client", "tenant")
+
+
+def test_a_flood_of_wrong_keys_is_told_in_few_lines(refusing: Gateway) -> None:
+    """Thousands of refusals are counted by condition and have twenty lines a second, then their number."""
+    before, lines = refusing.metric("edge_requests_total", condition="key_unknown"), len(refusing.log_lines())
+    with Talk(refusing.port) as talk:
+        for _ in range(20):
+            talk.send(wrong() * 50)
+            for _ in range(50):
+                assert talk.answer().status == 401
+    assert refusing.metric("edge_requests_total", condition="key_unknown") == before + 1000
+
+    def told() -> bool:
+        new = [line for line in refusing.log_lines()[lines:] if line.get("condition") == "key_unknown"]
+        said = sum(line["message"] == "request refused" for line in new)
+        return said + sum(line.get("unwritten", 0) for line in new) == 1000 and len(new) < 300
+    refusing.wait(told)
+
+
+@pytest.mark.parametrize("name", ["m" * 8_000_000, "\N{OX}" * 100_000, "'\"\\" * 1000, "a\nb", "\x1b[31m"],
+                         ids=["long", "wide", "quotes", "lines", "control"])
+def test_values_from_outside_are_short_and_text(refusing: Gateway, name: str) -> None:
+    """A value in the log is text of 256 bytes at most, whatever was sent."""
+    found = ask(refusing.port, chat(name))
+    line, = refusing.wait(lambda: refused(refusing, request_id=found.header("x-request-id")))
+    assert len(json.dumps(line, ensure_ascii=False).encode()) < 2048
+    assert "b'" not in json.dumps(line)
+
+
+def test_the_key_that_is_wrong_is_the_gateways(simulator: Simulator) -> None:
+    """Who sends a provider's key is told that the gateway wants its own."""
+    with Gateway(configuration(simulator.url)) as running:
+        for path in ("/v1/chat/completions", "/v1/messages"):
+            found = ask(running.port, request(asked(max_tokens=1), path=path, key="sk-proj-0123456789abcdef"))
+            assert found.status == 401 and "this gateway's key" in found.json["error"]["message"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/metrics", 200), ("/stats", 200), ("/nowhere", 404),
+                                              ("/admin/config", 200), ("/admin/reload", 405)])
+def test_admin_answers_bear_an_id(refusing: Gateway, path: str, status: int) -> None:
+    """Every answer of the admin port has an id of the same form as the data port's."""
+    found = httpx.get(refusing.admin + path, **PLAIN)
+    assert found.status_code == status
+    name = found.headers["x-request-id"]
+    assert name == found.headers["request-id"] and REQUEST_ID.fullmatch(name) and len(name) == 20 and name[:4] == "req-"
