@@ -37,7 +37,7 @@ ANTHROPIC: dict[int, tuple[str, str]] = {
     401: ("authentication_error", "invalid x-api-key"),
     402: ("billing_error", "There is an issue with your billing or payment information."),
     403: ("permission_error", "Your API key does not have permission to use the specified resource."),
-    404: ("not_found_error", "Not found"),
+    404: ("not_found_error", "The requested resource could not be found."),
     408: ("timeout_error", "Request timed out"),
     409: ("conflict_error", "Conflict"),
     413: ("request_too_large", "Request exceeds the maximum size"),

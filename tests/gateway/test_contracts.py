@@ -188,8 +188,9 @@ VARIANTS = {
                                   {"retry_after": "2"}),
     "limit, far off": Case("provider_rate_limited", fault("status=429;retry-after=3600"), {"retry_after": "3600"}),
     "limit, unsaid": Case("provider_rate_limited", fault("status=429"), {"retry_after": "1"}),
-    "provider 503": Case("provider_error", fault("status=503"),
-                         {"upstream_status": 503, "upstream_reason": "Service Unavailable"}),
+    "provider 503": Case("provider_overloaded", fault("status=503"), surfaces=("openai",)),     # it says so in words
+    "provider 504": Case("provider_error", fault("status=504"),
+                         {"upstream_status": 504, "upstream_reason": "Gateway Timeout"}),
     "error in 200": Case("provider_error", fault("error-in-200"), {"upstream_status": 200, "upstream_reason": "OK"}),
     "provider 408": Case("provider_timeout", fault("status=408")),
     **{f"provider {status}": Case("provider_rejected", fault(

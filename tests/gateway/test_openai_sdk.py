@@ -184,7 +184,7 @@ ERRORS: dict[str, tuple[dict[str, Any], type[openai.APIStatusError], tuple[Any, 
     "provider 500": ({"model": "fault:status=500"}, openai.InternalServerError,
                      (502, "provider_error", None, "server_error"), 3),
     "provider 503": ({"model": "fault:status=503"}, openai.InternalServerError,
-                     (502, "provider_error", None, "server_error"), 3),
+                     (503, "provider_overloaded", None, "server_error"), 3),
     "provider refuses": ({"model": "closed"}, openai.InternalServerError,
                          (502, "provider_unreachable", None, "server_error"), 3),
     # What a provider has and did not answer is not sent again by the SDK either.

@@ -33,7 +33,7 @@ BAD: list[tuple[bytes, set[int] | None]] = [
     (request(b"{"), {400}), (request(asked(), key="sk-nobody"), {401}), (request({"model": 5}), {400}),
     (post(b"content-length: 3000000000\r\n", b""), {413}), (request(method="GET", path="/nowhere"), {404}),
     (chat(fault="cut=300"), {502}), (chat(fault="malformed=head"), {502}), (chat(fault="reset=0"), {502}),
-    (chat(fault="status=503"), {502}), (chat(fault="malformed=json", stream=False), {502}),
+    (chat(fault="status=503"), {503}), (chat(fault="malformed=json", stream=False), {502}),
     (chat(fault="hang"), None), (chat()[:-5], None), (chat(stream=True, fault="drip=5,5"), None), (chat()[:30], None)]
 
 
