@@ -134,7 +134,7 @@ def test_one_deadline(pair: Pair) -> None:
 def test_the_budget(pair: Pair) -> None:
     """A provider that fails every request gets a tenth more of them than the clients send, and a few."""
     edge = pair.edge(retry={"backoff": 0.01}, circuit_breaker=OFF)
-    with edge.client(headers={"x-simulate": "status=503"}) as client:
+    with edge.client(headers={"x-simulate": "status=500"}) as client:
         for _ in range(100):
             body = {"model": "lone", "messages": [{"role": "user", "content": "x"}]}
             assert client.post("/v1/chat/completions", json=body).status_code == 502
