@@ -414,3 +414,4 @@ cdef class Gateway:
     cdef int serve(self, Peer peer, uint32_t events) except -1
     cdef uint64_t oldest(self)
     cdef int resume(self, Exchange x) except -1
+    cdef int take_bounds(self, bounds) except -1

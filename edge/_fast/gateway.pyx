@@ -243,7 +243,6 @@ cdef class Gateway:
         """
         cdef int condition
         cdef Pool pool
-        bounds = tables.bounds
         self.check(tables)
         self.version = tables.version
         self.routes = tables.routes
@@ -286,6 +285,10 @@ cdef class Gateway:
             pool.version = tables.version
         for pool in replaced:
             pool.retire()
+        self.take_bounds(tables.bounds)
+
+    cdef int take_bounds(self, bounds) except -1:
+        """What a client may send, and how long it may take."""
         self.head_ns = to_ns(bounds.head_timeout)
         self.body_ns = to_ns(bounds.body_timeout)
         self.byte_ns = 1000000000 // bounds.body_rate if bounds.body_rate else 0
@@ -300,6 +303,7 @@ cdef class Gateway:
         limit_memory(bounds.memory_bytes)
         self.queue = bounds.queue
         self.queue_ns = to_ns(bounds.queue_timeout) or FOREVER
+        return 0
 
     def listen(self, sock):
         """Takes clients from a listening socket from now on."""

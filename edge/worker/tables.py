@@ -71,6 +71,13 @@ class Tables:
         return exact + [prefix.rstrip(b"/") for prefix, _ in self.prefixes]
 
 
+def reported(*, debug: bool) -> dict[int, int]:
+    """What the log hears of, by condition."""
+    blames = contract.blames()
+    return {condition: ALWAYS if debug else REPORTED.get(blames.get(condition.name, ""), 0)
+            for condition in _fast.Condition}
+
+
 def pattern(text: str) -> re.Pattern[str]:
     """A name in which `*` stands for anything."""
     return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
@@ -112,8 +119,7 @@ class Compiler:
             owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
-            reported={condition: ALWAYS if snapshot.debug else REPORTED.get(contract.blames().get(condition.name, ""), 0)
-                      for condition in _fast.Condition})
+            reported=reported(debug=snapshot.debug))
 
     def pool(self, provider: Provider, registry: Registry) -> Any:
         """The running pool where its connections still lead to the same place, else a new one."""

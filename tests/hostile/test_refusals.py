@@ -17,14 +17,15 @@ from tests.support.talk import REQUEST_ID, Talk, ask, asked, chat, request
 @pytest.fixture(scope="module")
 def refusing() -> Iterator[Gateway]:
     """A gateway that speaks token360's contract and serves one model."""
-    with Simulator() as simulator:
-        with Gateway(configuration(simulator.url, contract="token360", models={"known": "openai"})) as running:
-            yield running
+    with Simulator() as simulator, Gateway(configuration(
+            simulator.url, contract="token360", models={"known": "openai"})) as running:
+        yield running
 
 
 def refused(gateway: Gateway, **facts: Any) -> list[dict[str, Any]]:
     """The log's lines of refusals with these facts."""
-    return [line for line in gateway.log_lines() if line["message"] == "request refused" and facts.items() <= line.items()]
+    return [line for line in gateway.log_lines()
+            if line["message"] == "request refused" and facts.items() <= line.items()]
 
 
 def wrong(**fields: str) -> bytes:
