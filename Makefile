@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(addprefix edge/_fast/,*.pyx *.pxd *.pxi *.h))
 ARGS   ?=
 
-.PHONY: run test lint bench sanitize fuzz faults clean
+.PHONY: run test test-clients lint bench sanitize fuzz faults clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -19,6 +19,10 @@ run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --wor
 # bytecode each of the hundreds of gateways would compile its modules; an empty value is as good as none.
 test: $(VENV)/.built $(VENV)/.dev          ## all tests; ARGS="tests/laws -x" are handed on to pytest
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+
+CLIENTS := .clients
+test-clients: $(VENV)/.built $(VENV)/.dev $(CLIENTS)/.node $(CLIENTS)/.python   ## real clients of npm and PyPI, in minutes
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/clients -n 2 $(ARGS)
 
 lint: $(VENV)/.built $(VENV)/.dev          ## the laws alone: ruff, mypy, stubs, cython-lint, layers, sizes
 	@$(BIN)/pytest tests/laws $(ARGS)
@@ -39,8 +43,8 @@ PROOFS := cuts multiplied leaving "storm kill" "storm reload" "storm upgrade" sl
 faults: $(VENV)/.built $(VENV)/.dev        ## the proofs of tests/faults, but for the soak of half an hour
 	@set -e; for proof in $(PROOFS); do echo "== $$proof"; $(BIN)/python -m tests.faults.$$proof; done
 
-clean:                      ## remove the environment and everything compiled
-	rm -rf $(VENV) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:                      ## remove the environments and everything compiled
+	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find edge tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps. pip older than 25.1 knows no dependency groups. The build requirements live in the environment itself, so
@@ -66,3 +70,15 @@ $(VENV)/.dev: $(VENV)/.installed pyproject.toml
 $(VENV)/.bench: $(VENV)/.dev
 	@$(BIN)/pip install --quiet --group bench
 	@touch $@
+
+# What cannot be installed does not stop the others: its tests fail and tell what is in the log.
+$(CLIENTS)/.node: tests/clients/package.json tests/clients/package-lock.json
+	@echo "installing the clients of npm in $(CLIENTS); this happens once"
+	@mkdir -p $(CLIENTS)/node && cp $^ $(CLIENTS)/node/
+	@npm ci --prefix $(CLIENTS)/node --no-audit --no-fund >$(CLIENTS)/node.log 2>&1 && touch $@ || tail -n 3 $(CLIENTS)/node.log
+
+$(CLIENTS)/.python: tests/clients/requirements.txt
+	@echo "installing the clients of PyPI in $(CLIENTS); this happens once"
+	@mkdir -p $(CLIENTS)
+	@{ $(PYTHON) -m venv $(CLIENTS)/python && $(CLIENTS)/python/bin/pip install --quiet -r $<; } \
+	    >$(CLIENTS)/python.log 2>&1 && touch $@ || tail -n 3 $(CLIENTS)/python.log
