@@ -92,7 +92,7 @@ class Provider:
     plain_timeout: float = 600.0        # of a plain answer: request sent to its end
     idle_timeout: float = 60.0          # between two reads of an answer
     total_timeout: float = 600.0        # a whole exchange, further attempts included
-    max_connections: int = 1024         # per worker
+    max_connections: int = 0            # per worker; 0: as many as there are descriptors
     max_idle: int = 256                 # kept alive per worker
     keep_alive: float = 55.0
     ca_bundle: str | None = None

@@ -97,6 +97,7 @@ cdef int admit(Exchange x) except -1:
     if wait > 0:
         bucket_give(x.tenant.bucket, 1)
         g.counts.refused_gateway += 1
+        note_limit(g, "rate_limit")
         return limit_reached(x, global_rate_limited, wait)
     g.counts.admitted += 1
     g.counts.in_flight += 1

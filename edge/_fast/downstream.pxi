@@ -51,7 +51,7 @@ cdef class Listener(Peer):
             d.begin_service(address)
             if last:
                 if d.is_open() and not d.lingering:
-                    overloaded(d, "file descriptors")
+                    overloaded(d, "file descriptors", DESCRIPTORS)
                 d.hang_up()
         except Exception:
             d.abort()
@@ -85,9 +85,10 @@ cdef int timed_out(Exchange x, int condition, int64_t limit, str reason) except 
     return fail(x, condition, reason)
 
 
-cdef int overloaded(Downstream d, str what) except -1:
+cdef int overloaded(Downstream d, str what, str limit) except -1:
     """Refuses a connection before it has said anything."""
     cdef Exchange x = new_exchange(d)
+    note_limit(d.gateway, limit)
     name_request(x, NULL, NULL)
     x.surface = OPENAI
     x.retry_after_ms = 1000
@@ -113,8 +114,10 @@ cdef class Downstream(Peer):
             if near > 2 * g.max_address:
                 return self.abort()         # who was told as often as that is not told again
         if near > g.max_address:
-            return overloaded(self, "connections from one address")
-        return overloaded(self, "connections") if len(g.connections) > g.max_connections else 0
+            return overloaded(self, "connections from one address", "limits.address_connections")
+        if len(g.connections) > g.max_connections:
+            return overloaded(self, "connections", "limits.connections")
+        return 0
 
     cdef int place(self) except -1:
         """Straight into the body where its length is known; else the worker's common buffer, behind what is pending."""

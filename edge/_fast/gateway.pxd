@@ -379,6 +379,7 @@ cdef class Gateway:
     cdef object begun                   # callable: what `ending` needs to know of a response
     cdef object wait_ms                 # callable(fields, Unix time) -> ms until a provider wants to be asked again
     cdef list delayed                   # requests whose next attempt is put off
+    cdef dict bound                     # limits that have refused or delayed somebody, and when they did last
     cdef Rules rules                    # of circuit breakers
     cdef int max_retries
     cdef int64_t backoff_ms

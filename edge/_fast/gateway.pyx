@@ -15,6 +15,7 @@ Everything runs in the thread of the worker's event loop, and a callback never w
 """
 
 import os
+import resource
 import re
 from collections import deque
 from email.utils import formatdate
@@ -200,6 +201,7 @@ cdef class Gateway:
             raise OSError(errno, "epoll_create1")
         self.graves = []
         self.delayed = []
+        self.bound = {}
         self.retired = []
         self.slab = slab
         self.index = stripe

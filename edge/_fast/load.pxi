@@ -67,7 +67,9 @@ cdef int learn_pace(Pool pool, Exchange x) except -1:
     if pool.trial:
         return 0
     late = pool.pace.lateness(kind)
-    if late > (LATE if free else LATE_AGAIN) and pool.active > LEAST:
+    # Streams live for a minute: as many as come begin at once after a lull, and are late together, in the provider and
+    # here, without any harm. A provider that has too many of them says so.
+    if late > (LATE if free else LATE_AGAIN) and pool.active > LEAST and not x.stream:
         begin_trial(pool, kind, x)
     elif not free and late < PROMPT and 2 * pool.active >= pool.limit:
         pool.grown += 0.05 + 1.0 / pool.limit           # a twentieth, and one, for each round of good answers
@@ -139,6 +141,25 @@ cdef bint is_in_vain(Pool pool, int ahead) noexcept:
     """Whether a request behind so many others would lose patience, at the pace at which they go."""
     return (pool.limit < pool.max_connections
             and ahead * exp(pool.pace.recent[pool.blamed_kind]) * 1e9 > pool.limit * <double>patience(pool))
+
+
+cdef str DESCRIPTORS = "file descriptors (LimitNOFILE, ulimit -n)"
+cdef int64_t LIMIT_CALM_NS = 60000000000
+
+
+cdef int note_limit(Gateway g, str name) except -1:
+    """A limit of ours binds: said once, by its name in the configuration, and again after a minute without it."""
+    cdef int64_t last = g.bound.get(name, 0)
+    g.bound[name] = g.now
+    if last == 0 or g.now - last > LIMIT_CALM_NS:
+        g.notice("limit reached", {"limit": name})
+    return 0
+
+
+cdef int descriptor_limit() except -1:
+    """How many connections a process may have at most."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(soft, 1 << 20) if soft > 0 else 1 << 20
 
 
 cdef int crowd_out(Pool pool, Exchange x) except -1:

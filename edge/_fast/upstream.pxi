@@ -35,9 +35,10 @@ cdef class Pool:
             raise ValueError("base URL, key and headers of a provider are too long")
         self.provider = provider
         self.misplaced = False
-        if self.limit == self.max_connections or self.limit > provider.max_connections or not provider.adaptive:
-            self.limit = provider.max_connections
-        self.max_connections = provider.max_connections
+        most = provider.max_connections or descriptor_limit()
+        if self.limit == self.max_connections or self.limit > most or not provider.adaptive:
+            self.limit = most
+        self.max_connections = most
         self.max_idle = provider.max_idle
         self.adaptive = provider.adaptive
         if heads != self.heads:
@@ -78,6 +79,7 @@ cdef class Pool:
         x = self.waiting.pop(False)
         if x is not None:
             if condition == gateway_overloaded:
+                note_limit(self.gateway, DESCRIPTORS)
                 x.retry_after_ms = 1000
             fail(x, condition, reason)
         self.serve()
@@ -95,7 +97,12 @@ cdef class Pool:
         if upstream is not None:
             self.gateway.counts.upstream_reused += 1
             return upstream.send(x)
+        if self.is_blocked():
+            note_limit(self.gateway, f"providers.{self.name}.{'max_connections' if self.limit == self.max_connections
+                                                              else 'adaptive'}")
         if self.is_full(x):
+            if self.waiting.count - self.opening >= self.gateway.queue:
+                note_limit(self.gateway, "queue.queue_size")
             other = self.waiting.outranked(x.tenant.priority)
             if other is None:
                 return crowd_out(self, x)

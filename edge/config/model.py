@@ -126,7 +126,8 @@ class Provider(Strict):
         "several keys, 32 at most", ["env:KEY_1", "file:key-2"])] = []
     headers: Annotated[dict[str, SecretStr], about("sent with every request", {"api-version": "1"})] = {}
     timeouts: Annotated[Timeouts, about("in seconds", {"connect": 5})] = Timeouts()
-    max_connections: Annotated[Count, about("per worker", 1024)] = UPSTREAM.max_connections
+    max_connections: Annotated[Count | None, about(
+        "per worker; as many as descriptors allow unless set", 1024)] = None
     max_idle: Annotated[int, Field(ge=0, le=(1 << 31) - 1), about("kept alive per worker", 256)] = UPSTREAM.max_idle
     keep_alive: Annotated[Seconds, about("seconds a connection may idle", 55)] = UPSTREAM.keep_alive
     ca_bundle: Annotated[Text | None, about("a PEM file of more roots to trust", "/etc/ssl/our.pem")] = None

@@ -53,7 +53,7 @@ class Upstreams:
             connect_timeout=times.connect, idle_timeout=times.idle, total_timeout=total,
             first_byte_timeout=first(times.first_byte, timeout, default.first_byte_timeout),
             plain_timeout=first(times.total, timeout, total),
-            max_connections=given.max_connections, max_idle=given.max_idle, keep_alive=given.keep_alive,
+            max_connections=given.max_connections or 0, max_idle=given.max_idle, keep_alive=given.keep_alive,
             ca_bundle=self._ca_bundle((*at, "ca_bundle"), given.ca_bundle),
             proxy=self._proxy((*at, "proxy"), given, base_url), models=tuple(given.models),
             adaptive=given.adaptive, health_check=self._health_check((*at, "health_check"), given.health_check))

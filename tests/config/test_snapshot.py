@@ -38,7 +38,7 @@ def test_defaults(config: Any) -> None:
     assert loaded.workers >= 1 and loaded.admin_key is None and loaded.warnings == ()
     [provider] = loaded.providers
     assert (provider.kind, provider.base_url, provider.proxy) == ("openai", "https://api.openai.com/v1", None)
-    assert (provider.first_byte_timeout, provider.max_connections, provider.ca_bundle) == (30, 1024, None)
+    assert (provider.first_byte_timeout, provider.max_connections, provider.ca_bundle) == (30, 0, None)
     assert (loaded.retry, loaded.breaker, loaded.sticky) == (Retry(), Breaker(), None)
     assert (provider.adaptive, provider.health_check, loaded.keys[0].priority) == (True, None, 1)
 

@@ -167,7 +167,8 @@ def test_unknown_path(client: anthropic.Anthropic) -> None:
     """A path that Anthropic does not have is Anthropic's own 404."""
     with pytest.raises(anthropic.NotFoundError) as caught:
         client.post("/v1/nothing", body={}, cast_to=object)
-    assert caught.value.body["error"] == {"type": "not_found_error", "message": "The requested resource could not be found."}
+    assert caught.value.body["error"] == {
+        "type": "not_found_error", "message": "The requested resource could not be found."}
 
 
 @pytest.mark.parametrize(("headers", "message"), [
