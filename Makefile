@@ -47,28 +47,39 @@ clean:                      ## remove the environments and everything compiled
 	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find edge tests bench -name __pycache__ -prune -exec rm -rf {} +
 
-# Stamps. pip older than 25.1 knows no dependency groups. The build requirements live in the environment itself, so
-# that a changed .pyx is recompiled alone, without pip and without a network.
+# Stamps. The build requirements live in the environment itself, so that a changed .pyx is recompiled alone, without pip
+# and without a network. gateway.pyx takes a compiler as long as all others do, so these two go side by side, and beside
+# them pip, which installs edge without compiling anything itself (it would do it a second time).
+OTHERS := $(filter-out gateway,$(notdir $(basename $(wildcard edge/_fast/*.pyx))))
+BUILD  := $(BIN)/python setup.py --quiet build_ext --inplace
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+
 $(VENV)/.pip:
 	@echo "making the environment in $(VENV) and compiling; this happens once"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" "setuptools>=80" "cython>=3.1"
+	@$(PIP) "setuptools>=80" "cython>=3.1"
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.pip pyproject.toml setup.py
-	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore EDGE_ONLY=none $(PIP) --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.built: $(VENV)/.installed $(SOURCES)
-	@$(BIN)/python setup.py --quiet build_ext --inplace
+$(VENV)/.compiled: $(VENV)/.pip setup.py $(SOURCES)
+	@EDGE_ONLY=gateway $(BUILD) & first=$$!; EDGE_ONLY="$(OTHERS)" $(BUILD); second=$$?; wait $$first && exit $$second
 	@touch $@
 
+$(VENV)/.built: $(VENV)/.pip pyproject.toml setup.py $(SOURCES)
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.compiled $(VENV)/.installed
+	@touch $@
+
+# pip older than 25.1 knows no dependency groups.
 $(VENV)/.dev: $(VENV)/.installed pyproject.toml
-	@$(BIN)/pip install --quiet --group dev
+	@$(PIP) "pip>=25.1"
+	@$(PIP) --group dev
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	@$(BIN)/pip install --quiet --group bench
+	@$(PIP) --group bench
 	@touch $@
 
 # What cannot be installed does not stop the others: its tests fail and tell what is in the log.
