@@ -223,7 +223,7 @@ def proxy_reason(error: BaseException) -> str:
     if isinstance(error, ProxyConnectionError):
         number = error.errno or 0
         return (os.strerror(number) if number in errno.errorcode else "cannot be reached").lower()
-    code = getattr(error, "error_code", None)
-    if isinstance(code, int) and code in PHRASES:
+    code = getattr(error, "error_code", None) or 0
+    if code in PHRASES:
         return f"it answered {code} {PHRASES[code]}"
     return SOCKS_REPLIES.get(code, "it does not speak as a proxy does, or refuses the login")
