@@ -22,7 +22,7 @@ test: $(VENV)/.built $(VENV)/.dev          ## all tests; ARGS="tests/laws -x" ar
 
 CLIENTS := .clients
 test-clients: $(VENV)/.built $(VENV)/.dev $(CLIENTS)/.node $(CLIENTS)/.python   ## real clients of npm and PyPI, in minutes
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/clients -n 2 $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/clients -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.built $(VENV)/.dev          ## the laws alone: ruff, mypy, stubs, cython-lint, layers, sizes
 	@$(BIN)/pytest tests/laws $(ARGS)
