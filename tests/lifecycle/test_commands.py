@@ -86,7 +86,7 @@ def test_a_gateway_is_found(edge: Gateway, how: str) -> None:
 def test_status(edge: Gateway, running: Simulator) -> None:
     """What runs: versions, file, uptime, workers with their processes, connections, requests, what is out."""
     with Talk(edge.port) as talk:
-        talk.send(chat(stream=True, fault="tokens=400;delay=20"))
+        talk.send(chat(stream=True, fault="tokens=4000;delay=20"))
         assert talk.socket.recv(1, 2)
         headers = {"authorization": f"Bearer {ADMIN_KEY}"}
         httpx.post(f"{edge.admin}/admin/circuits", json={"target": "openai", "state": "open"}, headers=headers, **PLAIN)
