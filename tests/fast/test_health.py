@@ -341,8 +341,8 @@ def test_dead_workers_probe_is_free_again() -> None:
 @given(st.integers(1, 8), st.lists(st.tuples(
     st.sampled_from(["bench", "bench", "wait", "forgive"]), st.integers(0, 7), st.integers(1, 9)), max_size=30))
 def test_keys_rest_as_in_the_model(keys: int, life: list[tuple[str, int, int]]) -> None:
-    """The next key is the first in turn that does not rest; a longer rest stands, and forgiving ends them all. Where
-    all rest, the one that is back first says why."""
+    """The next key is the first in turn that does not rest; a longer rest stands, forgiving ends them all, and
+    where all rest the one that is back first says why."""
     healths, now, rests, whys = Healths(Slab(1)), BEGAN, [0] * keys, [0] * keys
     for what, number, seconds in life:
         if what == "bench":
