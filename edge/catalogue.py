@@ -98,6 +98,7 @@ class Provider:
     ca_bundle: str | None = None
     proxy: Secret | None = None         # http:// or socks5:// URL, credentials inside
     models: tuple[str, ...] = ()        # patterns of the model names it serves; empty: whatever a route sends it
+    stream_usage: bool = False          # asked for the tokens of chat streams whose clients have not asked
     adaptive: bool = True               # fewer requests at once while the provider says or shows that it has too many
     health_check: HealthCheck | None = None
 
@@ -162,6 +163,7 @@ class Bounds:
     address_connections: int = 0        # per worker and client address; 0: as many as there are
     memory_bytes: int = 0               # held for requests and answers, per worker; 0: half of the machine's, shared
     queue: int = 1024                   # requests per worker and provider that wait for a connection
+    keepalive: float = 15.0             # seconds of silence in a stream until a comment is sent; 0: none is
     queue_timeout: float = 10.0         # and how long
 
 

@@ -47,6 +47,7 @@ class Route:
 
 _MODEL = FieldRule("model", ("string",), required=True)
 _STREAM = FieldRule("stream", ("boolean",))
+_STREAM_OPTIONS = FieldRule("stream_options", ("object", "boolean"))
 _TEMPERATURE = FieldRule("temperature", ("number",), low=0, high=2)
 _TOP_P = FieldRule("top_p", ("number",), low=0, high=1)
 
@@ -57,10 +58,10 @@ def _count(name: str, required: bool = False, low: float = 1) -> FieldRule:
 
 ROUTES: tuple[Route, ...] = (
     Route("chat", "POST", "/v1/chat/completions", "openai", "chat", fields=(
-        _MODEL, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
+        _MODEL, FieldRule("messages", ("array",), required=True), _STREAM, _STREAM_OPTIONS, _TEMPERATURE, _TOP_P,
         _count("max_tokens"), _count("max_completion_tokens"), _count("n"))),
     Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
-        _MODEL, FieldRule("prompt", ("string", "array")), _STREAM, _TEMPERATURE, _TOP_P,
+        _MODEL, FieldRule("prompt", ("string", "array")), _STREAM, _STREAM_OPTIONS, _TEMPERATURE, _TOP_P,
         _count("max_tokens", low=0), _count("n"))),
     Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
         _MODEL, FieldRule("input", ("string", "array")), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"))),

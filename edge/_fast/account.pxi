@@ -220,6 +220,8 @@ cdef int account(Exchange x) except -1:
     if x.first_byte:
         observe_long(&series.first_byte, x.first_byte - x.started)
         observe_short(&series.overhead, x.overhead)
+    if x.head_sent and x.status < 400 and x.tap.usage.input < 0 and x.tap.usage.output < 0:
+        estimate_usage(x, series)
     if x.tap.usage.input > 0:
         series.input_tokens += x.tap.usage.input
     if x.tap.usage.output > 0:

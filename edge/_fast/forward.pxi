@@ -299,24 +299,36 @@ cdef int put_request_head(Writer* out, Exchange x, Py_ssize_t length) except -1:
 
 
 cdef int write_request(Exchange x, Upstream upstream) except -1:
-    """One system call: head, body; the target's own name of the model spliced in without touching the rest."""
+    """One system call: head, body; the target's own name of the model, and what asks for usage, are spliced in."""
     cdef Gateway g = x.gateway
-    cdef iovec parts[4]
-    cdef int count = 1
-    cdef Py_ssize_t length = x.unread or x.body.size
+    cdef iovec parts[6]
+    cdef int count = 1, turn
+    cdef Py_ssize_t length = x.unread or x.body.size, at = 0
     cdef bytes model = x.target.model
     cdef Writer out
+    x.asks_usage = x.usage is not None and x.target.pool.asks_usage
     if model is not None:
         length += PyBytes_GET_SIZE(model) - (x.model_end - x.model_start)
+    if x.asks_usage:
+        length += PyBytes_GET_SIZE(x.usage) - (x.usage_end - x.usage_start)
     write_into(&out, g.scratch, BUFFER)
     put_request_head(&out, x, length)
     part_of(&parts[0], g.scratch, written(&out))
-    if model is not None:
-        part_of(&parts[1], x.body.at, x.model_start)
-        part_of(&parts[2], PyBytes_AS_STRING(model), PyBytes_GET_SIZE(model))
-        part_of(&parts[3], x.body.at + x.model_end, x.body.size - x.model_end)
-        count = 4
-    elif x.body.size:
-        part_of(&parts[1], x.body.at, x.body.size)
-        count = 2
+    for turn in range(2):
+        if (x.usage_start < x.model_start) == (turn == 0):
+            if x.asks_usage:
+                count = splice(x, parts, count, &at, x.usage_start, x.usage_end, x.usage)
+        elif model is not None:
+            count = splice(x, parts, count, &at, x.model_start, x.model_end, model)
+    if x.body.size:
+        part_of(&parts[count], x.body.at + at, x.body.size - at)
+        count += 1
     return upstream.write_owned(parts, count, x.body if count > 1 else None)
+
+
+cdef int splice(Exchange x, iovec* parts, int count, Py_ssize_t* at, Py_ssize_t start, Py_ssize_t end, bytes text):
+    """The body's bytes before `start`, then the text in place of those up to `end`."""
+    part_of(&parts[count], x.body.at + at[0], start - at[0])
+    part_of(&parts[count + 1], PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    at[0] = end
+    return count + 2

@@ -87,6 +87,7 @@ cdef class Route:
     cdef tuple words
     cdef int model_at
     cdef int stream_at
+    cdef int options_at                 # of stream_options
     cdef int count_at                   # of choices
     cdef Check checks[MAX_NAMES]
 
@@ -166,6 +167,7 @@ cdef class Pool:                        # connections to one provider
     cdef double trial_sum
     cdef int64_t rekeyed                # since when it has these keys
     cdef bint misplaced                 # that base_url looks wrong was said
+    cdef bint asks_usage
     cdef bint adaptive
     cdef int opening
     cdef int total
@@ -231,6 +233,7 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t chunked                # the request's body
     cdef uint8_t framing                # of the answer to the client
     cdef uint8_t stream
+    cdef uint8_t asks_usage             # of the provider, and not for the client
     cdef uint8_t choices                # that were asked for; 0: one
     cdef uint8_t head_sent
     cdef uint8_t limited
@@ -260,6 +263,10 @@ cdef class Exchange:                    # one request's way
     cdef Store tail                     # of a stream: an event's beginning
     cdef Chunked inbound
     cdef Tap tap
+    cdef bytes usage                    # what asks for usage, in the place of these bytes; None: nothing need be asked
+    cdef Py_ssize_t usage_start
+    cdef Py_ssize_t usage_end
+    cdef int64_t said                   # when the client of a stream got something last
     cdef Py_ssize_t model_start
     cdef Py_ssize_t model_end
     cdef object details                 # of the provider's own error inside its answer
@@ -386,6 +393,7 @@ cdef class Gateway:
     cdef int64_t max_wait_ns            # of all pauses of a request
     cdef double retry_share
     cdef int64_t queue_ns
+    cdef int64_t ping_ns                # of silence in a stream; 0: nothing breaks it
     cdef int64_t ticked                 # the last tick
     cdef int64_t late                   # how late the last two of them were, the less late one
     cdef int64_t was_late

@@ -8,7 +8,7 @@
     route       plan x health -> target             forward     attempts, one after the other
     load        how many a provider gets at once    queue       who waits for it
     upload      a body too long to be held          judge       what makes an answer an answer
-    stream      events, and the end of a stream
+    stream      events, and the end of a stream     usage       tokens that are asked for, or estimated
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing.
 Everything runs in the thread of the worker's event loop, and a callback never waits.
@@ -93,6 +93,7 @@ include "upload.pxi"
 include "upstream.pxi"
 include "judge.pxi"
 include "stream.pxi"
+include "usage.pxi"
 include "relay.pxi"
 include "account.pxi"
 include "downstream.pxi"
@@ -119,7 +120,7 @@ cdef class Route:
         self.json = route.json
         self.methods = sum(1 << METHODS.index(method) for method in route.methods)
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
-        self.model_at = self.stream_at = self.count_at = -1
+        self.model_at = self.stream_at = self.count_at = self.options_at = -1
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(rule.types) for rule in route.fields)
         for i, rule in enumerate(route.fields):
@@ -133,6 +134,8 @@ cdef class Route:
                 self.stream_at = i
             elif rule.name == "n":
                 self.count_at = i
+            elif rule.name == "stream_options":
+                self.options_at = i
 
     def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False, Route anthropic=None):
         """What the configuration adds: series, the provider of a relayed path, or who answers here, and to whom."""
@@ -304,6 +307,7 @@ cdef class Gateway:
         self.max_address = bounds.address_connections
         limit_memory(bounds.memory_bytes)
         self.queue = bounds.queue
+        self.ping_ns = to_ns(bounds.keepalive)
         self.queue_ns = to_ns(bounds.queue_timeout) or FOREVER
         return 0
 
@@ -360,9 +364,12 @@ cdef class Gateway:
         self.counts.memory = settle_memory(self.now)
         settle_notes(self)
         overdue = []
+        silent = []
         for downstream in self.connections:
             if downstream.deadline < self.now or downstream.is_stuck():
                 overdue.append(downstream)
+            elif self.ping_ns and downstream.exchange is not None and is_silent(downstream.exchange):
+                silent.append(downstream.exchange)
         for downstream in overdue:
             if not downstream.is_open() or (downstream.deadline >= self.now and not downstream.stuck):
                 continue                    # the end of one before it has changed that
@@ -379,6 +386,9 @@ cdef class Gateway:
             if listener.starved:
                 listener.starved = False
                 listener.rearm()
+        for x in silent:
+            if x.state == RELAYING:
+                ping(x)
         for x in tuple(self.delayed):
             if x.due <= self.now:
                 self.resume(x)

@@ -46,6 +46,8 @@ cdef int read_intent(Exchange x) except -1:
             return condition
     if route.stream_at >= 0:
         x.stream = members[route.stream_at].kind == TRUE_
+    if x.stream and route.options_at >= 0:
+        plan_usage(x, &members[route.options_at])
     if route.count_at >= 0 and members[route.count_at].kind == NUMBER:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
     return find_model(x, &members[route.model_at])

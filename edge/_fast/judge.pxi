@@ -39,6 +39,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     tap_begin(&x.tap, x.route.dialect)
     x.tap.choices = x.choices
     keep_provider_id(x, buf, head)
+    x.tap.hide = x.asks_usage
     if head.status >= 400:
         x.mode = FAULT
         heed_head(x, buf, head)

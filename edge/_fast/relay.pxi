@@ -61,6 +61,7 @@ cdef int send_piece(Exchange x, const char* data, Py_ssize_t size, bint last) ex
     """A piece of the answer in its framing, the head before the first and the end behind the last, in one write."""
     cdef iovec parts[5]
     cdef int count = 0 if x.head_sent else 1
+    x.said = x.gateway.now
     cdef char beside[24]
     cdef Writer line
     # First in a message: copied together.

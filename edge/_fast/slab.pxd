@@ -35,6 +35,9 @@ cdef struct Series:             # what one worker counted of one (route, provide
     uint64_t input_tokens
     uint64_t output_tokens
     uint64_t cached_tokens
+    uint64_t without_usage      # answers whose provider told no tokens,
+    uint64_t estimated_input    # and what they may have been
+    uint64_t estimated_output
     Histogram total             # client's first byte to our last
     Histogram first_byte        # client's first byte to the provider's first
     Histogram overhead          # the gateway's own share of total

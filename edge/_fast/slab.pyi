@@ -39,6 +39,9 @@ class SeriesTotal(NamedTuple):
     total: HistogramTotal
     first_byte: HistogramTotal
     overhead: HistogramTotal
+    without_usage: int
+    estimated_input: int
+    estimated_output: int
 
 class WorkerTotal(NamedTuple):
     """What one worker counted whatever the series."""

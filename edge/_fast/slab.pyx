@@ -67,7 +67,8 @@ UNLIMITED = INT64_MAX           # what an unlimited bucket holds; how long to wa
 HistogramTotal = namedtuple("HistogramTotal", "counts sum_ns")
 SeriesTotal = namedtuple(
     "SeriesTotal",
-    "in_flight outcomes input_tokens output_tokens cached_tokens total first_byte overhead")
+    "in_flight outcomes input_tokens output_tokens cached_tokens total first_byte overhead without_usage "
+    "estimated_input estimated_output")
 WorkerTotal = namedtuple(
     "WorkerTotal",
     "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_gateway "
@@ -252,6 +253,9 @@ cdef void add_series(Series* into, const Series* part) noexcept nogil:
     into.input_tokens += part.input_tokens
     into.output_tokens += part.output_tokens
     into.cached_tokens += part.cached_tokens
+    into.without_usage += part.without_usage
+    into.estimated_input += part.estimated_input
+    into.estimated_output += part.estimated_output
     add_histogram(&into.total, &part.total)
     add_histogram(&into.first_byte, &part.first_byte)
     add_histogram(&into.overhead, &part.overhead)
@@ -463,7 +467,8 @@ cdef class Slab:
         return SeriesTotal(sum.in_flight, [sum.outcomes[i] for i in range(N_OUTCOMES)],
                            sum.input_tokens, sum.output_tokens, sum.cached_tokens,
                            histogram_total(&sum.total), histogram_total(&sum.first_byte),
-                           histogram_total(&sum.overhead))
+                           histogram_total(&sum.overhead), sum.without_usage, sum.estimated_input,
+                           sum.estimated_output)
 
     def worker_total(self, int worker):
         """What a worker, dead lives and both generations included, has counted whatever the series: a WorkerTotal."""

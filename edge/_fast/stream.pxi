@@ -121,3 +121,14 @@ cdef int stream_error(Exchange x, char* data, Py_ssize_t kept) except -1:
     if kept and x.tap.events:
         send_events(x, data, kept, False)
     return fail(x, condition, None)
+
+
+cdef bint is_silent(Exchange x) noexcept:
+    """Whether a stream's client has heard nothing for so long that what is on the way might think it dead."""
+    return (x.state == RELAYING and x.mode == STREAM and not x.tap.blind and x.downstream.out is None
+            and x.gateway.now - x.said >= x.gateway.ping_ns)
+
+
+cdef int ping(Exchange x) except -1:
+    """A comment, between two events. It says nothing of the provider, whose own time runs on."""
+    return send_piece(x, b": ping\n\n", 8, False)

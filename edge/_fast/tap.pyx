@@ -245,9 +245,9 @@ cdef void remember_name(Tap* tap, const char* text, const Member* response) noex
 cdef int judge(Tap* tap, Event* event) noexcept nogil:
     if says(event.type, "error", 5):
         return SAYS_ERROR
-    tap.bytes += event.data.size
-    if <uint64_t>event.data.size < tap.least:
-        tap.least = event.data.size
+    if event.data.size > 6:                 # [DONE]
+        tap.bytes += event.data.size
+        tap.least = min(tap.least, <uint64_t>event.data.size)
     if tap.dialect == D_CHAT:
         return judge_chat(tap, event)
     return judge_typed(tap, event)

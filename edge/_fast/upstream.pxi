@@ -41,6 +41,7 @@ cdef class Pool:
         self.max_connections = most
         self.max_idle = provider.max_idle
         self.adaptive = provider.adaptive
+        self.asks_usage = provider.stream_usage
         if heads != self.heads:
             self.rekeyed = monotonic_ns()
         self.heads = heads

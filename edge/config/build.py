@@ -66,7 +66,7 @@ class Builder:
             limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size)
             if limit else None,
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
-                          queue=queue.queue_size, queue_timeout=queue.timeout),
+                          queue=queue.queue_size, queue_timeout=queue.timeout, keepalive=settings.keepalive),
             contracts=chosen, contract_files=contract_files, wording=wording,
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
             key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),

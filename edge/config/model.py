@@ -135,6 +135,9 @@ class Provider(Strict):
         "the URL of a proxy, a reference to one, or none; HTTPS_PROXY and its kin unless set",
         "socks5h://127.0.0.1:1080")] = None
     models: Annotated[list[Text], about("patterns of the names it serves; empty: all", ["gpt-*"])] = []
+    stream_usage: Annotated[bool | None, about(
+        "ask for the tokens of chat streams, and take them out again for clients that have not asked "
+        "(stream_options.include_usage); true at api.openai.com unless set", True)] = None
     adaptive: Annotated[bool, about(
         "fewer requests at once while it says or shows that it has too many", True)] = UPSTREAM.adaptive
     health_check: Annotated[Check | None, about("whether it is well is asked without a request", "/models")] = None
@@ -356,6 +359,8 @@ class Settings(Strict):
         "the error contract, one name or one per surface", "tokenpak")] = Contracts()
     contract_files: Annotated[list[Text], about("your own contracts", ["contract.yaml"])] = []
     admin: Annotated[Admin, about("metrics and the admin API", {"port": 8767})] = Admin()
+    keepalive: Annotated[Seconds, about(
+        "seconds of silence in a stream until a comment (`: ping`) is sent; 0: none", 15)] = _BOUNDS.keepalive
     drain_timeout: Annotated[Seconds, about("seconds that running requests get to finish", 30)] = 30.0
     debug: Annotated[bool, about("log more", True)] = False
     cache_max_size: Annotated[Size | None, about("TokenPak's; accepted, not in force yet", "500MB")] = None

@@ -23,7 +23,7 @@ from .references import MASK, is_reference
 from .routing import default_models
 from .shape import field_at
 from .tree import find, present
-from .upstreams import bundle
+from .upstreams import asks_usage, bundle
 from .yaml_text import flow, scalar
 
 _TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR")    # read by OpenSSL itself
@@ -60,6 +60,8 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
     for name, provider in settings.providers.items():
         section = tree["providers"][name]
         times = section["timeouts"]
+        if provider.stream_usage is None:
+            section["stream_usage"] = _Noted(asks_usage(provider), "true at api.openai.com")
         if provider.timeouts.first_byte is None:
             times["first_byte"] = (_Noted(UPSTREAM.first_byte_timeout, "default") if settings.timeout is None
                                    else _Noted(settings.timeout, "timeout"))

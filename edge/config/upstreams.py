@@ -56,7 +56,8 @@ class Upstreams:
             max_connections=given.max_connections or 0, max_idle=given.max_idle, keep_alive=given.keep_alive,
             ca_bundle=self._ca_bundle((*at, "ca_bundle"), given.ca_bundle),
             proxy=self._proxy((*at, "proxy"), given, base_url), models=tuple(given.models),
-            adaptive=given.adaptive, health_check=self._health_check((*at, "health_check"), given.health_check))
+            stream_usage=asks_usage(given), adaptive=given.adaptive,
+            health_check=self._health_check((*at, "health_check"), given.health_check))
 
     def _keys(self, at: Key, given: model.Provider) -> tuple[Secret, ...]:
         if given.key is not None and given.keys:
@@ -191,6 +192,14 @@ def first(*values: float | None) -> float:
 def is_field_name(name: str) -> bool:
     """Whether a header may be called so."""
     return len(name) <= model.MAX_FIELD_NAME and FIELD_NAME.fullmatch(name) is not None
+
+
+def asks_usage(given: model.Provider) -> bool:
+    """Whether chat streams are asked for their tokens: OpenAI's own API knows the option, some servers refuse it."""
+    if given.stream_usage is not None:
+        return given.stream_usage
+    url = _url(given.base_url)
+    return given.kind == "openai" and url is not None and url.hostname == "api.openai.com"
 
 
 def _url(text: str) -> SplitResult | None:

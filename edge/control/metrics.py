@@ -106,8 +106,15 @@ def gauges_and_tokens(totals: Totals) -> Iterator[Metric]:
                             ("cached", total.cached_tokens)):
             if count:
                 tokens.add_metric((*labels, kind), count)
-    yield in_flight
-    yield tokens
+    estimated = Counter("edge_tokens_estimated", "Tokens of answers whose provider reported none, at four bytes each.",
+                        labels=(*SERIES, "type"))
+    without = Counter("edge_answers_without_usage", "Answers whose provider reported no tokens.", labels=SERIES)
+    for labels, total in totals:
+        if total.without_usage:
+            without.add_metric(labels, total.without_usage)
+            estimated.add_metric((*labels, "input"), total.estimated_input)
+            estimated.add_metric((*labels, "output"), total.estimated_output)
+    yield from (in_flight, tokens, estimated, without)
 
 
 def of_workers(state: State) -> Iterator[Metric]:
