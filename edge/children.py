@@ -16,6 +16,7 @@ from pathlib import Path
 from edge import log
 from edge._fast import Slab
 from edge.channel import Message, Records, send
+from edge.descriptors import close_all_but
 from edge.titles import entitle
 
 LOOK_SECONDS = 1.0                  # between two looks at heartbeats
@@ -104,14 +105,6 @@ class Child:
         if self.channel is not None:
             with contextlib.suppress(OSError):
                 send(self.channel, message, descriptor)
-
-
-def close_all_but(kept: set[int]) -> None:
-    """A child has no business with others' channels, and a socket that it held would outlive its owner."""
-    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if descriptor not in kept:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
 
 
 class Ends:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import resource
 import socket
+from pathlib import Path
 
 from edge import claims
 from edge.addresses import authority
@@ -77,3 +80,11 @@ def allow(wanted: int) -> int | None:
         except (OSError, ValueError):       # the kernel's own limit, fs.nr_open, has come below it
             pass
     return soft if 0 <= soft < wanted else None
+
+
+def close_all_but(kept: set[int]) -> None:
+    """A child has no business with others' channels, and a socket that it held would outlive its owner."""
+    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if descriptor not in kept:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)

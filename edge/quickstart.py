@@ -11,7 +11,7 @@ from edge.addresses import url_of
 from edge.catalogue import Key, Snapshot
 from edge.config import MISSING, ConfigError, Place, keys
 from edge.config.layers import KNOWN, Layers
-from edge.config.load import DEFAULT_PORT, assemble
+from edge.config.reading import DEFAULT_PORT, assemble
 
 _SOURCE = Place("quick start")
 _MODELS = {"openai": "gpt-5-mini", "anthropic": "claude-haiku-4-5"}

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from edge import __version__, claims, control, descriptors, log, notify, upgrade, worker
+from edge import __version__, claims, contract, control, descriptors, log, notify, upgrade, worker
 from edge._fast import CONTROL, GENERATION, Slab
 from edge.catalogue import Snapshot
 from edge.channel import PROTOCOL, Drain, Garbage, Kind, Record, Records, Retire
@@ -123,6 +123,7 @@ class Supervisor:
             self.log.warning("a worker may open %d descriptors, but limits.connections wants %d: raise the limit "
                              "(LimitNOFILE= of systemd, ulimit -Hn), or set limits.connections lower", limit, wanted)
         # What is here now stays, and its pages stay the children's as well if no collector writes to them.
+        contract.ready()
         gc.collect()
         gc.freeze()
         for child in self.children:

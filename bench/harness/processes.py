@@ -60,6 +60,18 @@ def resident_bytes(pid: int) -> int:
     return total
 
 
+def proportional_kilobytes(pid: int) -> dict[str, int]:
+    """Pss of each process of a tree, by its title: what is shared counts in parts (smaps_rollup; see proc(5))."""
+    found = {}
+    for member in tree(pid):
+        with contextlib.suppress(OSError):
+            title = Path(f"/proc/{member}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+            for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    found[f"{title} ({member})"] = int(line.split()[1])
+    return found
+
+
 def machine_busy() -> float:
     """Seconds that the machine's cores have worked since boot (user, nice, system, irq, softirq)."""
     with Path("/proc/stat").open() as stat:

@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
-from edge import __version__, config, notify, pidfile, quickstart, simulator, upgrade
+from edge import __version__, config, notify, pidfile, upgrade
 from edge.addresses import authority, url_of
+from edge.apart import apart
 from edge.catalogue import Snapshot
 from edge.cli import mute, tell
 from edge.supervisor import Supervisor
@@ -46,7 +47,7 @@ def serve(path: str | None, workers: int | None, debug: bool, pid: str | None) -
         return config.load(path, overrides=overrides, version=version)
 
     def reload(version: int) -> Snapshot:
-        snapshot = load(version)
+        snapshot = apart(lambda: load(version))
         logger = logging.getLogger("edge")
         for warning in snapshot.warnings:
             logger.warning("configuration version %d: %s", version, warning)
@@ -57,7 +58,7 @@ def serve(path: str | None, workers: int | None, debug: bool, pid: str | None) -
             sys.exit(upgrade.rehearse(handed, load(handed.version + 1)))
         if handed is None and config.find(path) is None:
             sys.exit(quick_start(overrides, pid))
-        snapshot = load(1) if handed is None else handed.taken()
+        snapshot = apart(lambda: load(1)) if handed is None else handed.taken()
         begin(snapshot, chosen=path is not None or "EDGE_CONFIG" in os.environ)
         command = upgrade.Command([sys.executable, *sys.orig_argv[1:]], dict(os.environ))
         sys.exit(run(snapshot, reload, pid, started=announce, command=command, handed=handed))
@@ -128,6 +129,8 @@ def announce(snapshot: Snapshot) -> None:
 
 def quick_start(overrides: dict[str, object], pid: str | None) -> int:
     """No configuration: the providers whose keys are in the environment, else the simulator beside us."""
+    from edge import quickstart
+
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
     snapshot, key, simulate = quickstart.snapshot(os.environ, sock.getsockname()[1], overrides=overrides)
 
@@ -155,6 +158,8 @@ def start_simulator(sock: socket.socket) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         die_with(parent)
         entitle("edge: simulator")
+        from edge import simulator
+
         simulator.run(sock)
         os._exit(0)
     return pid

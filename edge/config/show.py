@@ -16,9 +16,9 @@ from edge.strict_yaml import Path
 from . import proxies
 from .build import admin_port, cores
 from .layers import Layers
-from .load import Loaded
 from .model import UPSTREAM, Target
 from .problems import Place
+from .reading import Loaded
 from .references import MASK, is_reference
 from .routing import default_models
 from .shape import field_at

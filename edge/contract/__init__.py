@@ -16,13 +16,19 @@ from .templates import compile_surface, statuses
 from .waits import wait_ms
 
 __all__ = ["Begun", "Contract", "ContractError", "Details", "Meaning", "Problem", "Row", "Verdict", "blames",
-           "classify", "compile_surface", "details", "ending", "load", "meanings", "names", "statuses", "values",
-           "wait_ms"]
+           "classify", "compile_surface", "details", "ending", "load", "meanings", "names", "ready", "statuses",
+           "values", "wait_ms"]
 
 
 def meanings() -> dict[str, Meaning]:
     """What each condition means, by name, in the order of the enum."""
     return conditions().meanings
+
+
+def ready() -> None:
+    """Reads all that is here to be read, for processes that are forked then."""
+    blames()
+    classify(500, b"{}")
 
 
 def blames() -> dict[str, str]:

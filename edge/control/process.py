@@ -69,7 +69,7 @@ class Control:
         self.checks = Checks(self.loop, self.mark)
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
-        self.mark = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
+        self.ours = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
         await Server(self, routes).serve([listener])
         self.loop.remove_reader(self.channel)

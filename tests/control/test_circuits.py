@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from edge._fast import Healths, monotonic
+from edge._fast import Condition, Healths, monotonic
 from edge.catalogue import HealthCheck, Model, Provider, Target
 from edge.control import circuits
 from edge.control.state import State
@@ -37,7 +37,7 @@ def test_all_targets_are_listed_as_in_stats(start: Start) -> None:
     gpt = running.registry.target("first", "gpt-5")
     healths = Healths(running.slab)
     healths.bench(gpt, 0, monotonic() + 60 * 10**9)
-    healths.count(gpt, 37)
+    healths.count(gpt, Condition.provider_error)
     running.slab.carry(0, running.registry.pool("first"), (1, 2, 3, 4))
     found = running.ask("/admin/circuits").json["circuits"]
     assert [circuit["target"] for circuit in found] == NAMES

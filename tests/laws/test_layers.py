@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_fast", "addresses", "claims", "titles"),
     ("catalogue", "routes", "log", "notify", "strict_yaml", "descriptors"),
     ("channel", "registry", "contract", "reach", "pidfile"),
-    ("config", "stats", "children"),
+    ("config", "stats", "children", "apart"),
     ("worker", "control", "simulator", "quickstart"),
     ("upgrade", "reload"),
     ("supervisor",),

@@ -20,6 +20,7 @@ from .layers import Layers
 from .model import Settings
 from .problems import INVALID, MISSING, SYNTAX, ConfigError, Place, Problem
 from .report import Report
+from .where import find, places
 
 DEFAULT_PORT = 8766         # TokenPak's
 
@@ -46,14 +47,6 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def find(explicit: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The file: as named, else $EDGE_CONFIG, else the first there is of the usual places. None: none is."""
-    named = explicit or environ.get("EDGE_CONFIG")
-    if named:
-        return Path(named)
-    return next((path for path in _places(environ) if _is_there(path)), None)
-
-
 def load(path: str | None = None, *, overrides: Mapping[str, object] = _NO_FLAGS,
          environ: Mapping[str, str] = os.environ, version: int = 1) -> Snapshot:
     """The Snapshot of a configuration.
@@ -68,9 +61,9 @@ def read(path: str | None = None, *, overrides: Mapping[str, object] = _NO_FLAGS
     """Like `load`, with the settings and the place of each. Raises ConfigError."""
     file = find(path, environ=environ)
     if file is None:
-        places = ", ".join(str(place) for place in _places(environ))
+        usual = ", ".join(str(place) for place in places(environ))
         raise ConfigError([Problem(SYNTAX, Place("edge"), "", "Failed to load config: there is no file",
-                                   f"name one with --config or $EDGE_CONFIG, or make one of {places}: "
+                                   f"name one with --config or $EDGE_CONFIG, or make one of {usual}: "
                                    "edge config init writes one")])
     loaded = assemble(_layers(file), file.parent, overrides, environ, version)
     if loaded.problems:
@@ -117,24 +110,6 @@ def assemble(layers: Layers, folder: Path, overrides: Mapping[str, object], envi
             "without a key nobody may come in: edge auth --generate makes one, and the lines to add"))
     snapshot = Builder(report, folder.absolute(), environ).snapshot(settings, version)
     return Loaded(snapshot, settings, layers, tuple(report.problems))
-
-
-def _places(environ: Mapping[str, str]) -> list[Path]:
-    home = environ.get("HOME")
-    at_home = [Path(home, ".edge", "config.yaml")] if home else []
-    tokenpak = [Path(home, ".tokenpak", "config.yaml")] if home else []
-    return [Path("edge.yaml"), *at_home, Path("/etc/edge/config.yaml"), *tokenpak]
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is a file, or something that keeps us from seeing it: to read it says what."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return path.is_symlink()
-    except OSError:
-        pass
-    return True
 
 
 def _layers(file: Path) -> Layers:
