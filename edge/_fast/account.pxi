@@ -59,7 +59,7 @@ cdef int put_remedy(Writer* out, Exchange x, int condition) except -1:
     if condition == method_not_allowed:
         put_bytes(out, x.route.allow)
     elif condition == content_coding:
-        put_bytes(out, b"accept-encoding: identity\r\n")
+        put_bytes(out, b"accept-encoding: gzip, deflate, zstd\r\n")
     elif condition == upgrade_refused:
         put_bytes(out, b"upgrade: HTTP/1.1\r\nconnection: upgrade\r\n")
     return 0

@@ -257,6 +257,9 @@ cdef class Exchange:                    # one request's way
     cdef bytes relayed                  # the client's fields that go on
     cdef bytes fields                   # the provider's fields that go on
     cdef Store body
+    cdef str coding                     # what it came in; None: nothing
+    cdef Store coded                    # while it is decoded, the body as it came
+    cdef object decoding                # its pieces to come
     cdef Py_ssize_t scan_at             # how much of the body must be there for it to be read on
     cdef Scanning scanning
     cdef Store held
@@ -380,6 +383,8 @@ cdef class Gateway:
     cdef object connect                 # callable(pool)
     cdef object report                  # callable(dict)
     cdef object notice                  # callable(event, dict): what was decided about an attempt or a target
+    cdef object decoded                 # callable(coding, body) -> iterator of its pieces; ValueError: it is damaged
+    cdef list decoding                  # requests with further pieces
     cdef object classify                # callable(status, body) -> condition, message, kind
     cdef object details                 # callable(body): status, type and code of an error inside a good answer
     cdef object ending                  # callable: what a stream ends with that has failed, made of the contract's event

@@ -15,8 +15,9 @@ Everything runs in the thread of the worker's event loop, and a callback never w
 """
 
 import os
-import resource
 import re
+import resource
+from asyncio import get_running_loop
 from collections import deque
 from email.utils import formatdate
 from http import HTTPStatus
@@ -84,6 +85,7 @@ include "life.pxi"
 include "parse.pxi"
 include "paths.pxi"
 include "intent.pxi"
+include "codings.pxi"
 include "admit.pxi"
 include "queue.pxi"
 include "load.pxi"
@@ -205,6 +207,7 @@ cdef class Gateway:
         self.graves = []
         self.delayed = []
         self.bound = {}
+        self.decoding = []
         self.retired = []
         self.slab = slab
         self.index = stripe
@@ -267,6 +270,7 @@ cdef class Gateway:
         self.report = tables.notes.report
         self.notice = tables.notes.notice
         self.classify = tables.classify
+        self.decoded = tables.decoded
         self.details = tables.details
         self.ending = tables.ending
         self.begun = tables.begun
@@ -409,6 +413,23 @@ cdef class Gateway:
         for pool in self.retired:
             version = min(version, pool.version)
         return version
+
+    def decode(self):
+        """Goes on with bodies that came compressed, a piece of each."""
+        cdef Exchange x
+        cdef list waiting = self.decoding
+        self.decoding = []
+        self.now = monotonic_ns()
+        for x in waiting:
+            if x.state != READING or x.decoding is None:
+                continue                    # the client has left
+            try:
+                if decode_piece(x):
+                    self.decoding.append(x)
+            except Exception as error:
+                failed_inside(x, error)
+        if self.decoding:
+            get_running_loop().call_soon(self.decode)
 
     cdef int resume(self, Exchange x) except -1:
         """The pause before a further attempt is over."""

@@ -166,27 +166,12 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
             return condition
     if x.route.json and x.method == M_POST and not is_json(buf, head):
         return content_type
-    most = g.max_body if x.route.json else g.max_upload
+    most = g.max_body if x.route.json or x.coding is not None else g.max_upload
     if x.length > most:
         set_value(x, S_LIMIT, most)
         return body_too_large
     if x.length and is_short_of_memory(0 if is_upload(x) else x.length):
         return out_of_memory
-    return 0
-
-
-cdef int judge_coding(Exchange x, const char* buf, Head* head) except -1:
-    """What the body is coded in: nothing, which identity is another word for, or the condition that refuses it."""
-    cdef int i
-    codings = []
-    for i in range(head.n_fields):
-        if head.fields[i].known == K_CONTENT_ENCODING:
-            codings += value_of(buf, &head.fields[i]).decode("latin-1").lower().split(",")
-            head.fields[i].relay = 0
-    codings = [coding.strip(" \t") for coding in codings if coding.strip(" \t") not in ("", "identity")]
-    if codings:
-        set_value(x, S_REASON, ", ".join(codings))
-        return content_coding
     return 0
 
 
@@ -248,6 +233,8 @@ cdef Py_ssize_t read_body(Downstream d, Exchange x, const char* buf, Py_ssize_t 
     cdef Py_ssize_t take
     if x.chunked:
         return read_chunks(x, buf, size)
+    if x.coded is not None:
+        return 0                        # it is whole and being decoded: what comes now is another request
     take = x.length - x.body.size
     if take > size:
         take = size
@@ -287,6 +274,8 @@ cdef Py_ssize_t read_chunks(Exchange x, const char* buf, Py_ssize_t size) except
 cdef int accept(Exchange x) except -1:
     """The request is whole, or goes on as it comes: to the provider without a pause, where a connection is at hand."""
     cdef int condition
+    if x.coding is not None:
+        return begin_decoding(x)
     if x.route.json:
         condition = read_intent(x)
         if condition:

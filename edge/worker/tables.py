@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from edge.config.keys import digest
 from edge.reach import heads
 from edge.registry import Registry
 from edge.routes import MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route
-from edge.worker import paths
+from edge.worker import codings, paths
 from edge.worker.notes import Notes
 
 SURFACES = ("openai", "anthropic")
@@ -56,6 +56,7 @@ class Tables:
     retry: Retry
     breaker: Breaker
     sticky: str | None
+    decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
     details: Callable[[bytes], contract.Details] = contract.details
     ending: Callable[..., bytes] = contract.ending

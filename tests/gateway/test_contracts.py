@@ -79,7 +79,7 @@ ASKED = {"openai": "/v1/embedings. Did you mean /v1/embeddings?",
 ONLY_OTHER = {"openai": "only-anthropic", "anthropic": "only-openai"}
 UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
 SCOPES = {"openai": "embeddings", "anthropic": "count_tokens"}
-ACCEPTED = "identity"
+ACCEPTED = "gzip, deflate, zstd"
 TEMPERATURES = {"openai": "between 0 and 2", "anthropic": "between 0 and 1"}
 
 # One for each condition, run in every contract. Those that need time, or a gateway of their own, are further down.
