@@ -1,4 +1,4 @@
-"""The gateway's figures as JSON, for people: `/stats`. A monitoring system wants control's `/metrics`."""
+"""The figures as JSON, for people: `/stats` of control, and of the data port what belongs to the key that asks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def providers(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[s
 
 
 def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any]:
-    """All of it but what is a tenant's own. Series that never had a request are left out."""
+    """All of it, for the admin port, but what is a tenant's own. Series that never had a request are left out."""
     series: list[dict[str, Any]] = []
     for (route, provider, model), index in registry.labels.items():
         total = slab.series_total(index)
@@ -80,3 +80,10 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
         "targets": targets(slab, registry, snapshot),
         "series": series,
     }
+
+
+def of_key(slab: Slab, registry: Registry, snapshot: Snapshot, name: str) -> dict[str, Any]:
+    """What belongs to one key, and no word of other keys, of targets or of how the gateway is: for the data port."""
+    key = next(key for key in snapshot.keys if key.name == name)
+    return {"key": name, "limit": limit(slab, registry.bucket(f"key:{name}")), "priority": key.priority,
+            "models": key.models, "scopes": key.scopes, "expires": key.expires}

@@ -307,7 +307,7 @@ cdef int answer_own(Exchange x) except -1:
     cdef iovec parts[2]
     cdef bytes content
     allows = x.tenant.allows if x.tenant is not None else None
-    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line, allows)
+    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line, allows, x.tenant.name if x.tenant is not None else "")
     if content is None:
         set_value(x, S_MODEL, x.line.partition(b"?")[0][len(x.route.path) + 1:])
         return refuse(x, model_unknown, False)

@@ -21,7 +21,7 @@ class Route:
     def __init__(self, route: Any, index: int, surface: int, dialect: int) -> None: ...
     def bind(
         self, unrouted: int, target: Target | None = None,
-        own: Callable[[bool, bytes, Callable[[str], bool] | None], tuple[int, bytes | None]] | None = None,
+        own: Callable[[bool, bytes, Callable[[str], bool] | None, str], tuple[int, bytes | None]] | None = None,
         open_to_all: bool = False, anthropic: Route | None = None,
     ) -> Route: ...
 

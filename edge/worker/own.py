@@ -22,7 +22,7 @@ Shown = dict[str, object]       # a model, as an SDK is told of it
 class OwnAnswers:
     """One worker's; `answers()` gives what answers, by route name."""
 
-    def __init__(self, gateway: Any, stats: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, gateway: Any, stats: Callable[[str], dict[str, Any]]) -> None:
         self.gateway = gateway
         self.stats = stats
 
@@ -32,12 +32,12 @@ class OwnAnswers:
         return {
             "models": catalogue.answer,
             "health": self.health,
-            "livez": lambda anthropic, target, allows: (200, b'{"status":"ok"}'),
+            "livez": lambda anthropic, target, allows, key: (200, b'{"status":"ok"}'),
             "readyz": self.health,
-            "stats": lambda anthropic, target, allows: (200, orjson.dumps(self.stats())),
+            "stats": lambda anthropic, target, allows, key: (200, orjson.dumps(self.stats(key))),
         }
 
-    def health(self, anthropic: bool, target: bytes, allows: Allows) -> tuple[int, bytes]:
+    def health(self, anthropic: bool, target: bytes, allows: Allows, key: str) -> tuple[int, bytes]:
         """503 while draining: load balancers take that as leave."""
         status = "draining" if self.gateway.draining else "ok"
         return 503 if self.gateway.draining else 200, orjson.dumps({"status": status, "version": __version__})
@@ -60,7 +60,7 @@ class Catalogue:
         self.models = {False: openai, True: anthropic}          # as Answer is asked
         self.lists = {asked: page(asked, models) for asked, models in self.models.items()}
 
-    def answer(self, anthropic: bool, target: bytes, allows: Allows) -> tuple[int, bytes | None]:
+    def answer(self, anthropic: bool, target: bytes, allows: Allows, key: str) -> tuple[int, bytes | None]:
         """The list of those that the key may use, or one of them; a name may hold slashes, escaped or not."""
         models = self.models[anthropic]
         name = unquote(target.partition(b"?")[0].decode("ascii").removeprefix("/v1/models").removeprefix("/"))

@@ -19,7 +19,7 @@ from edge import _fast, claims, log
 from edge.catalogue import Snapshot
 from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
 from edge.registry import Registry
-from edge.stats import collect
+from edge.stats import of_key
 from edge.worker.connect import Connector
 from edge.worker.notes import Notes
 from edge.worker.own import OwnAnswers
@@ -75,7 +75,7 @@ class Worker:
         slab = self.inherited.slab
         self.gateway = _fast.Gateway(slab, self.inherited.stripe, self.connector, self.fault)
         self.compiler = Compiler(self.gateway, slab)
-        self.own = OwnAnswers(self.gateway, lambda: collect(slab, self.registry, self.snapshot))
+        self.own = OwnAnswers(self.gateway, lambda key: of_key(slab, self.registry, self.snapshot, key))
         self.prepare(Prepare(0, self.snapshot, self.registry))
         self.commit(0)
         # What is here now stays: the collector need not walk it again.
@@ -224,6 +224,6 @@ class Worker:
 def rehearse(slab: Any, registry: Registry, snapshot: Snapshot) -> None:
     """All that a start can fail at, without clients and providers: raises what it would raise."""
     gateway = _fast.Gateway(slab, 0, lambda pool: None, lambda error, request_id: None)
-    own = OwnAnswers(gateway, dict)
+    own = OwnAnswers(gateway, lambda key: {})
     notes = Notes(logging.getLogger("edge"), time.monotonic, debug=False)
     gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), notes))

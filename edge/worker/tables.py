@@ -27,9 +27,9 @@ REPORTED = {"upstream": ALWAYS, "edge": ALWAYS, "client": SPARSE, "tenant": SPAR
 DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3, "object": 4}
 # Which models a key may use; None: all.
 Allows = Callable[[str], bool] | None
-# Answers of the gateway's own routes: (Anthropic's SDK asks, request target, the key's models) -> (status, JSON; None:
-# no such model).
-Answer = Callable[[bool, bytes, Allows], tuple[int, bytes | None]]
+# Answers of the gateway's own routes: (Anthropic's SDK asks, request target, the key's models, its name) -> (status,
+# JSON; None: no such model).
+Answer = Callable[[bool, bytes, Allows, str], tuple[int, bytes | None]]
 OPEN = frozenset({"health", "livez", "readyz"})
 
 

@@ -95,3 +95,18 @@ def test_admin_answers_bear_an_id(refusing: Gateway, path: str, status: int) -> 
     assert found.status_code == status
     name = found.headers["x-request-id"]
     assert name == found.headers["request-id"] and REQUEST_ID.fullmatch(name) and len(name) == 20 and name[:4] == "req-"
+
+
+def test_a_key_sees_its_own_figures_alone(simulator: Simulator) -> None:
+    """/stats of the data port tells a key of itself, and nothing of other keys, targets, workers or totals."""
+    keys = [{"name": "one", "key": "env:TEST_KEY", "rate_limit": {"requests_per_second": 1, "burst_size": 9},
+             "scopes": ["chat", "stats"]}, {"name": "two", "key": "sk-two-0123456789abcdef", "models": ["gpt-*"]}]
+    with Gateway(configuration(simulator.url, keys=keys)) as running:
+        assert ask(running.port, chat()).status == 200
+        one = ask(running.port, request(method="GET", path="/stats"), "GET").json
+        two = ask(running.port, request(method="GET", path="/stats", key="sk-two-0123456789abcdef"), "GET").json
+        assert ask(running.port, request(method="GET", path="/stats", key=None), "GET").status == 401
+        everything = httpx.get(f"{running.admin}/stats", **PLAIN).json()
+    assert one["limit"]["limit"] == 9 and one["limit"]["left"] < 9 and (one["key"], one["models"]) == ("one", [])
+    assert two == {"key": "two", "limit": None, "priority": 1, "models": ["gpt-*"], "scopes": [], "expires": None}
+    assert {"workers", "targets", "series", "keys"} <= set(everything)
