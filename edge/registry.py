@@ -174,6 +174,7 @@ def countable(snapshot: Snapshot) -> Iterator[Labels]:
             for route in ROUTES:
                 if route.surface == kinds[target.provider]:
                     yield route.name, target.provider, model.name
+            yield RELAY, target.provider, model.name
 
 
 def terms(snapshot: Snapshot) -> dict[str, tuple[float, int]]:

@@ -17,12 +17,14 @@ _METHODS = {"POST": (b"POST",), "GET": (b"GET", b"HEAD"),
 class FieldRule:
     """A top-level member: the JSON types it may have (`null` counts as absent), and its range where it is a number.
 
-    Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages).
+    Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages). With
+    `default` a member that is absent is sent on with that value.
     """
 
     name: str
     types: tuple[str, ...]
     required: bool = False
+    default: int | None = None
     low: float | None = None
     high: float | None = None
 
@@ -46,6 +48,7 @@ class Route:
 
 
 _MODEL = FieldRule("model", ("string",), required=True)
+ASKED = (FieldRule("model", ("string",)),)      # of relayed bodies: all that is looked for
 _STREAM = FieldRule("stream", ("boolean",))
 _STREAM_OPTIONS = FieldRule("stream_options", ("object", "boolean"))
 _TEMPERATURE = FieldRule("temperature", ("number",), low=0, high=2)
@@ -56,22 +59,41 @@ def _count(name: str, required: bool = False, low: float = 1) -> FieldRule:
     return FieldRule(name, ("number",), required, low=low)
 
 
+def _object(*names: str) -> tuple[FieldRule, ...]:
+    return tuple(FieldRule(name, ("object",)) for name in names)
+
+
+def _array(*names: str) -> tuple[FieldRule, ...]:
+    return tuple(FieldRule(name, ("array",)) for name in names)
+
+
+_TEXTS = ("string", "array")
+_SAMPLING = (FieldRule("stop", _TEXTS), FieldRule("seed", ("number",)),
+             FieldRule("frequency_penalty", ("number",), low=-2, high=2),
+             FieldRule("presence_penalty", ("number",), low=-2, high=2), _STREAM_OPTIONS, *_object("logit_bias"))
+_TOOLS = (*_array("tools"), FieldRule("tool_choice", ("string", "object")))
+_CLAUDE_TOOLS = (FieldRule("system", _TEXTS), *_array("tools"), *_object("tool_choice", "thinking"))
+
 ROUTES: tuple[Route, ...] = (
     Route("chat", "POST", "/v1/chat/completions", "openai", "chat", fields=(
-        _MODEL, FieldRule("messages", ("array",), required=True), _STREAM, _STREAM_OPTIONS, _TEMPERATURE, _TOP_P,
-        _count("max_tokens"), _count("max_completion_tokens"), _count("n"))),
+        _MODEL, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
+        _count("max_tokens"), _count("max_completion_tokens"), _count("n"), *_SAMPLING, *_TOOLS,
+        *_object("response_format", "metadata"), FieldRule("logprobs", ("boolean",)))),
     Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
-        _MODEL, FieldRule("prompt", ("string", "array")), _STREAM, _STREAM_OPTIONS, _TEMPERATURE, _TOP_P,
-        _count("max_tokens", low=0), _count("n"))),
+        _MODEL, FieldRule("prompt", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P,
+        _count("max_tokens", low=0), _count("n"), *_SAMPLING)),
     Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
-        _MODEL, FieldRule("input", ("string", "array")), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"))),
+        _MODEL, FieldRule("input", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"), *_TOOLS,
+        *_object("metadata", "reasoning", "text"), *_array("include"),
+        FieldRule("previous_response_id", ("string",)))),
     Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
-        _MODEL, FieldRule("input", ("string", "array"), required=True), _count("dimensions"))),
+        _MODEL, FieldRule("input", _TEXTS, required=True), _count("dimensions"))),
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(
         _MODEL, FieldRule("messages", ("array",), required=True), _count("max_tokens", required=True), _STREAM,
-        FieldRule("temperature", ("number",), low=0, high=1), _TOP_P)),
+        FieldRule("temperature", ("number",), low=0, high=1), _TOP_P, _count("top_k", low=0), *_CLAUDE_TOOLS,
+        *_array("stop_sequences"), *_object("metadata"))),
     Route("count_tokens", "POST", "/v1/messages/count_tokens", "anthropic", "object", fields=(
-        _MODEL, FieldRule("messages", ("array",), required=True))),
+        _MODEL, FieldRule("messages", ("array",), required=True), *_CLAUDE_TOOLS)),
 )
 
 # Paths that go to a provider as they are, by the provider's kind. An operator's own `routes` come first.
@@ -97,6 +119,17 @@ OWN: tuple[Route, ...] = (
 )
 
 RELAY = "relay"         # the name that all relayed paths share
+
+# Where a relayed POST acts on something stored, or on models deeper inside, whatever its body says at its top; and paths
+# among these that do act on the model at the top.
+_STORED = tuple(path.rstrip("*") for path, _ in RELAYED if path not in ("/v1/audio/*", "/v1/images/*", "/v1/moderations"))
+_AT_TOP = frozenset({"/v1/fine_tuning/jobs", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/videos"})
+
+
+def says_model(path: str) -> bool:
+    """Whether the `model` in a relayed POST's body is the one that does the work. (Of an operator's own paths it is.)"""
+    return path in _AT_TOP or not path.startswith(_STORED)
+
 
 # Of every route, as a scope and as a metric label.
 NAMES: tuple[str, ...] = (*(route.name for route in ROUTES), RELAY, *(route.name for route in OWN))

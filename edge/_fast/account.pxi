@@ -17,9 +17,8 @@ cdef int fill_values(Exchange x) except -1:
     if x.target is not None:
         if x.values[S_TIMEOUT] is None and x.sent:      # it was the provider that has lost patience
             set_value(x, S_TIMEOUT, f"{(x.gateway.now - x.sent) / 1e9:.3g}")
-        if x.values[S_MODEL] is None and x.model_end and x.body is not None:
-            set_value(x, S_MODEL,
-                      PyBytes_FromStringAndSize(x.body.at + x.model_start + 1, x.model_end - x.model_start - 2))
+        if x.values[S_MODEL] is None and x.asked is not None:
+            set_value(x, S_MODEL, x.asked)
     return 0
 
 
@@ -272,7 +271,7 @@ cdef int report(Exchange x) except -1:
         "address": x.address,
         "route": x.route.name if x.route is not None else None,
         "key": x.tenant.name if x.tenant is not None else None,
-        "model": x.model_name,
+        "model": x.asked,
         "provider": x.target.pool.name if x.target is not None else None,
         "target": x.target.name if x.target is not None and x.attempts else None,
         "attempts": x.attempts,

@@ -252,7 +252,7 @@ cdef int begin_anew(Exchange x) except -1:
 cdef dict facts_of_attempt(Exchange x, int condition, Target target, int64_t pause):
     """One line of the log per attempt that became another."""
     return {"request_id": PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode(),
-            "condition": condition, "attempt": x.attempts, "target": x.target.name, "model": x.model_name,
+            "condition": condition, "attempt": x.attempts, "target": x.target.name, "model": x.asked,
             "upstream_status": x.status or None, "upstream_request_id": provider_id(x), "reason": words_of(x),
             "next": target.name if target is not None else x.target.name, "pause": pause / 1e9}
 
@@ -296,39 +296,3 @@ cdef int put_request_head(Writer* out, Exchange x, Py_ssize_t length) except -1:
         put_number(out, length)
     put(out, b"\r\n\r\n", 4)
     return 0
-
-
-cdef int write_request(Exchange x, Upstream upstream) except -1:
-    """One system call: head, body; the target's own name of the model, and what asks for usage, are spliced in."""
-    cdef Gateway g = x.gateway
-    cdef iovec parts[6]
-    cdef int count = 1, turn
-    cdef Py_ssize_t length = x.unread or x.body.size, at = 0
-    cdef bytes model = x.target.model
-    cdef Writer out
-    x.asks_usage = x.usage is not None and x.target.pool.asks_usage
-    if model is not None:
-        length += PyBytes_GET_SIZE(model) - (x.model_end - x.model_start)
-    if x.asks_usage:
-        length += PyBytes_GET_SIZE(x.usage) - (x.usage_end - x.usage_start)
-    write_into(&out, g.scratch, BUFFER)
-    put_request_head(&out, x, length)
-    part_of(&parts[0], g.scratch, written(&out))
-    for turn in range(2):
-        if (x.usage_start < x.model_start) == (turn == 0):
-            if x.asks_usage:
-                count = splice(x, parts, count, &at, x.usage_start, x.usage_end, x.usage)
-        elif model is not None:
-            count = splice(x, parts, count, &at, x.model_start, x.model_end, model)
-    if x.body.size:
-        part_of(&parts[count], x.body.at + at, x.body.size - at)
-        count += 1
-    return upstream.write_owned(parts, count, x.body if count > 1 else None)
-
-
-cdef int splice(Exchange x, iovec* parts, int count, Py_ssize_t* at, Py_ssize_t start, Py_ssize_t end, bytes text):
-    """The body's bytes before `start`, then the text in place of those up to `end`."""
-    part_of(&parts[count], x.body.at + at[0], start - at[0])
-    part_of(&parts[count + 1], PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
-    at[0] = end
-    return count + 2

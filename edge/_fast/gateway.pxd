@@ -4,6 +4,7 @@ from posix.uio cimport iovec
 
 from .chunk cimport Chunked
 from .head cimport Head
+from .multipart cimport Form
 from .health cimport Rules
 from .scan cimport MAX_NAMES, Member, Names, Scan
 from .slab cimport N_OUTCOMES, Bucket, Health, Load, Series, Slab, Worker
@@ -82,6 +83,7 @@ cdef class Route:
     cdef object own                     # callable of a route that the gateway answers itself
     cdef Route anthropic                # the same path where Anthropic's SDK asks; None: no other
     cdef tuple plan                     # of a relayed path: its one target
+    cdef bint pinned                    # which is an operator's word: models do not lead elsewhere
     cdef int unrouted                   # series of requests that end before they have a target
     cdef Names names
     cdef tuple words
@@ -89,6 +91,9 @@ cdef class Route:
     cdef int stream_at
     cdef int options_at                 # of stream_options
     cdef int count_at                   # of choices
+    cdef int fill_at                    # the member that has a default; -1: there is none
+    cdef bytes fill                     # as it is put in, and its value alone
+    cdef bytes fill_value
     cdef Check checks[MAX_NAMES]
 
 cdef class Tenant:
@@ -98,12 +103,14 @@ cdef class Tenant:
     cdef bint disabled
     cdef double expires
     cdef uint64_t scopes
+    cdef uint64_t named                 # those of them that the key names itself
     cdef object allows                  # callable(model name) -> bool, or None: all
     cdef dict allowed                   # what it said, by name
 
 cdef class Target:
     cdef Pool pool
     cdef bytes model                    # the model's name there, as JSON; None: as asked
+    cdef bytes plain                    # and as text
     cdef readonly str name              # provider/model
     cdef bytes line                     # the answer's field that names it
     cdef Health* health
@@ -219,7 +226,6 @@ cdef class Exchange:                    # one request's way
     cdef int64_t due                    # when the next attempt begins; 0: none is put off
     cdef int64_t soonest                # when the first of all targets asked wants to be asked again; 0: none has said
     cdef int64_t paused                 # ns of all pauses before further attempts
-    cdef bytes model_name               # that was asked for; None: no route of a model
     cdef uint16_t upstream_status       # of the last attempt; 0: there was none
     cdef uint8_t provider_id_size
     cdef char provider_id[ID_ROOM]      # the provider's own for the request
@@ -270,9 +276,17 @@ cdef class Exchange:                    # one request's way
     cdef Py_ssize_t usage_start
     cdef Py_ssize_t usage_end
     cdef int64_t said                   # when the client of a stream got something last
+    cdef uint8_t reads                  # how the body is read
+    cdef uint8_t place                  # what of the body is the model's name: see splice.pxi
+    cdef uint8_t empty                  # it has no members beside what is put in
+    cdef Form form                      # of a form
+    cdef bytes asked                    # the model, as the client calls it
     cdef Py_ssize_t model_start
     cdef Py_ssize_t model_end
     cdef object details                 # of the provider's own error inside its answer
+    cdef bytes fill                     # a member's default; None: none is put in
+    cdef Py_ssize_t fill_start
+    cdef Py_ssize_t fill_end
     cdef list values                    # what the words of a refusal name
     cdef char request_id[ID_ROOM]
     cdef uint64_t address               # of the client: see edge_accept
@@ -369,6 +383,7 @@ cdef class Gateway:
     cdef tuple prefixes                 # (path prefix, Route)
     cdef tuple paths                    # those that there are, each with its words: what a client may have meant
     cdef object named                   # callable(segment) -> the name that it spells, or None
+    cdef object says_model              # callable(path) -> bool: the model in the body does the work
     cdef object is_plain                # callable(path with escapes, may hold slashes) -> bool
     cdef dict models
     cdef object resolve                 # callable(name) -> Model or None, for patterns

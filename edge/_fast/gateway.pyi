@@ -22,7 +22,7 @@ class Route:
     def bind(
         self, unrouted: int, target: Target | None = None,
         own: Callable[[bool, bytes, Callable[[str], bool] | None, str], tuple[int, bytes | None]] | None = None,
-        open_to_all: bool = False, anthropic: Route | None = None,
+        open_to_all: bool = False, anthropic: Route | None = None, pinned: bool = False,
     ) -> Route: ...
 
 @disjoint_base

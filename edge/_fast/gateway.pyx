@@ -4,6 +4,7 @@
     life        a request's states                  upstream    the provider's side, and its pool
     parse       bytes -> head -> body               relay       the answer's way back
     paths       path -> route                       intent      body -> model, targets
+    splice      what a body has other bytes for
     admit       key -> tenant; limits are taken     account     limits are given back; counted, reported, once
     route       plan x health -> target             forward     attempts, one after the other
     load        how many a provider gets at once    queue       who waits for it
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from .multipart import boundary_of
 from .render import PHRASES
 
 cimport cython
@@ -43,6 +45,7 @@ from posix.uio cimport iovec
 from .chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
 from .condition cimport *
 from .head cimport *
+from .multipart cimport *
 from .health cimport *
 from .render cimport *
 from .scan cimport *
@@ -86,6 +89,7 @@ include "parse.pxi"
 include "paths.pxi"
 include "intent.pxi"
 include "codings.pxi"
+include "splice.pxi"
 include "admit.pxi"
 include "queue.pxi"
 include "load.pxi"
@@ -122,7 +126,7 @@ cdef class Route:
         self.json = route.json
         self.methods = sum(1 << METHODS.index(method) for method in route.methods)
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
-        self.model_at = self.stream_at = self.count_at = self.options_at = -1
+        self.model_at = self.stream_at = self.count_at = self.options_at = self.fill_at = -1
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(rule.types) for rule in route.fields)
         for i, rule in enumerate(route.fields):
@@ -138,11 +142,17 @@ cdef class Route:
                 self.count_at = i
             elif rule.name == "stream_options":
                 self.options_at = i
+            if rule.default is not None:
+                self.fill_at = i
+                self.fill = b'"%b":%d,' % (rule.name.encode(), rule.default)
+                self.fill_value = b"%d" % rule.default
 
-    def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False, Route anthropic=None):
+    def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False, Route anthropic=None,
+             bint pinned=False):
         """What the configuration adds: series, the provider of a relayed path, or who answers here, and to whom."""
         self.unrouted = unrouted
         self.plan = (target,)
+        self.pinned = pinned
         self.own = own
         self.open_to_all = open_to_all
         self.anthropic = anthropic
@@ -152,6 +162,7 @@ cdef class Route:
 cdef class Tenant:
 
     def __init__(self, Slab slab, key, int bucket, uint64_t scopes, allows):
+        self.named = scopes if key.scopes else 0
         self.name = key.name
         self.bucket = slab.bucket(bucket)
         self.priority = key.priority
@@ -168,6 +179,7 @@ cdef class Target:
         cdef int i
         self.pool = pool
         self.model = model
+        self.plain = None if model is None else orjson.loads(model).encode()
         self.alone = True
         for i in range(len(series)):
             self.series[i] = series[i]
@@ -258,6 +270,7 @@ cdef class Gateway:
         self.paths = tuple((path, frozenset(path.split(b"/"))) for path in tables.known)
         self.named = tables.named
         self.is_plain = tables.is_plain
+        self.says_model = tables.says_model
         self.models = dict(tables.models)
         self.resolve = tables.resolve
         self.tenants = tables.tenants

@@ -1,4 +1,29 @@
 # intent: what a request is for: the rules of its body, its model, and the targets that serve it.
+#
+# One model decides about routing, aliases, what the key may use and what is counted, on every path: a deployment in the
+# path, else the member or the field `model`. What cannot be read is for keys that may use all models, or that name its
+# scope themselves.
+
+cdef enum Reading:              # how a body is read
+    UNREAD, AS_JSON, AS_FORM
+
+
+cdef int reading_of(Exchange x, const char* buf, const Head* head) except -1:
+    """How a request's body is to be read."""
+    cdef const Field* field = field_of(head, K_CONTENT_TYPE)
+    if x.route.json:
+        return AS_JSON
+    if (x.method != M_POST or field == NULL or is_upload(x) or field_of(head, K_CONTENT_ENCODING) != NULL
+            or not x.gateway.says_model(x.line.partition(b"?")[0].decode())):
+        return UNREAD
+    if is_json(buf, head):
+        return AS_JSON
+    boundary = boundary_of(value_of(buf, field))
+    if boundary is None:
+        return UNREAD
+    x.form = Form(boundary)
+    return AS_FORM
+
 
 cdef class Scanning:
 
@@ -14,7 +39,11 @@ cdef int scan_ahead(Exchange x) except -1:
 
     Each time at least as much must have come as may have to be read again: see scan_on().
     """
-    if not x.route.json or x.body.size < x.scan_at:
+    if x.reads == UNREAD or x.body.size < x.scan_at:
+        return 0
+    if x.reads == AS_FORM:
+        x.form.read(x.body.at, x.body.size, True)
+        x.scan_at = x.body.size + PIECE
         return 0
     if x.scanning is None:
         x.scanning = Scanning.__new__(Scanning)
@@ -38,10 +67,9 @@ cdef int read_intent(Exchange x) except -1:
         result = x.scanning.go_on(x.body, False)
         members, where = x.scanning.members, x.scanning.where
     if result != SCAN_OK:
-        set_value(x, S_REASON, f"at byte {where}")
-        return json_invalid
+        return unreadable(x, result, where)
     for i in range(route.names.table.count):
-        condition = check_member(x, i, &members[i])
+        condition = 0 if i == route.model_at and x.deployment is not None else check_member(x, i, &members[i])
         if condition:
             return condition
     if route.stream_at >= 0:
@@ -50,7 +78,68 @@ cdef int read_intent(Exchange x) except -1:
         plan_usage(x, &members[route.options_at])
     if route.count_at >= 0 and members[route.count_at].kind == NUMBER:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
+    if route.fill_at >= 0 and members[route.fill_at].kind <= NULL_:
+        fill_in(x, &members[route.fill_at])
+    if x.deployment is not None:
+        place_in_json(x, &members[route.model_at])
+        return find_named(x, x.deployment)
     return find_model(x, &members[route.model_at])
+
+
+cdef int unreadable(Exchange x, int result, Py_ssize_t where) except -1:
+    """The condition of a body that is no JSON, or that two decoders could read in two ways."""
+    cdef Py_ssize_t end = where + 1
+    if result != SCAN_ALIKE:
+        set_value(x, S_REASON, f"at byte {where}")
+        return json_invalid
+    while x.body.at[end] != c'"' or x.body.at[end - 1] == c"\\":
+        end += 1
+    return misnamed(x, PyBytes_FromStringAndSize(x.body.at + where + 1, min(end - where - 1, <Py_ssize_t>256)))
+
+
+cdef int misnamed(Exchange x, bytes name) except -1:
+    """A member or field that the gateway acts on is there twice, or under a name that only some would take for it."""
+    try:
+        plain = orjson.loads(b'"' + name + b'"')
+    except ValueError:
+        plain = name.decode("utf-8", "replace")
+    small = plain.casefold().replace("\u0131", "i").replace("i\u0307", "i")
+    set_value(x, S_FIELD, small if small in x.route.names.names else "model")
+    set_value(x, S_EXPECTED, "there once, under exactly this name")
+    set_value(x, S_GOT, name)
+    return field_value
+
+
+cdef int fill_in(Exchange x, const Member* member) except -1:
+    """A member that is absent, or null, goes on with its default."""
+    if member.kind == NULL_:
+        x.fill, x.fill_start, x.fill_end = x.route.fill_value, member.start, member.end
+        return 0
+    x.fill = x.route.fill
+    x.fill_start = x.fill_end = behind_brace(x)
+    return 0
+
+
+cdef Py_ssize_t behind_brace(Exchange x) noexcept:
+    """Where the first member of a JSON object may stand."""
+    cdef Py_ssize_t at = 0
+    while x.body.at[at] != c"{":
+        at += 1
+    return at + 1
+
+
+cdef int place_in_json(Exchange x, const Member* member) except -1:
+    """Where the model's name is in the body, or goes."""
+    cdef Py_ssize_t at
+    if member.kind != ABSENT:
+        x.place, x.model_start, x.model_end = IN_JSON, member.start, member.end
+        return 0
+    at = behind_brace(x)
+    x.place, x.model_start, x.model_end = NOT_IN_JSON, at, at
+    while x.body.at[at] in b" \t\r\n":
+        at += 1
+    x.empty = x.body.at[at] == c"}"
+    return 0
 
 
 cdef int check_member(Exchange x, int i, const Member* member) except -1:
@@ -96,27 +185,136 @@ cdef int find_model(Exchange x, const Member* member) except -1:
     cdef const char* at = x.body.at + member.start + 1
     cdef Py_ssize_t size = member.end - member.start - 2
     cdef bytes raw = d.model_name
-    cdef Model model = d.model
     x.model_start = member.start
     x.model_end = member.end
-    if not same(raw, at, size) or member.escaped:
-        raw = PyBytes_FromStringAndSize(at, size)
-        if member.escaped:
-            raw = orjson.loads(b'"' + raw + b'"').encode()
-        model = look_up(x.gateway, raw)
-        if model is None:
-            set_value(x, S_MODEL, raw)
-            return model_unknown
-        d.model_name = raw
-        d.model = model
-    if x.tenant.allows is not None and not is_allowed(x.tenant, raw):
-        set_value(x, S_MODEL, raw)
+    if same(raw, at, size) and not member.escaped:
+        x.asked = raw
+        return find_targets(x, d.model)
+    return find_named(x, text_of(x, member))
+
+
+cdef bytes text_of(Exchange x, const Member* member):
+    """A string's text."""
+    cdef bytes raw = PyBytes_FromStringAndSize(x.body.at + member.start + 1, member.end - member.start - 2)
+    return orjson.loads(b'"' + raw + b'"').encode() if member.escaped else raw
+
+
+cdef int find_named(Exchange x, bytes name) except -1:
+    """A model that is not the one that this client asked for last."""
+    cdef Downstream d = x.downstream
+    cdef Model model = look_up(x.gateway, name)
+    x.asked = name
+    if model is None:
+        set_value(x, S_MODEL, name)
+        return model_unknown
+    d.model_name = name
+    d.model = model
+    return find_targets(x, model)
+
+
+cdef int find_targets(Exchange x, Model model) except -1:
+    """The targets of the model that was asked for, if the key may use it and the route's dialect serves it."""
+    if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
+        set_value(x, S_MODEL, x.asked)
         return model_denied
     targets = model.targets[x.surface]
     if not targets:
-        set_value(x, S_REASON, b"the model " + raw + b" in this API's format")
-        return not_implemented
-    x.model_name = raw
+        set_value(x, S_METHOD, METHODS[x.method])
+        set_value(x, S_PATH, b"%b for the model %b. Did you mean %b?" % (
+            x.line.partition(b"?")[0], x.asked[:256],
+            b"/v1/chat/completions" if x.surface == ANTHROPIC else b"/v1/messages"))
+        return endpoint_unknown
     x.plan = targets
     x.target = <Target>x.plan[0]
+    return 0
+
+
+cdef int read_relayed(Exchange x) except -1:
+    """The same for a relayed path, which needs no model: then, or where nobody knows it, it goes to the path's provider."""
+    cdef bytes name
+    cdef int condition
+    x.plan = x.route.plan
+    x.target = <Target>x.plan[0]
+    condition = read_name(x)
+    if condition:
+        return condition
+    name = x.asked
+    if name is None:
+        if x.route.name == "models" or x.tenant.allows is None or x.tenant.named >> x.route.index & 1:
+            return 0
+        set_value(x, S_FIELD, x.route.name)
+        return scope_missing
+    if x.tenant.allows is not None and not is_allowed(x.tenant, name):
+        set_value(x, S_MODEL, name)
+        return model_denied
+    return lead(x, look_up(x.gateway, name))
+
+
+cdef int lead(Exchange x, Model model) except -1:
+    """To the targets of a model that is known; behind an operator's own path to those of the path's provider alone."""
+    if model is None:
+        return 0
+    if not x.route.pinned:
+        return find_targets(x, model)
+    targets = tuple([target for target in model.targets[x.surface] if (<Target>target).pool is x.target.pool])
+    if targets:
+        x.plan = targets
+        x.target = <Target>x.plan[0]
+    return 0
+
+
+cdef int read_name(Exchange x) except -1:
+    """The model of a relayed request, as far as it has one that can be read: in x.asked."""
+    cdef Member* members = x.gateway.members
+    cdef Py_ssize_t where = 0
+    cdef int result
+    x.asked = x.deployment
+    x.place = NOWHERE
+    if x.route.name == "models":
+        return read_listed(x)
+    if x.reads == UNREAD or x.body.size == 0:
+        return 0
+    if x.reads == AS_FORM:
+        return read_form(x)
+    if x.scanning is None:
+        result = scan(x.body.at, x.body.size, &x.route.names.table, members, &where)
+    else:
+        result = x.scanning.go_on(x.body, False)
+        members, where = x.scanning.members, x.scanning.where
+    if result == SCAN_ALIKE or result != SCAN_OK and x.tenant.allows is not None:
+        return unreadable(x, result, where)
+    if result != SCAN_OK:
+        return 0                    # whatever it is: the provider will say
+    if members[0].kind != ABSENT and members[0].kind != NULL_:
+        result = check_member(x, 0, &members[0])
+        if result:
+            return result
+    place_in_json(x, &members[0])
+    if x.asked is None and members[0].kind == STRING and members[0].end - members[0].start > 2:
+        x.asked = text_of(x, &members[0])
+    return 0
+
+
+cdef int read_form(Exchange x) except -1:
+    """The same of a form."""
+    cdef int result = x.form.read(x.body.at, x.body.size, False)
+    if result == FORM_ALIKE:
+        return misnamed(x, x.form.named)
+    if result != FORM_OK:
+        return 0 if x.tenant.allows is None else body_unreadable
+    if x.form.start:
+        x.place, x.model_start, x.model_end = IN_FORM, x.form.start, x.form.end
+        if x.asked is None:
+            x.asked = PyBytes_FromStringAndSize(x.body.at + x.form.start, x.form.end - x.form.start)
+    else:
+        x.place = NOT_IN_FORM
+    return 0
+
+
+cdef int read_listed(Exchange x) except -1:
+    """A relayed list of models is for all keys; one model of it for those that may use it."""
+    cdef bytes name = x.gateway.named(x.line.partition(b"?")[0][len("/v1/models/"):])
+    if name and x.tenant.allows is not None and not is_allowed(x.tenant, name):
+        set_value(x, S_MODEL, name)
+        return model_unknown
     return 0

@@ -235,7 +235,7 @@ cdef int classify(Exchange x) except -1:
         if x.status == 400 or x.line.partition(b"?")[0] == x.route.path:
             return misplaced(x, f"{x.status} {x.values[S_UPSTREAM_REASON]}")
         x.condition = provider_rejected         # the client has chosen the path
-    if x.condition != provider_rejected and x.condition != context_length:
+    if x.condition not in REJECTED:
         if x.retry_after_ms < 0 and (x.condition == provider_rate_limited or x.condition == provider_overloaded):
             x.retry_after_ms = 1000
         return fail(x, x.condition, None)

@@ -222,6 +222,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
         x.most_retries = 1              # the client is trying again itself
     if g.sticky is not None:
         x.session = session_of(buf, head, g.sticky)
+    x.reads = reading_of(x, buf, head)
     x.body = Store.__new__(Store)
     if not x.chunked and x.length and not is_upload(x):
         x.body.reserve(min(x.length, RESERVE_MAX))
@@ -276,13 +277,9 @@ cdef int accept(Exchange x) except -1:
     cdef int condition
     if x.coding is not None:
         return begin_decoding(x)
-    if x.route.json:
-        condition = read_intent(x)
-        if condition:
-            return refuse(x, condition, False)
-    else:
-        x.plan = x.route.plan
-        x.target = <Target>x.plan[0]
+    condition = read_intent(x) if x.route.json else read_relayed(x)
+    if condition:
+        return refuse(x, condition, False)
     condition = admit(x) or route(x)
     if condition:
         return refuse(x, condition, False)

@@ -88,7 +88,7 @@ cdef Route at_deployment(Exchange x, bytes path):
         if at < 0:
             return None
         route = route_at(x.gateway, b"/v1" + path[at:])
-        if route is not None and route.model_at >= 0:
+        if route is not None and (route.json or x.gateway.says_model((b"/v1" + path[at:]).decode())):
             x.deployment = x.gateway.named(path[len(DEPLOYMENTS):at])
             if x.deployment is None:
                 return None

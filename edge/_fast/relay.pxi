@@ -17,7 +17,8 @@ cdef enum:
 # a 409 unless told otherwise.)
 cdef dict REJECTED = {
     condition: b"x-edge-condition: %b\r\nx-edge-blame: client\r\nx-should-retry: " % name
-    for condition, name in ((provider_rejected, b"provider_rejected"), (context_length, b"context_length"))}
+    for condition, name in ((provider_rejected, b"provider_rejected"), (context_length, b"context_length"),
+                            (model_unknown, b"model_unknown"))}
 
 
 cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
@@ -27,8 +28,8 @@ cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
                      else F_NONE if x.status == 304 or x.method == M_HEAD else F_CHUNKED if x.minor else F_CLOSE)
     send_piece(x, data, 0 if x.method == M_HEAD else size, ended)
     if ended:
-        return succeed(x) if x.status < 400 else finish(x, E_DONE, context_length if x.condition == context_length
-                                                        else ok)
+        return succeed(x) if x.status < 400 else finish(x, E_DONE, ok if x.condition == provider_rejected
+                                                        else x.condition)
     return hold_back(x)
 
 

@@ -13,9 +13,10 @@ cdef enum Kind:
 cdef enum ScanResult:
     SCAN_MORE = 1               # right as far as it is there
     SCAN_OK = 0
-    SCAN_BAD = -1               # not JSON (or a wanted member twice)
+    SCAN_BAD = -1               # not JSON
     SCAN_DEEP = -2              # nested deeper than MAX_DEPTH
     SCAN_NOT_OBJECT = -3        # JSON, but not an object at the top
+    SCAN_ALIKE = -4             # a wanted member twice, or one whose name some decoders would take for it
 
 cdef enum:
     MAX_DEPTH = 256
@@ -49,6 +50,7 @@ cdef struct Scan:               # how far a text has been read, and what was fou
     uint8_t due                 # with what
     uint8_t in_object
     uint8_t escaped             # the value, if it is a string
+    uint8_t alike               # what is wrong is a name
     int depth
     uint64_t levels[4]          # MAX_DEPTH bits; bit i: level i is an object, not an array
     edge_part part

@@ -2,8 +2,9 @@
 
 It accepts less than orjson, never more, and reads what it accepts alike: UTF-8 is checked everywhere, in
 skipped members too, a lone surrogate escape and a number beyond the range of a double are refused. Stricter
-than orjson: nesting ends at MAX_DEPTH, a wanted member may be there once, and its name is written without
-escapes. Where two readers could see two values of `model`, the gateway must not be the one that picks.
+than orjson: nesting ends at MAX_DEPTH, a wanted member may be there once, its name is written without escapes, and no
+other name may be taken for it by a decoder that ignores case. Where two readers could see two values of `model`, the
+gateway must not be the one that picks.
 
 There is no recursion: the nesting is one bit per level. So a text can be read as it arrives, each piece while it is in
 the processor's cache: what is known of its beginning is a Scan. The loops over bytes are in scan_kernel.h, those for
@@ -32,6 +33,9 @@ cdef extern from "scan_kernel.h" nogil:
 
 if not edge_setup():
     raise MemoryError("no C locale")
+
+cdef enum:
+    LONGEST = 255               # bytes of a name
 
 cdef enum Due:                  # what a text that is not all there goes on with
     VALUE, NAME, BEHIND, INSIDE     # INSIDE: the rest of a string that is a value
@@ -75,14 +79,13 @@ cdef inline int find(const NameTable* names, edge_text text, Py_ssize_t size) no
     return -1
 
 
-cdef int find_escaped(const NameTable* names, edge_text p, edge_text end) noexcept nogil:
-    """The same for a name written with escapes (already seen to be valid)."""
-    cdef uint8_t plain[255 + 4]
+cdef int unescape(edge_text p, edge_text end, uint8_t* plain) noexcept nogil:
+    """Writes a name without its escapes (already seen to be valid); returns its length, -1: longer than any name."""
     cdef Py_ssize_t size = 0
     cdef uint32_t point = 0
     cdef edge_text bad
     while p < end:
-        if size > 255:                      # longer than any name
+        if size > LONGEST:
             return -1
         if p[0] != c"\\":
             plain[size] = p[0]
@@ -91,7 +94,65 @@ cdef int find_escaped(const NameTable* names, edge_text p, edge_text end) noexce
             continue
         p = edge_escape(p, end, &point, &bad)
         size += encode(point, plain + size)
-    return find(names, plain, size)
+    return <int>size
+
+
+cdef int fold(const uint8_t* text, Py_ssize_t size, uint8_t* out) noexcept nogil:
+    """Writes a name in small letters, as decoders that ignore case compare them; returns its length.
+
+    Beside A to Z those are the long s, the Kelvin sign (Go's, Rust's) and the i without or with its dot (Java's).
+    """
+    cdef Py_ssize_t i = 0
+    cdef int count = 0
+    while i < size:
+        if size - i > 1 and text[i] == 0xc5 and text[i + 1] == 0xbf:
+            out[count] = c"s"
+            i += 1
+        elif size - i > 1 and text[i] == 0xc4 and text[i + 1] | 1 == 0xb1:
+            out[count] = c"i"
+            i += 1
+        elif size - i > 2 and text[i] == 0xe2 and text[i + 1] == 0x84 and text[i + 2] == 0xaa:
+            out[count] = c"k"
+            i += 2
+        else:
+            out[count] = text[i] | 32 if 65 <= text[i] <= 90 else text[i]
+        i += 1
+        count += 1
+    return count
+
+
+cdef bint is_alike(const NameTable* names, edge_text name, edge_text end, bint escaped) noexcept nogil:
+    """Whether some decoder takes this name, which is none of these, for one of them."""
+    cdef uint8_t plain[LONGEST + 8]
+    cdef uint8_t folded[LONGEST + 8]
+    cdef uint8_t wanted[LONGEST + 8]
+    cdef Py_ssize_t size = end - name
+    cdef int i, count
+    if escaped:
+        size = unescape(name, end, plain)
+        name = plain
+    if not 0 < size <= LONGEST:
+        return False
+    count = fold(name, size, folded)
+    for i in range(names.count):
+        if (fold(<const uint8_t*>names.name[i], names.length[i], wanted) == count
+                and memcmp(folded, wanted, <size_t>count) == 0):
+            return True
+    return False
+
+
+cdef inline bint may_be_alike(const NameTable* names, edge_text name, edge_text end) noexcept nogil:
+    """The cheap test before it: letters beyond ASCII, or the length and (as letters differ in bit 5) the first one."""
+    cdef Py_ssize_t size = end - name
+    cdef uint8_t high = 0
+    if size == 0:
+        return False
+    if names.by_length[size & 31] & names.by_first[name[0] & 31]:
+        return True
+    while name < end:
+        high |= name[0]
+        name += 1
+    return high >= 0x80
 
 
 cdef int encode(uint32_t point, uint8_t* out) noexcept nogil:
@@ -111,13 +172,14 @@ cdef int encode(uint32_t point, uint8_t* out) noexcept nogil:
 cdef edge_text open_member(Scan* s, edge_text name, edge_text end, bint escaped,
                            edge_text value) noexcept nogil:
     """Opens the member that a top-level name asks for, if any. NULL: it must not be there."""
-    cdef int i = find_escaped(s.names, name, end) if escaped else find(s.names, name, end - name)
+    cdef int i = -1 if escaped else find(s.names, name, end - name)
     cdef uint8_t c
     s.member = NULL
-    if i < 0:
+    if i < 0 and not ((escaped or may_be_alike(s.names, name, end)) and is_alike(s.names, name, end, escaped)):
         return value
-    if escaped or s.members[i].kind != ABSENT:
+    if i < 0 or s.members[i].kind != ABSENT:
         s.bad = name - 1
+        s.alike = True
         return NULL
     s.member = &s.members[i]
     s.member.start = value - s.start
@@ -200,6 +262,8 @@ cdef inline void close_level(Scan* s) noexcept nogil:
 
 cdef int leave(Scan* s, edge_text p, int due) noexcept nogil:
     """The text cannot be read on from p: it is wrong, or not all there."""
+    if s.alike:
+        return SCAN_ALIKE
     if not s.part.more or s.bad < s.end:
         return SCAN_BAD
     s.at = p - s.start
@@ -282,6 +346,7 @@ cdef void scan_begin(Scan* s, const NameTable* names, Member* members) noexcept 
     s.due = VALUE
     s.depth = 0
     s.in_object = False
+    s.alike = False
     if names.count:
         memset(members, 0, <size_t>names.count * sizeof(Member))
 
@@ -307,7 +372,7 @@ cdef int scan(const char* buf, Py_ssize_t size, const NameTable* names, Member* 
     """Validates a whole text and finds the wanted members of its top-level object; the others are ABSENT.
 
     Returns a ScanResult. Unless it is SCAN_OK, `where` receives the offset of the trouble (`size` where the
-    text ends too early; the second name of a member given twice) and the members are not to be used.
+    text ends too early; the name of a member that is another one's, or almost) and the members are not to be used.
     """
     cdef Scan s
     scan_begin(&s, names, members)
@@ -344,7 +409,8 @@ cdef double number(const char* buf, const Member* member) noexcept nogil:
 
 
 _KINDS = ("absent", "null", "false", "true", "number", "string", "array", "object")
-_REASONS = {SCAN_BAD: "not JSON, or a wanted member twice", SCAN_DEEP: "nested too deep",
+_BAD = "not JSON, or a wanted member twice"
+_REASONS = {SCAN_BAD: _BAD, SCAN_ALIKE: _BAD, SCAN_DEEP: "nested too deep",
             SCAN_NOT_OBJECT: "not an object"}
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from edge import catalogue
 from edge.catalogue import Limit, Secret
-from edge.routes import NAMES
+from edge.routes import NAMES, RELAY
 from edge.strict_yaml import Path
 
 from . import keys, model, patterns
@@ -42,6 +42,9 @@ def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
             if scope not in NAMES:
                 report.problem((*at, "scopes", position), f"there is no scope {scope}",
                                report.suggest(scope, NAMES))
+        if item.models and RELAY in item.scopes:
+            report.warn((*at, "scopes"), "let it pass its models: of files, batches and other relayed requests without a "
+                        "model that can be read, providers decide")
         made.append(catalogue.Key(
             name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),

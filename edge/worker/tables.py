@@ -16,7 +16,7 @@ from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapsho
 from edge.config.keys import digest
 from edge.reach import heads
 from edge.registry import Registry
-from edge.routes import MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route
+from edge.routes import ASKED, MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.worker import codings, paths
 from edge.worker.notes import Notes
 
@@ -30,6 +30,7 @@ Allows = Callable[[str], bool] | None
 # Answers of the gateway's own routes: (Anthropic's SDK asks, request target, the key's models, its name) -> (status,
 # JSON; None: no such model).
 Answer = Callable[[bool, bytes, Allows, str], tuple[int, bytes | None]]
+MAX_TOKENS = 4096       # of an answer to /v1/messages, unless asked for
 OPEN = frozenset({"health", "livez", "readyz"})
 
 
@@ -64,6 +65,7 @@ class Tables:
     wait_ms: Callable[[Mapping[bytes, bytes], float], int | None] = contract.wait_ms
     named: Callable[[bytes], bytes | None] = paths.named
     is_plain: Callable[[bytes, bool], bool] = paths.is_plain
+    says_model: Callable[[str], bool] = says_model
 
     @property
     def known(self) -> list[bytes]:
@@ -153,7 +155,7 @@ class Compiler:
         exact: dict[bytes, Any] = {}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         first: dict[str, str] = {kind: name for name, kind in reversed(kinds.items())}
-        for route in ROUTES:
+        for route in (lenient(snapshot, route) for route in ROUTES):
             exact[route.path.encode()] = compiled_route(route).bind(registry.series(route.name, "", ""))
         for route in OWN:
             if route is not MODELS:
@@ -163,11 +165,12 @@ class Compiler:
         models = listing({} if named else first, targets, registry, own[MODELS.name])
         exact[MODELS.path.encode()] = models
         prefixes = [(f"{MODELS.path}/".encode(), models)]
-        relayed = [(relay.path, relay.provider) for relay in snapshot.relays]
-        relayed += [(path, first[kind]) for path, kind in RELAYED if kind in first]
-        for path, provider in relayed:
-            route = Route(RELAY, "*", path, kinds[provider], json=False)
-            compiled = compiled_route(route).bind(registry.series(RELAY, "", ""), targets.of_relay(provider))
+        relayed = [(relay.path, relay.provider, True) for relay in snapshot.relays]
+        relayed += [(path, first[kind], False) for path, kind in RELAYED if kind in first]
+        for path, provider, pinned in relayed:
+            route = Route(RELAY, "*", path, kinds[provider], json=False, fields=ASKED)
+            compiled = compiled_route(route).bind(registry.series(RELAY, "", ""), targets.of_relay(provider),
+                                                  pinned=pinned)
             if path.endswith("*"):
                 prefixes.append((path[:-1].encode(), compiled))
             else:
@@ -209,6 +212,15 @@ def listing(first: Mapping[str, str], targets: Targets, registry: Registry, own:
         route = compiled_route(replace(MODELS, surface=surface)).bind(
             registry.series(MODELS.name, "", ""), anthropic=route, **answers)
     return route
+
+
+def lenient(snapshot: Snapshot, route: Route) -> Route:
+    """The route; where the contract is TokenPak's, whose examples leave it out, max_tokens of a message has a default."""
+    if dict(snapshot.contracts)[route.surface] != "tokenpak":
+        return route
+    return replace(route, fields=tuple(
+        replace(rule, required=False, default=MAX_TOKENS) if rule.name == "max_tokens" and rule.required else rule
+        for rule in route.fields))
 
 
 def compiled_route(route: Route) -> Any:

@@ -26,6 +26,13 @@ class Refused(Exception):
     """The slow reader's verdict: (reason, byte)."""
 
 
+def folded(name: bytes) -> str:
+    """A name without case, as lenient decoders compare them."""
+    text = name.decode()
+    small = "".join(c.lower() if c.isascii() else c for c in text)
+    return small.translate({0x17f: "s", 0x212a: "k", 0x130: "i", 0x131: "i"})
+
+
 class Slow:
     """RFC 8259 read one byte at a time, with the scanner's rules about depth and wanted members."""
 
@@ -115,6 +122,8 @@ class Slow:
             if b"\\" in raw or name.decode() in self.found:
                 raise Refused("twice", begin)
             self.found[name.decode()] = ("", 0, 0)
+        elif start < len(self.text) and folded(name) in map(folded, self.names):
+            raise Refused("twice", begin)
         kind = self._value(depth)
         if name in self.names:
             self.found[name.decode()] = (kind, start, self.at)

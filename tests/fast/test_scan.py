@@ -61,10 +61,12 @@ def test_the_place_of_the_trouble_is_told(text: bytes, position: int) -> None:
 
 @pytest.mark.parametrize("text", [
     b'{"model":"a","model":"b"}', b'{"model":"a","x":0,"mod\\u0065l":"b"}', b'{"mod\\u0065l":"b"}',
+    b'{"Model":1}', b'{"model":1,"MODEL":2}', b'{"\\u004dodel":1}', "{\"me\u017f\u017fages\":1}".encode(),
+    b'{"me\\u017fsages":1}', "{\"max_to\u212aens\":1}".encode(), b'{"max_to\\u212Aens":1}', b'{"N":1}', b'{"A/B":1}',
     b'{"\\u00e9t\xc3\xa9":1}', b'{"a\\/b":1}', b'{"model":{},"model":{}}', b'{"model":null,"model":null}',
 ])
 def test_a_wanted_member_has_one_reading(text: bytes) -> None:
-    """A wanted member given twice, or by a name with escapes, is refused though orjson takes it."""
+    """A wanted member given twice, with escapes or in other letters is refused though orjson takes it."""
     orjson.loads(text)
     assert agree(text) is None
 
@@ -72,7 +74,7 @@ def test_a_wanted_member_has_one_reading(text: bytes) -> None:
 def test_names_are_matched_whole() -> None:
     """A member is found by its exact name at the top level only, whatever looks like it."""
     text = ("{" + ",".join(f'"{name}":0' for name in (
-        "mode", "modelx", "Model", "", "m", "mo\\u0064e", "\\ud83d\\ude00", "x" * 300, "\\u006f" * 3000))
+        "mode", "modelx", "", "m", "mo\\u0064e", "\\ud83d\\ude00", "x" * 300, "\\u006f" * 3000))
         + ',"x":{"model":1,"model":2},"model":3,"été":4}').encode()
     assert agree(text) == {"model": ("number", len(text) - 12, len(text) - 11),
                            "été": ("number", len(text) - 2, len(text) - 1)}

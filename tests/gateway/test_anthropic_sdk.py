@@ -128,7 +128,7 @@ ERRORS: dict[str, tuple[dict[str, Any], type[anthropic.APIStatusError], tuple[in
     "key model": ({"extra_headers": {"authorization": f"Bearer {key_of('one-model')}"}},
                   anthropic.PermissionDeniedError, (403, "permission_error"), 1),
     "model": ({"model": "nobody-has-it"}, anthropic.NotFoundError, (404, "not_found_error"), 1),
-    "other dialect": ({"model": "only-openai"}, anthropic.HTTPNotImplementedError, (501, "invalid_request_error"), 1),
+    "other dialect": ({"model": "only-openai"}, anthropic.NotFoundError, (404, "not_found_error"), 1),
     "provider 400": ({"model": "fault:status=400"}, anthropic.BadRequestError, (400, "invalid_request_error"), 1),
     "provider 401": ({"model": "fault:status=401"}, anthropic.InternalServerError, (502, "api_error"), 1),
     "provider 404": ({"model": "fault:status=404"}, anthropic.NotFoundError, (404, "not_found_error"), 1),

@@ -77,6 +77,8 @@ NOWHERE = {"openai": "/v1/embedings", "anthropic": "/v1/messages/nowhere"}
 ASKED = {"openai": "/v1/embedings. Did you mean /v1/embeddings?",
          "anthropic": "/v1/messages/nowhere. Did you mean /v1/messages/batches?"}
 ONLY_OTHER = {"openai": "only-anthropic", "anthropic": "only-openai"}
+ELSEWHERE = {surface: f"{PATHS[surface]} for the model {ONLY_OTHER[surface]}. Did you mean {PATHS[other]}?"
+             for surface, other in (("openai", "anthropic"), ("anthropic", "openai"))}
 UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
 SCOPES = {"openai": "embeddings", "anthropic": "count_tokens"}
 ACCEPTED = "gzip, deflate, zstd"
@@ -110,7 +112,8 @@ CASES = {case.condition: case for case in (
     Case("scope_missing", elsewhere(UNSCOPED, {"model": "sim-1"}, bearer=key_of("chat-only")), {"field": SCOPES}),
     Case("model_denied", key(f"Bearer {key_of('one-model')}"), {"model": "sim-1"}),
     Case("model_unknown", body(model="nobody-has-it"), {"model": "nobody-has-it"}),
-    Case("not_implemented", lambda surface: post(surface, model=ONLY_OTHER[surface])),
+    Case("not_implemented", head("POST PATH HTTP/1.1", *FIELDS, "transfer-encoding: gzip, chunked"),
+         surfaces=("openai",)),
     Case("provider_auth", fault("status=401")),
     Case("provider_quota", fault("status=402")),
     Case("provider_region", fault('status=403;body={"error":{"code":"unsupported_country_region_territory"}}')),
@@ -156,6 +159,8 @@ VARIANTS = {
                    fields={"allow": "POST"}),
     "path like a route": Case("endpoint_unknown", elsewhere(dict.fromkeys(SURFACES, "/v1/chat")),
                               {"method": "POST", "path": "/v1/chat. Did you mean /v1/chat/completions?"}, ("openai",)),
+    "model of the other dialect": Case(
+        "endpoint_unknown", lambda surface: post(surface, model=ONLY_OTHER[surface]), {"method": "POST", "path": ELSEWHERE}),
     "no content type": Case("content_type", lambda surface: post(surface, headers={"content-type": None})),
     "form": Case("content_type", lambda surface: post(
         surface, headers={"content-type": "application/x-www-form-urlencoded"})),

@@ -1,0 +1,60 @@
+# splice: what a request's body has other bytes for at the provider: the model's name there, a default. All others go on as
+# they came.
+
+cdef enum Place:                # what of the body is the model's name
+    IN_JSON                     # a string
+    NOT_IN_JSON                 # nothing: a member is put in, where a path has named the model
+    IN_FORM                     # a field's content
+    NOT_IN_FORM                 # nothing: a part is put in
+    NOWHERE                     # the body is not read
+
+cdef bytes name_there(Exchange x):
+    """What stands for the model's name in the body for this target; None: what is there."""
+    cdef bytes name = x.target.model
+    if name is None and x.deployment is None or x.place == NOWHERE:
+        return None
+    if x.place == IN_JSON or x.place == NOT_IN_JSON:
+        name = orjson.dumps(x.deployment.decode()) if name is None else name
+        return name if x.place == IN_JSON else b'"model":%b%b' % (name, b"" if x.empty else b",")
+    name = x.deployment if name is None else x.target.plain
+    if x.place == IN_FORM:
+        return name
+    return b'%b\r\ncontent-disposition: form-data; name="model"\r\n\r\n%b\r\n' % (x.form.boundary, name)
+
+
+cdef inline int splice(Exchange x, iovec* parts, int count, Py_ssize_t* at, Py_ssize_t start, Py_ssize_t end,
+                       bytes text) noexcept:
+    """Adds what is left of the body before `start`, and the text that stands for what is there up to `end`."""
+    if start > at[0]:
+        part_of(&parts[count], x.body.at + at[0], start - at[0])
+        count += 1
+    part_of(&parts[count], PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    at[0] = end
+    return count + 1
+
+
+cdef int write_request(Exchange x, Upstream upstream) except -1:
+    """One system call: head, body; what is spliced in without touching the rest."""
+    cdef iovec parts[6]
+    cdef int count = 1
+    cdef Py_ssize_t length = x.unread or x.body.size, at = 0
+    cdef bytes model = None if x.asked is None else name_there(x)
+    cdef bint filled = x.fill is not None
+    cdef Writer out
+    if model is not None:
+        length += PyBytes_GET_SIZE(model) - (x.model_end - x.model_start)
+    if filled:
+        length += PyBytes_GET_SIZE(x.fill) - (x.fill_end - x.fill_start)
+    write_into(&out, x.gateway.scratch, BUFFER)
+    put_request_head(&out, x, length)
+    part_of(&parts[0], x.gateway.scratch, written(&out))
+    if filled and x.fill_start <= x.model_start:
+        count = splice(x, parts, count, &at, x.fill_start, x.fill_end, x.fill)
+    if model is not None:
+        count = splice(x, parts, count, &at, x.model_start, x.model_end, model)
+    if filled and x.fill_start > x.model_start:
+        count = splice(x, parts, count, &at, x.fill_start, x.fill_end, x.fill)
+    if x.body.size > at:
+        part_of(&parts[count], x.body.at + at, x.body.size - at)
+        count += 1
+    return upstream.write_owned(parts, count, x.body if x.body.size > at else None)
