@@ -120,14 +120,15 @@ OWN: tuple[Route, ...] = (
 
 RELAY = "relay"         # the name that all relayed paths share
 
-# Where a relayed POST acts on something stored, or on models deeper inside, whatever its body says at its top; and paths
-# among these that do act on the model at the top.
-_STORED = tuple(path.rstrip("*") for path, _ in RELAYED if path not in ("/v1/audio/*", "/v1/images/*", "/v1/moderations"))
+# Where a relayed POST acts on something stored, or on models deeper inside, whatever its body says at its top; and the
+# paths among these that do act on the model at the top.
+_STORED = tuple(path.rstrip("*") for path, _ in RELAYED
+                if path not in ("/v1/audio/*", "/v1/images/*", "/v1/moderations"))
 _AT_TOP = frozenset({"/v1/fine_tuning/jobs", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/videos"})
 
 
 def says_model(path: str) -> bool:
-    """Whether the `model` in a relayed POST's body is the one that does the work. (Of an operator's own paths it is.)"""
+    """Whether the `model` in a relayed POST's body is the one that does the work. (Of an operator's paths it is.)"""
     return path in _AT_TOP or not path.startswith(_STORED)
 
 

@@ -268,9 +268,7 @@ cdef class Gateway:
         self.routes = tables.routes
         self.prefixes = tables.prefixes
         self.paths = tuple((path, frozenset(path.split(b"/"))) for path in tables.known)
-        self.named = tables.named
-        self.is_plain = tables.is_plain
-        self.says_model = tables.says_model
+        self.named, self.is_plain, self.says_model = tables.named, tables.is_plain, tables.says_model
         self.models = dict(tables.models)
         self.resolve = tables.resolve
         self.tenants = tables.tenants

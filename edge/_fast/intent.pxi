@@ -230,7 +230,7 @@ cdef int find_targets(Exchange x, Model model) except -1:
 
 
 cdef int read_relayed(Exchange x) except -1:
-    """The same for a relayed path, which needs no model: then, or where nobody knows it, it goes to the path's provider."""
+    """The same for a relayed path. It needs no model: then, or where nobody knows it, it goes to the path's provider."""
     cdef bytes name
     cdef int condition
     x.plan = x.route.plan

@@ -1,5 +1,5 @@
-# splice: what a request's body has other bytes for at the provider: the model's name there, a default. All others go on as
-# they came.
+# splice: what a request's body has other bytes for at the provider: the model's name there, a default. All others go on
+# as they came.
 
 cdef enum Place:                # what of the body is the model's name
     IN_JSON                     # a string
@@ -22,14 +22,15 @@ cdef bytes name_there(Exchange x):
     return b'%b\r\ncontent-disposition: form-data; name="model"\r\n\r\n%b\r\n' % (x.form.boundary, name)
 
 
-cdef inline int splice(Exchange x, iovec* parts, int count, Py_ssize_t* at, Py_ssize_t start, Py_ssize_t end,
-                       bytes text) noexcept:
-    """Adds what is left of the body before `start`, and the text that stands for what is there up to `end`."""
+cdef inline int splice(Exchange x, iovec* parts, int count, Py_ssize_t* at, bytes model) noexcept:
+    """Adds what is left of the body before a place, and the text that stands there: a model's name; None: the default."""
+    cdef bytes text = x.fill if model is None else model
+    cdef Py_ssize_t start = x.fill_start if model is None else x.model_start
     if start > at[0]:
         part_of(&parts[count], x.body.at + at[0], start - at[0])
         count += 1
     part_of(&parts[count], PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
-    at[0] = end
+    at[0] = x.fill_end if model is None else x.model_end
     return count + 1
 
 
@@ -49,11 +50,11 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
     put_request_head(&out, x, length)
     part_of(&parts[0], x.gateway.scratch, written(&out))
     if filled and x.fill_start <= x.model_start:
-        count = splice(x, parts, count, &at, x.fill_start, x.fill_end, x.fill)
+        count = splice(x, parts, count, &at, None)
     if model is not None:
-        count = splice(x, parts, count, &at, x.model_start, x.model_end, model)
+        count = splice(x, parts, count, &at, model)
     if filled and x.fill_start > x.model_start:
-        count = splice(x, parts, count, &at, x.fill_start, x.fill_end, x.fill)
+        count = splice(x, parts, count, &at, None)
     if x.body.size > at:
         part_of(&parts[count], x.body.at + at, x.body.size - at)
         count += 1

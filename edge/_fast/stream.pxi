@@ -80,7 +80,7 @@ cdef int end_stream(Exchange x, char* data, Py_ssize_t kept) except -1:
 
 cdef int end_failed(Exchange x, int condition) except -1:
     """An answer that was relayed, and says itself that it has failed."""
-    if condition == provider_rejected or condition == context_length:
+    if condition in REJECTED:
         note_success(x)
     else:
         note_failure(x, condition, TRAITS[condition])

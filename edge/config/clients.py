@@ -43,8 +43,8 @@ def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
                 report.problem((*at, "scopes", position), f"there is no scope {scope}",
                                report.suggest(scope, NAMES))
         if item.models and RELAY in item.scopes:
-            report.warn((*at, "scopes"), "let it pass its models: of files, batches and other relayed requests without a "
-                        "model that can be read, providers decide")
+            report.warn((*at, "scopes"), "let it pass its models: a relayed request whose model cannot be read (files, "
+                        "batches, what is stored) may be for any")
         made.append(catalogue.Key(
             name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),

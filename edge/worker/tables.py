@@ -215,7 +215,7 @@ def listing(first: Mapping[str, str], targets: Targets, registry: Registry, own:
 
 
 def lenient(snapshot: Snapshot, route: Route) -> Route:
-    """The route; where the contract is TokenPak's, whose examples leave it out, max_tokens of a message has a default."""
+    """The route. Where the contract is TokenPak's, whose example has none, a message's max_tokens has a default."""
     if dict(snapshot.contracts)[route.surface] != "tokenpak":
         return route
     return replace(route, fields=tuple(

@@ -160,7 +160,8 @@ VARIANTS = {
     "path like a route": Case("endpoint_unknown", elsewhere(dict.fromkeys(SURFACES, "/v1/chat")),
                               {"method": "POST", "path": "/v1/chat. Did you mean /v1/chat/completions?"}, ("openai",)),
     "model of the other dialect": Case(
-        "endpoint_unknown", lambda surface: post(surface, model=ONLY_OTHER[surface]), {"method": "POST", "path": ELSEWHERE}),
+        "endpoint_unknown", lambda surface: post(surface, model=ONLY_OTHER[surface]),
+        {"method": "POST", "path": ELSEWHERE}),
     "no content type": Case("content_type", lambda surface: post(surface, headers={"content-type": None})),
     "form": Case("content_type", lambda surface: post(
         surface, headers={"content-type": "application/x-www-form-urlencoded"})),

@@ -1,4 +1,4 @@
-"""What a request is for: one model decides on every path about routing, aliases, what a key may use, and what is counted."""
+"""What a request is for: on every path one model decides about routing, aliases, what a key may use and counts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from tests.support.gateway import KEY, Gateway, configuration
 from tests.support.provider import Line, Provider, answer
 
 BOUNDARY = "edge-0123"
-HELD = 100_000                      # limits.body_bytes
-KEYS = {"some": {"models": ["alias", "sim-ok", "org/model"]},
-        "scoped": {"models": ["alias", "sim-ok"], "scopes": ["relay", "chat", "models"]}}
+HELD = 100_000  # limits.body_bytes
+KEYS = {
+    "some": {"models": ["alias", "sim-ok", "org/model"]},
+    "scoped": {"models": ["alias", "sim-ok"], "scopes": ["relay", "chat", "models"]},
+}
 
 
 def key_of(name: str) -> str:
@@ -43,16 +45,20 @@ class Stage:
     def __init__(self, stack: ExitStack, **changes: Any) -> None:
         self.seen: SimpleQueue[Seen] = SimpleQueue()
         first, second = (stack.enter_context(Provider(self._script(name))) for name in ("first", "second"))
-        config = configuration("", limits={"body_bytes": HELD}, models={
-            "alias": "second/real", "org/model": "second", "claude": "third", "sim-*": "first", "tp*": "first"}, **changes)
+        config = configuration(
+            "",
+            limits={"body_bytes": HELD},
+            models={"alias": "second/real", "org/model": "second", "claude": "third", "sim-*": "first", "tp*": "first"},
+            **changes,
+        )
         config["providers"] = {
             "first": {"kind": "openai", "base_url": f"{first.url}/v1"},
             "second": {"kind": "openai", "base_url": f"{second.url}/v1"},
-            "third": {"kind": "anthropic", "base_url": first.url}}
+            "third": {"kind": "anthropic", "base_url": first.url},
+        }
         config["routes"] = {"/v1/rerank": "second", "/score*": "first"}
         config["keys"] += [{"name": name, "key": f"env:KEY_{name.upper()}", **more} for name, more in KEYS.items()]
-        self.edge = stack.enter_context(Gateway(config, environ={
-            f"KEY_{name.upper()}": key_of(name) for name in KEYS}))
+        self.edge = stack.enter_context(Gateway(config, environ={f"KEY_{name.upper()}": key_of(name) for name in KEYS}))
 
     def _script(self, name: str) -> Any:
         def script(line: Line) -> None:
@@ -60,13 +66,28 @@ class Stage:
                 head, _, body = data.partition(b"\r\n\r\n")
                 self.seen.put(Seen(name, head.split(b"\r\n")[0].decode().removesuffix(" HTTP/1.1"), body))
                 line.send(answer(b'{"id": "x"}'))
+
         return script
 
-    def ask(self, body: Any = None, *, path: str, key: str = "test", method: str = "POST",
-            content_type: str | None = "application/json") -> tuple[Answer, Seen | None]:
+    def ask(
+        self,
+        body: Any = None,
+        *,
+        path: str,
+        key: str = "test",
+        method: str = "POST",
+        content_type: str | None = "application/json",
+    ) -> tuple[Answer, Seen | None]:
         """The answer, and what a provider has seen."""
-        found = ask(self.edge.port, request(body, path=path, method=method, headers={
-            "authorization": f"Bearer {key_of(key)}", "content-type": content_type}))
+        found = ask(
+            self.edge.port,
+            request(
+                body,
+                path=path,
+                method=method,
+                headers={"authorization": f"Bearer {key_of(key)}", "content-type": content_type},
+            ),
+        )
         return found, None if self.seen.empty() else self.seen.get()
 
 
@@ -79,8 +100,12 @@ def stage() -> Iterator[Stage]:
 
 def form(*fields: tuple[str, str | bytes, str], boundary: str = BOUNDARY) -> bytes:
     """A form of (name with what is behind it, content, more lines)."""
-    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name={name}\r\n{more}\r\n'.encode()
-             + (content if isinstance(content, bytes) else content.encode()) + b"\r\n" for name, content, more in fields]
+    parts = [
+        f"--{boundary}\r\nContent-Disposition: form-data; name={name}\r\n{more}\r\n".encode()
+        + (content if isinstance(content, bytes) else content.encode())
+        + b"\r\n"
+        for name, content, more in fields
+    ]
     return b"".join(parts) + f"--{boundary}--\r\n".encode()
 
 
@@ -96,21 +121,48 @@ def written(model: str, kind: str) -> bytes:
     return form(('"prompt"', "y", ""), ('"model"', model, ""), FILE)
 
 
-READ = [*((path, JSON) for path in (
-            "/v1/images/generations", "/v1/moderations", "/v1/responses/compact", "/v1/responses/input_tokens",
-            "/v1/audio/speech", "/v1/fine_tuning/jobs", "/v1/videos", "/images/generations", "/openai/v1/videos",
-            "/v1/v1/audio/speech")),
-        *((path, FORM) for path in ("/v1/images/edits", "/v1/images/variations", "/v1/audio/transcriptions",
-                                    "/v1/audio/translations", "/v1/videos", "/audio/transcriptions"))]
+READ = [
+    *(
+        (path, JSON)
+        for path in (
+            "/v1/images/generations",
+            "/v1/moderations",
+            "/v1/responses/compact",
+            "/v1/responses/input_tokens",
+            "/v1/audio/speech",
+            "/v1/fine_tuning/jobs",
+            "/v1/videos",
+            "/images/generations",
+            "/openai/v1/videos",
+            "/v1/v1/audio/speech",
+        )
+    ),
+    *(
+        (path, FORM)
+        for path in (
+            "/v1/images/edits",
+            "/v1/images/variations",
+            "/v1/audio/transcriptions",
+            "/v1/audio/translations",
+            "/v1/videos",
+            "/audio/transcriptions",
+        )
+    ),
+]
 
 
 @pytest.mark.parametrize(("path", "kind"), READ)
 def test_models_of_relayed_paths(stage: Stage, path: str, kind: str) -> None:
     """Relayed requests go where their model is served, under its name there, and a key may use its own models alone."""
     for key, model, provider, there in (
-            ("test", "sim-1", "first", "sim-1"), ("test", "alias", "second", "real"), ("some", "alias", "second", "real"),
-            ("some", "sim-ok", "first", "sim-ok"), ("test", "unheard-of", "first", "unheard-of"),
-            ("test", "org/model", "second", "org/model"), ("scoped", "alias", "second", "real")):
+        ("test", "sim-1", "first", "sim-1"),
+        ("test", "alias", "second", "real"),
+        ("some", "alias", "second", "real"),
+        ("some", "sim-ok", "first", "sim-ok"),
+        ("test", "unheard-of", "first", "unheard-of"),
+        ("test", "org/model", "second", "org/model"),
+        ("scoped", "alias", "second", "real"),
+    ):
         found, seen = stage.ask(written(model, kind), path=path, key=key, content_type=kind)
         assert found.status == 200 and seen is not None, (key, model)
         assert (seen.provider, seen.body) == (provider, written(there, kind))
@@ -130,18 +182,26 @@ def test_relayed_requests_are_counted_by_model(stage: Stage) -> None:
 
 
 UNREADABLE = [
-    ("GET", "/v1/files", None, None), ("DELETE", "/v1/files/x", None, None), ("GET", "/v1/responses/resp_1", None, None),
-    ("POST", "/v1/files", form(FILE), FORM), ("POST", "/v1/batches", {"model": "alias", "input_file_id": "x"}, JSON),
+    ("GET", "/v1/files", None, None),
+    ("DELETE", "/v1/files/x", None, None),
+    ("GET", "/v1/responses/resp_1", None, None),
+    ("POST", "/v1/files", form(FILE), FORM),
+    ("POST", "/v1/batches", {"model": "alias", "input_file_id": "x"}, JSON),
     ("POST", "/v1/evals/x/runs", {"model": "alias", "data_source": {"model": "sim-1"}}, JSON),
     ("POST", "/v1/messages/batches", {"model": "alias", "requests": [{"params": {"model": "claude"}}]}, JSON),
-    ("POST", "/v1/responses/resp_1/cancel", {"model": "alias"}, JSON), ("POST", "/v1/videos/x/remix", {"model": "alias"}, JSON),
-    ("POST", "/v1/moderations", {"input": "x"}, JSON), ("POST", "/v1/moderations", {"model": None}, JSON),
-    ("POST", "/v1/moderations", b"", JSON), ("POST", "/v1/audio/transcriptions", form(FILE), FORM),
-    ("POST", "/v1/moderations", {"model": "alias"}, "text/plain"), ("POST", "/v1/moderations", {"model": "alias"}, None),
-    ("PUT", "/v1/images/x", {"model": "alias"}, JSON), ("POST", "/v1/rerank", {"query": "x"}, JSON),
+    ("POST", "/v1/responses/resp_1/cancel", {"model": "alias"}, JSON),
+    ("POST", "/v1/videos/x/remix", {"model": "alias"}, JSON),
+    ("POST", "/v1/moderations", {"input": "x"}, JSON),
+    ("POST", "/v1/moderations", {"model": None}, JSON),
+    ("POST", "/v1/moderations", b"", JSON),
+    ("POST", "/v1/audio/transcriptions", form(FILE), FORM),
+    ("POST", "/v1/moderations", {"model": "alias"}, "text/plain"),
+    ("POST", "/v1/moderations", {"model": "alias"}, None),
+    ("PUT", "/v1/images/x", {"model": "alias"}, JSON),
+    ("POST", "/v1/rerank", {"query": "x"}, JSON),
     ("POST", "/v1/images/edits", form(('"model"', "alias", ""), FILE), "multipart/form-data"),
     ("POST", "/v1/images/edits", form(('"model"', "alias", ""), FILE), "multipart/mixed; boundary=" + BOUNDARY),
-    ("POST", "/v1/images/edits", form(('"model"', "alias", ""), ('"file"', "x" * HELD, "")), FORM),     # goes on unread
+    ("POST", "/v1/images/edits", form(('"model"', "alias", ""), ('"file"', "x" * HELD, "")), FORM),  # goes on unread
 ]
 
 
@@ -165,16 +225,19 @@ def test_relayed_json_that_is_none(stage: Stage, body: bytes) -> None:
     assert (found.status, found.fields["x-edge-condition"], seen) == (400, "json_invalid", None)
 
 
-@pytest.mark.parametrize(("path", "key", "model", "line", "provider", "there"), [
-    ("/v1/rerank", "test", "alias", "/v1/rerank", "second", "real"),
-    ("/v1/rerank", "test", "sim-1", "/v1/rerank", "second", "sim-1"),       # its provider is the operator's word
-    ("/v1/rerank", "some", "alias", "/v1/rerank", "second", "real"),
-    ("/score/x", "test", "alias", "/v1/score/x", "first", "alias")])
-def test_paths_of_the_operators_own(stage: Stage, path: str, key: str, model: str, line: str, provider: str,
-                                    there: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "key", "model", "provider", "there"),
+    [
+        ("/v1/rerank", "test", "alias", "second", "real"),
+        ("/v1/rerank", "test", "sim-1", "second", "sim-1"),  # its provider is the operator's word
+        ("/v1/rerank", "some", "alias", "second", "real"),
+        ("/score/x", "test", "alias", "first", "alias"),
+    ],
+)
+def test_paths_of_the_operators_own(stage: Stage, path: str, key: str, model: str, provider: str, there: str) -> None:
     """An operator's path goes to its provider whatever the model; the model's name there and the key's models hold."""
     _, seen = stage.ask({"model": model}, path=path, key=key)
-    assert seen is not None and (seen.provider, seen.line) == (provider, f"POST {line}")
+    assert seen is not None and (seen.provider, seen.line) == (provider, f"POST /v1{path.removeprefix('/v1')}")
     assert json.loads(seen.body) == {"model": there}
     assert stage.ask({"model": "sim-1"}, path=path, key="some")[0].fields["x-edge-condition"] == "model_denied"
 
@@ -182,15 +245,23 @@ def test_paths_of_the_operators_own(stage: Stage, path: str, key: str, model: st
 # ---- members and fields that some decoders take for others ----
 
 ALIKE = ["Model", "MODEL", "mOdel", "mod\\u0065l", "\\u004dodel", "model"]
-CHAT = [("Stream", "stream", "true"), ("\\u0053tream", "stream", "true"), ("\u017ftream", "stream", "true"),
-        ("\\u017Ftream", "stream", "true"), ("max_to\u212aens", "max_tokens", "5"), ("max_to\\u212aens", "max_tokens", "5"),
-        ("Max_Tokens", "max_tokens", "5"), ("TOOLS", "tools", "[]"), ("me\u017fsages", "messages", "[]"),
-        ("temperature", "temperature", "1"), ("N", "n", "1")]
+CHAT = [
+    ("Stream", "stream", "true"),
+    ("\\u0053tream", "stream", "true"),
+    ("\u017ftream", "stream", "true"),
+    ("\\u017Ftream", "stream", "true"),
+    ("max_to\u212aens", "max_tokens", "5"),
+    ("max_to\\u212aens", "max_tokens", "5"),
+    ("Max_Tokens", "max_tokens", "5"),
+    ("TOOLS", "tools", "[]"),
+    ("me\u017fsages", "messages", "[]"),
+    ("temperature", "temperature", "1"),
+    ("N", "n", "1"),
+]
 
 
 @pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize(("name", "meant", "value"), [
-    *((name, "model", '"sim-forbidden"') for name in ALIKE), *CHAT])
+@pytest.mark.parametrize(("name", "meant", "value"), [*((name, "model", '"sim-forbidden"') for name in ALIKE), *CHAT])
 def test_members_that_are_almost_others(stage: Stage, name: str, meant: str, value: str, first: bool) -> None:
     """A member that differs from one we act on in letter case, escapes or not at all is 400 and named."""
     pairs = ['"model":"sim-ok"', '"messages":[]', '"temperature":0', f'"{name}":{value}']
@@ -201,15 +272,29 @@ def test_members_that_are_almost_others(stage: Stage, name: str, meant: str, val
         assert error["param"] == meant and meant in error["message"]
 
 
-@pytest.mark.parametrize("name", ["models", "model_", "mode", "Modell", "user", "User", "\u043codel", "x-model", "model "])
+@pytest.mark.parametrize(
+    "name", ["models", "model_", "mode", "Modell", "user", "User", "\u043codel", "x-model", "model "]
+)
 def test_members_that_are_others(stage: Stage, name: str) -> None:
     """Other names are nobody's business, at any depth."""
     body = asked("openai", **{name: "x"}, metadata={"Model": "a", "model": "b"}) | {"model": "sim-ok"}
     assert stage.ask(json.dumps(body, ensure_ascii=False).encode(), path="/v1/chat/completions")[0].status != 400
 
 
-FIELDS_ALIKE = ['"Model"', "Model", '"MODEL"', '"mod\\el"', '"mod%65l"', '" model"', '"model "', '"model[]"', '"model[0]"',
-                '"\uff4dodel"', "model", '"model"']
+FIELDS_ALIKE = [
+    '"Model"',
+    "Model",
+    '"MODEL"',
+    '"mod\\el"',
+    '"mod%65l"',
+    '" model"',
+    '"model "',
+    '"model[]"',
+    '"model[0]"',
+    '"\uff4dodel"',
+    "model",
+    '"model"',
+]
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -227,27 +312,81 @@ def test_fields_that_are_almost_others(stage: Stage, name: str, first: bool) -> 
 
 GOOD = {
     "/v1/chat/completions": [
-        {"stop": "x"}, {"stop": ["x"]}, {"stop": None}, {"seed": 5}, {"seed": None}, {"frequency_penalty": -2},
-        {"presence_penalty": 2.0}, {"response_format": {"type": "text"}}, {"stream_options": None}, {"tools": []},
-        {"tool_choice": "auto"}, {"tool_choice": {"type": "function"}}, {"logit_bias": {}}, {"logprobs": True}],
-    "/v1/responses": [{"tools": []}, {"tool_choice": {}}, {"reasoning": {}}, {"text": {}}, {"include": []}, {"metadata": None}],
+        {"stop": "x"},
+        {"stop": ["x"]},
+        {"stop": None},
+        {"seed": 5},
+        {"seed": None},
+        {"frequency_penalty": -2},
+        {"presence_penalty": 2.0},
+        {"response_format": {"type": "text"}},
+        {"stream_options": None},
+        {"tools": []},
+        {"tool_choice": "auto"},
+        {"tool_choice": {"type": "function"}},
+        {"logit_bias": {}},
+        {"logprobs": True},
+    ],
+    "/v1/responses": [
+        {"tools": []},
+        {"tool_choice": {}},
+        {"reasoning": {}},
+        {"text": {}},
+        {"include": []},
+        {"metadata": None},
+    ],
     "/v1/messages": [
-        {"system": "x"}, {"system": []}, {"stop_sequences": []}, {"top_k": 0}, {"thinking": {"type": "disabled"}},
-        {"metadata": {}}, {"tools": []}, {"tool_choice": {"type": "auto"}}, {"system": None}]}
+        {"system": "x"},
+        {"system": []},
+        {"stop_sequences": []},
+        {"top_k": 0},
+        {"thinking": {"type": "disabled"}},
+        {"metadata": {}},
+        {"tools": []},
+        {"tool_choice": {"type": "auto"}},
+        {"system": None},
+    ],
+}
 WRONG = {
     "/v1/chat/completions": [
-        {"stop": 5}, {"stop": {}}, {"seed": "5"}, {"frequency_penalty": "0"}, {"presence_penalty": 2.1},
-        {"frequency_penalty": -3}, {"response_format": "json"}, {"stream_options": True}, {"tools": {}}, {"tool_choice": []},
-        {"metadata": "x"}, {"logit_bias": []}, {"logprobs": 1}],
+        {"stop": 5},
+        {"stop": {}},
+        {"seed": "5"},
+        {"frequency_penalty": "0"},
+        {"presence_penalty": 2.1},
+        {"frequency_penalty": -3},
+        {"response_format": "json"},
+        {"stream_options": True},
+        {"tools": {}},
+        {"tool_choice": []},
+        {"metadata": "x"},
+        {"logit_bias": []},
+        {"logprobs": 1},
+    ],
     "/v1/responses": [{"tools": "x"}, {"tool_choice": 1}, {"reasoning": "high"}, {"previous_response_id": 5}],
     "/v1/messages": [
-        {"system": {}}, {"system": 1}, {"stop_sequences": "x"}, {"top_k": -1}, {"top_k": "5"}, {"thinking": True},
-        {"metadata": "x"}, {"tools": {}}, {"tool_choice": "auto"}]}
+        {"system": {}},
+        {"system": 1},
+        {"stop_sequences": "x"},
+        {"top_k": -1},
+        {"top_k": "5"},
+        {"thinking": True},
+        {"metadata": "x"},
+        {"tools": {}},
+        {"tool_choice": "auto"},
+    ],
+}
 
 
-@pytest.mark.parametrize(("path", "member", "good"), [
-    (path, member, good) for table, good in ((GOOD, True), (WRONG, False)) for path, members in table.items()
-    for member in members])
+@pytest.mark.parametrize(
+    ("path", "member", "good"),
+    [
+        (path, member, good)
+        for table, good in ((GOOD, True), (WRONG, False))
+        for path, members in table.items()
+        for member in members
+    ],
+)
 def test_types_of_members(stage: Stage, path: str, member: dict[str, Any], good: bool) -> None:
     """Members have the types that the providers' references give them, null where it stands for nothing."""
     model = "claude" if path == "/v1/messages" else "sim-ok"
@@ -262,16 +401,22 @@ def test_types_of_members(stage: Stage, path: str, member: dict[str, Any], good:
 
 
 @pytest.mark.parametrize("body", [{}, {"x": 1}, {"model": "whatever", "x": 1}, {"model": None}])
-@pytest.mark.parametrize(("name", "provider", "there"), [
-    ("alias", "second", "real"), ("sim-1", "first", "sim-1"), ("org%2Fmodel", "second", "org/model"),
-    ("org/model", "second", "org/model")])
+@pytest.mark.parametrize(
+    ("name", "provider", "there"),
+    [
+        ("alias", "second", "real"),
+        ("sim-1", "first", "sim-1"),
+        ("org%2Fmodel", "second", "org/model"),
+        ("org/model", "second", "org/model"),
+    ],
+)
 def test_deployments(stage: Stage, name: str, provider: str, there: str, body: dict[str, Any]) -> None:
     """Azure's path of a deployment names the model, whatever the body says, and api-version goes no further."""
     body = body | {"messages": []} if body else body
     path = f"/openai/deployments/{name}/{'chat/completions' if body else 'images/generations'}"
     found, seen = stage.ask(body, path=f"{path}?api-version=2024-10-21&a=b")
     assert found.status in (200, 502) and seen is not None and seen.provider == provider
-    assert seen.line == f"POST /v1{path[path.index(name) + len(name):]}?a=b"
+    assert seen.line == f"POST /v1{path[path.index(name) + len(name) :]}?a=b"
     assert json.loads(seen.body) == {**body, "model": there}
     found, _ = stage.ask(body, path=path.replace(name, "sim-forbidden"), key="some")
     assert found.fields["x-edge-condition"] == "model_denied"
@@ -289,14 +434,22 @@ def test_deployments_of_forms(stage: Stage, model: tuple[Any, ...]) -> None:
 
 def test_azures_sdk(stage: Stage) -> None:
     """The SDK's class for Azure is served: chat, embeddings and files' forms, with its key in api-key."""
-    with openai.AzureOpenAI(azure_endpoint=stage.edge.url, api_key=KEY, api_version="2024-10-21", max_retries=0) as client:
+    with openai.AzureOpenAI(
+        azure_endpoint=stage.edge.url, api_key=KEY, api_version="2024-10-21", max_retries=0
+    ) as client:
         client.images.generate(model="alias", prompt="x")
         seen = stage.seen.get(timeout=5)
         assert (seen.provider, seen.line, json.loads(seen.body)["model"]) == (
-            "second", "POST /v1/images/generations", "real")
+            "second",
+            "POST /v1/images/generations",
+            "real",
+        )
         client.audio.transcriptions.create(model="alias", file=("a.mp3", b"abc"))
         seen = stage.seen.get(timeout=5)
-        assert (seen.provider, seen.line) == ("second", "POST /v1/audio/transcriptions") and b"\r\nreal\r\n" in seen.body
+        assert (seen.provider, seen.line) == (
+            "second",
+            "POST /v1/audio/transcriptions",
+        ) and b"\r\nreal\r\n" in seen.body
         client.files.list()
         assert stage.seen.get(timeout=5).line == "GET /v1/files"
     refused = ask(stage.edge.port, request({}, path="/v1/moderations", headers={"authorization": None, "api-key": KEY}))
