@@ -265,21 +265,18 @@ cdef class Gateway:
         cdef Pool pool
         self.check(tables)
         self.version = tables.version
-        self.routes = tables.routes
-        self.prefixes = tables.prefixes
+        self.routes, self.prefixes = tables.routes, tables.prefixes
         self.paths = tuple((path, frozenset(path.split(b"/"))) for path in tables.known)
         self.named, self.is_plain, self.says_model = tables.named, tables.is_plain, tables.says_model
         self.models = dict(tables.models)
         self.resolve = tables.resolve
-        self.tenants = tables.tenants
-        self.digest = tables.digest
+        self.tenants, self.digest = tables.tenants, tables.digest
         self.known = {}
         self.templates = tables.templates
         self.native = tables.native
         self.owned = tables.owned
         self.bearer_only = tables.bearer_only
-        self.report = tables.notes.report
-        self.notice = tables.notes.notice
+        self.report, self.notice = tables.notes.report, tables.notes.notice
         self.classify = tables.classify
         self.decoded = tables.decoded
         self.details = tables.details
