@@ -1,5 +1,5 @@
-# splice: what a request's body has other bytes for at the provider: the model's name there, a default. All others go on
-# as they came.
+# splice: what a request's body has other bytes for at the provider: the model's name there, a default, what asks for
+# usage. All others go on as they came.
 
 cdef enum Place:                # what of the body is the model's name
     IN_JSON                     # a string
@@ -40,8 +40,12 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
     cdef int count = 1
     cdef Py_ssize_t length = x.unread or x.body.size, at = 0
     cdef bytes model = None if x.asked is None else name_there(x)
-    cdef bint filled = x.fill is not None
+    cdef bint filled
     cdef Writer out
+    x.asks_usage = x.usage is not None and x.target.pool.asks_usage
+    if x.usage is not None:             # a route that has usage to ask for has no default, and the other way round
+        x.fill, x.fill_start, x.fill_end = x.usage if x.asks_usage else None, x.usage_start, x.usage_end
+    filled = x.fill is not None
     if model is not None:
         length += PyBytes_GET_SIZE(model) - (x.model_end - x.model_start)
     if filled:

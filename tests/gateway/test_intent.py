@@ -356,7 +356,6 @@ WRONG = {
         {"presence_penalty": 2.1},
         {"frequency_penalty": -3},
         {"response_format": "json"},
-        {"stream_options": True},
         {"tools": {}},
         {"tool_choice": []},
         {"metadata": "x"},
