@@ -192,6 +192,7 @@ class Snapshot:
     admin_key: Secret | None = None
     retry: Retry = field(default_factory=Retry)
     breaker: Breaker = field(default_factory=Breaker)
+    cors: tuple[str, ...] = ()          # origins whose pages may read answers; * for all
     sticky: str | None = None           # request header whose value decides among targets of equal priority
     drain_timeout: float = 30.0
     debug: bool = False

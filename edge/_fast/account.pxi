@@ -41,6 +41,8 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     if x.limited:
         put_limits(&out, x)
     put_remedy(&out, x, condition)
+    if g.cors is not None:
+        put_cors(&out, x)
     answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, written(&out)), close)
     if x.method == M_HEAD:
         answer = answer[:answer.index(b"\r\n\r\n") + 4]
@@ -306,7 +308,8 @@ cdef int answer_own(Exchange x) except -1:
     cdef iovec parts[2]
     cdef bytes content
     allows = x.tenant.allows if x.tenant is not None else None
-    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line, allows, x.tenant.name if x.tenant is not None else "")
+    key = x.tenant.name if x.tenant is not None else ""
+    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line, allows, key)
     if content is None:
         set_value(x, S_MODEL, x.line.partition(b"?")[0][len(x.route.path) + 1:])
         return refuse(x, model_unknown, False)
@@ -317,6 +320,8 @@ cdef int answer_own(Exchange x) except -1:
     put(&out, b"\r\n", 2)
     put_date(&out, g)
     put_ids(&out, x)
+    if g.cors is not None:
+        put_cors(&out, x)
     if not x.keep_alive:
         put(&out, b"connection: close\r\n", 19)
     put(&out, b"\r\n", 2)

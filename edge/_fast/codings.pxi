@@ -1,5 +1,5 @@
-# codings: a request's body that came compressed. It is decoded when all of it is here, a piece at a time and others' turns
-# between, within the bounds of a body that came as it is; what goes on to the provider is the body itself.
+# codings: a request's body that came compressed. It is decoded when all of it is here, a piece at a time with others'
+# turns between, within the bounds of a body that came as it is; what goes on to the provider is the body itself.
 
 cdef enum:
     RATIO = 200                 # bytes that one of a body may become; text of prompts gives 3 to 20
@@ -9,7 +9,7 @@ cdef tuple CODINGS = ("gzip", "x-gzip", "deflate", "zstd")
 
 
 cdef int judge_coding(Exchange x, const char* buf, Head* head) except -1:
-    """What the body is coded in: nothing, which identity is another word for, or one known coding. Else the condition."""
+    """Notes what the body is coded in: one known coding, or nothing, which is identity. Else the condition."""
     cdef int i
     codings = []
     for i in range(head.n_fields):

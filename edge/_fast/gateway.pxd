@@ -263,6 +263,7 @@ cdef class Exchange:                    # one request's way
     cdef bytes relayed                  # the client's fields that go on
     cdef bytes fields                   # the provider's fields that go on
     cdef Store body
+    cdef bytes origin                   # of a page that may read the answer
     cdef str coding                     # what it came in; None: nothing
     cdef Store coded                    # while it is decoded, the body as it came
     cdef object decoding                # its pieces to come
@@ -392,6 +393,7 @@ cdef class Gateway:
     cdef object digest
     cdef list templates                 # by surface, by condition
     cdef tuple native                   # by surface: the contract is the dialect's own
+    cdef frozenset cors                 # origins whose pages may read answers; None: there is no word of them
     cdef frozenset owned                # fields that the configuration sets
     cdef readonly dict pools
     cdef list retired                   # pools that a reload has replaced, until they are empty

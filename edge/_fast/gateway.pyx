@@ -91,6 +91,7 @@ include "intent.pxi"
 include "codings.pxi"
 include "splice.pxi"
 include "admit.pxi"
+include "cors.pxi"
 include "queue.pxi"
 include "load.pxi"
 include "route.pxi"
@@ -275,6 +276,7 @@ cdef class Gateway:
         self.templates = tables.templates
         self.native = tables.native
         self.owned = tables.owned
+        self.cors = tables.cors
         self.bearer_only = tables.bearer_only
         self.report, self.notice = tables.notes.report, tables.notes.notice
         self.classify = tables.classify

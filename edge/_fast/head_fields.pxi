@@ -54,7 +54,7 @@ cdef int _transfer_encoding(const uint8_t* text, uint32_t length, Head* head) no
 
 
 cdef int _other_codings(const uint8_t* text, uint32_t length) noexcept nogil:
-    """HEAD_CODING where known codings come before chunked; of all else nobody knows where the body ends (RFC 9112 6.3)."""
+    """HEAD_CODING where known codings come before chunked; else nobody knows where the body ends (RFC 9112 6.3)."""
     cdef uint32_t at = 0, size = 0, after
     cdef bint coded = False
     while _next_option(text, length, &at, &size):

@@ -112,6 +112,11 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     x.keep_alive = head.keep_alive and not g.draining and not g.retiring
     x.chunked = head.chunked
     x.length = -1 if head.chunked else (0 if head.content_length < 0 else head.content_length)
+    if g.cors is not None and head.known[K_ORIGIN] >= 0:
+        note_origin(x, buf, head)
+        if is_preflight(x, buf, head):
+            answer_preflight(x, buf, head)
+            return head.size
     condition = judge_head(x, buf, head)
     if condition:
         refuse_unread(x, condition)

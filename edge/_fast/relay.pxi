@@ -89,6 +89,8 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         put_missing(&out, x)
     put_ids(&out, x)
     put_way(&out, x)
+    if g.cors is not None:
+        put_cors(&out, x)
     if x.status >= 400:
         put_bytes(&out, <bytes>REJECTED[x.condition])
         put_bytes(&out, b"true\r\n" if x.advice == ADVISED else b"false\r\n")

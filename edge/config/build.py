@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge.catalogue import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
@@ -24,6 +25,10 @@ from .upstreams import OURS, Upstreams, is_field_name
 # Keys, ids that no two requests share, and what the gateway says itself (x-edge-* too).
 _NOT_STICKY = OURS | {"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-request-id", "request-id",
                       "traceparent"}
+
+# RFC 6454 6.1. (Not null, which any sandboxed page is.)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+_USUAL_PORT = re.compile(r"\Ahttp:.*:80\Z|\Ahttps:.*:443\Z")
 
 
 class Builder:
@@ -71,6 +76,7 @@ class Builder:
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
             key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),
             breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
+            cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
             warnings=tuple(self.report.warnings), source=self._source())
 
@@ -112,6 +118,16 @@ class Builder:
             self.report.problem(("circuit_breaker", "open_time"), "is more than circuit_breaker.max_open_time",
                                 "lower it, or raise max_open_time")
         return Breaker(**given.model_dump())
+
+    def _cors(self, given: Sequence[str]) -> tuple[str, ...]:
+        """Origins as browsers write them: in small letters, and nothing behind the host and port."""
+        for index, origin in enumerate(given):
+            usual = _USUAL_PORT.search(origin)
+            if origin != "*" and (usual or not _ORIGIN.fullmatch(origin)):
+                self.report.problem(("cors", "origins", index), "is no origin as browsers send it",
+                                    "write scheme://host in small letters, a port if it is not the scheme's own, and "
+                                    "nothing behind, e.g. https://app.example.com; or *")
+        return tuple(given)
 
     def _sticky(self, given: str | None) -> str | None:
         """A header's name in small letters."""

@@ -239,6 +239,13 @@ class Retry(Strict):
     budget: Annotated[Share, about("share of all requests that may be further attempts", 0.1)] = _RETRY.budget
 
 
+class Cors(Strict):
+    """Pages that may use the gateway from a browser."""
+
+    origins: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=100), about(
+        "their origins, * for any; empty: none", ["https://app.example.com"])] = []
+
+
 class CircuitBreaker(Strict):
     """When a target is left alone, and how it comes back. TokenPak's has `enabled` alone."""
 
@@ -350,6 +357,8 @@ class Settings(Strict):
     fallback: Annotated[dict[str, FallBack], about(
         "what stands in for a model or a provider, behind all that `models` names",
         {"fast": ["anthropic/claude-haiku-4-5"], "openai": ["azure"]})] = {}
+    cors: Annotated[Cors, about(
+        "pages that may use it from a browser", {"origins": ["https://app.example.com"]})] = Cors()
     sticky: Annotated[Text | None, about(
         "a header of requests: the same value has the same target of those of equal priority",
         "x-session-id")] = None

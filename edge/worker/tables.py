@@ -57,6 +57,7 @@ class Tables:
     retry: Retry
     breaker: Breaker
     sticky: str | None
+    cors: frozenset[bytes] | None
     decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
     details: Callable[[bytes], contract.Details] = contract.details
@@ -122,6 +123,7 @@ class Compiler:
             owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
+            cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
             reported=reported(debug=snapshot.debug))
 
     def pool(self, provider: Provider, registry: Registry) -> Any:

@@ -85,6 +85,9 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
     "a header of the connection": (ALL + "sticky: keep-alive\n", [(5, 1, "CONFIG_003", "sticky")]),
     "fallback as a list": (ALL + "fallback: [openai]\n", [(5, 1, "CONFIG_003", "fallback")]),
     "nothing to fall back to": (ALL + "fallback: {openai: []}\n", [(5, 12, "CONFIG_003", "fallback.openai")]),
+    **{f"origin {name}": (ALL + f"cors: {{origins: [{name}]}}\n", [(5, 18, "CONFIG_003", "cors.origins[0]")])
+       for name in ('"null"', '"https://a/"', '"HTTPS://a"', '"a.example"', '"https://*.a"', '"https://a:443"',
+                    '"http://a:80"', '"https://a b"')},
     "cache size": (ALL + "cache_max_size: much\n", [(5, 1, "CONFIG_003", "cache_max_size")]),
     "unknown contract": (ALL + "contract: tokenpk\n", [(5, 1, "CONFIG_003", "contract")]),
     "unknown contract of a surface": (ALL + "contract: {anthropic: x}\n",

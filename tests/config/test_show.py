@@ -127,7 +127,7 @@ def test_example_is_complete_and_loads() -> None:
 def test_example_shows_the_defaults(config: Any) -> None:
     """What the example calls a default is one: without these lines the same comes out."""
     text = EXAMPLE.read_text()
-    for section in ("retry", "circuit_breaker", "queue", "limits", "contract", "admin"):
+    for section in ("retry", "circuit_breaker", "queue", "limits", "contract", "admin", "cors"):
         text = re.sub(rf"^{section}:.*\n(  .*\n)+", "", text, flags=re.M)
     for key in ("workers", "timeout", "provider_rate_limit", "bearer_only", "drain_timeout", "keepalive", "debug",
                 "contract_files"):
