@@ -96,6 +96,7 @@ class Child:
 
     def kill(self, why: str) -> None:
         """Ends it at once."""
+        self.ready = False
         if self.pid:
             self.killed = self.killed or why
             os.kill(self.pid, signal.SIGKILL)

@@ -27,7 +27,7 @@ from edge.children import Child
 from edge.config import INVALID, ConfigError, Place, Problem
 from edge.registry import Fresh, Registry, apply, prepare
 
-PREPARE_SECONDS = 20.0      # control gives the supervisor 30 for its answer
+PREPARE_SECONDS = 15.0      # control gives the supervisor 30 for its answer
 QUESTIONS = 100             # that wait for an answer; who asks more gets none
 
 Question = tuple[Child, int]        # who asked for a reload, and the number it gave the question
@@ -196,11 +196,13 @@ class Reloads:
             self.abort(child, f"died {how}")
 
     def enforce(self) -> None:
-        """Nobody is waited for for ever."""
-        if self.pending is not None and time.monotonic() >= self.due:
-            for child in self.pending.missing:
-                self.abort(child, f"was not ready within {PREPARE_SECONDS:g} s")
-                break
+        """Nobody is waited for for ever: who says nothing is ended, and the next reload finds another."""
+        if self.pending is None or time.monotonic() < self.due:
+            return
+        late = list(self.pending.missing)
+        for child in late:
+            child.kill("it did not prepare a version in time")
+        self.abort(late[0], f"was not ready within {PREPARE_SECONDS:g} s")
 
     def abort(self, child: Child, why: str) -> None:
         """The first phase has failed: nothing has changed."""
