@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge import log, notify
@@ -54,8 +54,9 @@ class Pending:
     before: Snapshot
     due: float
     memory: int                                             # a descriptor: see `publish`
+    asked: frozenset[Child]                                 # to prepare it
+    missing: set[Child]                                     # who has not answered yet
     committed: bool = False
-    missing: set[Child] = field(default_factory=set)        # who has not answered yet
 
 
 class Reloads:
@@ -104,9 +105,11 @@ class Reloads:
         memory = publish(snapshot, registry)
         self.name_fixed(snapshot)
         self.serial += 1
-        asked = {child for child in self.everyone() if child.start is not None and child.pid and child.ready}
+        asked = frozenset(child for child in self.everyone()
+                          if child.start is not None and child.pid and child.ready)
         self.pending = Pending(self.serial, snapshot, registry, fresh, asked_by, force.snapshot,
-                               time.monotonic() + PREPARE_SECONDS, memory, missing=asked)
+                               time.monotonic() + PREPARE_SECONDS, memory, asked, set(asked))
+        self.log.info("configuration version %d is prepared", snapshot.version)
         for child in asked:
             child.tell(Prepare(self.serial), memory)
         if not asked:
@@ -171,8 +174,10 @@ class Reloads:
         self.log.setLevel(log.level(force.snapshot.debug))
         pending.missing = {child for child in self.everyone() if child.start is not None and child.pid}
         for child in pending.missing:
-            if child.ready:                     # the others say with which version they were born
+            if child in pending.asked:
                 child.tell(Commit(pending.serial))
+            elif child.ready:                   # born meanwhile; who is not ready says with which version it was born
+                self.follow(child)
         self.settle(pending, None)
 
     def settle(self, pending: Pending, child: Child | None) -> None:

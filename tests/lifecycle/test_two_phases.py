@@ -61,6 +61,7 @@ def test_a_child_that_dies_meanwhile(edge: Gateway, base: dict[str, Any], which:
     os.kill(child, signal.SIGSTOP)
     edge.configure({**base, "keys": [key("second")]})
     edge.process.send_signal(signal.SIGHUP)
+    edge.wait(lambda: "version 2 is prepared" in edge.log())
     os.kill(child, signal.SIGKILL)
     edge.wait(lambda: "the configuration stays as it was" in edge.log())
     name = "worker-0" if which else "control"
@@ -70,6 +71,18 @@ def test_a_child_that_dies_meanwhile(edge: Gateway, base: dict[str, Any], which:
     unchanged(edge)
     assert edge.reload().json() == {"version": 2}
     assert {ask(edge.port, chat(key=SECOND)).status for _ in range(12)} == {200}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_child_that_is_born_meanwhile(edge: Gateway, base: dict[str, Any], which: int) -> None:
+    """A child that starts while a version is prepared follows; in the end all have the same one."""
+    edge.configure({**base, "keys": [key("second")]})
+    os.kill(edge.children()[which], signal.SIGKILL)
+    edge.process.send_signal(signal.SIGHUP)
+    edge.wait(lambda: "version 2 in force" in edge.log())
+    edge.wait(lambda: {ask(edge.port, chat(key=SECOND)).status for _ in range(12)} == {200})
+    assert edge.metric("edge_config_version") == 2
+    assert "not prepared here" not in edge.log()
 
 
 def test_a_child_that_stands_still(edge: Gateway, base: dict[str, Any]) -> None:
