@@ -78,6 +78,7 @@ def test_a_child_that_is_born_meanwhile(edge: Gateway, base: dict[str, Any], whi
     """A child that starts while a version is prepared follows; in the end all have the same one."""
     edge.configure({**base, "keys": [key("second")]})
     os.kill(edge.children()[which], signal.SIGKILL)
+    edge.wait(lambda: " died " in edge.log())
     edge.process.send_signal(signal.SIGHUP)
     edge.wait(lambda: "version 2 in force" in edge.log())
     edge.wait(lambda: {ask(edge.port, chat(key=SECOND)).status for _ in range(12)} == {200})
