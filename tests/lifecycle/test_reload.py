@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 from typing import Any
 
 import httpx2 as httpx
@@ -16,7 +17,7 @@ from tests.support.gateway import KEY, Gateway, configuration
 from tests.support.looks import at_rest, descriptors, faults, figures
 from tests.support.provider import Provider, echo
 from tests.support.simulator import Simulator
-from tests.support.talk import Canary, Talk, ask, asked, chat, in_contract, request
+from tests.support.talk import Canary, Gone, Talk, ask, asked, chat, in_contract, request
 
 SECOND = "sk-second-0123456789abcdef"
 KEYS = [{"name": "test", "key": "env:TEST_KEY"}, {"name": "second", "key": "env:SECOND_KEY"}]
@@ -213,3 +214,38 @@ def test_a_worker_born_after_a_reload(edge: Gateway, base: dict[str, Any]) -> No
         os.kill(pid, signal.SIGKILL)
     assert everywhere(edge, chat(key=SECOND)) == {200}
     assert everywhere(edge, chat(key=KEY)) == {401}
+
+
+@pytest.mark.parametrize("freed", [False, True])
+def test_who_waits_at_a_provider_that_is_replaced(simulator: Simulator, freed: bool) -> None:
+    """A request in the queue of a provider whose address a reload changes is served there, or refused, in its time."""
+    base = configuration(simulator.url, queue={"timeout": 2})
+    base["providers"]["openai"]["max_connections"] = 1
+    with Gateway(base) as edge, Provider(echo) as other, Talk(edge.port) as busy, Talk(edge.port) as waiting:
+        busy.send(chat(fault="latency=1000" if freed else "hang"))
+        edge.wait(lambda: edge.metric("edge_requests_in_flight") == 1)
+        waiting.send(chat())
+        edge.wait(lambda: edge.metric("edge_requests_in_flight") == 2)
+        began = time.monotonic()
+        moved = {**base["providers"]["openai"], "base_url": f"{other.url}/v1"}
+        assert edge.reload({**base, "providers": {**base["providers"], "openai": moved}}).status_code == 200
+        assert waiting.answer().status == (200 if freed else 503)
+        assert time.monotonic() - began < 10
+        busy.socket.close()
+        edge.wait(lambda: edge.metric("edge_connections", side="upstream") <= 1)
+
+
+def test_nothing_is_begun_behind_the_last_request(simulator: Simulator) -> None:
+    """A request that a client sends behind its own Connection: close is not begun, however its bytes came."""
+    with Gateway(configuration(simulator.url)) as edge:
+        for first in (chat(connection="close"), chat(connection="close", stream=True),
+                      request(method="GET", path="/health", key=None, connection="close"),
+                      request(method="POST", path="/nowhere", connection="close")):
+            before = len(simulator.requests())
+            with Talk(edge.port) as talk:
+                talk.send(first + chat(text="never-begun") * 3)
+                talk.answer("GET" if first.startswith(b"GET") else "POST")
+                with pytest.raises(Gone):
+                    talk.answer()
+            assert len(simulator.requests()) <= before + 1
+        assert b"never-begun" not in repr(simulator.requests()).encode()
