@@ -336,6 +336,23 @@ def test_dead_workers_probe_is_free_again() -> None:
     assert healths.ask(0, 1, now) == "shut"
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_a_probe_is_dropped_by_its_owner_alone(same: bool) -> None:
+    """Who ends late, when the probe was given up and taken anew, drops nobody else's; of one worker or of two."""
+    slab = Slab(2)
+    late, owner = Healths(slab), Healths(slab)
+    late.tell(0, False, QUICK, BEGAN, BEGAN)
+    now = BEGAN + 2 * SECOND
+    assert late.ask(0, 0, now) == "probe"
+    now += 11 * SECOND                      # it is given up
+    second = 0 if same else 1
+    assert owner.ask(0, second, now) == "probe"
+    late.end_probe(0)
+    assert late.ask(0, 0, now + 1) == "shut"
+    owner.end_probe(0)
+    assert late.ask(0, 0, now + 2) == "probe"
+
+
 # Keys
 
 @given(st.integers(1, 8), st.lists(st.tuples(
