@@ -267,7 +267,7 @@ cdef class Gateway:
         self.check(tables)
         self.version = tables.version
         self.routes, self.prefixes = tables.routes, tables.prefixes
-        self.paths = tuple((path, frozenset(path.split(b"/"))) for path in tables.known)
+        self.paths = tuple((path, frozenset(bare(path).split(b"/"))) for path in tables.known)
         self.named, self.is_plain, self.says_model = tables.named, tables.is_plain, tables.says_model
         self.models = dict(tables.models)
         self.resolve = tables.resolve

@@ -37,14 +37,15 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
 
 
 cdef int miss(Exchange x, const Head* head) except -1:
-    """No route has this path: the answer names the one that was probably meant."""
+    """No route has this path: the answer names the one that was probably meant, if there is one."""
     cdef bytes path = x.line
+    cdef bytes meant = nearest(x.gateway, path)
     if usual(path) == b"/v1/realtime" or usual(path).startswith(b"/v1/realtime/"):
         set_value(x, S_REASON, "the Realtime API")
         return not_implemented
     x.surface = (ANTHROPIC if usual(path).startswith(b"/v1/messages") or field_of(head, K_ANTHROPIC_VERSION) != NULL
                  else OPENAI)
-    set_value(x, S_PATH, path[:256] + b". Did you mean " + nearest(x.gateway, path) + b"?")
+    set_value(x, S_PATH, path[:256] if meant is None else b"%b. Did you mean %b?" % (path[:256], meant))
     set_value(x, S_METHOD, METHODS[head.method])
     return endpoint_unknown
 
@@ -137,14 +138,22 @@ cdef bint is_plain(Gateway g, bytes path, Route route) except -1:
     return not escaped or g.is_plain(path, route.name == "models")
 
 
+cdef bytes bare(bytes path):
+    """The path without the /v1 of a base URL."""
+    return path[3:] if path.startswith(b"/v1/") else path
+
+
 cdef bytes nearest(Gateway g, bytes path):
-    """The known path that has most of this one's words, and of those the one with the fewest other letters."""
-    cdef bytes text = path[max(0, len(path) - 64):].lower(), best = None
-    cdef int score, most = 0
-    words = frozenset(text.split(b"/"))
+    """The known path that has most of this one's words, and of those the one with the fewest other letters.
+
+    None: no word is in any of them, and in none of them are fewer than a third of the letters others.
+    """
+    cdef bytes text = bare(path.lower())[-64:], best = None
+    cdef int score, most = -1 - <int>len(text) // 3
+    words = frozenset(text.split(b"/")) - {b""}
     for known, known_words in g.paths:
-        score = 64 * len(words & known_words) - distance(text, known)
-        if best is None or score > most:
+        score = 64 * len(words & known_words) - distance(text, bare(known))
+        if score > most:
             best, most = known, score
     return best
 

@@ -49,13 +49,25 @@ def test_base_urls(edge: Gateway, simulator: Simulator, path: str, before: str) 
     ("/v2/chat/completions", "/v1/chat/completions"), ("/api/v1/chat/completions", "/v1/chat/completions"),
     ("/v1/embedding", "/v1/embeddings"), ("/v1/message", "/v1/messages"), ("/v1/model", "/v1/models"),
     ("/v1//embeddings", "/v1/embeddings"), ("/v1/audio", "/v1/audio"),
-    ("/" + "x" * 5000 + "/responses", "/v1/responses"),
+    ("/" + "x" * 5000 + "/responses", "/v1/responses"), ("/model", "/v1/models"), ("/v1/statz", "/stats"),
 ])
 def test_unknown_paths(edge: Gateway, path: str, meant: str) -> None:
     """A 404 names the path that was probably meant, whatever was sent."""
     found = ask(edge.port, request(asked("openai"), path=path))
     assert found.status == 404 and found.fields["x-edge-condition"] == "endpoint_unknown"
     assert found.json()["error"]["message"].endswith(f"Did you mean {meant}?")
+
+
+@pytest.mark.parametrize("path", [
+    "/", "//", "/v1", "/v1/", "/v1/v1/", "/api", "/api/hello", "/api/v1/hello", "/v1/nowhere", "/openai/",
+    "/openai/deployments/x/y", "/v1/v1/v1/x", "/favicon.ico", "/robots.txt", "/index.html",
+    "/.well-known/openid-configuration"])
+def test_paths_like_no_other(edge: Gateway, path: str) -> None:
+    """A 404 for a path that is like none of ours names no other."""
+    for method in ("GET", "POST"):
+        found = ask(edge.port, request({} if method == "POST" else None, path=path, method=method))
+        assert found.status == 404 and found.fields["x-edge-condition"] == "endpoint_unknown"
+        assert found.json()["error"]["message"] == f"Unknown request URL: {method} {path}"
 
 
 @pytest.mark.parametrize(("path", "headers", "dialect"), [

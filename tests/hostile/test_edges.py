@@ -206,7 +206,7 @@ def test_other_upgrades_are_ignored(front: Gateway, upstream: Upstream, value: s
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("path", ["/v1/realtime", "/v1/realtime?model=gpt-realtime", "/v1/realtime/sessions",
-                                  "/openai/realtime", "/v1/realtime/calls/c"])
+                                  "/realtime/client_secrets", "/openai/realtime", "/v1/realtime/calls/c"])
 def test_the_realtime_api_is_not_done(front: Gateway, path: str, method: str) -> None:
     """What is known and not done is 501, whether it comes as a WebSocket or not."""
     for fields in ({}, HANDSHAKE):
