@@ -38,6 +38,7 @@ cpdef enum Condition:
     provider_rate_limited
     provider_overloaded
     circuit_open
+    keys_limited
     provider_unreachable
     provider_disconnected
     provider_timeout

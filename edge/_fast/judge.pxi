@@ -270,7 +270,7 @@ cdef bytes without_secrets(Exchange x, bytes text):
 
 cdef dict USUAL_STATUS = {
     provider_auth: 401, provider_quota: 402, provider_region: 403, provider_rate_limited: 429, provider_overloaded: 503,
-    provider_rejected: 400, context_length: 400}
+    provider_rejected: 400, context_length: 400, model_unknown: 404}
 
 
 cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:

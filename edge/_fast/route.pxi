@@ -111,7 +111,8 @@ cdef bint is_forced(tuple plan) except -1:
 cdef int shut_out(Exchange x) except -1:
     """The condition where no target is left, with the time at which the first may be back.
 
-    Where it is keys alone that rest, it is what was said of the key that is back first: a rejected one says so.
+    Where it is keys alone that rest, it is what was said of the key that is back first: a rejected one says so. That
+    it is limited is said otherwise of a provider that was asked.
     """
     cdef Gateway g = x.gateway
     cdef Target target
@@ -127,7 +128,9 @@ cdef int shut_out(Exchange x) except -1:
             first, why = back, why_benched(target.health, target.pool.keys)
     x.retry_after_ms = 30000 if first == INT64_MAX else max(<int64_t>1000, (first - g.now) // 1000000)
     set_value(x, S_REASON, "its targets are taken out for now")
-    return why if only_keys else circuit_open
+    if not only_keys:
+        return circuit_open
+    return keys_limited if why == provider_rate_limited else why
 
 
 cdef int turn_to(Exchange x, Target target) except -1:

@@ -85,7 +85,7 @@ def test_masking_changes_one_status() -> None:
     """The statuses for metric labels follow provider_rate_limit: mask."""
     passed, masked = contract.statuses("tokenpak"), contract.statuses("tokenpak", mask_rate_limit=True)
     changed = [(c, passed[c], masked[c]) for c in Condition if passed[c] != masked[c]]
-    assert changed == [(Condition.provider_rate_limited, 429, 502)]
+    assert changed == [(c, 429, 502) for c in (Condition.provider_rate_limited, Condition.keys_limited)]
 
 
 def test_a_contract_of_one_s_own_says_only_what_differs(tmp_path: Path) -> None:

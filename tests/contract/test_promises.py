@@ -105,6 +105,7 @@ PROMISES: list[tuple[str, C, dict[str, Any], int, dict[str, Any]]] = [
     ("tokenbay", C.not_implemented, {"model": "m"}, 501, {}),
     ("tokenbay", C.gateway_overloaded, {"reason": "memory"}, 503, {"message": "The gateway is overloaded: memory"}),
     ("tokenbay", C.circuit_open, {}, 503, {}),
+    ("tokenbay", C.keys_limited, {}, 503, {}),
     ("tokenbay", C.provider_timeout, {}, 504, {}),
     ("token360", C.key_missing, {}, 401, INVALID_KEY),
     ("token360", C.key_malformed, {}, 401, INVALID_KEY),
@@ -222,7 +223,7 @@ def test_a_masked_rate_limit_is_a_bad_gateway(name: str, members: dict[str, str]
     ("tokenpak", C.provider_rate_limited), ("tokenpak", C.rate_limited), ("tokenpak", C.gateway_overloaded),
     ("tokenpak", C.draining), ("tokenfactory", C.rate_limited),
     ("tokenbay", C.global_rate_limited), ("tokenbay", C.provider_rate_limited), ("tokenbay", C.provider_overloaded),
-    ("tokenfactory", C.circuit_open), ("token360", C.circuit_open),
+    ("tokenbay", C.keys_limited), ("tokenfactory", C.circuit_open), ("token360", C.circuit_open),
     ("token360", C.rate_limited), ("token360", C.gateway_overloaded), ("token360", C.draining),
     ("generic", C.draining),
 ], ids=str)

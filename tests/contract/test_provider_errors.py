@@ -17,7 +17,7 @@ from tests.contract.provider_bodies import CUT_OFF, LIFE, anthropic, openai
 from tests.contract.test_files import SHIPPED
 
 RULES = strict_yaml.load((SHIPPED / "provider_errors.yaml").read_text(), "provider_errors.yaml").data["rules"]
-CLIENT_S = (C.provider_rejected, C.context_length)
+CLIENT_S = (C.provider_rejected, C.context_length, C.model_unknown)
 UPSTREAM_S = (C.provider_auth, C.provider_quota, C.provider_region, C.provider_rate_limited, C.provider_overloaded,
               C.provider_timeout, C.provider_error)
 EDGE_S = (C.provider_misconfigured,)

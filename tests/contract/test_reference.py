@@ -84,7 +84,8 @@ def test_a_file_of_one_s_own_is_shown_and_checked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("word", "conditions"), [
     ("AUTH_001", ["key_missing"]), ("auth_003", ["key_unknown", "key_disabled", "key_expired"]),
     ("provider_timeout", ["provider_timeout"]), ("413", ["body_too_large"]), ("529", ["provider_overloaded"]),
-    ("PROVIDER_002", ["provider_rate_limited"]), ("RATELIMIT_002", ["provider_rate_limited"]),
+    ("PROVIDER_002", ["provider_rate_limited", "keys_limited"]),
+    ("RATELIMIT_002", ["provider_rate_limited", "keys_limited"]),
     ("api_key_disabled", ["key_disabled"]), ("upstream", [*KEPT]),
 ])
 def test_a_code_is_explained(word: str, conditions: list[str]) -> None:

@@ -20,22 +20,23 @@ REFUSES = {"all_open": "refuse"}
 
 @pytest.mark.parametrize(("contract", "fault", "status", "code", "condition"), [
     ("tokenpak", "status=401", 502, "PROVIDER_001", "provider_auth"),
-    ("tokenpak", "status=429;retry-after=30", 429, "RATELIMIT_002", "provider_rate_limited"),
+    ("tokenpak", "status=429;retry-after=30", 429, "RATELIMIT_002", "keys_limited"),
     ("tokenbay", "status=401", 503, "provider_auth", "provider_auth"),
     ("openai", "error=key", 502, "provider_auth", "provider_auth"),
     ("openai", 'status=429;body={"error":{"code":"insufficient_quota"}}', 502, "provider_quota", "provider_quota"),
-    ("generic", "status=429;retry-after=30", 502, "provider_rate_limited", "provider_rate_limited"),
+    ("generic", "status=429;retry-after=30", 502, "keys_limited", "keys_limited"),
 ])
 def test_a_key_that_rests_says_why(pair: Pair, contract: str, fault: str, status: int, code: str,
                                    condition: str) -> None:
     """Where all of a provider's keys rest, and nobody is asked, the answer is what was said of the keys."""
     edge = pair.edge(contract=contract, circuit_breaker=REFUSES, retry={"max": 0})
-    for calls in (1, 1, 1):
+    for number in range(3):
         found = ask(edge, "lone", fault=fault)
-        assert (found.status_code, found.headers["x-edge-condition"]) == (status, condition)
-        assert found.json()["error"]["code"] == code
-        assert pair.calls() == (calls, 0)
-    if condition == "provider_rate_limited":
+        told = "provider_rate_limited" if number == 0 and condition == "keys_limited" else condition
+        assert (found.status_code, found.headers["x-edge-condition"]) == (status, told)
+        assert found.json()["error"]["code"] == (told if code == condition else code)
+        assert pair.calls() == (1, 0)
+    if condition == "keys_limited":
         assert 28 <= int(found.headers["retry-after"]) <= 30
     else:
         assert (found.headers["x-should-retry"], found.headers.get("retry-after")) == ("false", None)
@@ -46,9 +47,9 @@ def test_the_first_key_to_be_back_decides(pair: Pair) -> None:
     edge = pair.edge(provider={"keys": ["env:PROVIDER_KEY", "env:TEST_KEY"]}, circuit_breaker=REFUSES)
     pair.first.fault("status=401", key="sk-provider")
     pair.first.fault("status=429;retry-after=20")
-    for _ in range(2):
+    for told in ("provider_rate_limited", "keys_limited"):
         found = ask(edge, "lone")
-        assert (found.status_code, found.headers["x-edge-condition"]) == (429, "provider_rate_limited")
+        assert (found.status_code, found.headers["x-edge-condition"]) == (429, told)
         assert 18 <= int(found.headers["retry-after"]) <= 20
 
 

@@ -45,6 +45,7 @@ CONDITIONS = """
     provider_rate_limited upstream later
     provider_overloaded upstream later
     circuit_open upstream later
+    keys_limited upstream later
     provider_unreachable upstream later
     provider_disconnected upstream never
     provider_timeout upstream never
@@ -99,6 +100,7 @@ OPENAI = """
     provider_rate_limited/mask 502 server_error provider_rate_limited -
     provider_overloaded 503 server_error provider_overloaded -
     circuit_open 503 server_error circuit_open -
+    keys_limited 429 requests rate_limit_exceeded -
     provider_unreachable 502 server_error provider_unreachable -
     provider_disconnected 502 server_error provider_disconnected -
     provider_timeout 504 server_error provider_timeout -
@@ -153,6 +155,7 @@ ANTHROPIC = """
     provider_rate_limited/mask 502 api_error provider_rate_limited -
     provider_overloaded 529 overloaded_error provider_overloaded -
     circuit_open 503 overloaded_error circuit_open -
+    keys_limited 429 rate_limit_error keys_limited -
     provider_unreachable 502 api_error provider_unreachable -
     provider_disconnected 502 api_error provider_disconnected -
     provider_timeout 504 timeout_error provider_timeout -
@@ -181,7 +184,7 @@ TOKENPAK = """
     endpoint_unknown 404 = ROUTE_001 -
     method_not_allowed 405 = ROUTE_003 -
     content_type 400 = VALIDATION_005 -
-    content_coding 415 = VALIDATION_012 -
+    content_coding 415 = VALIDATION_014 -
     upgrade_refused 426 = ROUTE_005 -
     json_invalid 400 = VALIDATION_001 - | Invalid JSON payload. Check syntax.
     field_missing 400 = VALIDATION_002 - | Missing required field: {field}
@@ -207,6 +210,7 @@ TOKENPAK = """
     provider_rate_limited/mask 502 = PROVIDER_002 - | Provider rate limit exceeded
     provider_overloaded 502 = PROVIDER_004 - | Provider error: {upstream_status} {upstream_reason}
     circuit_open 503 = RESOURCE_005 -
+    keys_limited 429 = RATELIMIT_002 - | Provider rate limit exceeded. Retry-After: {retry_after}
     provider_unreachable 502 = PROVIDER_003 - | Unable to reach provider: {reason}
     provider_disconnected 502 = PROVIDER_003 - | Unable to reach provider: {reason}
     provider_timeout 504 = TIMEOUT_001 - | Request to upstream took too long (>{timeout}s)
@@ -261,6 +265,7 @@ TOKENFACTORY = """
     provider_rate_limited/mask 502 upstream_error provider_rate_limited -
     provider_overloaded 503 upstream_error provider_overloaded -
     circuit_open 503 upstream_error circuit_open model
+    keys_limited 429 rate_limit_error keys_limited -
     provider_unreachable 502 upstream_error provider_unreachable -
     provider_disconnected 502 upstream_error provider_disconnected -
     provider_timeout 408 timeout_error provider_timeout -
@@ -315,6 +320,7 @@ TOKENBAY = """
     provider_rate_limited/mask 502 = provider_rate_limited -
     provider_overloaded 429 = provider_overloaded -
     circuit_open 503 = circuit_open -
+    keys_limited 503 = keys_limited -
     provider_unreachable 500 = provider_unreachable -
     provider_disconnected 500 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
@@ -368,6 +374,7 @@ TOKEN360 = """
     provider_rate_limited 502 api_error 502 -
     provider_overloaded 502 api_error 502 -
     circuit_open 503 api_error 503 -
+    keys_limited 502 api_error 502 -
     provider_unreachable 502 api_error 502 -
     provider_disconnected 502 api_error 502 -
     provider_timeout 502 api_error 502 -
@@ -421,6 +428,7 @@ GENERIC = """
     provider_rate_limited 502 = provider_rate_limited -
     provider_overloaded 502 = provider_overloaded -
     circuit_open 503 = circuit_open -
+    keys_limited 502 = keys_limited -
     provider_unreachable 502 = provider_unreachable -
     provider_disconnected 502 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
@@ -447,16 +455,6 @@ ENVELOPES: dict[str, tuple[str, str, bool]] = {
     "tokenbay": ("message type code", "type message code", False),
     "token360": ("message type param code traceId", "type message param code traceId", False),
     "generic": ("message type param code", "type message param code", False),
-}
-
-# RFC 9110 section 15, RFC 6585 section 5, and Anthropic's 529.
-PHRASES = {
-    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    408: "Request Timeout", 409: "Conflict", 413: "Content Too Large", 414: "URI Too Long",
-    415: "Unsupported Media Type", 426: "Upgrade Required",
-    422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
-    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
-    504: "Gateway Timeout", 505: "HTTP Version Not Supported", 529: "Overloaded",
 }
 
 

@@ -7,12 +7,22 @@ import re
 import time
 from typing import Any
 
-from tests.gateway.answers import CONTRACTS, ENVELOPES, MEANINGS, PHRASES, Row
+from tests.gateway.answers import CONTRACTS, ENVELOPES, MEANINGS, Row
 from tests.gateway.client import Answer
 
 Facts = dict[str, Any]
+# RFC 9110 section 15, RFC 6585 section 5, and Anthropic's 529.
+PHRASES = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    408: "Request Timeout", 409: "Conflict", 413: "Content Too Large", 414: "URI Too Long",
+    415: "Unsupported Media Type", 426: "Upgrade Required",
+    422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout", 505: "HTTP Version Not Supported", 529: "Overloaded",
+}
 # Until they are admitted, requests are told nothing of limits.
-ADMITTED = ("rate_limited", "global_rate_limited", "gateway_overloaded", "provider_", "circuit_open", "context_length")
+ADMITTED = ("rate_limited", "global_rate_limited", "gateway_overloaded", "provider_", "circuit_open", "keys_limited",
+            "context_length")
 PATIENCE_SECONDS = 60
 # Retry-After where no retry is advised: Token Factory has it in its 408. Libraries obey x-should-retry before it.
 PROMISED = {("tokenfactory", "provider_timeout")}
@@ -39,7 +49,7 @@ def check(answer: Answer, contract: str, surface: str, condition: str, facts: Fa
     assert "date" in fields
     assert fields.get("www-authenticate") == ("Bearer" if status == 401 else None)
     check_retry(fields, meaning.retry, facts, promised=(contract, name) in PROMISED)
-    check_limits(fields, name, name.startswith(ADMITTED) and facts.get("admitted", True))
+    check_limits(fields, name, facts.get("admitted", name.startswith(ADMITTED)))
     assert not INSIDE.search(answer.body), answer.body
     if row.status == 0 and contract == surface:
         assert answer.json()["error"]["message"] == facts["message"]        # the provider's own body

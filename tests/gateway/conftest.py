@@ -21,6 +21,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "chat-only": {"scopes": ["chat", "messages"]},
     "one-model": {"models": ["sim-allowed"]},
     "planted": {"models": ["planted"]},
+    "low": {"priority": "low"},
     "limited-openai": {"rate_limit": {"requests_per_second": 0.02, "burst_size": 1}},
     "limited-anthropic": {"rate_limit": {"requests_per_second": 0.02, "burst_size": 1}},
 }
@@ -98,16 +99,24 @@ def closed() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def configure(running: Simulator, listener: socket.socket, closed: str) -> Callable[..., dict[str, Any]]:
-    """Makes configurations of which all tests share the providers, models and keys; arguments replace the rest."""
+    """Makes configurations of which all tests share the providers, models and keys; arguments replace the rest.
+
+    With `models` None there are none: each name that begins with a provider's leads to it, all else to `sim`.
+    """
     scripted = f"http://127.0.0.1:{listener.getsockname()[1]}"
     known = providers(running.url, scripted, closed)
 
     def make(**changes: Any) -> dict[str, Any]:
+        bare = changes.pop("models", ()) is None
         config = configuration(running.url, **changes)
-        config["providers"] = known
+        config["providers"] = {
+            name: {**settings, "models": [f"{name.removesuffix('-a')}*"]} if bare and "sim" not in name else settings
+            for name, settings in known.items()}
         config["keys"] += [{"name": name, "key": f"env:KEY_{name.replace('-', '_').upper()}", **settings}
                            for name, settings in KEYS.items()]
         config["routes"] = {"/v1/scripted*": "scripted", "/rerank": "scripted", "/v2/rerank*": "scripted"}
+        if bare:
+            return config
         config["models"] = {
             "alias": ["sim/gpt-4o", "sim-a/claude-opus-4-6"], "scripted-alias": "scripted/the \"real\" näme",
             "only-openai": "sim", "only-anthropic": "sim-a",

@@ -137,7 +137,7 @@ CASES = {case.condition: case for case in (
 )}
 APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limited", "global_rate_limited",
          "gateway_overloaded", "draining", "out_of_memory", "config_invalid", "config_missing_field",
-         "circuit_open", "disk_full"}
+         "circuit_open", "keys_limited", "disk_full"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {
@@ -197,13 +197,15 @@ VARIANTS = {
     "provider 503": Case("provider_overloaded", fault("status=503"), surfaces=("openai",)),     # it says so in words
     "provider 504": Case("provider_error", fault("status=504"),
                          {"upstream_status": 504, "upstream_reason": "Gateway Timeout"}),
-    "error in 200": Case("provider_error", fault("error-in-200"), {"upstream_status": 200, "upstream_reason": "OK"}),
+    "error in 200": Case("provider_error", fault("error-in-200"),
+                         {"upstream_status": 500, "upstream_reason": "Internal Server Error"}),
     "provider 408": Case("provider_timeout", fault("status=408")),
     **{f"provider {status}": Case("provider_rejected", fault(
         f'status={status};body={{"error":{{"message":"no"}}}}'), {"status": status, "message": "no"})
         for status in (400, 409, 413, 422)},
     "closed at once": Case("provider_disconnected", fault("cut=0")),
-    "reset at once": Case("provider_disconnected", fault("reset=0")),
+    "reset at once": Case("provider_disconnected", fault("reset=0"), {
+        "reason": "reset the connection without an answer"}),
     **{f"malformed {part}": Case("provider_response_invalid", fault(f"malformed={part}"))
        for part in ("head", "chunk", "length")},
     "head cut": Case("provider_response_invalid", fault("cut=100")),
