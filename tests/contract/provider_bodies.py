@@ -137,7 +137,7 @@ AZURE: list[Life] = [
     (400, {"error": {"message": TOO_LONG, "type": "invalid_request_error", "code": "context_length_exceeded"}},
      C.context_length, ..., "context_length_exceeded"),
     (404, {"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}},
-     C.provider_rejected, ..., "DeploymentNotFound"),
+     C.model_unknown, ..., "DeploymentNotFound"),
     (503, {"error": {"code": "InternalServerError", "message": "Backend returned unexpected response."}},
      C.provider_error, ..., "InternalServerError"),
 ]

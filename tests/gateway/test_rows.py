@@ -154,7 +154,7 @@ ROWS = (
     Row("generic/503", ("full queue", "draining"), 503, {}, WAIT),
     Row("generic/504", LATE, 504, {}),
 )
-NEEDS_MODELS = {"model_unknown", "not_implemented"}     # without, every name is the provider's, and of both dialects
+NEEDS_MODELS = {"model_unknown"}     # without, every name is the provider's
 Asked = tuple[Answer, str, Facts]
 Make = Callable[..., Gateway]
 
