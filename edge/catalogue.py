@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["openai", "anthropic"]
+# The header that carries a provider's key where the configuration names no other.
+KEY_HEADERS: dict[Kind, str] = {"openai": "authorization", "anthropic": "x-api-key"}
 
 
 class Secret:
@@ -86,6 +88,7 @@ class Provider:
     kind: Kind
     base_url: str                       # as its SDK takes it: with /v1 for openai, without for anthropic
     keys: tuple[Secret, ...] = ()
+    key_header: str | None = None       # the field that carries the key; None: KEY_HEADERS
     headers: tuple[tuple[str, Secret], ...] = ()
     connect_timeout: float = 5.0
     first_byte_timeout: float = 30.0    # of a stream: request sent to response head

@@ -11,13 +11,13 @@ import socket
 import ssl
 import time
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 from python_socks.async_.asyncio import Proxy
 
 from edge._fast import PHRASES
-from edge.catalogue import Provider
+from edge.catalogue import KEY_HEADERS, Provider
 
 # getaddrinfo tells no time to live, and goes through nsswitch as every other program of the host does. Half a
 # minute is what providers' load balancers announce; a name that has resolved once outlives a resolver's failure.
@@ -178,9 +178,31 @@ def heads(provider: Provider) -> tuple[bytes, ...]:
     # identity: usage is read in passing, and an answer that nobody can read cannot be judged either.
     lines = [" HTTP/1.1", f"host: {parts.netloc.rpartition('@')[2]}", "accept-encoding: identity"]
     lines += [f"{name}: {value.reveal()}" for name, value in provider.headers]
-    field = "x-api-key: " if provider.kind == "anthropic" else "authorization: Bearer "
-    keyed = [[*lines, field + key.reveal()] for key in provider.keys] or [lines]
+    name = provider.key_header or KEY_HEADERS[provider.kind]
+    scheme = "Bearer " if name.lower() == "authorization" else ""
+    keyed = [[*lines, f"{name}: {scheme}{key.reveal()}"] for key in provider.keys] or [lines]
     return tuple("".join(line + "\r\n" for line in group).encode() for group in keyed)
+
+
+def place(provider: Provider) -> tuple[bytes, bytes]:
+    """The base URL's path, without a slash at its end, and its query from the question mark on; b"": it has none."""
+    url = urlsplit(provider.base_url)
+    return url.path.rstrip("/").encode(), f"?{url.query}".encode() if url.query else b""
+
+
+def joined(target: bytes, query: bytes) -> bytes:
+    """A request's target with its provider's query, whose names go before the target's own."""
+    if not query:
+        return target
+    path, _, given = target.partition(b"?")
+    names = _names(query[1:])
+    return b"&".join([path + query, *(pair for pair in given.split(b"&") if pair and names.isdisjoint(_names(pair)))])
+
+
+def _names(query: bytes) -> set[bytes]:
+    """The names in a query as servers may read them: decoded, whatever their case, semicolons too between them."""
+    return {unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" ")).lower()
+            for pair in query.replace(b";", b"&").split(b"&")}
 
 
 def no_descriptor_left() -> bool:

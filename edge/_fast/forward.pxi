@@ -274,11 +274,14 @@ cdef int put_way(Writer* out, Exchange x) except -1:
 cdef int put_request_head(Writer* out, Exchange x, Py_ssize_t length) except -1:
     """The head for the provider, made of parsed fields alone: nothing ambiguous can go on (RFC 9112 section 11.2)."""
     cdef Pool pool = x.target.pool
-    cdef Py_ssize_t strip = pool.strip if x.line.startswith(b"/v1/") else 0
+    cdef bytes line = x.line
+    cdef Py_ssize_t strip = pool.strip if line.startswith(b"/v1/") else 0
+    if pool.query:
+        line = x.gateway.joined(line, pool.query) if b"?" in line else line + pool.query
     put_bytes(out, METHODS[x.method])
     put(out, b" ", 1)
     put_bytes(out, pool.base)
-    put(out, PyBytes_AS_STRING(x.line) + strip, PyBytes_GET_SIZE(x.line) - strip)
+    put(out, PyBytes_AS_STRING(line) + strip, PyBytes_GET_SIZE(line) - strip)
     if pool.keys > 1:
         x.key = fresh_key(x)
         if x.key < 0:               # all rest, or were tried: the one in turn

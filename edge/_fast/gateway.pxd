@@ -147,6 +147,7 @@ cdef class Pool:                        # connections to one provider
     cdef readonly str name
     cdef Gateway gateway
     cdef bytes base                     # path before the route's
+    cdef bytes query                    # from its ? on, before the client's; b"": there is none
     cdef int strip                      # bytes of the route's path that base already has
     cdef tuple secrets                  # what must not be repeated: keys, values of configured fields
     cdef tuple heads                    # by provider key: the head's fixed part, behind the request target
@@ -384,6 +385,7 @@ cdef class Gateway:
     cdef tuple prefixes                 # (path prefix, Route)
     cdef tuple paths                    # those that there are, each with its words: what a client may have meant
     cdef object named                   # callable(segment) -> the name that it spells, or None
+    cdef object joined                  # callable(target, query) -> the target with a provider's query
     cdef object says_model              # callable(path) -> bool: the model in the body does the work
     cdef object is_plain                # callable(path with escapes, may hold slashes) -> bool
     cdef dict models

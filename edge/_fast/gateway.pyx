@@ -280,7 +280,7 @@ cdef class Gateway:
         self.bearer_only = tables.bearer_only
         self.report, self.notice = tables.notes.report, tables.notes.notice
         self.classify = tables.classify
-        self.decoded = tables.decoded
+        self.decoded, self.joined = tables.decoded, tables.joined
         self.details = tables.details
         self.ending = tables.ending
         self.begun = tables.begun

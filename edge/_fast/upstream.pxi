@@ -18,7 +18,8 @@ cdef class Pool:
 
     def __init__(self, Gateway gateway, provider, bytes base, int strip, tuple heads, int load):
         self.gateway = gateway
-        self.base = base
+        self.base, mark, query = base.partition(b"?")
+        self.query = mark + query
         self.strip = strip
         self.name = provider.name
         self.idle = []
@@ -31,7 +32,7 @@ cdef class Pool:
 
     def update(self, provider, tuple heads):
         """Takes over what a reload changed without touching the connections. ValueError: too much for a head."""
-        if len(self.base) + max(len(head) for head in heads) > FIXED_LIMIT:
+        if len(self.base) + len(self.query) + max(len(head) for head in heads) > FIXED_LIMIT:
             raise ValueError("base URL, key and headers of a provider are too long")
         self.provider = provider
         self.misplaced = False

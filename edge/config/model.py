@@ -120,10 +120,14 @@ class Provider(Strict):
 
     kind: Annotated[Kind, about("its dialect; a provider named openai or anthropic needs none", "openai")]
     base_url: Annotated[Url, about(
-        "as its SDK takes it: with /v1 for openai, without for anthropic", "https://api.openai.com/v1")]
+        "as its SDK takes it: with /v1 for openai, without for anthropic; a query goes into every request",
+        "https://api.openai.com/v1")]
     key: Annotated[SecretStr | None, about("the provider's key", "env:OPENAI_API_KEY")] = None
     keys: Annotated[list[SecretStr], Field(max_length=MAX_PROVIDER_KEYS), about(
         "several keys, 32 at most", ["env:KEY_1", "file:key-2"])] = []
+    key_header: Annotated[str | None, about(
+        "the header that carries the key; authorization (as Bearer) for openai, x-api-key for anthropic unless set",
+        "api-key")] = None
     headers: Annotated[dict[str, SecretStr], about("sent with every request", {"api-version": "1"})] = {}
     timeouts: Annotated[Timeouts, about("in seconds", {"connect": 5})] = Timeouts()
     max_connections: Annotated[Count | None, about(

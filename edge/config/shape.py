@@ -40,6 +40,7 @@ _RENAMED = {"api_key": "key", "api_keys": "keys", "host": "listen_addr", "url": 
             "model_aliases": "models", "max_retries": "max", "max_attempts": "max", "initial_backoff": "backoff"}
 _ELSEWHERE = {f"{name}_{key}": f"write it as `providers: {{{name}: {{key: env:{name.upper()}_API_KEY}}}}`"
               for name in KNOWN for key in ("key", "api_key")}
+_ELSEWHERE["api_version"] = "write it behind base_url: ?api-version=..."
 _STAND_INS: dict[str, Any] = {"port": 0, "listen_addr": "127.0.0.1", "providers": {}}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from edge.catalogue import KEY_HEADERS
 from edge.strict_yaml import Path
 
 from . import proxies
@@ -60,6 +61,8 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
     for name, provider in settings.providers.items():
         section = tree["providers"][name]
         times = section["timeouts"]
+        if provider.key_header is None:
+            section["key_header"] = _Noted(KEY_HEADERS[provider.kind], "by kind")
         if provider.stream_usage is None:
             section["stream_usage"] = _Noted(asks_usage(provider), "true at api.openai.com")
         if provider.timeouts.first_byte is None:

@@ -7,10 +7,10 @@ import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from edge import catalogue
-from edge.catalogue import Secret
+from edge.catalogue import KEY_HEADERS, Secret
 from edge.strict_yaml import Path as Key
 
 from . import model, patterns, proxies
@@ -21,8 +21,8 @@ from .tree import find
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")       # a metric label, and what is before / in a target
 FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")    # RFC 9110, 5.6.2
 # What the gateway itself writes into each request, and what belongs to one connection (RFC 9110, 7.6.1).
-OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
-                  "upgrade", "expect", "proxy-connection", "proxy-authorization"})
+OURS = frozenset({"host", "accept-encoding", "x-request-id", "content-length", "transfer-encoding", "connection",
+                  "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-connection", "proxy-authorization"})
 _CHECK_PATH = re.compile(r"/[!-\"$-~]*")       # visible ASCII but #
 _SECRET_NAME = re.compile(r"authorization|key|token|secret|cookie", re.IGNORECASE)
 
@@ -45,11 +45,12 @@ class Upstreams:
             patterns.check(self._report, (*at, "models", index), pattern)
         keys = self._keys(at, given)
         headers = tuple(self._headers(at, given))
+        key_header = self._key_header(at, given, keyed=bool(keys))
         base_url = self._base_url(at, given, carries=bool(keys or headers))
         times, default = given.timeouts, model.UPSTREAM
         total = first(times.total, default.total_timeout)
         return catalogue.Provider(
-            name=name, kind=given.kind, base_url=base_url, keys=keys, headers=headers,
+            name=name, kind=given.kind, base_url=base_url, keys=keys, key_header=key_header, headers=headers,
             connect_timeout=times.connect, idle_timeout=times.idle, total_timeout=total,
             first_byte_timeout=first(times.first_byte, timeout, default.first_byte_timeout),
             plain_timeout=first(times.total, timeout, total),
@@ -82,11 +83,9 @@ class Upstreams:
         found: dict[str, tuple[str, Secret]] = {}
         for name, text in given.headers.items():
             place = (*at, "headers", name)
-            if not is_field_name(name):
-                self._report.problem(place, "is no name of a header", "use letters, digits and - (RFC 9110)")
-            elif name.lower() in OURS:
-                self._report.problem(place, "is written by the gateway itself", "remove it")
-            elif name.lower() in found:
+            if not self._is_free(place, name):
+                continue
+            if name.lower() in found:
                 self._report.problem(place, "is there twice: names of headers have no case", "remove one")
             elif (value := self._secrets.get(text, place, plain=not _SECRET_NAME.search(name))) is not None:
                 if value.reveal().isascii():
@@ -98,17 +97,46 @@ class Upstreams:
             self._report.problem((*at, "headers"), f"are {size} bytes long", f"{model.MAX_HEADERS} are the most")
         return list(found.values())
 
+    def _is_free(self, place: Key, name: str) -> bool:
+        """Whether a provider's configuration may set a header of this name."""
+        if not is_field_name(name):
+            self._report.problem(place, "is no name of a header", "use letters, digits and - (RFC 9110)")
+        elif name.lower() in OURS:
+            self._report.problem(place, "is written by the gateway itself", "remove it")
+        else:
+            return True
+        return False
+
+    def _key_header(self, at: Key, given: model.Provider, *, keyed: bool) -> str | None:
+        """The key goes in one header, and nothing else goes in that one; None: in that of its kind."""
+        if given.key_header is not None and not self._is_free((*at, "key_header"), given.key_header):
+            return None
+        carrier = (given.key_header or KEY_HEADERS[given.kind]).lower()
+        for name in given.headers:
+            if keyed and name.lower() == carrier:
+                self._report.problem((*at, "headers", name), "is the header that carries the key",
+                                     "remove it or the key, or set key_header")
+        if keyed and given.key_header is None and "/openai/deployments/" in given.base_url:
+            self._report.warn(at, "Azure takes its key in another header: set key_header: api-key")
+        return None if carrier == KEY_HEADERS[given.kind] else given.key_header
+
     def _base_url(self, at: Key, given: model.Provider, carries: bool) -> str:
-        place, text = (*at, "base_url"), given.base_url.rstrip("/")
+        place, text = (*at, "base_url"), given.base_url
         url = _url(text)
         if url is None:
             self._report.problem(
-                place, "is not an http:// or https:// URL with a host and no more than a path",
+                place, "is not an http:// or https:// URL with a host and no more than a path and a query",
                 "for example base_url: https://api.openai.com/v1; credentials go to key or headers")
             return text
+        secret = next((name for name, _ in parse_qsl(url.query, keep_blank_values=True) if _SECRET_NAME.search(name)),
+                      None)
+        if secret is not None:
+            self._report.problem(place, f"holds a secret: {secret[:64]}", "URLs are logged: use key and key_header")
+        url = url._replace(path=url.path.rstrip("/"))
         if given.kind == "anthropic" and url.path.endswith("/v1"):
             self._report.warn(place, "Anthropic's base URL has no /v1: it was left out")
-            text = text.removesuffix("/v1").rstrip("/")
+            url = url._replace(path=url.path.removesuffix("/v1").rstrip("/"))
+        text = url.geturl()
         if given.kind == "openai" and not url.path:
             self._report.warn(place, "has no path: the base URL of most OpenAI-like servers ends in /v1")
         local = _is_local(url.hostname or "")
@@ -209,7 +237,7 @@ def _url(text: str) -> SplitResult | None:
     except ValueError:
         return None
     visible = all("!" <= character <= "~" for character in text)
-    return url if good and visible and not url.query and not url.fragment and "?" not in text else None
+    return url if good and visible and "#" not in text else None
 
 
 def _is_local(host: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge.catalogue import HealthCheck, Provider
-from edge.reach import FAILURES, Reach, heads, reason
+from edge.reach import FAILURES, Reach, heads, joined, place, reason
 
 MAX_ANSWER = 65536          # bytes within which the status must have come
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
@@ -149,8 +149,8 @@ class Answer(asyncio.Protocol):
 
 def request(provider: Provider, path: str) -> bytes:
     """A GET with the provider's first key and its headers."""
-    target = urlsplit(provider.base_url).path.rstrip("/") + path
-    lines = [b"GET ", target.encode(), heads(provider)[0], b"connection: close\r\n\r\n"]
+    base, query = place(provider)
+    lines = [b"GET ", joined(base + path.encode(), query), heads(provider)[0], b"connection: close\r\n\r\n"]
     if provider.kind == "anthropic" and not any(name.lower() == "anthropic-version" for name, _ in provider.headers):
         lines.insert(3, b"anthropic-version: 2023-06-01\r\n")     # without one its API answers 400
     return b"".join(lines)

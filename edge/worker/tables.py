@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
 from edge import _fast, contract
 from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.config.keys import digest
-from edge.reach import heads
+from edge.reach import heads, joined, place
 from edge.registry import Registry
 from edge.routes import ASKED, MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.worker import codings, paths
@@ -59,6 +58,7 @@ class Tables:
     sticky: str | None
     cors: frozenset[bytes] | None
     decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
+    joined: Callable[[bytes, bytes], bytes] = joined
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
     details: Callable[[bytes], contract.Details] = contract.details
     ending: Callable[..., bytes] = contract.ending
@@ -120,7 +120,8 @@ class Compiler:
             templates=[contract.compile_surface(wording[surface], surface, mask_rate_limit=snapshot.mask_rate_limit)
                        for surface in SURFACES],
             native=tuple(contracts[surface] == surface for surface in SURFACES),
-            owned=frozenset(name.lower().encode() for p in snapshot.providers for name, _ in p.headers),
+            owned=frozenset(name.lower().encode() for p in snapshot.providers
+                            for name in (p.key_header, *dict(p.headers)) if name),
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
@@ -132,9 +133,9 @@ class Compiler:
         if running is not None and all(getattr(running.provider, name) == getattr(provider, name)
                                        for name in ("base_url", "kind", "ca_bundle", "proxy")):
             return running
-        base = urlsplit(provider.base_url).path.rstrip("/")
-        strip = len("/v1") if base.endswith("/v1") or provider.kind == "openai" else 0
-        return _fast.Pool(self.gateway, provider, base.encode(), strip, heads(provider), registry.pool(provider.name))
+        base, query = place(provider)
+        strip = len("/v1") if base.endswith(b"/v1") or provider.kind == "openai" else 0
+        return _fast.Pool(self.gateway, provider, base + query, strip, heads(provider), registry.pool(provider.name))
 
     @staticmethod
     def model(model: Model, kinds: Mapping[str, str], targets: Targets) -> Any:

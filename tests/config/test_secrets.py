@@ -84,7 +84,7 @@ FULL = """\
 port: 8766
 listen_addr: 127.0.0.1
 providers:
-  openai: {key: env:P, headers: {x-one: env:H, authorization: secret-plain-header}, proxy: env:X}
+  openai: {key: env:P, headers: {x-one: env:H, x-token: secret-plain-header}, proxy: env:X}
 keys: [{name: a, key: env:KEY_A}]
 key_secret: env:S
 admin: {key: secret-plain-admin-key}

@@ -93,6 +93,7 @@ def test_shows_where_values_come_from(config: Any) -> None:
     assert noted["workers: 3"] == "--workers"
     assert "# timeout:" in {line.split("  ")[0] for line in lines}
     assert noted["first_byte: 30"] == noted["total: 600"] == "default"
+    assert noted["key_header: authorization"] == "by kind"
     assert noted["port: 8767"] == "default: port + 1"
     assert noted["proxy: env:HTTPS_PROXY"] == "HTTPS_PROXY"
     assert "# TLS roots: SSL_CERT_FILE=/roots.pem" in lines

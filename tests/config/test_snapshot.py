@@ -231,7 +231,19 @@ def test_wrong_routes(config: Any, routes: str, said: str) -> None:
     ("{kind: openai, base_url: 'ftp://x'}", "providers.x.base_url", "is not an http"),
     ("{kind: openai, base_url: 'http://'}", "providers.x.base_url", "is not an http"),
     ("{kind: openai, base_url: 'http://u:p@x/v1'}", "providers.x.base_url", "is not an http"),
-    ("{kind: openai, base_url: 'http://x/v1?a=b'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://x/v1#a'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://x/v1?a=b#'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://x/v1?a=b c'}", "providers.x.base_url", "is not an http"),
+    ("{kind: openai, base_url: 'http://x/v1?a=b&Subscription-Key=c'}", "providers.x.base_url", "holds a secret: Subs"),
+    ("{kind: openai, base_url: 'http://x/v1?access%5Ft%6Fken='}", "providers.x.base_url", "holds a secret: access_t"),
+    (LOCAL + ", api_version: '1'}", "providers.x.api_version", "is not a known key"),
+    (LOCAL + ", key_header: 'a: b'}", "providers.x.key_header", "is no name of a header"),
+    (LOCAL + ", key_header: ''}", "providers.x.key_header", "is no name of a header"),
+    (LOCAL + ", key_header: Content-Length}", "providers.x.key_header", "written by the gateway"),
+    (LOCAL + ", key_header: X-Request-Id}", "providers.x.key_header", "written by the gateway"),
+    (LOCAL + ", key: env:OPENAI_API_KEY, key_header: a, headers: {A: b}}", "providers.x.headers.A", "carries the key"),
+    (LOCAL + ", key: env:OPENAI_API_KEY, headers: {Authorization: b}}", "providers.x.headers.Authorization",
+     "carries the key"),
     ("{kind: openai, base_url: 'http://x:99999/v1'}", "providers.x.base_url", "is not an http"),
     ("{kind: openai, base_url: \"http://x/v1\\r\\n\"}", "providers.x.base_url", "is not an http"),
     ("{base_url: 'http://127.0.0.1/v1'}", "providers.x.kind", "Missing required field 'providers.x.kind'"),
@@ -271,6 +283,8 @@ def test_provider_name(config: Any) -> None:
     ("{kind: openai, base_url: 'http://127.0.0.1:8000'}", "has no path"),
     ("{kind: anthropic, base_url: 'http://127.0.0.1:8000/v1/'}", "has no /v1"),
     (LOCAL + "}\n  z: " + LOCAL + "}", "no model and no route leads to it"),
+    ("{kind: openai, base_url: 'https://x.example/openai/deployments/a?b=c', key: env:OPENAI_API_KEY}",
+     "set key_header: api-key"),
 ])
 def test_warnings(config: Any, provider: str, said: str) -> None:
     """What works but is hardly meant is a warning."""
@@ -286,6 +300,29 @@ providers:
   openai: {key: env:OPENAI_API_KEY, base_url: "https://o.example/v1/"}
 """)
     assert [provider.base_url for provider in loaded.providers] == ["https://a.example/x", "https://o.example/v1"]
+
+
+@pytest.mark.parametrize(("kind", "given", "kept"), [
+    ("openai", "https://n.example/openai/v1?api-version=1", "https://n.example/openai/v1?api-version=1"),
+    ("openai", "http://127.0.0.1:1/v1?a=%20&b", "http://127.0.0.1:1/v1?a=%20&b"),
+    ("openai", "https://n.example/v1/?a=b/", "https://n.example/v1?a=b/"),
+    ("openai", "https://n.example/v1?", "https://n.example/v1"),
+    ("anthropic", "https://n.example/x/v1/?a=b&c=/v1", "https://n.example/x?a=b&c=/v1")])
+def test_the_query_of_a_base_url(config: Any, kind: str, given: str, kept: str) -> None:
+    """A base URL's query stays as it is, and so does what looks like a path in it."""
+    [found] = config.load(BASE + f"providers:\n  x: {{kind: {kind}, base_url: '{given}'}}\n").providers
+    assert found.base_url == kept
+
+
+@pytest.mark.parametrize(("kind", "given", "kept"), [
+    ("openai", None, None), ("openai", "Authorization", None), ("openai", "X-Api-Key", "X-Api-Key"),
+    ("openai", "api-key", "api-key"), ("anthropic", "x-api-key", None),
+    ("anthropic", "authorization", "authorization")])
+def test_key_header(config: Any, kind: str, given: str | None, kept: str | None) -> None:
+    """The header of the key is the kind's own unless another is named."""
+    more = f", key_header: {given}" if given else ""
+    [found] = config.load(BASE + f"providers:\n  x: {{kind: {kind}, base_url: 'http://[::1]/v1'{more}}}\n").providers
+    assert found.key_header == kept
 
 
 _NAMES = st.text(alphabet="ab", max_size=8)
