@@ -29,6 +29,7 @@ class Fault:
     error: Case | None = None
     retry_after: tuple[Literal["seconds", "ms", "date"], int] | None = None
     limit_reset: float | None = None
+    should_retry: Literal["true", "false"] | None = None
     error_in_200: Case | None = None
     empty: bool = False
     big: int = 0
@@ -126,6 +127,8 @@ FAULTS: tuple[Item, ...] = (
          "add Retry-After: N seconds; or retry-after-ms; or an HTTP date N seconds from now", _retry_after),
     Item("limit-reset", "limit-reset=MS", "tell in the provider's own rate limit headers that no request is left, "
          "and that there are some again in MS milliseconds", _milliseconds),
+    Item("should-retry", "should-retry=true | false", "add x-should-retry, which SDKs and gateways obey",
+         _one_of(("true", "false"))),
     Item("error-in-200", "error-in-200[=CASE]", "answer 200 with an error object (server) for a body", _case, "server"),
     Item("empty", "empty", "answer 200 with no body, or a stream without events"),
     Item("big", "big=N", "make the answer's text N bytes long", _COUNT),

@@ -37,6 +37,8 @@ def spoiled(call: Call, answer: Answer) -> Answer:
         name = b"retry-after-ms" if unit == "ms" else b"retry-after"
         date = formatdate(call.request.at + number, usegmt=True)
         answer.headers.append((name, (date if unit == "date" else str(number)).encode()))
+    if fault.should_retry is not None:
+        answer.headers.append((b"x-should-retry", fault.should_retry.encode()))
     if fault.empty:
         answer.body = b""
     if fault.malformed == "json":

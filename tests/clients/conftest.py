@@ -23,6 +23,8 @@ WAYS = [(client, surface) for client, surfaces in {
 }.items() for surface in surfaces]
 # Their authors let these send a request once, whatever they are told.
 ONCE = [("litellm-py", "responses"), ("litellm-py", "messages")]
+# These obey x-should-retry.
+HEEDING = [way for way in WAYS if way[0] in ("openai", "anthropic", "openai-py", "anthropic-py", "langchain-py")]
 
 
 @dataclass
@@ -44,6 +46,11 @@ class Way:
     def once(self) -> bool:
         """Whether this client never sends a request again."""
         return (self.driver.client, self.surface) in ONCE
+
+    @property
+    def heeds(self) -> bool:
+        """Whether this client obeys x-should-retry."""
+        return (self.driver.client, self.surface) in HEEDING
 
     def __call__(self, fault: str | None = None, **ask: Any) -> dict[str, Any]:
         """What became of a request; `fault` is the provider's, `ask` replaces what is sent."""
@@ -77,7 +84,8 @@ def settings(simulator: Simulator, **changes: Any) -> dict[str, Any]:
     config = configuration(simulator.url, **changes)
     hasty = {f"hasty-{name}": {**provider, "timeouts": {"idle": IDLE}}
              for name, provider in config["providers"].items()}
-    config["models"] = {"hasty-*": list(hasty), "claude-*": "anthropic", "*": ["openai", "anthropic"]}
+    config["models"] = {"hasty-*": list(hasty), "claude-*": "anthropic", "gpt-*": "openai",
+                        "*": ["openai", "anthropic"]}
     config["providers"] |= hasty
     return config
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.conftest import Way
+from tests.clients.conftest import HEEDING, Way
 from tests.support.gateway import Gateway
 
 LONG = 90       # seconds: a wait that nobody sits out
@@ -24,6 +24,16 @@ def test_an_unknown_model(way: Way) -> None:
     error = way("error=model", retries=2)["error"]
     assert error["status"] == 404
     assert way.sent() == 1
+
+
+def test_a_model_of_the_other_dialect(way: Way) -> None:
+    """A model that is served elsewhere is 404 at once, with the path that serves it."""
+    model, path = (("gpt-4o", "/v1/chat/completions") if way.surface == "messages" else
+                   ("claude-opus-4-6", "/v1/messages"))
+    error = way(model=model, retries=2)["error"]
+    assert error["status"] == 404
+    assert f"Did you mean {path}?" in error["message"]
+    assert way.sent() == 0
 
 
 def test_a_refused_request(way: Way) -> None:
@@ -72,10 +82,24 @@ def test_a_provider_that_fails_once(way: Way, fault: str) -> None:
 @pytest.mark.parametrize("fault", ["error=quota", "error=billing", "error=key", "error=permission"])
 def test_what_no_retry_helps(way: Way, fault: str) -> None:
     """What trying again cannot mend is an error after one request, in clients that heed x-should-retry."""
-    heeds = way.driver.client in ("openai", "anthropic", "openai-py", "anthropic-py", "langchain-py")
-    seen = way(fault, retries=2 if heeds else 0)
+    seen = way(fault, retries=2 if way.heeds else 0)
     assert seen["error"]["status"] >= 400
     assert way.sent() == 1
+
+
+@pytest.mark.parametrize("way", HEEDING, indirect=True, ids="-".join)
+def test_a_provider_that_advises_against_a_retry(way: Way, stock: Gateway) -> None:
+    """A provider's `x-should-retry: false` is obeyed by the gateway and, as it is passed on, by the client."""
+    way.gateway = stock
+    seen = way("status=503;should-retry=false", retries=2)
+    assert (seen["error"]["status"] >= 500, way.sent()) == (True, 1)
+
+
+@pytest.mark.parametrize("way", HEEDING, indirect=True, ids="-".join)
+def test_a_provider_that_advises_a_retry(way: Way) -> None:
+    """A provider's `x-should-retry: true` is passed on, and the client asks again for what it would else give up."""
+    way.simulator.fault("status=400;should-retry=true", times=1)
+    assert ("error" not in way(retries=2), way.sent()) == (True, 2)
 
 
 def test_a_client_that_is_tired_of_waiting(way: Way) -> None:
@@ -89,4 +113,4 @@ def test_a_provider_that_hangs_up(way: Way) -> None:
     """A connection that the provider closes without an answer is an error that says so."""
     error = way("cut=0")["error"]
     assert error["status"] == 502
-    assert "provider" in error["message"].lower()
+    assert "closed the connection without an answer" in error["message"]

@@ -71,6 +71,14 @@ def test_retry_after(simulator: Simulator) -> None:
     assert 25 < parsedate_to_datetime(told).timestamp() - time.time() <= 30
 
 
+@pytest.mark.parametrize("said", ["true", "false"])
+def test_should_retry(simulator: Simulator, said: str) -> None:
+    """A provider's advice on a retry stands beside whatever it answers."""
+    for fault in ("status=503", "error=context", "tokens=3"):
+        head = ask(simulator.port, chat(f"{fault};should-retry={said}")).head
+        assert f"\r\nx-should-retry: {said}\r\n".encode() in head
+
+
 @pytest.mark.parametrize(("milliseconds", "told"), [
     (0, b"0ms"), (120, b"120ms"), (1000, b"1s"), (7660, b"7.66s"), (360_000, b"6m0s"), (3_600_000, b"1h0m0s")])
 def test_limit_reset_of_openai(simulator: Simulator, milliseconds: int, told: bytes) -> None:

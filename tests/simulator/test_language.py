@@ -11,6 +11,7 @@ from edge.simulator.faults import FAULTS, Fault, FaultError, parse, table
 
 SPECS = [
     ("status=529;retry-after=7", Fault(status=529, retry_after=("seconds", 7))),
+    ("status=503;should-retry=false", Fault(status=503, should_retry="false")),
     ("retry-after=ms:1500", Fault(retry_after=("ms", 1500))),
     ("retry-after=date:30", Fault(retry_after=("date", 30))),
     (" latency=200 ; jitter=50 ;", Fault(latency=0.2, jitter=0.05)),
@@ -54,6 +55,7 @@ WRONG = [
     ("retry-after=soon", "wants a whole number"), ("retry-after=s:1", "wants N, ms:N or date:N"),
     ("error", "`error` needs a value: error=CASE"), ("error=money", "wants rate, quota, billing, key,"),
     ("error-in-200=", "wants rate, quota"), ("error-event=1,", "wants rate, quota"),
+    ("should-retry=no", "wants true or false"),
     ("error-event=quota", "wants a whole number"), ("limit-reset", "`limit-reset` needs a value"),
     ("drip=0", "from 1 to"), ("drip=1,", "wants a whole number"), ("body", "`body` needs a value"),
     ("latency=1.5", "wants a whole number"), ("latency=99999999999", "from 0 to 3600000"),
