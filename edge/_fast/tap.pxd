@@ -1,5 +1,5 @@
 """Usage and fate of an answer, found in passing: whole JSON bodies and event streams of three dialects."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum Dialect:
     D_NONE                      # relayed as it is: nothing is looked for
@@ -20,6 +20,25 @@ cdef enum Trouble:              # of Tap.error
 
 cdef enum:
     NAME_ROOM = 64              # bytes of a response's id that are remembered
+
+    SHAPE_ROOM = 768            # bytes of an event that others are compared with
+    TYPE_ROOM = 48              # and of its type
+    HOLES = 3                   # places where they may differ
+
+cdef struct Shape:              # see tap_shape.pxi
+    uint16_t size               # of text; 0: there is none
+    uint16_t starts[HOLES]      # of the text or number there, and its end
+    uint16_t ends[HOLES]
+    uint16_t cut                # where usage stands that is to be taken out
+    uint16_t cut_size
+    uint8_t numbers[HOLES]
+    uint8_t holes
+    uint8_t known               # else it is an example alone
+    uint8_t wait                # events to let pass before something is learnt
+    uint8_t patience            # how many that were the last time
+    uint8_t type_size
+    char type[TYPE_ROOM]
+    char text[SHAPE_ROOM]
 
 cdef struct Tap:
     Usage usage
@@ -48,6 +67,7 @@ cdef struct Tap:
     Py_ssize_t data             # span in the bytes last fed: a body's error object, an error event's data;
     Py_ssize_t data_end         # always JSON, and empty (data == data_end) where the provider sent none
     Py_ssize_t scanned          # bytes of the unconsumed tail that are known to hold no whole event
+    Shape shape
 
 cdef void tap_begin(Tap* tap, int dialect) noexcept nogil
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil

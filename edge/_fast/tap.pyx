@@ -1,10 +1,12 @@
 """Usage and fate of an answer, found in passing: whole JSON bodies and server-sent events of three dialects.
 
-Bytes are never changed, but that usage which only the gateway has asked for is taken out again. Sources: WHATWG HTML section 9.2 (event streams); OpenAI API reference (chat
-completion chunks, streaming events of responses); Anthropic API reference (streaming messages).
+Bytes are never changed, but that usage which only the gateway has asked for is taken out again. Sources: WHATWG HTML
+section 9.2 (event streams); OpenAI API reference (chat completion chunks, streaming events of responses); Anthropic API
+reference (streaming messages).
 
-An event's data must be a JSON object: clients would fail on it, and show their users nothing but that. So each is
-scanned, which gives its members; a chat chunk's choices are looked into where its line names a finish_reason.
+An event's data must be a JSON object: clients would fail on anything else, and show their users nothing but that. So
+each is scanned, which gives its members, unless it is like those before it but for its text; a chat chunk's choices are
+looked into where its line names a finish_reason.
 """
 import json
 
@@ -21,6 +23,7 @@ from .scan cimport (
 cdef extern from "tap_kernel.h" nogil:
     const char* edge_line(const char* p, const char* end, unsigned* seen)
     bint edge_has_empty_line(const char* start, const char* p, const char* end)
+    const char* edge_plain(const char* p, const char* end)
 
 cdef enum:                      # indices of _top
     ERROR, USAGE, TYPE, ID, CHOICES, DATA, MESSAGE, RESPONSE, SEQUENCE, DELTA, STATUS
@@ -180,6 +183,7 @@ cdef int unreadable(Text data) noexcept with gil:
 
 
 include "tap_choices.pxi"
+include "tap_shape.pxi"
 
 
 # ---- what an event says ----
@@ -242,15 +246,28 @@ cdef void remember_name(Tap* tap, const char* text, const Member* response) noex
             tap.name_size = <uint8_t>name.size
 
 
-cdef int judge(Tap* tap, Event* event) noexcept nogil:
-    if says(event.type, "error", 5):
-        return SAYS_ERROR
+cdef inline void count_bytes(Tap* tap, const Event* event) noexcept nogil:
     if event.data.size > 6:                 # [DONE]
         tap.bytes += event.data.size
         tap.least = min(tap.least, <uint64_t>event.data.size)
+
+
+cdef int judge(Tap* tap, Event* event) noexcept nogil:
+    if says(event.type, "error", 5):
+        return SAYS_ERROR
+    count_bytes(tap, event)
     if tap.dialect == D_CHAT:
         return judge_chat(tap, event)
     return judge_typed(tap, event)
+
+
+cdef inline int judge_event(Tap* tap, Event* event) noexcept nogil:
+    cdef int said = NOTHING
+    if not fits(tap, event):
+        said = judge(tap, event)
+        if said == NOTHING:
+            learn(tap, event)
+    return said
 
 
 cdef int judge_joined(Tap* tap, Event* event, const char* p, const char* end) noexcept nogil:
@@ -318,7 +335,7 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
             break
         said = NOTHING
         if event.lines and (event.data.size or event.lines > 1) and not says(event.type, "ping", 4):
-            said = judge(tap, &event) if event.lines == 1 else judge_joined(tap, &event, done, p)
+            said = judge_event(tap, &event) if event.lines == 1 else judge_joined(tap, &event, done, p)
             if said & (SAYS_ERROR | SAYS_NOTHING_READABLE):
                 tap.error = T_UNREADABLE if said & SAYS_NOTHING_READABLE else T_SAID
                 tap.scanned = 0

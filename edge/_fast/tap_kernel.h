@@ -54,6 +54,19 @@ static inline const char *edge_line(const char *p, const char *end, unsigned *se
     return p;
 }
 
+/* The quote that ends a string of plain ASCII; NULL where anything else comes first, or no quote. */
+static inline const char *edge_plain(const char *p, const char *end)
+{
+    for (; p < end; p++) {
+        const unsigned char c = (unsigned char)*p;
+        if (c == '"')
+            return p;
+        if (c < 0x20 || c >= 0x7f || c == '\\')
+            return NULL;
+    }
+    return NULL;
+}
+
 /* Is there an empty line that ends behind p? What stands before p was looked at by an earlier call and holds
  * none; p itself may split one, so the search begins up to three bytes before it. */
 static inline int edge_has_empty_line(const char *start, const char *p, const char *end)

@@ -405,6 +405,48 @@ def test_any_stream_is_read_as_the_standard_says(dialect: Dialect, stream: bytes
     told(dialect, stream, seed)
 
 
+ALIKE: dict[Dialect, bytes] = {
+    "chat": b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}],'
+            b'"obfuscation":"%b"}\n\n',
+    "responses": b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":%b,'
+                 b'"delta": "%b"}\n\n',
+    "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%b,'
+                b'"delta":{"type":"text_delta","text":"%b"}}\n\n'}
+TEXTS = (b"a", b"Hi", b"", b" token", b"7", b"12", "ü".encode(), b"\\n", b'\\"', b"x" * 40, b"0")
+SPOILT = (b'"', b"\\", b"\x01", b"\xff", b'","error":"x', b'","x":"y', b"\\q", b"01", b"1.5", b'"}', b"{}")
+
+
+@pytest.mark.parametrize("dialect", ALIKE)
+@pytest.mark.parametrize("seed", range(40))
+def test_events_that_are_alike(dialect: Dialect, seed: int) -> None:
+    """Nothing hides in an event that is like those before it but for its text."""
+    rng = random.Random(seed)
+    texts = [(rng.choice(TEXTS[:5] if seed % 2 else TEXTS), rng.choice(TEXTS)) for _ in range(60)]
+    if dialect != "chat":
+        texts = [(b"%d" % number if dialect == "responses" else b"0", text) for number, (_, text) in enumerate(texts)]
+    stream = [ALIKE[dialect] % each for each in texts]
+    place = rng.randrange(60)
+    way = seed % 4
+    if way == 1:
+        stream[place] = ALIKE[dialect] % (texts[place][0], rng.choice(SPOILT))
+    elif way == 2:
+        stream[place] = ALIKE[dialect] % (rng.choice(SPOILT), texts[place][1])
+    elif way == 3:
+        at = rng.randrange(len(stream[place]))
+        stream[place] = stream[place][:at] + bytes([rng.randrange(256)]) + stream[place][at + 1:]
+    told(dialect, b"".join(stream), seed)
+
+
+def test_usage_is_taken_out_of_events_that_are_alike() -> None:
+    """Where chunks differ in their text alone, usage that nobody asked for is taken out of every one of them."""
+    def stream(usage: bytes) -> list[bytes]:
+        return [b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]%b,"model":"m"}\n\n' % (text, usage)
+                for text in (*TEXTS, *TEXTS)]
+
+    told_of = tap_stream("chat", stream(b',"usage":null'), hide=True)
+    assert told_of["relayed"] == b"".join(stream(b""))
+
+
 heaps = st.lists(st.sampled_from(
     [b"\n", b"\r", b"\r\n", b"data: [DONE]", b"data: x", b"data", b":", b"event: error", b"x" * 16],
 ), max_size=14).map(b"".join)
