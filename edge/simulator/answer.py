@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Dialect = Literal["openai", "anthropic"]
 JSON = b"application/json"
+BODILESS = frozenset({204, 304})        # statuses of answers without a body: RFC 9112 section 6.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ class Answer:
     """An answer before framing. With `events` it is a stream, else `body` is all of it.
 
     `terminal` are the events that end a stream well; `error_event` makes the dialect's in-band error for a
-    stream that has sent the given number of events, in the given case or the dialect's likeliest.
+    stream that has sent the given number of events, in the given case or the dialect's likeliest; so does
+    `failed` the last event of a stream that tells of its failure in another way.
     """
 
     status: int = 200
@@ -119,3 +121,4 @@ class Answer:
     events: Iterable[bytes] | None = None
     terminal: tuple[bytes, ...] = ()
     error_event: Callable[[int, Case | None], bytes] | None = None
+    failed: Callable[[int, Case | None], bytes] | None = None

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 # What a provider may refuse a request for, each with a status and a body of its own.
 Case = Literal["rate", "quota", "billing", "key", "permission", "region", "context", "overloaded", "server", "model"]
 Malformed = Literal["head", "chunk", "json", "length"]
+Terminal = Literal["blank", "tight", "open", "cr", "crlf"]
 
 
 class FaultError(ValueError):
@@ -27,6 +28,9 @@ class Fault:
 
     status: int | None = None
     error: Case | None = None
+    location: bytes | None = None
+    type: bytes | None = None
+    content_encoding: bytes | None = None
     retry_after: tuple[Literal["seconds", "ms", "date"], int] | None = None
     limit_reset: float | None = None
     should_retry: Literal["true", "false"] | None = None
@@ -51,7 +55,11 @@ class Fault:
     malformed: Malformed | None = None
     extra_bytes: int = 0
     error_event: tuple[int, Case | None] | None = None
+    response_failed: tuple[int, Case | None] | None = None
+    event: bytes | None = None
+    terminal: Terminal | None = None
     no_terminal: bool = False
+    hold: float | None = None
     body: bytes | None = None
 
 
@@ -102,6 +110,12 @@ def _retry_after(text: str) -> tuple[str, int]:
     return unit, _COUNT(number)
 
 
+def _visible(text: str) -> bytes:
+    if not (text.isascii() and text.isprintable()):
+        raise FaultError("wants visible ASCII characters")
+    return text.encode()
+
+
 def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in names:
@@ -123,6 +137,10 @@ FAULTS: tuple[Item, ...] = (
     Item("status", "status=N", "answer with this status, an error in the provider's shape", _whole(200, 599)),
     Item("error", "error=CASE", f"answer with the provider's own status and error for a case: {', '.join(_CASES)}",
          _case),
+    Item("location", "location=URL", "add Location, as in `status=307;location=https://elsewhere.example/`", _visible),
+    Item("type", "type[=TEXT]", "say this Content-Type whatever the answer is, or none, as in "
+         "`type=text/html;body=<p>Sign in</p>` or, of a stream, `type=text/plain`", _visible, ""),
+    Item("content-encoding", "content-encoding=NAME", "say this Content-Encoding of bytes that have none", _visible),
     Item("retry-after", "retry-after=N | ms:N | date:N",
          "add Retry-After: N seconds; or retry-after-ms; or an HTTP date N seconds from now", _retry_after),
     Item("limit-reset", "limit-reset=MS", "tell in the provider's own rate limit headers that no request is left, "
@@ -163,7 +181,14 @@ FAULTS: tuple[Item, ...] = (
          _whole(1, 1 << 20), "8"),
     Item("error-event", "error-event[=N[,CASE]]",
          "after N events (1) of a stream send the provider's error event and end", _error_event, "1"),
+    Item("response-failed", "response-failed[=N[,CASE]]",
+         "after N events (1) of a stream of /v1/responses send `response.failed` and end", _error_event, "1"),
+    Item("event", "event=TEXT", "send an event with this for its data after a stream's first", str.encode),
+    Item("terminal", "terminal=blank | tight | open | cr | crlf", "write a stream's terminal event with a blank behind "
+         "its data; with none before; without its empty line; with other ends of lines", _one_of(get_args(Terminal))),
     Item("no-terminal", "no-terminal", "end a stream cleanly but without its terminal event"),
+    Item("hold", "hold[=MS]", "after a stream's last event, keep its framing open for MS milliseconds or for ever",
+         lambda text: _milliseconds(text) if text else math.inf, ""),
     Item("body", "body=TEXT", "the answer's body as it is; takes the rest of the spec, so it comes last",
          str.encode),
 )

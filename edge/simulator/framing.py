@@ -10,7 +10,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from itertools import chain, count
 
-from edge.simulator.answer import Answer, Call
+from edge.simulator.answer import BODILESS, Answer, Call
 from edge.simulator.faults import NO_FAULT, Fault
 from edge.simulator.headers import own_headers
 
@@ -75,14 +75,15 @@ def _head(call: Call, answer: Answer, chunked: bool, latency: float) -> bytes:
     elif malformed == "length":
         framing = b"content-length: %d\r\ncontent-length: %d\r\n" % (length, length + 7)
     else:
-        framing = b"" if answer.events is not None else b"content-length: %d\r\n" % length
+        framing = b"" if answer.events is not None or answer.status in BODILESS else b"content-length: %d\r\n" % length
     if answer.events is not None:
         framing += b"cache-control: no-cache\r\n"
     if not request.keep_alive:
         framing += b"connection: close\r\n"
     extra = b"".join(b"%s: %s\r\n" % header for header in answer.headers)
-    return b"%sdate: %s\r\nserver: edge-simulator\r\ncontent-type: %s\r\n%s%s%s\r\n" % (
-        line, _date(int(request.at)), answer.content_type, own, extra, framing)
+    if answer.content_type:
+        extra = b"content-type: %s\r\n%s" % (answer.content_type, extra)
+    return b"%sdate: %s\r\nserver: edge-simulator\r\n%s%s%s\r\n" % (line, _date(int(request.at)), extra, own, framing)
 
 
 @lru_cache(maxsize=2)
@@ -110,6 +111,8 @@ def _pieces(answer: Answer, fault: Fault, delay: float) -> Iterator[Piece]:
         if delay:
             yield delay
         yield part
+    if fault.hold is not None and not plain:
+        yield fault.hold
 
 
 def _framed(head: bytes, pieces: Iterator[Piece], chunked: bool, fault: Fault) -> Iterator[Step]:

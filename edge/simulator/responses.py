@@ -6,6 +6,7 @@ Shapes: https://platform.openai.com/docs/api-reference/responses and /responses-
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import orjson
@@ -48,14 +49,21 @@ def responses(call: Call) -> Answer:
         return Answer(body=orjson.dumps(ended))
     middle = _tool_events(item, tool) if tool else _text_events(item, text)
     number = 2 + (5 if tool else len(text.pieces) + 5)      # created, in_progress, and the item's own events
-    return Answer(content_type=STREAM, events=_events(begun, middle), error_event=_error, terminal=(
-        event({"type": f"response.{ended['status']}", "sequence_number": number, "response": ended}),))
+    last = event({"type": f"response.{ended['status']}", "sequence_number": number, "response": ended})
+    return Answer(content_type=STREAM, events=_events(begun, middle), terminal=(last,), error_event=_error,
+                  failed=partial(_failed, begun))
 
 
 def _error(sent: int, case: Case | None) -> bytes:
     error = case_error("openai", case or "server")[1]["error"]
     return event({"type": "error", "sequence_number": sent, "code": error["code"] or error["type"],
                   "message": error["message"], "param": error["param"]})
+
+
+def _failed(begun: dict[str, Any], sent: int, case: Case | None) -> bytes:
+    error = case_error("openai", case or "server")[1]["error"]
+    return event({"type": "response.failed", "sequence_number": sent, "response": begun | {
+        "status": "failed", "error": {"code": error["code"] or error["type"], "message": error["message"]}}})
 
 
 def _response(call: Call) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import get_args
@@ -356,6 +357,88 @@ def test_no_terminal(simulator: Simulator, data: bytes) -> None:
     assert (seen.chunks[-1], seen.end) == (b"", "open")
     for terminal in (b"[DONE]", b"message_stop", b"response.completed"):
         assert terminal not in seen.data
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("say", [chat, messages])
+def test_redirect(simulator: Simulator, say: Callable[..., bytes], stream: bool) -> None:
+    """A redirect has its Location, and a body."""
+    seen = ask(simulator.port, say("status=307;location=https://elsewhere.example/v1?a=b", stream=stream))
+    assert (seen.status, "error" in json.loads(seen.body)) == (307, True)
+    assert b"\r\nlocation: https://elsewhere.example/v1?a=b\r\n" in seen.head
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_content_encoding(simulator: Simulator, coding: str, stream: bool) -> None:
+    """A Content-Encoding is said of bytes that are as they were."""
+    seen = ask(simulator.port, chat(f"content-encoding={coding}", stream=stream))
+    assert b"\r\ncontent-encoding: %s\r\n" % coding.encode() in seen.head
+    assert DONE in seen.chunks if stream else json.loads(seen.body)
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/json"])
+def test_type(simulator: Simulator, kind: str) -> None:
+    """A plain answer or a stream comes under any Content-Type, or none."""
+    for data in (chat(f"type={kind}" if kind else "type", stream=True), messages(f"type={kind}")):
+        seen = ask(simulator.port, data)
+        told = [line.partition(b": ")[2].decode() for line in seen.head.split(b"\r\n") if b"content-type" in line]
+        assert told == ([kind] if kind else [])
+    seen = ask(simulator.port, chat("type=text/html;body=<p>;</p>", stream=True))
+    assert (seen.status, seen.body) == (200, b"<p>;</p>") and b"content-type: text/html\r\n" in seen.head
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [204, 304])
+def test_no_content(simulator: Simulator, status: int, stream: bool) -> None:
+    """An answer that must have no body has neither a body nor a framing, and leaves the connection open."""
+    seen = ask(simulator.port, chat(f"status={status}", stream=stream))
+    assert (seen.status, seen.body, seen.end) == (status, b"", "open")
+    assert b"content-length" not in seen.head and b"transfer-encoding" not in seen.head
+
+
+@pytest.mark.parametrize(("form", "told"), [
+    ("blank", b"data: [DONE] \n\n"), ("tight", b"data:[DONE]\n\n"), ("open", b"data: [DONE]\n"),
+    ("cr", b"data: [DONE]\r\r"), ("crlf", b"data: [DONE]\r\n\r\n")])
+def test_terminal(simulator: Simulator, form: str, told: bytes) -> None:
+    """The terminal event is written as servers do that are not quite in order, and the stream ends cleanly."""
+    seen = ask(simulator.port, chat(f"terminal={form}", stream=True))
+    assert (seen.chunks[-2:], seen.end) == ([told, b""], "open")
+    [last] = ask(simulator.port, messages(f"terminal={form}", stream=True)).chunks[-2:-1]
+    assert last.startswith(b"event: message_stop") and last.endswith(told[len(told.rstrip()):])
+
+
+def test_hold(simulator: Simulator) -> None:
+    """A stream that is held has its terminal event but not its framing's end, until the time is over."""
+    seen = ask(simulator.port, chat("hold", stream=True))
+    assert (seen.chunks[-1], seen.end) == (DONE, "open")
+    begun = time.monotonic()
+    with Wire(simulator.port) as wire:
+        assert wire.send(chat("hold=120", stream=True)).answer().chunks[-2:] == [DONE, b""]
+    assert time.monotonic() - begun > 0.12
+    assert ask(simulator.port, chat("hold")).complete
+
+
+@pytest.mark.parametrize("text", ["hello", "[1]", '{"broken', "null", ""])
+def test_event(simulator: Simulator, text: str) -> None:
+    """An event with any data comes behind the first one of a stream, which goes on."""
+    for data in (chat(f"event={text}", stream=True), messages(f"event={text}", stream=True)):
+        seen = ask(simulator.port, data)
+        assert seen.chunks[1] == b"data: %s\n\n" % text.encode()
+        assert json.loads(seen.chunks[0].partition(b"data: ")[2]) and seen.chunks[-1] == b""
+
+
+@pytest.mark.parametrize(("spec", "at", "code"), [
+    ("response-failed", 1, "server_error"), ("response-failed=4,rate", 4, "rate_limit_exceeded")])
+def test_response_failed(simulator: Simulator, spec: str, at: int, code: str) -> None:
+    """A response fails after N events with an event of its own, which is the last."""
+    data = request({"model": "m", "input": "hi", "stream": True}, path="/v1/responses", spec=spec)
+    seen = ask(simulator.port, data)
+    assert seen.chunks[at].startswith(b"event: response.failed\n") and seen.chunks[at + 1:] == [b""]
+    told = json.loads(seen.chunks[at].partition(b"data: ")[2])
+    assert (told["sequence_number"], told["response"]["status"]) == (at, "failed")
+    assert told["response"]["error"]["code"] == code
+    assert DONE in ask(simulator.port, chat(spec, stream=True)).chunks
 
 
 def test_faults_combine(simulator: Simulator) -> None:
