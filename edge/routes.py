@@ -18,7 +18,8 @@ class FieldRule:
     """A top-level member: the JSON types it may have (`null` counts as absent), and its range where it is a number.
 
     Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages). With
-    `default` a member that is absent is sent on with that value.
+    `default` a member that is absent is sent on with that value. One that `refers` holds ids that providers gave out:
+    a string, several, or an object with an `id`.
     """
 
     name: str
@@ -27,6 +28,7 @@ class FieldRule:
     default: int | None = None
     low: float | None = None
     high: float | None = None
+    refers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,12 @@ class Route:
 
 
 _MODEL = FieldRule("model", ("string",), required=True)
-ASKED = (FieldRule("model", ("string",)),)      # of relayed bodies: all that is looked for
+_PREVIOUS = FieldRule("previous_response_id", ("string",), refers=True)
+_CONVERSATION = FieldRule("conversation", ("string", "object"), refers=True)
+ASKED = (FieldRule("model", ("string",)),)      # of relayed bodies: all that is looked for,
+REFERRED = (_PREVIOUS, _CONVERSATION,           # and, where several providers may have given out ids, these
+            *(FieldRule(name, ("string",), refers=True) for name in ("input_file_id", "training_file", "file_id")),
+            FieldRule("file_ids", ("array",), refers=True))
 _STREAM = FieldRule("stream", ("boolean",))
 _STREAM_OPTIONS = FieldRule("stream_options", ("object", "boolean"))
 _TEMPERATURE = FieldRule("temperature", ("number",), low=0, high=2)
@@ -85,7 +92,7 @@ ROUTES: tuple[Route, ...] = (
     Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
         _MODEL, FieldRule("input", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"), *_TOOLS,
         *_object("metadata", "reasoning", "text"), *_array("include"),
-        FieldRule("previous_response_id", ("string",)))),
+        _PREVIOUS, _CONVERSATION)),
     Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
         _MODEL, FieldRule("input", _TEXTS, required=True), _count("dimensions"))),
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(

@@ -241,6 +241,7 @@ cdef int begin_anew(Exchange x) except -1:
     x.advice = UNADVISED
     x.redialled = 0
     x.held = None
+    x.copy = None
     x.tail = None
     x.fields = None
     x.values = None

@@ -83,6 +83,7 @@ cdef class Route:
     cdef object own                     # callable of a route that the gateway answers itself
     cdef Route anthropic                # the same path where Anthropic's SDK asks; None: no other
     cdef tuple plan                     # of a relayed path: its one target
+    cdef tuple makers                   # targets of all providers that may have given out ids; None: of one
     cdef bint pinned                    # which is an operator's word: models do not lead elsewhere
     cdef int unrouted                   # series of requests that end before they have a target
     cdef Names names
@@ -91,6 +92,7 @@ cdef class Route:
     cdef int stream_at
     cdef int options_at                 # of stream_options
     cdef int count_at                   # of choices
+    cdef uint32_t refers                # bits: members that hold ids
     cdef int fill_at                    # the member that has a default; -1: there is none
     cdef bytes fill                     # as it is put in, and its value alone
     cdef bytes fill_value
@@ -148,6 +150,7 @@ cdef class Pool:                        # connections to one provider
     cdef Gateway gateway
     cdef bytes base                     # path before the route's
     cdef bytes query                    # from its ? on, before the client's; b"": there is none
+    cdef int index                      # in the shared memory
     cdef int strip                      # bytes of the route's path that base already has
     cdef tuple secrets                  # what must not be repeated: keys, values of configured fields
     cdef tuple heads                    # by provider key: the head's fixed part, behind the request target
@@ -271,6 +274,8 @@ cdef class Exchange:                    # one request's way
     cdef Py_ssize_t scan_at             # how much of the body must be there for it to be read on
     cdef Scanning scanning
     cdef Store held
+    cdef Store copy                     # of a relayed answer: what has gone on and may hold ids
+    cdef uint64_t missed                # bits of the route's makers: they do not have what is asked for
     cdef Store tail                     # of a stream: an event's beginning
     cdef Chunked inbound
     cdef Tap tap
@@ -279,6 +284,7 @@ cdef class Exchange:                    # one request's way
     cdef Py_ssize_t usage_end
     cdef int64_t said                   # when the client of a stream got something last
     cdef uint8_t reads                  # how the body is read
+    cdef uint8_t legible                # of a relayed one: its members were read
     cdef uint8_t place                  # what of the body is the model's name: see splice.pxi
     cdef uint8_t empty                  # it has no members beside what is put in
     cdef Form form                      # of a form

@@ -24,6 +24,7 @@ class Route:
         own: Callable[[bool, bytes, Callable[[str], bool] | None, str], tuple[int, bytes | None]] | None = None,
         open_to_all: bool = False, anthropic: Route | None = None, pinned: bool = False,
     ) -> Route: ...
+    def share(self, makers: tuple[Target, ...]) -> Route: ...
 
 @disjoint_base
 class Tenant:

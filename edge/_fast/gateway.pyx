@@ -10,6 +10,7 @@
     load        how many a provider gets at once    queue       who waits for it
     upload      a body too long to be held          judge       what makes an answer an answer
     stream      events, and the end of a stream     usage       tokens that are asked for, or estimated
+    makers      ids -> the provider that made them
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing.
 Everything runs in the thread of the worker's event loop, and a callback never waits.
@@ -88,6 +89,7 @@ include "life.pxi"
 include "parse.pxi"
 include "paths.pxi"
 include "intent.pxi"
+include "makers.pxi"
 include "codings.pxi"
 include "splice.pxi"
 include "admit.pxi"
@@ -143,6 +145,8 @@ cdef class Route:
                 self.count_at = i
             elif rule.name == "stream_options":
                 self.options_at = i
+            if rule.refers:
+                self.refers |= 1 << i
             if rule.default is not None:
                 self.fill_at = i
                 self.fill = b'"%b":%d,' % (rule.name.encode(), rule.default)
@@ -157,6 +161,11 @@ cdef class Route:
         self.own = own
         self.open_to_all = open_to_all
         self.anthropic = anthropic
+        return self
+
+    def share(self, tuple makers):
+        """Several providers answer here, and each knows its own ids alone. Where no model decides: their targets."""
+        self.makers = makers
         return self
 
 

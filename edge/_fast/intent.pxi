@@ -6,6 +6,7 @@
 
 cdef enum Reading:              # how a body is read
     UNREAD, AS_JSON, AS_FORM
+    FOR_IDS                     # JSON: it says to whom it belongs, and no model
 
 
 cdef int reading_of(Exchange x, const char* buf, const Head* head) except -1:
@@ -13,9 +14,10 @@ cdef int reading_of(Exchange x, const char* buf, const Head* head) except -1:
     cdef const Field* field = field_of(head, K_CONTENT_TYPE)
     if x.route.json:
         return AS_JSON
-    if (x.method != M_POST or field == NULL or is_upload(x) or field_of(head, K_CONTENT_ENCODING) != NULL
-            or not x.gateway.says_model(x.line.partition(b"?")[0].decode())):
+    if x.method != M_POST or field == NULL or is_upload(x) or field_of(head, K_CONTENT_ENCODING) != NULL:
         return UNREAD
+    if not x.gateway.says_model(x.line.partition(b"?")[0].decode()):
+        return FOR_IDS if x.route.refers and is_json(buf, head) else UNREAD
     if is_json(buf, head):
         return AS_JSON
     boundary = boundary_of(value_of(buf, field))
@@ -230,7 +232,7 @@ cdef int find_targets(Exchange x, Model model) except -1:
 
 
 cdef int read_relayed(Exchange x) except -1:
-    """The same for a relayed path. It needs no model: then, or where nobody knows it, it goes to the path's provider."""
+    """The same for a relayed path. Without a model, or with one that nobody knows, it goes to the path's provider."""
     cdef bytes name
     cdef int condition
     x.plan = x.route.plan
@@ -281,6 +283,9 @@ cdef int read_name(Exchange x) except -1:
     else:
         result = x.scanning.go_on(x.body, False)
         members, where = x.scanning.members, x.scanning.where
+    x.legible = result == SCAN_OK
+    if x.reads == FOR_IDS:
+        return 0
     if result == SCAN_ALIKE or result != SCAN_OK and x.tenant.allows is not None:
         return unreadable(x, result, where)
     if result != SCAN_OK:

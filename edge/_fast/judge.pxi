@@ -50,6 +50,8 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
         return fail(x, provider_response_invalid, words_of_redirect(x, buf, head))
     if not judged:
         x.mode = PASS
+        if x.route.makers is not None and brings_id(x, buf, head):
+            x.copy = Store.__new__(Store)
         return 0
     if head.status in NO_ANSWER:
         x.undone = True
@@ -230,6 +232,8 @@ cdef int pass_long(Exchange x, char* data, Py_ssize_t size, bint ended) except -
 cdef int classify(Exchange x) except -1:
     """A provider's error status -> condition. Its 401, 402, 403 are about our key, never the client's."""
     cdef bytes body
+    if x.status == 404 and x.route.makers and ask_next(x):
+        return 0
     x.condition = condition_of(x, x.held.at, x.held.size)
     if x.condition == provider_misconfigured:
         if x.status == 400 or x.line.partition(b"?")[0] == x.route.path:

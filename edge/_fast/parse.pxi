@@ -285,6 +285,8 @@ cdef int accept(Exchange x) except -1:
     condition = read_intent(x) if x.route.json else read_relayed(x)
     if condition:
         return refuse(x, condition, False)
+    if x.route.makers is not None:
+        lead_home(x)
     condition = admit(x) or route(x)
     if condition:
         return refuse(x, condition, False)

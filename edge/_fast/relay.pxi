@@ -23,6 +23,8 @@ cdef dict REJECTED = {
 
 cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """As it comes. A length that the provider gave is kept; else the client gets chunks, or HTTP/1.0 the close."""
+    if x.copy is not None:
+        look_for_ids(x, data, size, ended)
     if not x.head_sent:
         x.framing = (F_NONE if x.status == 204 else F_LENGTH if x.answer_length >= 0
                      else F_NONE if x.status == 304 or x.method == M_HEAD else F_CHUNKED if x.minor else F_CLOSE)
@@ -82,6 +84,8 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     cdef Gateway g = x.gateway
     cdef Writer out
     learn_pace(x.target.pool, x)
+    if x.tap.made and x.route.makers is not None:
+        g.slab.note_maker(x.tap.made, x.target.pool.index, g.now)
     write_into(&out, g.scratch, BUFFER)
     put_bytes(&out, <bytes>g.status_lines[x.status])
     put_bytes(&out, x.fields)

@@ -13,6 +13,7 @@ cpdef enum:
     MAX_TARGETS = 4096
     MAX_POOLS = 256
     MAX_PROVIDER_KEYS = 32
+    MAX_IDS = 65536
 
 cdef enum:
     PROBER = 255                # the bits of Health.probe that say whose it is
@@ -97,6 +98,16 @@ cdef struct Worker:             # what one worker counted whatever the series
     Load loads[MAX_POOLS]
     uint64_t asked[MAX_TARGETS]     # attempts
 
+# FNV-1a, and splitmix64's finish so that all bits depend on all: the same in every process.
+cdef inline uint64_t hash_of(const char* at, Py_ssize_t size) noexcept nogil:
+    cdef uint64_t hash = <uint64_t>0xCBF29CE484222325
+    cdef Py_ssize_t i
+    for i in range(size):
+        hash = (hash ^ <uint8_t>at[i]) * <uint64_t>0x100000001B3
+    hash = (hash ^ (hash >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    hash = (hash ^ (hash >> 27)) * <uint64_t>0x94D049BB133111EB
+    return hash ^ (hash >> 31)
+
 cdef class Slab:
     cdef object mapping
     cdef char* base
@@ -111,6 +122,8 @@ cdef class Slab:
     cdef Health* health(self, int index) noexcept nogil
     cdef Budget* budget(self) noexcept nogil
     cdef int stripe(self, int number) noexcept nogil
+    cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil
+    cdef int maker(self, uint64_t hash) noexcept nogil
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil

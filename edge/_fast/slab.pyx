@@ -80,6 +80,7 @@ cdef struct Header:
     uint64_t magic
     uint64_t layout             # of the version that made it
     uint64_t workers            # the most there have been
+    uint64_t made               # whether there has been an id at all
 
 cdef int64_t long_bounds[31]    # ns; padded with what nothing exceeds, so that the search needs no end
 cdef int64_t short_bounds[31]
@@ -209,6 +210,9 @@ cdef int64_t monotonic_ns() noexcept nogil:
     return at.tv_sec * <int64_t> 1000000000 + at.tv_nsec
 
 
+include "slab_ids.pxi"
+
+
 # The mapping
 
 cdef inline size_t aligned(size_t size, size_t to) noexcept nogil:
@@ -219,8 +223,12 @@ cdef inline size_t health_at() noexcept nogil:
     return PAGE + aligned(MAX_BUCKETS * aligned(sizeof(Bucket), LINE), PAGE)
 
 
-cdef inline size_t stripes_at() noexcept nogil:
+cdef inline size_t ids_at() noexcept nogil:
     return health_at() + aligned(MAX_TARGETS * aligned(sizeof(Health), LINE), PAGE)
+
+
+cdef inline size_t stripes_at() noexcept nogil:
+    return ids_at() + MAX_IDS * sizeof(int64_t)
 
 
 cdef inline size_t stripe_size() noexcept nogil:
@@ -233,8 +241,8 @@ cdef inline size_t mapping_size() noexcept nogil:
 
 # Whatever gives a word of the mapping its place or its meaning.
 cdef uint64_t LAYOUT = crc32(repr((
-    stripes_at(), stripe_size(), mapping_size(), sizeof(Bucket), sizeof(Health), sizeof(Worker), sizeof(Series),
-    LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
+    ids_at(), stripes_at(), stripe_size(), mapping_size(),
+    sizeof(Bucket), sizeof(Health), sizeof(Worker), sizeof(Series), LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
     [(condition.name, condition.value) for condition in Condition])).encode())
 
 
@@ -344,6 +352,15 @@ cdef class Slab:
             worker.series_used = max(worker.series_used, <uint64_t> index + 1)
         return self.peek(stripe, index)
 
+    cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil:
+        """A provider, by its pool's index, has given out an id."""
+        (<Header*>self.base).made = 1
+        ids_put(<int64_t*>(self.base + ids_at()), hash, pool, now)
+
+    cdef int maker(self, uint64_t hash) noexcept nogil:
+        """Whose id it is; -1: nobody knows."""
+        return ids_get(<int64_t*>(self.base + ids_at()), hash)
+
     cdef int used(self, int stripe) noexcept nogil:
         """How many series of a stripe were ever touched. (Its writer may have been taken over.)"""
         return <int> min(self.worker(stripe).series_used, <uint64_t> MAX_SERIES)
@@ -434,6 +451,8 @@ cdef class Slab:
         for index in targets:
             check("target", index, MAX_TARGETS)
             memset(self.health(index), 0, sizeof(Health))
+        if pools and (<Header*>self.base).made:
+            ids_drop(<int64_t*>(self.base + ids_at()), frozenset(pools))
         for stripe in stripes:
             for index in series:
                 check("series", index, MAX_SERIES)
@@ -444,6 +463,15 @@ cdef class Slab:
             for index in pools:
                 check("pool", index, MAX_POOLS)
                 memset(&self.worker(stripe).loads[index], 0, sizeof(Load))
+
+    def made(self, bytes name, int pool, now=None):
+        """A provider has given out an id, as a worker says (likewise)."""
+        check("pool", pool, MAX_POOLS)
+        self.note_maker(hash_of(name, len(name)), pool, monotonic_ns() if now is None else <int64_t> now)
+
+    def maker_of(self, bytes name):
+        """The index of the provider that has given out an id; -1: nobody knows."""
+        return self.maker(hash_of(name, len(name)))
 
     def hold(self, int stripe, uint64_t version):
         """A process needs no version of the configuration before this one any more."""

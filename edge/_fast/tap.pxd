@@ -58,6 +58,7 @@ cdef struct Tap:
     uint8_t choices             # D_CHAT: how many were asked for; 0: one
     uint8_t name_size
     char name[NAME_ROOM]        # D_RESPONSES: the response's id, as JSON without its quotes
+    uint64_t made               # hash_of() the id; 0: none has come
     int64_t sequence            # and the number of its last event; -1: none has one
     uint64_t seen               # D_CHAT: choices that have begun, by index,
     uint64_t finished           # and those that have said why they end

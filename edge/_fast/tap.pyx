@@ -19,6 +19,7 @@ from .scan cimport (
     ABSENT, ARRAY, FALSE_, MAX_NAMES, NULL_, NUMBER, OBJECT, SCAN_NOT_OBJECT, SCAN_OK, STRING, Member, Names,
     NameTable, Scan, integer, number, scan, scan_begin, scan_on,
 )
+from .slab cimport hash_of
 
 cdef extern from "tap_kernel.h" nogil:
     const char* edge_line(const char* p, const char* end, unsigned* seen)
@@ -241,6 +242,8 @@ cdef void remember_name(Tap* tap, const char* text, const Member* response) noex
     if response.kind == OBJECT and scan(text + response.start, response.end - response.start, TOP, members,
                                         &where) == SCAN_OK:
         name = string_of(text + response.start, &members[ID])
+        if name.size > 0:
+            tap.made = hash_of(name.text, name.size)
         if 0 < name.size <= NAME_ROOM:
             memcpy(tap.name, name.text, <size_t>name.size)
             tap.name_size = <uint8_t>name.size

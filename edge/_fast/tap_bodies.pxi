@@ -100,6 +100,7 @@ cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
     cdef bint failed
+    cdef Text name
     if tap.dialect == D_NONE:
         tap.terminal = 1
         return 0
@@ -109,6 +110,9 @@ cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
         failed = says(string_of(buf, &members[TYPE]), "error", 5)
     elif tap.dialect == D_RESPONSES:            # a stored response that failed has an `error` and an `id`
         failed = members[ID].kind == ABSENT and is_trouble(buf, &members[ERROR])
+        name = string_of(buf, &members[ID])
+        if name.size > 0:
+            tap.made = hash_of(name.text, name.size)
     else:
         failed = (members[CHOICES].kind == ABSENT and members[DATA].kind == ABSENT
                   and is_trouble(buf, &members[ERROR]))

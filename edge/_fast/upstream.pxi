@@ -27,6 +27,7 @@ cdef class Pool:
         self.waiting = Queue()
         self.pace = Pace.__new__(Pace)
         self.targets = ()
+        self.index = load
         self.load = &gateway.counts.loads[load]
         self.update(provider, heads)
 

@@ -15,7 +15,7 @@ from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapsho
 from edge.config.keys import digest
 from edge.reach import heads, joined, place
 from edge.registry import Registry
-from edge.routes import ASKED, MODELS, NAMES, OWN, RELAY, RELAYED, ROUTES, Route, says_model
+from edge.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.worker import codings, paths
 from edge.worker.notes import Notes
 
@@ -158,8 +158,12 @@ class Compiler:
         exact: dict[bytes, Any] = {}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         first: dict[str, str] = {kind: name for name, kind in reversed(kinds.items())}
+        makers = targets.of_kinds(kinds)
         for route in (lenient(snapshot, route) for route in ROUTES):
-            exact[route.path.encode()] = compiled_route(route).bind(registry.series(route.name, "", ""))
+            compiled = compiled_route(route).bind(registry.series(route.name, "", ""))
+            if route.surface in makers and any(rule.refers for rule in route.fields):
+                compiled.share(())
+            exact[route.path.encode()] = compiled
         for route in OWN:
             if route is not MODELS:
                 exact[route.path.encode()] = compiled_route(route).bind(
@@ -171,9 +175,13 @@ class Compiler:
         relayed = [(relay.path, relay.provider, True) for relay in snapshot.relays]
         relayed += [(path, first[kind], False) for path, kind in RELAYED if kind in first]
         for path, provider, pinned in relayed:
-            route = Route(RELAY, "*", path, kinds[provider], json=False, fields=ASKED)
+            others = makers.get(kinds[provider])
+            fields = ASKED + REFERRED if others and not pinned else ASKED
+            route = Route(RELAY, "*", path, kinds[provider], json=False, fields=fields)
             compiled = compiled_route(route).bind(registry.series(RELAY, "", ""), targets.of_relay(provider),
                                                   pinned=pinned)
+            if others:
+                compiled.share(others)
             if path.endswith("*"):
                 prefixes.append((path[:-1].encode(), compiled))
             else:
@@ -199,6 +207,13 @@ class Targets:
     def of_relay(self, provider: str) -> Any:
         """The target of a provider's relayed paths."""
         return self._target(provider, None, "").place(provider, self.registry.target(provider, ""), 0, 1)
+
+    def of_kinds(self, kinds: Mapping[str, str]) -> dict[str, tuple[Any, ...]]:
+        """The same of all providers of a kind, where there are several."""
+        found: dict[str, list[str]] = {}
+        for provider, kind in kinds.items():
+            found.setdefault(kind, []).append(provider)
+        return {kind: tuple(map(self.of_relay, names)) for kind, names in found.items() if len(names) > 1}
 
     def _target(self, provider: str, name: bytes | None, model: str) -> Any:
         series = [self.registry.series(route, provider, model) for route in NAMES]

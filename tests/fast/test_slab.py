@@ -373,3 +373,64 @@ def test_steps_are_cheap() -> None:
     slab = bucket(1e6, 1000)
     assert 0 < min(slab.bench_take(0, 20_000) for _ in range(5)) <= 100
     assert 0 < min(slab.bench_observe(0, 2, 20_000) for _ in range(5)) <= 50
+
+
+# ---- who made an id ----
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, m.MAX_POOLS - 1)), max_size=200))
+def test_makers_of_ids_are_known(said: list[tuple[int, int]]) -> None:
+    """While there are few, an id is its last maker's, as in a dictionary; one that nobody has made is nobody's."""
+    slab, known = Slab(1), dict[int, int]()
+    for number, pool in said:
+        slab.made(b"id-%d" % number, pool)
+        known[number] = pool
+    for number in range(50):
+        assert slab.maker_of(b"id-%d" % number) == known.get(number, -1)
+
+
+def test_makers_of_old_ids_go_first() -> None:
+    """A full table forgets: the oldest of what comes together, so that nearly all that is new is known."""
+    slab, hour = Slab(1), 3600 * SECOND
+    for number in range(3 * m.MAX_IDS):
+        slab.made(b"id-%d" % number, number % m.MAX_POOLS, number * hour // 1000)
+    found = [slab.maker_of(b"id-%d" % number) for number in range(3 * m.MAX_IDS)]
+    assert all(pool in (-1, number % m.MAX_POOLS) for number, pool in enumerate(found))
+    assert sum(pool >= 0 for pool in found) == m.MAX_IDS
+    newest = found[-m.MAX_IDS // 2:]
+    assert sum(pool < 0 for pool in newest) < len(newest) / 20
+    assert sum(pool >= 0 for pool in found[:m.MAX_IDS]) < m.MAX_IDS / 100
+
+
+def test_makers_of_ids_made_at_once_are_spread() -> None:
+    """What comes within minutes does not always take the same places."""
+    slab = Slab(1)
+    for number in range(4 * m.MAX_IDS):
+        slab.made(b"id-%d" % number, 1, SECOND)
+    assert sum(slab.maker_of(b"id-%d" % number) == 1 for number in range(3 * m.MAX_IDS, 4 * m.MAX_IDS)) > m.MAX_IDS / 2
+
+
+def test_makers_that_are_gone_are_forgotten() -> None:
+    """A pool's index that is given to another provider takes no ids along; the others keep theirs."""
+    slab = Slab(1)
+    for number in range(1000):
+        slab.made(b"id-%d" % number, number % 10)
+    slab.clear([], [], [], [3, 7, 200])
+    for number in range(1000):
+        assert slab.maker_of(b"id-%d" % number) == (-1 if number % 10 in (3, 7) else number % 10)
+    with pytest.raises(IndexError):
+        slab.made(b"x", m.MAX_POOLS)
+
+
+def make_ids(number: int, slab: Slab) -> None:
+    """A process that says of many ids, which others say of as well, whose they are."""
+    for turn in range(20_000):
+        slab.made(b"id-%d" % (turn % 500), (turn % 500) % m.MAX_POOLS)
+        assert slab.maker_of(b"id-%d" % (turn % 500)) == (turn % 500) % m.MAX_POOLS, number
+
+
+def test_makers_are_shared() -> None:
+    """Processes that write and read the same ids at once agree about all of them."""
+    slab = Slab(4)
+    in_processes(4, make_ids, slab)
+    assert all(slab.maker_of(b"id-%d" % number) == number % m.MAX_POOLS for number in range(500))
