@@ -148,7 +148,7 @@ cdef bytes nearest(Gateway g, bytes path):
 
     None: no word is in any of them, and in none of them are fewer than a third of the letters others.
     """
-    cdef bytes text = bare(path.lower())[-64:], best = None
+    cdef bytes text = bare(path[max(0, len(path) - 64):].lower()), best = None
     cdef int score, most = -1 - <int>len(text) // 3
     words = frozenset(text.split(b"/")) - {b""}
     for known, known_words in g.paths:
