@@ -174,7 +174,7 @@ def test_what_only_looks_like_an_error_passes(dialect: Dialect, event: bytes) ->
     b" ", b"OK", b"<html></html>", b"{'a':1}", b'{"a":1,}', b'{"a":"\xff"}', b'{"a":1}{"b":2}', b"[DONE", b"[done]",
     b"{\ndata: ", b'{"choices":[{"delta":{"content":"bro'])
 def test_an_event_that_is_no_object(dialect: Dialect, data: bytes) -> None:
-    """An event whose data clients could not read is an error; consumption stops before it. Pings are not looked at."""
+    """An event whose data clients could not read is an error, before which consumption stops; no ping is looked at."""
     for name in (b"", b"event: message_delta\n", b"event: response.completed\n", b"event: other\n"):
         for stream in (b"", STREAMS[dialect][:STREAMS[dialect].index(b"\n\n") + 2]):
             seen = told(dialect, stream + name + b"data: " + data + b"\n\n" + STREAMS[dialect])

@@ -56,7 +56,7 @@ def post(edge: Any, body: str, path: str = "/v1/chat/completions") -> bytes:
 
 def test_usage_is_asked_for(pair: Pair) -> None:
     """Streams are asked for their usage, in a body that is else the same byte for byte; it is counted, and the client
-    sees no trace of it. What asks itself, or is no stream, goes on as it is."""
+    sees no trace of it; what asks itself, or is no stream, goes on as it is."""
     edge = pair.edge(provider={"stream_usage": True}, models=MODELS)
     for sent, expected in [(filled(sent), filled(expected)) for sent, expected in SPLICES]:
         answer = post(edge, sent)
@@ -78,7 +78,7 @@ def test_usage_is_asked_for(pair: Pair) -> None:
 
 
 def test_usage_is_not_asked_for_elsewhere(pair: Pair) -> None:
-    """A provider that nobody has said it of is not asked: some refuse the option. Tokens are estimated, and marked."""
+    """A provider that nobody has said it of is not asked, as some refuse the option; tokens are estimated, and marked."""
     edge = pair.edge()
     body = json.dumps({"model": "both", "messages": MESSAGES, "stream": True, "max_tokens": 40})
     answer = post(edge, body)

@@ -407,8 +407,8 @@ BROKEN = {"provider_error": "error-event=4,server", "provider_cut": "tokens=99;c
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_streams(speaking: Callable[[str], Gateway], contract: str, surface: str) -> None:
-    """A stream that breaks ends with the error event of its contract, after which there is nothing. Where the provider
-    says itself what is wrong, it is in the provider's words."""
+    """A stream that breaks ends with the error event of its contract, after which there is nothing, and in the
+    provider's own words where there are some."""
     gateway = speaking(contract)
     with ExitStack() as stack:
         wires = [stack.enter_context(Wire(gateway.port)) for _ in BROKEN]
