@@ -78,7 +78,7 @@ def test_usage_is_asked_for(pair: Pair) -> None:
 
 
 def test_usage_is_not_asked_for_elsewhere(pair: Pair) -> None:
-    """A provider that nobody has said it of is not asked, as some refuse the option; tokens are estimated, and marked."""
+    """A provider that nobody has said it of is not asked, as some refuse it; tokens are estimated, and marked."""
     edge = pair.edge()
     body = json.dumps({"model": "both", "messages": MESSAGES, "stream": True, "max_tokens": 40})
     answer = post(edge, body)
