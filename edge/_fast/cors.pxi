@@ -60,8 +60,8 @@ cdef int answer_preflight(Exchange x, const char* buf, const Head* head) except 
     put_date(&out, x.gateway)
     put_ids(&out, x)
     put_cors(&out, x)
-    put_bytes(&out, b"access-control-allow-methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\naccess-control-max-age: 7200\r\n"
-                    b"access-control-allow-headers: ")
+    put_bytes(&out, b"access-control-allow-methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
+                    b"access-control-max-age: 7200\r\naccess-control-allow-headers: ")
     put_bytes(&out, asked)
     put_bytes(&out, b"\r\n\r\n" if x.keep_alive else b"\r\nconnection: close\r\n\r\n")
     x.downstream.write_bytes(PyBytes_FromStringAndSize(x.gateway.scratch, written(&out)))

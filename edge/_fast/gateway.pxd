@@ -412,7 +412,7 @@ cdef class Gateway:
     cdef list decoding                  # requests with further pieces
     cdef object classify                # callable(status, body) -> condition, message, kind
     cdef object details                 # callable(body): status, type and code of an error inside a good answer
-    cdef object ending                  # callable: what a stream ends with that has failed, made of the contract's event
+    cdef object ending                  # callable: what a failed stream ends with, made of the contract's event
     cdef object begun                   # callable: what `ending` needs to know of a response
     cdef object wait_ms                 # callable(fields, Unix time) -> ms until a provider wants to be asked again
     cdef list delayed                   # requests whose next attempt is put off

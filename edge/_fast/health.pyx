@@ -233,7 +233,8 @@ class Healths:
         cdef Health* health = slab.health(checked(target))
         cdef int64_t at = monotonic_ns() if now is None else now
         return HealthTotal(
-            STATES[standing(health, at)], max(health.open_until - at, 0) / 1e9, FORCINGS[min(<uint64_t>health.forced, <uint64_t>2)],
+            STATES[standing(health, at)], max(health.open_until - at, 0) / 1e9,
+            FORCINGS[min(<uint64_t>health.forced, <uint64_t>2)],
             bool(health.ailing), health.failures, health.opened, health.probes, health.shut_out,
             [max(health.benches[i] - at, 0) / 1e9 for i in range(min(keys, <int>MAX_PROVIDER_KEYS))],
             [health.failed[i] for i in range(RELAYED)])

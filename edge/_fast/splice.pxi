@@ -23,7 +23,7 @@ cdef bytes name_there(Exchange x):
 
 
 cdef inline int splice(Exchange x, iovec* parts, int count, Py_ssize_t* at, bytes model) noexcept:
-    """Adds what is left of the body before a place, and the text that stands there: a model's name; None: the default."""
+    """Adds what is left of the body before a place, and the text to stand there: a model's name; None: the default."""
     cdef bytes text = x.fill if model is None else model
     cdef Py_ssize_t start = x.fill_start if model is None else x.model_start
     if start > at[0]:

@@ -32,7 +32,7 @@ cdef enum:                      # indices of _counts
     PROMPT, COMPLETION, PROMPT_DETAILS, INPUT, OUTPUT, INPUT_DETAILS, CACHE_READ, CACHED, CACHE_CREATION
 
 cdef Names _top = Names(("error", "usage", "type", "id", "choices", "data", "message", "response",
-                          "sequence_number", "delta", "status"))
+                         "sequence_number", "delta", "status"))
 cdef Names _counts = Names((
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens", "output_tokens",
     "input_tokens_details", "cache_read_input_tokens", "cached_tokens",

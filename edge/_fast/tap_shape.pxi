@@ -62,7 +62,7 @@ cdef const char* behind_number(const char* p, const char* end, int64_t* value) n
 
 
 cdef void learn(Tap* tap, const Event* event) noexcept nogil:
-    """Of an event that was scanned, said nothing and did not fit: makes it an example, or a shape with the one before."""
+    """Of an event that was scanned, said nothing and did not fit: it becomes an example, or a shape with the last."""
     cdef Shape* shape = &tap.shape
     if shape.wait:
         shape.wait -= 1

@@ -1,6 +1,6 @@
 # usage: tokens of chat streams, which OpenAI's API tells only those who ask (stream_options.include_usage). Where the
-# provider is known to understand, the gateway asks for its clients, and the tap takes out again what they have not asked
-# for. Of an answer that has no usage all the same tokens are estimated, and counted apart.
+# provider is known to understand, the gateway asks for its clients, and the tap takes out again what they have not
+# asked for. Of an answer that has no usage all the same tokens are estimated, and counted apart.
 
 cdef Names OPTIONS = Names(("include_usage",))
 cdef int64_t BYTES_A_TOKEN = 4      # of English, and less of other languages: an estimate's order of magnitude
@@ -33,7 +33,7 @@ cdef int plan_usage(Exchange x, const Member* options) except -1:
 
 
 cdef int estimate_usage(Exchange x, Series* series) noexcept:
-    """Counts an answer of which no tokens are known, at BYTES_A_TOKEN: the request's body, and of the answer what it has
+    """Counts an answer of which no tokens are known, at BYTES_A_TOKEN: the request's body, and what the answer has
     beyond its form, which a stream's shortest event shows. (What is relayed, or has no text, is not estimated.)"""
     cdef uint64_t form
     if x.route.dialect == D_NONE or x.route.dialect == D_OBJECT:
