@@ -218,7 +218,8 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     trace = field_of(head, K_TRACEPARENT)
     if trace != NULL:
         x.relayed += b"traceparent: " + value_of(buf, trace) + b"\r\n"
-    if x.route.surface == ANTHROPIC and field_of(head, K_ANTHROPIC_VERSION) == NULL:
+    if (x.route.surface == ANTHROPIC and field_of(head, K_ANTHROPIC_VERSION) == NULL
+            and b"anthropic-version" not in g.owned):
         x.relayed += b"anthropic-version: 2023-06-01\r\n"
     x.beta = field_of(head, K_BETA) != NULL
     field = field_of(head, K_STAINLESS_RETRY_COUNT)

@@ -139,6 +139,18 @@ def test_an_organization_that_is_configured_is_sent(upstream: Upstream) -> None:
     assert (upstream.field("openai-organization"), upstream.field("openai-project")) == ("org-ours", "p-ours")
 
 
+@pytest.mark.parametrize("asked", ["", "anthropic-version: 2024-01-01\r\n"])
+def test_a_version_that_is_configured_is_sent_once(upstream: Upstream, asked: str) -> None:
+    """The provider's configuration says which version of its API is meant, whether a client says one or not."""
+    config = configuration(upstream.url)
+    config["providers"]["anthropic"]["headers"] = {"Anthropic-Version": "2026-10-21"}
+    head = f"POST /v1/messages/batches HTTP/1.1\r\nhost: edge\r\nauthorization: Bearer {KEY}\r\n{asked}"
+    with Gateway(config) as running:
+        ask(running.port, f"{head}content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+    fields = upstream.asked[-1].decode().lower().split("\r\n")
+    assert [field for field in fields if field.startswith("anthropic-version")] == ["anthropic-version: 2026-10-21"]
+
+
 @pytest.mark.parametrize(("status", "code", "fields"), [
     (401, "mismatched_organization", {"OpenAI_Organization": "org-theirs"}),
     (401, "invalid_beta", {"anthropic_beta": "oauth-2025-04-20"}), (403, "no_beta", {"openai_beta": "assistants=v2"}),
