@@ -40,7 +40,8 @@ def test_a_refused_request(gateway: Gateway, simulator: Simulator, tmp_path: Pat
     turn = claude_code(gateway.url, "hello").turn(tmp_path)
     assert turn.code != 0
     assert words in turn.told("result")[0]["result"].lower(), turn.text
-    assert len(simulator.requests()) == 1
+    most = 2 if fault == "cut=0" else 1     # a kept connection that ends so may have been stale: one more, on a new one
+    assert len(simulator.requests()) <= most
 
 
 @pytest.mark.parametrize("fault", ["status=529", "status=503", "error=rate;retry-after=1"])
