@@ -142,10 +142,8 @@ cdef object begun_response(Exchange x):
     if x.tap.dialect != D_RESPONSES:
         return None
     name = x.tap.name[:x.tap.name_size] or b"resp_" + PyBytes_FromStringAndSize(x.request_id, x.request_id_size)
-    model = x.downstream.model_name
     number = x.tap.sequence + 1 if x.tap.sequence >= 0 else x.tap.events
-    return x.gateway.begun(name.decode("utf-8", "replace"), None if model is None else model.decode("utf-8", "replace"),
-                           number, time(NULL))
+    return x.gateway.begun(name.decode("utf-8", "replace"), x.asked.decode("utf-8", "replace"), number, time(NULL))
 
 
 cdef int cut(Exchange x, int condition) except -1:

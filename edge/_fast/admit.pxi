@@ -77,7 +77,7 @@ cdef bint is_allowed(Tenant tenant, bytes model) except -1:
     allowed = tenant.allowed.get(model)
     if allowed is None:
         allowed = bool(tenant.allows(model.decode("utf-8", "replace")))
-        if len(tenant.allowed) < 1024:
+        if len(tenant.allowed) < 1024 and len(model) <= REMEMBERED_MAX:
             tenant.allowed[model] = allowed
     return allowed
 

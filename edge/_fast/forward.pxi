@@ -234,6 +234,7 @@ cdef int begin_anew(Exchange x) except -1:
     move(x, E_RETRY)
     x.sent = 0
     x.told = False
+    x.undone = False
     x.provider_id_size = 0
     x.status = 0
     x.first_byte = 0

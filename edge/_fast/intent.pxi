@@ -8,13 +8,16 @@ cdef enum Reading:              # how a body is read
     UNREAD, AS_JSON, AS_FORM
     FOR_IDS                     # JSON: it says to whom it belongs, and no model
 
+cdef enum:
+    REMEMBERED_MAX = 256        # bytes of a model's name that a memo takes: clients may send as many as a body has
+
 
 cdef int reading_of(Exchange x, const char* buf, const Head* head) except -1:
     """How a request's body is to be read."""
     cdef const Field* field = field_of(head, K_CONTENT_TYPE)
     if x.route.json:
         return AS_JSON
-    if x.method != M_POST or field == NULL or is_upload(x) or field_of(head, K_CONTENT_ENCODING) != NULL:
+    if x.method != M_POST or field == NULL or is_upload(x):
         return UNREAD
     if not x.gateway.says_model(x.line.partition(b"?")[0].decode()):
         return FOR_IDS if x.route.refers and is_json(buf, head) else UNREAD
@@ -172,11 +175,11 @@ cdef int check_member(Exchange x, int i, const Member* member) except -1:
 
 
 cdef Model look_up(Gateway g, bytes name):
-    """By name, else by pattern; what a pattern gave is remembered, up to a number: names come from outside."""
+    """By name, else by pattern; what a pattern gave is remembered, within bounds: names come from outside."""
     cdef Model model = g.models.get(name)
     if model is None:
         model = g.resolve(name)
-        if model is not None and len(g.models) < 4096:
+        if model is not None and len(g.models) < 4096 and len(name) <= REMEMBERED_MAX:
             g.models[name] = model
     return model
 
@@ -209,8 +212,9 @@ cdef int find_named(Exchange x, bytes name) except -1:
     if model is None:
         set_value(x, S_MODEL, name)
         return model_unknown
-    d.model_name = name
-    d.model = model
+    if len(name) <= REMEMBERED_MAX:
+        d.model_name = name
+        d.model = model
     return find_targets(x, model)
 
 

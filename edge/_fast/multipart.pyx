@@ -49,14 +49,19 @@ def boundary_of(bytes content_type not None):
 
 
 def _parameters(form, value):
-    """A field's parameters by name, in small letters; None where it is of another form, or one is there twice."""
+    """A field's parameters by name, in small letters; None where it is of another form, or one is there twice.
+
+    So it is where one may be written in a second way, whole or in sections (RFC 2231), which goes before the first for
+    some readers. Of a file's name alone nothing depends.
+    """
     whole = form.fullmatch(value)
     if whole is None:
         return None
     pairs = [(name.lower(), text.strip(b'"') if text.startswith(b'"') else text)
              for name, text in _PARAMETER.findall(whole[1])]
     found = dict(pairs)
-    return found if len(found) == len(pairs) else None
+    alike = len(found) < len(pairs) or any(b"*" in name for name in found if name != b"filename*")
+    return None if alike else found
 
 
 def _spellings(name):
@@ -141,7 +146,7 @@ cdef class Form:
                 return FORM_BAD
             fields[found[1].lower()] = found[2].rstrip(b" \t")
         parameters = _parameters(_DISPOSITION, fields.get(b"content-disposition", b""))
-        if parameters is None or b"name" not in parameters or b"name*" in parameters:
+        if parameters is None or b"name" not in parameters:
             return FORM_BAD
         name = parameters[b"name"]
         if name != FIELD:

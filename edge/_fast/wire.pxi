@@ -316,11 +316,15 @@ cdef class Peer:
     cdef bint is_put_off(self) noexcept:
         """Whether a send that failed is made again later. If not, the connection is over, as epoll says in an event.
 
-        Where the other side has not gone (the kernel had no memory: ENOBUFS), we do: a part of the message is missing.
+        What the other side said before it went is read first: it may be why it went. Where it has not gone (the kernel
+        had no memory: ENOBUFS), we do: a part of the message is missing.
         """
         if errno == EAGAIN or errno == EINTR:
             return True
-        edge_break(self.fd)
+        if errno == EPIPE or errno == ECONNRESET:
+            self.rearm()
+        else:
+            edge_break(self.fd)
         return False
 
     cdef int keep(self, iovec* parts, int count, Py_ssize_t sent) except -1:

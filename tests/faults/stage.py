@@ -17,18 +17,22 @@ SSE = "content-type: text/event-stream\r\n"
 
 
 class Stage:
-    """A gateway whose models `both` and `lone` come to `first`; `second` stands in for `both` and answers well."""
+    """A gateway whose models `both` and `lone` come to `first`; `second` stands in for `both` and answers well.
+
+    `three` comes to `first` twice before it does.
+    """
 
     def __init__(self, edge: Gateway, first: Provider, second: Provider) -> None:
         self.edge, self.first, self.second = edge, first, second
         self.asked = [0, 0]
 
-    def play(self, data: bytes, *, end: bool = True) -> None:
-        """What the first sends in answer to everything; then it closes, or waits for the gateway to close."""
+    def play(self, *answers: bytes, end: bool = True) -> None:
+        """What the first sends in answer to one request after the other, the last to all that follow; then it closes,
+        or waits for the gateway to close."""
         def script(line: Line) -> None:
             while line.request():
                 self.asked[0] += 1
-                line.send(data)
+                line.send(answers[min(self.asked[0], len(answers)) - 1])
                 if end:
                     return
         self.first.hang_up()
@@ -57,12 +61,13 @@ def staged() -> Iterator[Stage]:
     with ExitStack() as stack:
         first, second = (stack.enter_context(Provider(script)) for script in (lambda line: None, serve))
         config = configuration("", retry={"max": 3}, circuit_breaker={"enabled": False}, models={
-            "both": ["first", "second", "first-a", "second-a"], "lone": ["first", "first-a"]},
+            "both": ["first", "second", "first-a", "second-a"], "lone": ["first", "first-a"],
+            "three": ["first", "first-again", "second"]},
             routes={"/v1/rerank": "first"})
         config["providers"] = {
             f"{name}{mark}": {"kind": kind, "base_url": f"{url}{path}", "key": "env:PROVIDER_KEY"}
             for name, url in (("first", first.url), ("second", second.url))
-            for mark, kind, path in (("", "openai", "/v1"), ("-a", "anthropic", ""))}
+            for mark, kind, path in (("", "openai", "/v1"), ("-a", "anthropic", ""), ("-again", "openai", "/v1"))}
         found.append(Stage(stack.enter_context(Gateway(config)), first, second))
         yield found[0]
 

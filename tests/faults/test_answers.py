@@ -106,6 +106,24 @@ def test_no_answer(stage: Stage, case: str, name: str) -> None:
         assert found.body == (DIALECTS[name].stream if told.stream else DIALECTS[name].plain)
 
 
+UNDONE = {"no content": head("", "204 No Content"), "a redirect": plain(b"", "location: /x\r\n", "302 x"),
+          "HTML": plain(HTML), "nothing": plain(b"")}
+TAKEN = {"noise": b"noise\r\n\r\n", "half a head": b"HTTP/1.1 200 OK\r\nx: ", "nothing": b"",
+         "a switch": head("", "101 x"), "interim answers without end": head("", "103 x") * 9,
+         "a status out of range": head("content-length: 0\r\n", "600 x"), "half a body": plain(b"{}")[:-1],
+         "a bad chunk": head(f"{JSON}transfer-encoding: chunked\r\n") + b"no\r\n"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("then", TAKEN)
+@pytest.mark.parametrize("first", UNDONE)
+def test_each_attempt_for_itself(stage: Stage, first: str, then: str, stream: bool) -> None:
+    """That one provider has not done the work says nothing of the next, which may have: it is not asked for again."""
+    stage.play(UNDONE[first], TAKEN[then])
+    found = stage.ask("chat", "three", stream=stream)
+    assert (found.status, found.header("x-should-retry"), stage.asked) == (502, "false", [2, 0])
+
+
 TYPES = {"text/plain": "content-type: text/plain; charset=utf-8\r\n", "none": "", "the other one": "",
          "HTML": "Content-TYPE: text/html\r\n", "octets": "content-type: application/octet-stream\r\n",
          "two": f"content-type: text/html\r\n{JSON}", "upper case": "content-type: TEXT/Event-Stream\r\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 from collections.abc import Iterator
@@ -77,6 +78,7 @@ class Stage:
         key: str = "test",
         method: str = "POST",
         content_type: str | None = "application/json",
+        coding: str | None = None,
     ) -> tuple[Answer, Seen | None]:
         """The answer, and what a provider has seen."""
         found = ask(
@@ -85,7 +87,11 @@ class Stage:
                 body,
                 path=path,
                 method=method,
-                headers={"authorization": f"Bearer {key_of(key)}", "content-type": content_type},
+                headers={
+                    "authorization": f"Bearer {key_of(key)}",
+                    "content-type": content_type,
+                    "content-encoding": coding,
+                },
             ),
         )
         return found, None if self.seen.empty() else self.seen.get()
@@ -151,9 +157,15 @@ READ = [
 ]
 
 
+@pytest.mark.parametrize("coding", [None, "Identity", "gzip"])
 @pytest.mark.parametrize(("path", "kind"), READ)
-def test_models_of_relayed_paths(stage: Stage, path: str, kind: str) -> None:
+def test_models_of_relayed_paths(stage: Stage, path: str, kind: str, coding: str | None) -> None:
     """Relayed requests go where their model is served, under its name there, and a key may use its own models alone."""
+
+    def sent(model: str) -> bytes:
+        body = written(model, kind)
+        return gzip.compress(body) if coding == "gzip" else body
+
     for key, model, provider, there in (
         ("test", "sim-1", "first", "sim-1"),
         ("test", "alias", "second", "real"),
@@ -163,11 +175,11 @@ def test_models_of_relayed_paths(stage: Stage, path: str, kind: str) -> None:
         ("test", "org/model", "second", "org/model"),
         ("scoped", "alias", "second", "real"),
     ):
-        found, seen = stage.ask(written(model, kind), path=path, key=key, content_type=kind)
+        found, seen = stage.ask(sent(model), path=path, key=key, content_type=kind, coding=coding)
         assert found.status == 200 and seen is not None, (key, model)
         assert (seen.provider, seen.body) == (provider, written(there, kind))
     for key, model in itertools.product(("some", "scoped"), ("sim-1", "unheard-of", "sim-ok ", "ALIAS", "real")):
-        found, seen = stage.ask(written(model, kind), path=path, key=key, content_type=kind)
+        found, seen = stage.ask(sent(model), path=path, key=key, content_type=kind, coding=coding)
         assert (found.status, found.fields["x-edge-condition"], seen) == (403, "model_denied", None), (key, model)
 
 

@@ -188,6 +188,19 @@ def test_an_answer_before_the_end_of_the_file(uploads: Uploads) -> None:
     assert ask(uploads.port, chat(text="text-after")).json["choices"][0]["message"]["content"] == "text-after"
 
 
+@pytest.mark.parametrize("status", ["201 Created", "400 Bad Request", "413 Content Too Large", "422 x"])
+def test_an_answer_of_who_goes_in_the_middle(plain: Uploads, status: str) -> None:
+    """A provider that answers and closes without reading the file has been heard, though its network says reset."""
+    def script(line: Line) -> None:
+        line.head()
+        line.send(answer(b'{"error": {"message": "enough"}}', b"connection: close", status=status.encode()))
+    for _ in range(8):
+        plain.play(script)
+        found = ask(plain.port, upload(8 << 20))
+        assert (found.status, found.json) == (int(status[:3]), {"error": {"message": "enough"}})
+    plain.play(echo)
+
+
 @pytest.mark.parametrize("part", [0, 1 << 18])
 def test_a_client_that_leaves(uploads: Uploads, part: int) -> None:
     """The provider sees the end of the connection, never the end of the request."""

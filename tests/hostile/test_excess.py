@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from tests.hostile.stage import CHUNKED, EVENT, EVENTS, OK, Stage, content, once
-from tests.support.gateway import Gateway
+from tests.support.gateway import KEY, Gateway, configuration
 from tests.support.looks import at_rest, resident
 from tests.support.provider import Line, answer, echo
 from tests.support.simulator import Simulator
@@ -247,3 +247,24 @@ def test_head_requests_have_no_body(edge: Gateway) -> None:
         assert talk.send(chat()).answer().status == 200
         with pytest.raises(Gone):
             talk.answer(seconds=0.1)
+
+
+FEW = "sk-few-0123456789abcdef"
+
+
+@pytest.mark.unsanitized
+def test_long_names_of_models_are_not_remembered(simulator: Simulator) -> None:
+    """Names that a pattern takes, or that a key must not use, cost no memory behind their requests, on any path."""
+    config = configuration(simulator.url, models={"*": "openai"})
+    config["keys"].append({"name": "few", "key": "env:FEW", "models": ["m*"]})
+    with Gateway(config, environ={"FEW": FEW}) as edge, contextlib.ExitStack() as kept:
+        worker, = edge.children()[1:]
+        before = 0
+        for i in range(24):
+            for path, key, mark, status in (("/v1/chat/completions", KEY, "a", 200), ("/v1/moderations", KEY, "b", 200),
+                                            ("/v1/chat/completions", FEW, "m", 200), ("/v1/embeddings", FEW, "z", 403)):
+                talk = kept.enter_context(Talk(edge.port))      # which stays open
+                body = asked(f"{mark}{i}{'n' * 1_000_000}", input="x")
+                assert talk.send(request(body, path=path, key=key)).answer().status == status, path
+            before = resident(worker) if i == 7 else before
+        assert resident(worker) - before < 20_000_000
