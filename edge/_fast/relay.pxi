@@ -10,6 +10,7 @@ cdef enum Mode:
 cdef enum:
     HOLD_MAX = 1048576          # longest JSON answer that is held
     FAULT_MAX = 65536           # of an error answer, what is looked at
+    BLIND_MAX = 134217728       # longest event at all
     EVENT_MAX = 8388608         # longest event that is held for its end: pictures come as one
 
 

@@ -35,12 +35,14 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     if x.tap.terminal:
         return end_stream(x, data, kept)
     if x.tap.events == 0:
-        whole = kept = 0            # comments alone are no answer yet
+        x.tap.passed += whole       # comments alone are no answer yet, and nobody needs them
+        if x.tap.passed > EVENT_MAX or size - whole > EVENT_MAX:
+            return fail(x, provider_response_invalid, "a stream without an event")
     if whole < size:
         if size - whole > EVENT_MAX:
             return begin_blindly(x, data, kept, data + whole, size - whole)
         x.tail = joined if joined is not None and whole == 0 else stored(data + whole, size - whole)
-    if whole:
+    if whole and x.tap.events:
         send_events(x, data, kept, False)
     return complete(x) if ended else hold_back(x)
 
@@ -50,12 +52,16 @@ cdef int begin_blindly(Exchange x, char* data, Py_ssize_t kept, char* rest, Py_s
     if kept:
         send_events(x, data, kept, False)
     tap_blind(&x.tap, rest, size)
+    x.tap.passed = size
     send_events(x, rest, size, False)
     return hold_back(x)
 
 
 cdef int go_blindly(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     cdef Py_ssize_t whole = tap_skip(&x.tap, data, size)
+    x.tap.passed += whole
+    if x.tap.passed > BLIND_MAX:
+        return fail(x, provider_response_invalid, "an event without an end")
     if whole or x.tap.terminal:
         send_events(x, data, whole, x.tap.terminal)
     if x.tap.terminal:

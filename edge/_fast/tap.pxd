@@ -62,6 +62,7 @@ cdef struct Tap:
     int64_t sequence            # and the number of its last event; -1: none has one
     uint64_t seen               # D_CHAT: choices that have begun, by index,
     uint64_t finished           # and those that have said why they end
+    uint64_t passed             # bytes before the first event, or of an event that is passed on unread
     uint64_t bytes              # of all events' data, and of the shortest one: what is more is text, by and large
     uint64_t least
     Py_ssize_t kept             # bytes to relay of those consumed last: fewer where usage was taken out

@@ -51,8 +51,8 @@ def test_everything_that_can_happen_is_planned() -> None:
     assert set(labels) == {
         NOWHERE, OTHER, *((name, "", "") for name in routes),
         *((name, provider, "") for name in ("relay", "models") for provider in ("first", "second")),
-        *((name, "first", "gpt-5") for name in spoken["openai"]),
-        *((name, "second", "claude-*") for name in spoken["anthropic"])}
+        *((name, "first", "gpt-5") for name in (*spoken["openai"], "relay")),
+        *((name, "second", "claude-*") for name in (*spoken["anthropic"], "relay"))}
     assert len(labels) == len(set(labels))
 
 

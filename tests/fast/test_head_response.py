@@ -118,7 +118,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("9112 6.1", ok(b"Transfer-Encoding:\r\n"), "bad"),
     ("9112 6.1", on(b"HTTP/1.0 200 OK", TE), "bad"),
     ("9112 6.1", ok(b"Transfer-Encoding: gzip, chunked\r\n"), "coding"),
-    ("9112 6.1", ok(b"Transfer-Encoding: identity\r\n"), "coding"),
+    ("9112 6.1", ok(b"Transfer-Encoding: identity\r\n"), "bad"),
     ("9112 6.1", on(b"HTTP/1.1 100 Continue", TE), "bad"),
     ("9110 8.6", on(b"HTTP/1.1 103 Early Hints", CL), "bad"),
     ("9110 7.6.1", ok(b"Connection: a b\r\n"), "bad"),

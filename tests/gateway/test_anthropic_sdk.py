@@ -102,7 +102,7 @@ async def test_raw_headers(client: Any) -> None:
     """Raw answers show the gateway's ids and limits beside the provider's own headers."""
     raw = await done(client.messages.with_raw_response.create(**CALL))
     assert raw.headers["x-request-id"] == raw.headers["request-id"] == raw.request_id
-    assert raw.headers["anthropic-organization-id"].startswith("00000000-")
+    assert "anthropic-organization-id" not in raw.headers
     assert raw.headers["x-ratelimit-limit"] == "100000"
     assert (await done(raw.parse())).content[0].text
 
@@ -239,7 +239,7 @@ async def test_client_timeout(client: Any, simulator: Simulator) -> None:
     simulator.wait_for(lambda state: [each["model"] for each in state["cancelled"]] == ["fault:hang"])
 
 
-BROKEN = ("error-event=4,server", "cut=2200", "reset=2200", "no-terminal", "malformed=chunk")
+BROKEN = ("error-event=4,server", "cut=2200", "reset=2200", "malformed=chunk")
 
 
 @pytest.mark.parametrize("fault", BROKEN)

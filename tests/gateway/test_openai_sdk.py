@@ -276,7 +276,7 @@ async def test_client_timeout(client: Any, simulator: Simulator) -> None:
 
 
 BROKEN = {"error-event=4": "provider_error", "cut=1900": "provider_cut", "reset=1900": "provider_cut",
-          "no-terminal": "provider_cut", "malformed=chunk": "provider_response_invalid"}
+          "malformed=chunk": "provider_response_invalid"}
 
 
 @pytest.mark.parametrize("fault", BROKEN)

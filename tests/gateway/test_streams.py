@@ -145,8 +145,9 @@ def test_an_error_in_the_middle(gateway: Gateway, script: Script, name: str) -> 
     got = streamed(gateway, script, dialect, stream_head() + b"".join(
         map(chunk, (dialect.events[0], dialect.error, *dialect.events[1:], b""))))
     error = got.body.removeprefix(dialect.events[0])
-    assert re.fullmatch(rb"event: error\ndata: \{.+\}\n\n", error)
-    assert error.count(b"\n\n") == 1
+    failed = rb"event: response\.failed\ndata: \{.+\}\n\n" if name == "responses" else b""
+    assert re.fullmatch(rb"event: error\ndata: \{.+\}\n\n" + failed, error)
+    assert error.count(b"\n\n") == (2 if failed else 1)
 
 
 @pytest.mark.parametrize("extra", [b"data: {}\n\n", b"event: error\ndata: {}\n\n", b"x" * 100])

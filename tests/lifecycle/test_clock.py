@@ -94,7 +94,7 @@ def test_keys_expire_by_the_wall_clock(stepped: tuple[Gateway, Step]) -> None:
 WALL = {
     "edge/_fast/admit.pxi": ["tenant.expires", "x-ratelimit-reset"],
     "edge/_fast/account.pxi": ["Date"],
-    "edge/_fast/relay.pxi": ["a provider's Retry-After that is a date"],
+    "edge/_fast/judge.pxi": ["a provider's Retry-After that is a date"],
     "edge/control/app.py": ["Date"],
 }
 ASKS = re.compile(r"\btime\(NULL\)|\btime\.time(?:_ns)?\(|\bdatetime\.now\(|\butcnow\(|CLOCK_REALTIME"
