@@ -17,7 +17,7 @@ from tests.support.gateway import KEY, Gateway, configuration
 from tests.support.looks import at_rest, resident
 from tests.support.provider import Line, answer, echo
 from tests.support.simulator import Simulator
-from tests.support.talk import Answer, Talk, ask, asked, chat, in_contract, request
+from tests.support.talk import Answer, Gone, Talk, ask, asked, chat, in_contract, request
 
 
 def chunk(data: bytes) -> bytes:

@@ -83,7 +83,7 @@ def test_answers_that_are_cut(stage: Stage, data: bytes, how: str) -> None:
     (b"application/json", b'{"error": {"message": "%s"}}' % (b"long" * 20_000))],
     ids=["HTML", "text", "nothing", "detail", "string", "cut", "long"])
 def test_refusals_in_a_form_of_their_own(stage: Stage, kind: bytes, body: bytes) -> None:
-    """A provider's 404 that is no error of the dialect is told in contract, as a wrong base_url where it looks like one."""
+    """A provider's 404 that is no error of the dialect is told in contract, mostly as a wrong base_url."""
     head = b"HTTP/1.1 404 Not Found\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (kind, len(body))
     stage.play(once(head + body, end=False))
     spoken = b'{"error": {' in body
