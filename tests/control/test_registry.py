@@ -60,9 +60,9 @@ def test_everything_that_can_happen_is_planned() -> None:
 @given(st.lists(snapshots, min_size=1, max_size=5), st.data())
 def test_no_two_owners(versions: list[Snapshot], data: st.DataObject) -> None:
     """An index has one owner at a time, and none that is held by a request that began under an older version."""
-    registry, held = Registry(), dict[tuple[str, int], tuple[object, int]]()
+    registry, held, settled = Registry(), dict[tuple[str, int], tuple[object, int]](), 0
     for number, version in enumerate(versions, 1):
-        settled = data.draw(st.integers(0, number - 1))
+        settled = data.draw(st.integers(settled, number - 1))     # requests end, and none comes back
         fresh = registry.plan(replace(version, version=number), settled)
         for table in ("series", "buckets", "targets", "pools"):
             indices = getattr(registry, f"_{table}").indices
