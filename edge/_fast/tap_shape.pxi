@@ -8,8 +8,8 @@ cdef enum:
     MISSES = 16                 # events that do not fit, after which the shape is learnt anew
     MISSES_MAX = 255            # where that came to nothing, twice as many as before, up to this
 
-cdef frozenset FREE = frozenset((b'"content"', b'"text"', b'"delta"', b'"obfuscation"', b'"partial_json"', b'"thinking"',
-                                 b'"reasoning"', b'"reasoning_content"', b'"arguments"'))
+cdef frozenset FREE = frozenset((b'"content"', b'"text"', b'"delta"', b'"obfuscation"', b'"partial_json"',
+                                 b'"thinking"', b'"reasoning"', b'"reasoning_content"', b'"arguments"'))
 
 
 cdef bint is_free(const char* name, Py_ssize_t size) noexcept with gil:

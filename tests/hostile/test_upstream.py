@@ -48,7 +48,7 @@ CUT = [
 
 @pytest.mark.parametrize("data", [row[1] for row in INVALID], ids=[row[0] for row in INVALID])
 def test_answers_that_are_none(stage: Stage, data: bytes) -> None:
-    """An answer that breaks HTTP or JSON is 502, TLS the configuration's fault, and its connection is not used again."""
+    """An answer that breaks HTTP or JSON is 502, TLS a wrong base_url, and its connection is not used again."""
     stage.play(once(data, end=b"connection: close" in data))
     with Talk(stage.port) as talk:
         found = in_contract(talk.send(chat(text="text-first")).answer(), "provider_misconfigured"
