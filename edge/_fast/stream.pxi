@@ -36,7 +36,7 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
         return end_stream(x, data, kept)
     if x.tap.events == 0:
         x.tap.passed += whole       # comments alone are no answer yet, and nobody needs them
-        if x.tap.passed > EVENT_MAX or size - whole > EVENT_MAX:
+        if x.tap.passed > EVENT_MAX or (size - whole > EVENT_MAX and data[whole] == c":"):
             return fail(x, provider_response_invalid, "a stream without an event")
     if whole < size:
         if size - whole > EVENT_MAX:

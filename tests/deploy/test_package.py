@@ -32,12 +32,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(archive: Path) -> zipfile.ZipFile:
-    """A wheel that is built from the archive alone."""
+def wheel(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """A wheel that is built from a copy of the archive alone."""
+    copy = shutil.copytree(archive, tmp_path_factory.mktemp("wheel") / "edge")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "dist", "."],
-        cwd=archive, env=ENVIRON, check=True, capture_output=True, timeout=110)
-    return zipfile.ZipFile(next((archive / "dist").glob("*.whl")))
+        cwd=copy, env=ENVIRON, check=True, capture_output=True, timeout=110)
+    return zipfile.ZipFile(next((copy / "dist").glob("*.whl")))
 
 
 def test_the_archive_holds_everything(archive: Path) -> None:

@@ -162,14 +162,16 @@ class Slow:
     def answer(self, body: bytes) -> dict[str, Any]:
         """A whole answer's reading: the keys of `tap_answer`, with the error object for its bytes."""
         top = self._parse(body)
-        failed, valid = False, isinstance(top, dict)
+        error, failed, valid = False, False, isinstance(top, dict)
         if valid:
             self._count(top.get("usage"))
-            failed = (top.get("type") == "error" if self.dialect == "messages" else
-                      bool(top.get("error")) and not top.keys() & ({"id"} if self.dialect == "responses" else
-                                                                   {"choices", "data"}))
-        return {**self.counts, "events": 0, "terminal": valid and not failed, "error": failed, "valid": valid,
-                "data": top.get("error", top) if failed else ...}
+            error = (top.get("type") == "error" if self.dialect == "messages" else
+                     bool(top.get("error")) and not top.keys() & ({"id"} if self.dialect == "responses" else
+                                                                  {"choices", "data"}))
+            failed = (self.dialect == "responses" and not error and top.get("status") == "failed"
+                      and bool(top.get("error")))
+        return {**self.counts, "events": 0, "terminal": valid and not error, "error": error, "valid": valid,
+                "data": top.get("error", top) if error or failed else ...}
 
     def told(self) -> dict[str, Any]:
         """The same keys as `tap_stream`'s."""

@@ -125,7 +125,7 @@ def start(stack: ExitStack, workers: int) -> Gateway:
     simulator = stack.enter_context(Simulator())
     config = configuration(simulator.url, workers=workers, limits={"head_timeout": 2, "body_timeout": 2})
     for provider in config["providers"].values():
-        provider["timeouts"] = {"connect": 1, "first_byte": 1, "idle": 1, "total": 60}
+        provider["timeouts"] = {"connect": 1, "first_byte": 1, "idle": 1, "total": 5}
     return stack.enter_context(Gateway(config))
 
 

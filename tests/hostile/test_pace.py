@@ -222,10 +222,10 @@ def test_a_client_that_takes_nothing_is_given_up(edge: Gateway, simulator: Simul
     simulator.wait_for(lambda state: not state["streams"])
 
 
-def test_a_slow_reader_is_served(edge: Gateway) -> None:
+def test_a_slow_reader_is_served(slow_paced: Gateway) -> None:
     """A client that takes a long answer slowly, but faster than the lowest rate, gets all of it, byte for byte."""
     size = 6_000_000
-    with Talk(edge.port) as talk:
+    with Talk(slow_paced.port) as talk:
         talk.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         talk.send(chat("slow", fault=f"big={size}"))
         begun = time.monotonic()

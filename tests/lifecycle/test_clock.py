@@ -44,7 +44,8 @@ def stepped(simulator: Simulator, clock: Path, tmp_path: Path) -> Iterator[tuple
         {"name": "test", "key": "env:TEST_KEY", "rate_limit": {"requests_per_second": 20, "burst_size": 5}},
         {"name": "soon", "key": "env:SOON_KEY", "expires": soon}])
     with Gateway(config, environ={"LD_PRELOAD": preload, "STEP_FILE": str(file), "SOON_KEY": SOON}) as edge:
-        yield edge, lambda seconds: file.write_bytes(struct.pack("d", seconds)) and None
+        with file.open("r+b", buffering=0) as written:      # in place: a process that looks at an empty file dies
+            yield edge, lambda seconds: os.pwrite(written.fileno(), struct.pack("d", seconds), 0) and None
         assert faults(edge) == []
 
 
