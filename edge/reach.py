@@ -33,6 +33,8 @@ SOCKS_REPLIES = {1: "general failure", 2: "not allowed by its rules", 3: "networ
                  5: "connection refused", 6: "time to live expired", 7: "command not supported",
                  8: "address type not supported"}
 
+VERSION = "anthropic-version"
+
 Address = tuple[socket.AddressFamily, Any]
 
 
@@ -172,12 +174,17 @@ async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.sock
     return sock
 
 
-def heads(provider: Provider) -> tuple[bytes, ...]:
-    """The fixed part of a request's head, once per provider key: from behind the target to the client's fields."""
+def heads(provider: Provider, *, versioned: bool = False) -> tuple[bytes, ...]:
+    """The fixed part of a request's head, once per provider key: from behind the target to the client's fields.
+
+    With `versioned` it names a version where Anthropic's API wants one (400 without): no client's comes along.
+    """
     parts = urlsplit(provider.base_url)
     # identity: usage is read in passing, and an answer that nobody can read cannot be judged either.
     lines = [" HTTP/1.1", f"host: {parts.netloc.rpartition('@')[2]}", "accept-encoding: identity"]
     lines += [f"{name}: {value.reveal()}" for name, value in provider.headers]
+    if versioned and provider.kind == "anthropic" and VERSION not in (name.lower() for name, _ in provider.headers):
+        lines.append(f"{VERSION}: 2023-06-01")
     name = provider.key_header or KEY_HEADERS[provider.kind]
     scheme = "Bearer " if name.lower() == "authorization" else ""
     keyed = [[*lines, f"{name}: {scheme}{key.reveal()}"] for key in provider.keys] or [lines]

@@ -52,7 +52,8 @@ class Route:
 _MODEL = FieldRule("model", ("string",), required=True)
 _PREVIOUS = FieldRule("previous_response_id", ("string",), refers=True)
 _CONVERSATION = FieldRule("conversation", ("string", "object"), refers=True)
-ASKED = (FieldRule("model", ("string",)),)      # of relayed bodies: all that is looked for,
+_MODELS = FieldRule("models", ("array",))        # more of them, for a provider that routes itself (OpenRouter)
+ASKED = (FieldRule("model", ("string",)), _MODELS)      # of relayed bodies: all that is looked for,
 REFERRED = (_PREVIOUS, _CONVERSATION,           # and, where several providers may have given out ids, these
             *(FieldRule(name, ("string",), refers=True) for name in ("input_file_id", "training_file", "file_id")),
             FieldRule("file_ids", ("array",), refers=True))
@@ -83,20 +84,19 @@ _CLAUDE_TOOLS = (FieldRule("system", _TEXTS), *_array("tools"), *_object("tool_c
 
 ROUTES: tuple[Route, ...] = (
     Route("chat", "POST", "/v1/chat/completions", "openai", "chat", fields=(
-        _MODEL, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
+        _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
         _count("max_tokens"), _count("max_completion_tokens"), _count("n"), *_SAMPLING, *_TOOLS,
         *_object("response_format", "metadata"), FieldRule("logprobs", ("boolean",)))),
     Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
-        _MODEL, FieldRule("prompt", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P,
+        _MODEL, _MODELS, FieldRule("prompt", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P,
         _count("max_tokens", low=0), _count("n"), *_SAMPLING)),
     Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
-        _MODEL, FieldRule("input", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"), *_TOOLS,
-        *_object("metadata", "reasoning", "text"), *_array("include"),
-        _PREVIOUS, _CONVERSATION)),
+        _MODEL, _MODELS, FieldRule("input", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"),
+        *_TOOLS, *_object("metadata", "reasoning", "text"), *_array("include"), _PREVIOUS, _CONVERSATION)),
     Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
-        _MODEL, FieldRule("input", _TEXTS, required=True), _count("dimensions"))),
+        _MODEL, _MODELS, FieldRule("input", _TEXTS, required=True), _count("dimensions"))),
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(
-        _MODEL, FieldRule("messages", ("array",), required=True), _count("max_tokens", required=True), _STREAM,
+        _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _count("max_tokens", required=True), _STREAM,
         FieldRule("temperature", ("number",), low=0, high=1), _TOP_P, _count("top_k", low=0), *_CLAUDE_TOOLS,
         *_array("stop_sequences"), *_object("metadata"))),
     Route("count_tokens", "POST", "/v1/messages/count_tokens", "anthropic", "object", fields=(

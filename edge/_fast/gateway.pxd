@@ -89,6 +89,7 @@ cdef class Route:
     cdef Names names
     cdef tuple words
     cdef int model_at
+    cdef int models_at
     cdef int stream_at
     cdef int options_at                 # of stream_options
     cdef int count_at                   # of choices

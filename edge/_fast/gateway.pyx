@@ -129,7 +129,7 @@ cdef class Route:
         self.json = route.json
         self.methods = sum(1 << METHODS.index(method) for method in route.methods)
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
-        self.model_at = self.stream_at = self.count_at = self.options_at = self.fill_at = -1
+        self.model_at = self.models_at = self.stream_at = self.count_at = self.options_at = self.fill_at = -1
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(rule.types) for rule in route.fields)
         for i, rule in enumerate(route.fields):
@@ -139,6 +139,8 @@ cdef class Route:
             self.checks[i].high = INFINITY if rule.high is None else rule.high
             if rule.name == "model":
                 self.model_at = i
+            elif rule.name == "models":
+                self.models_at = i
             elif rule.name == "stream":
                 self.stream_at = i
             elif rule.name == "n":
@@ -307,7 +309,7 @@ cdef class Gateway:
         self.retired += replaced
         self.pools = tables.pools
         for pool, provider, heads, targets in tables.leading:
-            if pool.provider is not provider:
+            if pool.provider is not provider or pool.heads != heads:
                 pool.update(provider, heads)
             pool.targets = targets
             pool.version = tables.version

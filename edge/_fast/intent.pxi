@@ -85,10 +85,25 @@ cdef int read_intent(Exchange x) except -1:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
     if route.fill_at >= 0 and members[route.fill_at].kind <= NULL_:
         fill_in(x, &members[route.fill_at])
+    if x.tenant.allows is not None and route.models_at >= 0:
+        condition = judge_others(x, &members[route.models_at])
+        if condition:
+            return condition
     if x.deployment is not None:
         place_in_json(x, &members[route.model_at])
         return find_named(x, x.deployment)
     return find_model(x, &members[route.model_at])
+
+
+cdef int judge_others(Exchange x, const Member* models) except -1:
+    """The models that a provider may take in place of the one asked for: a key that may not use one may not name it."""
+    if models.kind != ARRAY:
+        return 0
+    for name in orjson.loads(PyBytes_FromStringAndSize(x.body.at + models.start, models.end - models.start)):
+        if not isinstance(name, str) or not is_allowed(x.tenant, name.encode()):
+            set_value(x, S_MODEL, orjson.dumps(name))
+            return model_denied
+    return 0
 
 
 cdef int unreadable(Exchange x, int result, Py_ssize_t where) except -1:
@@ -296,6 +311,10 @@ cdef int read_name(Exchange x) except -1:
         return 0                    # whatever it is: the provider will say
     if members[0].kind != ABSENT and members[0].kind != NULL_:
         result = check_member(x, 0, &members[0])
+        if result:
+            return result
+    if x.tenant.allows is not None:
+        result = judge_others(x, &members[x.route.models_at])
         if result:
             return result
     place_in_json(x, &members[0])

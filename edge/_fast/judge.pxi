@@ -248,10 +248,9 @@ cdef int classify(Exchange x) except -1:
         return fail(x, x.condition, None)
     if x.advice == ADVISED and retry(x, x.condition):
         return 0
-    body = without_secrets(x, PyBytes_FromStringAndSize(x.held.at, x.held.size))
-    x.answer_length = len(body)
+    x.answer_length = x.held.size
     x.mode = PASS
-    return pass_on(x, PyBytes_AS_STRING(body), x.answer_length, True)
+    return pass_on(x, x.held.at, x.held.size, True)
 
 
 cdef Names ERROR = Names(("error",))
@@ -264,12 +263,16 @@ cdef bint is_error(const char* data, Py_ssize_t size) noexcept:
     return scan(data, size, &ERROR.table, &found, &where) == SCAN_OK and found.kind == OBJECT
 
 
-cdef bytes without_secrets(Exchange x, bytes text):
-    """Some servers repeat the key that they refuse: ours must not reach a client or a log."""
+cdef int hide_secrets(Exchange x, char* data, Py_ssize_t size) except -1:
+    """Some servers repeat the key that they refuse: ours must not reach a client or a log. No length changes."""
+    cdef bytes text = PyBytes_FromStringAndSize(data, size)
+    cdef Py_ssize_t at
     for secret in x.target.pool.secrets:
-        if secret in text:
-            text = text.replace(secret, b"***")
-    return text
+        at = text.find(secret)
+        while at >= 0:
+            memset(data + at, c"*", len(secret))
+            at = text.find(secret, at + 1)
+    return 0
 
 
 cdef dict USUAL_STATUS = {
@@ -277,10 +280,12 @@ cdef dict USUAL_STATUS = {
     provider_rejected: 400, context_length: 400, model_unknown: 404}
 
 
-cdef int condition_of(Exchange x, const char* data, Py_ssize_t size) except -1:
-    """What the provider's own error says, and its words for contracts that pass them on."""
+cdef int condition_of(Exchange x, char* data, Py_ssize_t size) except -1:
+    """What the provider's own error says, and its words for contracts that pass them on, free of our secrets."""
     cdef int status = x.status
-    cdef bytes body = without_secrets(x, PyBytes_FromStringAndSize(data, size))
+    cdef bytes body
+    hide_secrets(x, data, size)
+    body = PyBytes_FromStringAndSize(data, size)
     condition, message, _ = x.gateway.classify(status, body)
     x.told = True
     if status < 400:                # the answer had begun well: the status is not the error's

@@ -204,7 +204,7 @@ cdef int judge_chat(Tap* tap, Event* event) noexcept nogil:
     read_usage(tap, text, &members[USAGE])
     if not tap.hide:
         return NOTHING
-    if members[USAGE].kind == OBJECT and is_empty(text, &members[CHOICES]):
+    if members[USAGE].kind == OBJECT and (members[CHOICES].kind <= NULL_ or is_empty(text, &members[CHOICES])):
         return SAYS_USAGE_ALONE
     event.cut = member_of(text, &members[USAGE])
     return NOTHING

@@ -126,7 +126,8 @@ class Provider(Strict):
     keys: Annotated[list[SecretStr], Field(max_length=MAX_PROVIDER_KEYS), about(
         "several keys, 32 at most", ["env:KEY_1", "file:key-2"])] = []
     key_header: Annotated[str | None, about(
-        "the header that carries the key; authorization (as Bearer) for openai, x-api-key for anthropic unless set",
+        "the header that carries the key; unless set api-key at Azure's hosts, else authorization (as Bearer) for "
+        "openai, x-api-key for anthropic",
         "api-key")] = None
     headers: Annotated[dict[str, SecretStr], about("sent with every request", {"api-version": "1"})] = {}
     timeouts: Annotated[Timeouts, about("in seconds", {"connect": 5})] = Timeouts()

@@ -62,7 +62,8 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
         section = tree["providers"][name]
         times = section["timeouts"]
         if provider.key_header is None:
-            section["key_header"] = _Noted(KEY_HEADERS[provider.kind], "by kind")
+            by_host = made[name].key_header if name in made else None
+            section["key_header"] = _Noted(by_host or KEY_HEADERS[provider.kind], "by host" if by_host else "by kind")
         if provider.stream_usage is None:
             section["stream_usage"] = _Noted(asks_usage(provider), "true at api.openai.com")
         if provider.timeouts.first_byte is None:

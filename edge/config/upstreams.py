@@ -23,6 +23,9 @@ FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")    # RFC 9110, 5.6.2
 # What the gateway itself writes into each request, and what belongs to one connection (RFC 9110, 7.6.1).
 OURS = frozenset({"host", "accept-encoding", "x-request-id", "content-length", "transfer-encoding", "connection",
                   "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-connection", "proxy-authorization"})
+# Azure's hosts, of all its clouds: they want api-key (learn.microsoft.com, Azure OpenAI REST reference).
+_AZURE = re.compile(r"https://[^/?#@]+\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)(?=[:/?#]|$)",
+                    re.IGNORECASE)
 _CHECK_PATH = re.compile(r"/[!-\"$-~]*")       # visible ASCII but #
 _SECRET_NAME = re.compile(r"authorization|key|token|secret|cookie", re.IGNORECASE)
 
@@ -111,14 +114,15 @@ class Upstreams:
         """The key goes in one header, and nothing else goes in that one; None: in that of its kind."""
         if given.key_header is not None and not self._is_free((*at, "key_header"), given.key_header):
             return None
-        carrier = (given.key_header or KEY_HEADERS[given.kind]).lower()
+        named = given.key_header or ("api-key" if given.kind == "openai" and _AZURE.match(given.base_url) else None)
+        carrier = (named or KEY_HEADERS[given.kind]).lower()
         for name in given.headers:
             if keyed and name.lower() == carrier:
                 self._report.problem((*at, "headers", name), "is the header that carries the key",
                                      "remove it or the key, or set key_header")
-        if keyed and given.key_header is None and "/openai/deployments/" in given.base_url:
+        if keyed and named is None and "/openai/deployments/" in given.base_url:
             self._report.warn(at, "Azure takes its key in another header: set key_header: api-key")
-        return None if carrier == KEY_HEADERS[given.kind] else given.key_header
+        return None if carrier == KEY_HEADERS[given.kind] else named
 
     def _base_url(self, at: Key, given: model.Provider, carries: bool) -> str:
         place, text = (*at, "base_url"), given.base_url

@@ -150,7 +150,5 @@ class Answer(asyncio.Protocol):
 def request(provider: Provider, path: str) -> bytes:
     """A GET with the provider's first key and its headers."""
     base, query = place(provider)
-    lines = [b"GET ", joined(base + path.encode(), query), heads(provider)[0], b"connection: close\r\n\r\n"]
-    if provider.kind == "anthropic" and not any(name.lower() == "anthropic-version" for name, _ in provider.headers):
-        lines.insert(3, b"anthropic-version: 2023-06-01\r\n")     # without one its API answers 400
-    return b"".join(lines)
+    return b"GET %b%bconnection: close\r\n\r\n" % (
+        joined(base + path.encode(), query), heads(provider, versioned=True)[0])

@@ -13,7 +13,7 @@ import orjson
 from edge import _fast, contract
 from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.config.keys import digest
-from edge.reach import heads, joined, place
+from edge.reach import VERSION, heads, joined, place
 from edge.registry import Registry
 from edge.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.worker import codings, paths
@@ -108,9 +108,12 @@ class Compiler:
         models = [(model, self.model(model, kinds, targets)) for model in snapshot.models]
         routes, prefixes = self.routes(snapshot, targets, registry, own)
         contracts, wording = dict(snapshot.contracts), dict(snapshot.wording)
+        owned = frozenset(name.lower().encode() for provider in snapshot.providers
+                          for name in (provider.key_header, *dict(provider.headers)) if name)
         return Tables(
             version=snapshot.version, leading=tuple(
-                (pools[provider.name], provider, heads(provider), tuple(targets.made.get(provider.name, ())))
+                (pools[provider.name], provider, heads(provider, versioned=VERSION.encode() in owned),
+                 tuple(targets.made.get(provider.name, ())))
                 for provider in snapshot.providers),
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
             models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
@@ -120,8 +123,7 @@ class Compiler:
             templates=[contract.compile_surface(wording[surface], surface, mask_rate_limit=snapshot.mask_rate_limit)
                        for surface in SURFACES],
             native=tuple(contracts[surface] == surface for surface in SURFACES),
-            owned=frozenset(name.lower().encode() for p in snapshot.providers
-                            for name in (p.key_header, *dict(p.headers)) if name),
+            owned=owned,
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,

@@ -96,6 +96,8 @@ def test_shows_where_values_come_from(config: Any) -> None:
     assert noted["key_header: authorization"] == "by kind"
     assert noted["port: 8767"] == "default: port + 1"
     assert noted["proxy: env:HTTPS_PROXY"] == "HTTPS_PROXY"
+    azure = config.good.replace("{key:", "{base_url: https://a.openai.azure.com/openai/v1, key:")
+    assert re.search("key_header: api-key +# by host", show(config.read(azure), {}))
     assert "# TLS roots: SSL_CERT_FILE=/roots.pem" in lines
 
 

@@ -325,6 +325,22 @@ def test_key_header(config: Any, kind: str, given: str | None, kept: str | None)
     assert found.key_header == kept
 
 
+@pytest.mark.parametrize(("url", "kind", "kept"), [
+    ("https://a.openai.azure.com/openai/v1", "openai", "api-key"),
+    ("https://A.OpenAI.Azure.com:443/openai/deployments/d?api-version=1", "openai", "api-key"),
+    ("https://a.cognitiveservices.azure.com/openai/v1", "openai", "api-key"),
+    ("https://a.services.ai.azure.us/openai/v1", "openai", "api-key"),
+    ("https://a.services.ai.azure.com/anthropic", "anthropic", None),
+    ("https://a.openai.azure.com.example/v1", "openai", None),
+    ("https://x.example/a.openai.azure.com/v1", "openai", None),
+    ("https://openai.azure.com/v1", "openai", None)])
+def test_the_header_of_azures_key(config: Any, url: str, kind: str, kept: str | None) -> None:
+    """Azure's hosts take the key in api-key, and no other host does unless told to."""
+    text = BASE + f"providers:\n  x: {{kind: {kind}, base_url: '{url}', key: env:OPENAI_API_KEY}}\n"
+    [found] = config.load(text).providers
+    assert found.key_header == kept
+
+
 _NAMES = st.text(alphabet="ab", max_size=8)
 
 

@@ -144,10 +144,7 @@ pieces = st.lists(st.sampled_from(
 
 @given(texts)
 def test_whatever_python_writes_is_read_alike(text: bytes) -> None:
-    """A JSON object that json.dumps writes is accepted, and its members' spans hold what orjson reads.
-
-    Unless it escapes a name that is looked for, or has it in other letters' case.
-    """
+    """What json.dumps writes is read as orjson does, unless a wanted name is escaped or in other letters' case."""
     names = set(json.loads(text))
     escaped = "\u00e9t\u00e9" in names and "\u00e9t\u00e9".encode() not in text
     cased = any(folded(name.encode()) in map(folded, map(str.encode, NAMES)) for name in names - set(NAMES))

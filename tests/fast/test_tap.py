@@ -223,6 +223,7 @@ HIDDEN = [
     ('{"usage":null,"choices":[{}]}', '{"choices":[{}]}'), ('{ "usage": null , "choices":[{}]}', '{ "choices":[{}]}'),
     ('{"usage":null}', "{}"), ('{"choices":[{}],"usage":{"prompt_tokens":5,"x":{"usage":1}}}', '{"choices":[{}]}'),
     ('{"choices":[],"usage":{"prompt_tokens":5}}', None), ('{"choices":[ ],"usage":{"prompt_tokens":5}}', None),
+    ('{"id":"x","usage":{"prompt_tokens":5}}', None), ('{"choices":null,"usage":{"prompt_tokens":5}}', None),
     ('{"choices":[],"x":1}', '{"choices":[],"x":1}'), ('{"choices":[],"usage":null}', '{"choices":[]}'),
     ('{"choices":[{"usage":null}],"u":"\\"usage\\":null"}', '{"choices":[{"usage":null}],"u":"\\"usage\\":null"}'),
 ]

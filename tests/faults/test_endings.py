@@ -141,6 +141,21 @@ def test_a_response_that_says_it_has_failed(stage: Stage, error: dict[str, Any],
         assert stage.ask("responses", stream=stream).status >= 400
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("words", ["Incorrect API key: sk-provider.", "sk-provider", "sk-sk-provider, sk-provider"])
+def test_a_failed_response_that_repeats_our_key(stage: Stage, words: str, stream: bool) -> None:
+    """A provider's key that stands in what is relayed of its failure reaches no client, and the rest is as it was."""
+    def body(words: str) -> bytes:
+        response = {"id": "resp_1", "status": "failed", "error": {"code": "invalid_api_key", "message": words}}
+        failed = event({"type": "response.failed", "response": response}, "response.failed")
+        return RESPONSE + failed if stream else json.dumps(response).encode()
+
+    stage.play(streamed(body(words)) if stream else plain(body(words)))
+    found = stage.ask("responses", stream=stream)
+    assert found.body == body(words.replace("sk-provider", "*" * 11))
+    assert "sk-provider" not in stage.edge.log()
+
+
 @pytest.mark.parametrize("name", ["chat", "responses", "messages"])
 def test_an_event_too_long_to_be_held(stage: Stage, name: str) -> None:
     """An event of any length goes on as it is, also a response's last; the stream goes on behind it, or is cut."""

@@ -285,12 +285,26 @@ def test_members_that_are_almost_others(stage: Stage, name: str, meant: str, val
 
 
 @pytest.mark.parametrize(
-    "name", ["models", "model_", "mode", "Modell", "user", "User", "\u043codel", "x-model", "model "]
+    "name", ["models_", "model_", "mode", "Modell", "user", "User", "\u043codel", "x-model", "model "]
 )
 def test_members_that_are_others(stage: Stage, name: str) -> None:
     """Other names are nobody's business, at any depth."""
     body = asked("openai", **{name: "x"}, metadata={"Model": "a", "model": "b"}) | {"model": "sim-ok"}
     assert stage.ask(json.dumps(body, ensure_ascii=False).encode(), path="/v1/chat/completions")[0].status != 400
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/images/generations", "/v1/rerank"])
+@pytest.mark.parametrize(
+    ("models", "status"),
+    [(["sim-ok"], 200), (["sim-ok", "alias"], 200), ([], 200), (None, 200), (["sim-ok", "other"], 403), ([1], 403)],
+)
+def test_more_models_than_one(stage: Stage, path: str, models: Any, status: int) -> None:
+    """A key that may use some models may not name others for a provider to choose from; other keys may."""
+    body = asked("openai", models=models) | {"model": "sim-ok"}
+    found, seen = stage.ask(body, path=path, key="scoped")
+    assert found.status == status and (seen is None) == (status == 403)
+    assert found.fields.get("x-edge-condition") == ("model_denied" if status == 403 else None)
+    assert stage.ask(body, path=path)[0].status == 200
 
 
 FIELDS_ALIKE = [

@@ -215,7 +215,7 @@ def inputs(number: int) -> list[bytes]:
         request(asked("openai", user=f"user-{number}"), path=f"{PATHS['openai']}?x={number}"),
         post("openai", headers={"authorization": f"Bearer sk-{number}-0123456789abcdef"}),
         request(path=PATHS["openai"], method=f"METHOD{number}"),
-        post("openai", spec=f'status={400 + number % 100};body={{"error":{{"message":"{number}"}}}}'),
+        post("openai", spec=f'status={400 + number % 20};body={{"error":{{"message":"{number}"}}}}'),
     ]
 
 
@@ -223,10 +223,10 @@ def test_labels_are_never_from_input(start: Callable[..., Gateway]) -> None:
     """Nothing that a client sends becomes a label: series do not grow with what was asked."""
     with start() as gateway:
         known: set[Any] = set()
-        for number in range(200):
+        for number in range(50):
             for data in inputs(number):
                 ask(gateway.port, data)
-            if number == 99:        # by now every status has been seen
+            if number == 19:        # by now every status has been seen
                 known = Samples(gateway).series()
         assert Samples(gateway).series() == known
         assert len(known) < 2000

@@ -53,7 +53,7 @@ BODIES = {
     "last": '{"messages":[{"role":"user","content":"hi"}],"stream":false,"model":%s}',
     "first": '{"model":%s,"messages":[]}',
     "nested": '{"messages":[{"model":"scripted-alias"}],"x":{"model":"scripted-alias"},"model":%s}',
-    "escapes": r'{"messages":["\u00e9\ud83d\ude00\/\b\f\"\\ é😀"],"mod\u0065ls":1,"model":%s}',
+    "escapes": r'{"messages":["\u00e9\ud83d\ude00\/\b\f\"\\ é😀"],"us\u0065r":1,"model":%s}',
     "nested twice": '{"messages":[],"x":{"a":1,"a":2,"a":{"a":[]}},"x":0,"x":0,"model":%s,"y":[[[[[]]]]]}',
     "numbers": '{"model":%s,"messages":[-0,1E+2,0.10000000000000000000001,123456789012345678901234567890,1e-400]}',
     "look-alikes": '{"model_":"a","model ":"b","messages":["\\"model\\":\\"c\\"","}{"],"":{},"model":%s}',
@@ -131,6 +131,28 @@ def test_version_of_anthropics_api(gateway: Gateway, script: Script, given: str 
     data = post("anthropic", model="scripted-1", headers={"anthropic-version": given})
     got, _ = exchange(gateway, script, data, answer(ANSWERS["anthropic"]))
     assert got.field("anthropic-version") == expected
+
+
+@pytest.mark.parametrize("given", [None, "2026-10-21"])
+@pytest.mark.parametrize("name", ["anthropic-version", "Anthropic-Version"])
+def test_a_version_of_one_provider(name: str, given: str | None) -> None:
+    """Where the configuration sets anthropic-version for one provider, the others have the one that all know."""
+    seen: list[bytes] = []
+
+    def script(line: Line) -> None:
+        while data := line.request():
+            seen.append(data)
+            line.send(answer(ANSWERS["anthropic"]))
+
+    with Provider(script) as provider:
+        entry = {"kind": "anthropic", "base_url": provider.url}
+        config = configuration("", models={"pinned": "one", "usual": "two"})
+        config["providers"] = {"one": {**entry, "headers": {name: "2042-01-01"}}, "two": entry}
+        with Gateway(config) as edge:
+            for model in ("pinned", "usual"):
+                ask(edge.port, post("anthropic", model=model, headers={"anthropic-version": given}))
+    versions = [re.findall(rb"\r\nanthropic-version: ([^\r]*)", data, re.IGNORECASE) for data in seen]
+    assert versions == [[b"2042-01-01"], [b"2023-06-01"]]
 
 
 def test_fields_for_the_client(gateway: Gateway, script: Script) -> None:

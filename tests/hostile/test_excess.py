@@ -113,7 +113,7 @@ def test_events_as_long_as_pictures(stage: Stage, size: int) -> None:
 
 @pytest.mark.parametrize("before", [EVENT, b""])
 def test_an_event_without_end(stage: Stage, before: bytes) -> None:
-    """An event that does not end, also a stream's first, is passed on up to a bound and cut there: no end is made up."""
+    """An event without end, also a stream's first, is passed on up to a bound and cut there: no end is made up."""
     def script(line: Line) -> None:
         line.request()
         line.send(EVENTS + CHUNKED + (chunk(before) if before else b""))
