@@ -188,17 +188,17 @@ def memory(start: Make, serving: Make, **settings: Any) -> Asked:
 
 def late(start: Make, serving: Make, **settings: Any) -> Asked:
     """A worker that gets no CPU for a while, and once more."""
-    gateway = strict(serving, **settings)
-    worker, low = gateway.children()[1], post("openai", headers={"authorization": f"Bearer {key_of('low')}"})
-    for _ in range(5):
-        os.kill(worker, signal.SIGSTOP)
-        time.sleep(LATE_SECONDS)
-        with Wire(gateway.port) as wire:
-            wire.send(low)
-            os.kill(worker, signal.SIGCONT)
-            answer = read(wire.answer())
-        if answer.status != 200:
-            break
+    with start(**settings) as gateway:          # its own: it is late for some time
+        worker, low = gateway.children()[1], post("openai", headers={"authorization": f"Bearer {key_of('low')}"})
+        for _ in range(5):
+            os.kill(worker, signal.SIGSTOP)
+            time.sleep(LATE_SECONDS)
+            with Wire(gateway.port) as wire:
+                wire.send(low)
+                os.kill(worker, signal.SIGCONT)
+                answer = read(wire.answer())
+            if answer.status != 200:
+                break
     return answer, "gateway_overloaded", {"admitted": False}
 
 
