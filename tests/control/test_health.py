@@ -191,7 +191,7 @@ def test_what_is_asked() -> None:
         "GET /v1/models": f"GET /v1/models HTTP/1.1\r\nhost: {host}\r\naccept-encoding: identity\r\nx-org: o\r\n"
                           f"authorization: Bearer sk-first\r\n{tail}",
         "GET /v1/models?limit=1": f"GET /v1/models?limit=1 HTTP/1.1\r\nhost: {host}\r\naccept-encoding: identity\r\n"
-                                  f"x-api-key: sk-first\r\nanthropic-version: 2023-06-01\r\n{tail}",
+                                  f"anthropic-version: 2023-06-01\r\nx-api-key: sk-first\r\n{tail}",
         "GET /c/models": f"GET /c/models HTTP/1.1\r\nhost: {host}\r\naccept-encoding: identity\r\n"
                          f"Anthropic-Version: 2099-01-01\r\n{tail}"}
 

@@ -288,4 +288,4 @@ def test_large_bodies_are_given_back(edge: Gateway) -> None:
 
     rounds(3)
     first = rounds(3)
-    assert rounds(6) - first < 6_000_000
+    assert rounds(9) - first < 9_000_000        # two bodies' worth: the allocator keeps some, wherever they lay
