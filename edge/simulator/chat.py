@@ -11,10 +11,11 @@ from typing import Any
 import orjson
 
 from edge.simulator import content
-from edge.simulator.answer import Answer, Call, unique
+from edge.simulator.answer import Answer, Call
 from edge.simulator.content import Text
 from edge.simulator.errors import case_error
 from edge.simulator.faults import Case
+from edge.simulator.request import unique
 from edge.simulator.tools import ToolCall, call_tool
 
 STREAM = b"text/event-stream; charset=utf-8"

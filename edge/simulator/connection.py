@@ -7,16 +7,16 @@ import socket
 import struct
 import time
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import cast
 
 import httptools
 
-from edge.simulator.answer import Request
+from edge.simulator.faults import Fault
 from edge.simulator.framing import End
 from edge.simulator.playback import Playback
-
-if TYPE_CHECKING:
-    from edge.simulator.server import Exchange, Simulator
+from edge.simulator.providers import Exchange, Providers
+from edge.simulator.request import Request
 
 MAX_BODY = 64 << 20
 QUEUED = 64                             # pipelined requests that wait for their turn
@@ -28,15 +28,21 @@ TOO_LARGE = (b"HTTP/1.1 413 Content Too Large\r\ncontent-type: text/plain\r\ncon
 
 
 class Connection(asyncio.Protocol):
-    """Parses what comes (httptools), hands whole requests to the simulator, plays its answers in order."""
+    """Parses what comes (httptools), hands whole requests to the providers, plays their answers in order.
 
-    def __init__(self, simulator: Simulator, number: int) -> None:
-        self.number = number
+    It is one of `connections` while it is open. A fault that takes all of them away is left to `outage`.
+    """
+
+    def __init__(self, providers: Providers, connections: set[Connection], outage: Callable[[Fault], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._providers = providers
+        self._connections = connections
+        self._outage = outage
+        self._number = providers.next_connection()
         self.transport: asyncio.Transport
-        self.exchange: Exchange | None = None       # the one that is being answered
+        self._exchange: Exchange | None = None      # the one that is being answered
         self._playback: Playback | None = None
         self._full = False                          # the client does not read
-        self._simulator = simulator
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request] = deque()
         self._early = False                         # the request that is being read is answered already
@@ -53,7 +59,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected. TCP_NODELAY is set: uvloop does so on every TCP connection."""
         self.transport = cast(asyncio.Transport, transport)
-        self._simulator.connections.add(self)
+        self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of requests."""
@@ -76,7 +82,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left, or this side has closed. An answer that is not at its end is cancelled."""
-        self._simulator.connections.discard(self)
+        self._connections.discard(self)
         self._queue.clear()
         self._over("cancelled")
 
@@ -100,10 +106,10 @@ class Connection(asyncio.Protocol):
         self._coming = Request(
             method=parser.get_method().decode(), target=self._target.decode("latin-1"),
             version=parser.get_http_version(), headers=self._headers, keep_alive=parser.should_keep_alive(),
-            number=self._simulator.next_number(), connection=self.number, at=time.time())
+            number=self._providers.next_request(), connection=self._number, at=time.time())
         if self._coming.header(b"expect") == "100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._early = self._simulator.is_early(self._coming)
+        self._early = self._providers.is_early(self._coming)
         if self._early:
             self._take(self._coming)
 
@@ -127,7 +133,7 @@ class Connection(asyncio.Protocol):
     def _take(self, request: Request) -> None:
         if self.transport.is_closing():
             return
-        if self.exchange is None:
+        if self._exchange is None:
             self._answer(request)
         elif len(self._queue) < QUEUED:
             self._queue.append(request)
@@ -135,29 +141,22 @@ class Connection(asyncio.Protocol):
             self._refuse(BAD_REQUEST)
 
     def _answer(self, request: Request) -> None:
-        self.exchange = self._simulator.respond(request)
-        if self.exchange.fault.refuse is not None:
-            self._simulator.refuse(self.exchange.fault.refuse)
-            return
-        if self.exchange.fault.mute is not None:
-            self._simulator.mute(self.exchange.fault.mute)
-            return
-        exchange = self.exchange
-        if exchange.seated and exchange.record is not None:
-            self._simulator.seats.enter(exchange, exchange.record.model or "", lambda: self._play(exchange))
+        exchange = self._exchange = self._providers.respond(request)
+        if exchange.fault.refuse is not None or exchange.fault.mute is not None:
+            self._outage(exchange.fault)
         else:
-            self._play(exchange)
+            self._providers.begin(exchange, lambda: self._play(exchange))
 
     def _play(self, exchange: Exchange) -> None:
-        if exchange is not self.exchange:
+        if exchange is not self._exchange:
             return                      # the client has left while it was its turn
-        self._playback = Playback(self._simulator.loop, self.transport, exchange.steps, self._done)
+        self._playback = Playback(self._loop, self.transport, exchange.steps, self._done)
         if self._full:
             self._playback.pause()
         self._playback.advance()
 
     def _done(self, end: End | None) -> None:
-        exchange = self.exchange
+        exchange = self._exchange
         self._over("sent" if end is None else "ended")
         if end is End.RESET:
             self.reset()
@@ -165,25 +164,22 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             if exchange.fault.close_idle is not None:
-                self._simulator.loop.call_later(exchange.fault.close_idle, self._close_idle)
+                self._loop.call_later(exchange.fault.close_idle, self._close_idle)
             if self._queue:
                 self._answer(self._queue.popleft())
 
     def _close_idle(self) -> None:
-        if self.exchange is None:           # else it is not idle: a request has come in time
+        if self._exchange is None:          # else it is not idle: a request has come in time
             self.transport.close()
 
     def _over(self, outcome: str) -> None:
         """The answer, if there is one, is at its end."""
-        exchange, playback = self.exchange, self._playback
-        self.exchange = self._playback = None
+        exchange, playback = self._exchange, self._playback
+        self._exchange = self._playback = None
         if playback is not None:
             playback.stop()
         if exchange is not None:
-            self._simulator.seats.leave(exchange)
-        if exchange is not None and exchange.record is not None:
-            sent = playback.sent if playback is not None else 0
-            exchange.journal.end(exchange.record, outcome, sent, time.time())
+            self._providers.end(exchange, outcome, playback.sent if playback is not None else 0)
 
     def reset(self) -> None:
         """End with a RST, once what was written has left this process."""
@@ -191,7 +187,7 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if self.transport.get_write_buffer_size():
-            self._simulator.loop.call_later(0.001, self.reset)
+            self._loop.call_later(0.001, self.reset)
             return
         sock: socket.socket = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)

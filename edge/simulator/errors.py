@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
-from edge.simulator.answer import Answer, Dialect, Request
+from edge.simulator.answer import Answer
 from edge.simulator.faults import Case
+from edge.simulator.request import Dialect, Request
 
 OPENAI: dict[int, tuple[str, str | None, str]] = {
     400: ("invalid_request_error", None, "The request is invalid."),

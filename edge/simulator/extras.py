@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 
 from edge.simulator import content
-from edge.simulator.answer import Answer, Call, unique
-from edge.simulator.files import parts
+from edge.simulator.answer import Answer, Call
+from edge.simulator.request import unique
+from edge.simulator.uploads import parts
 
 MODELS = {
     "openai": ("gpt-5.5", "gpt-5.5-mini", "gpt-4o", "gpt-4o-mini", "text-embedding-3-small",

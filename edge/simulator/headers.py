@@ -6,7 +6,7 @@ import math
 import time
 from functools import lru_cache
 
-from edge.simulator.answer import Request
+from edge.simulator.request import Request
 
 # The names are those that the providers send; the figures stay the same, as nothing is limited here.
 OPENAI = (

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
-from edge.simulator.answer import Request
+from edge.simulator.request import Request
 
 KEPT = 1000                 # requests and cancellations
 KEPT_BODY = 1 << 16         # bytes of a request's body

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from edge.simulator import chat, extras, files, messages, responses
-from edge.simulator.answer import Answer, Call, Request
+from edge.simulator.answer import Answer, Call
 from edge.simulator.errors import failure
+from edge.simulator.request import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from edge.simulator.answer import Request
 from edge.simulator.faults import Fault, FaultError, parse
+from edge.simulator.request import Request
 
 MATCHES = ("model", "path", "key")
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.simulator.answer import Call, Options, Request
+from edge.simulator.answer import Call, Options
+from edge.simulator.request import Request
 from edge.simulator.routes import ENDPOINTS, answer
 
 NAMES = ("model", "messages", "stream", "n", "max_tokens", "tools", "tool_choice", "input", "prompt",
