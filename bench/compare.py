@@ -47,8 +47,8 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--rounds", default=8, help="rounds that count")
     @click.option("--seconds", default=3.0, help="length of one run")
     @click.option("--connections", default=32, help="connections kept busy (not for streams)")
-    @click.option("--only", default=",".join(DEFAULT), help="targets; also: nginx+files, haproxy, edge@FOLDER")
-    @click.option("--against", default=BASE, help="whose cost the ratios are taken to (not for streams)")
+    @click.option("--only", default=",".join(DEFAULT), help="targets; also: nginx+files, haproxy, edge+usage, edge@DIR")
+    @click.option("--against", default=BASE, help="whose cost the ratios are taken to")
     @wraps(command)
     def handed(rounds: int, seconds: float, connections: int, only: str, against: str, **rest: Any) -> None:
         command(Common(rounds, seconds, connections, only.split(","), against.replace("/", "_")), **rest)
@@ -149,7 +149,7 @@ def stream(chosen: Common, at_once: int, events: int, delay: float) -> None:
             pace = f"{plan.delay:g} ms apart" if plan.delay else "flat out"
             print(f"\n### {plan.streams} streams of {plan.events} events, {pace}, {chosen.rounds} rounds of "
                   f"{plan.seconds:g} s and to the end\n")
-            report.streamed(interleave(cases, upstream, chosen.rounds))
+            report.streamed(interleave(cases, upstream, chosen.rounds), chosen.against)
 
 
 @main.command()

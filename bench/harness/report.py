@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from .load import Run
 from .rounds import Load, Sample, paired, spread
 from .streams import Streamed
-from .targets import BASE, DIRECT
+from .targets import DIRECT
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -43,9 +43,9 @@ def waited(samples: Mapping[str, list[Sample[Run]]]) -> None:
     _noise(samples)
 
 
-def streamed(samples: Mapping[str, list[Sample[Streamed]]]) -> None:
+def streamed(samples: Mapping[str, list[Sample[Streamed]]], against: str) -> None:
     """Streams: CPU per event, and what the first event waited beyond the direct path of the same round."""
-    base = [sample.cost for sample in samples.get(BASE, [])]
+    base = [sample.cost for sample in samples.get(against, [])]
     direct = [sample.load.first_p50 for sample in samples[DIRECT]]
     rows = []
     for label, taken in samples.items():
@@ -61,7 +61,7 @@ def streamed(samples: Mapping[str, list[Sample[Streamed]]]) -> None:
             f"{_middle(taken, lambda s: s.load.answers / s.load.seconds):.0f}",
             f"{_middle(taken, lambda s: s.load.answers / s.load.reads):.1f}",
             f"{_middle(taken, lambda s: s.cpu * 100 / s.seconds):.0f}"])
-    table(["target", "CPU µs/event", "× nginx, paired", "first event added p50 ms", "event p50 ms",
+    table(["target", "CPU µs/event", f"× {against}, paired", "first event added p50 ms", "event p50 ms",
            "event p99 ms", "events/s", "events/read", "core %"], rows)
     _noise(samples)
 

@@ -1,6 +1,7 @@
 """A provider that streams: chat.completion.chunk events at a fixed pace. On asyncio protocols under uvloop.
 
-Every POST is answered with N events, a finishing event and `[DONE]`. Each event carries the time of its write
+Every POST is answered with N events, a finishing event and `[DONE]`; where the request asks for usage, with that too,
+as OpenAI does: a null in each event, and one more event. Each event carries the time of its write
 (CLOCK_MONOTONIC in ns, as `t` and 16 digits), so that a reader on the same machine can tell how long it was
 on its way. A GET answers the number of POSTs so far.
 """
@@ -25,17 +26,25 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(event), event)
 
 
-def delta(content: bytes, finish: bytes) -> bytes:
+def delta(choices: bytes, usage: bytes) -> bytes:
     """The JSON of one chat.completion.chunk."""
     return (b'{"id":"chatcmpl-bench0123456789abcdef","object":"chat.completion.chunk","created":1760000000,'
-            b'"model":"gpt-4o-mini","system_fingerprint":"fp_bench","choices":[{"index":0,"delta":%s,'
-            b'"logprobs":null,"finish_reason":%s}]}' % (content, finish))
+            b'"model":"gpt-4o-mini","system_fingerprint":"fp_bench","choices":[%s]%s}' % (choices, usage))
+
+
+def choice(content: bytes, finish: bytes) -> bytes:
+    """What an event says of its one choice."""
+    return b'{"index":0,"delta":%s,"logprobs":null,"finish_reason":%s}' % (content, finish)
 
 
 # The chunk's size is counted with a stamp of the final length in place; the format goes in afterwards.
 PLACE = STAMP % 0
-EVENT = chunk(delta(b'{"role":"assistant","content":"%s"}' % PLACE, b"null")).replace(PLACE, STAMP)
-END = chunk(delta(b"{}", b'"stop"')) + chunk(b"[DONE]") + b"0\r\n\r\n"
+SAID, LAST = choice(b'{"role":"assistant","content":"%s"}' % PLACE, b"null"), choice(b"{}", b'"stop"')
+COUNTS = b',"usage":{"prompt_tokens":211,"completion_tokens":100,"total_tokens":311}'
+DONE = chunk(b"[DONE]") + b"0\r\n\r\n"
+# By whether usage is asked for: an event, and what ends the stream.
+EVENTS = [chunk(delta(SAID, usage)).replace(PLACE, STAMP) for usage in (b"", b',"usage":null')]
+ENDS = [chunk(delta(LAST, b"")) + DONE, chunk(delta(LAST, b',"usage":null')) + chunk(delta(b"", COUNTS)) + DONE]
 
 
 class Provider(asyncio.Protocol):
@@ -48,6 +57,7 @@ class Provider(asyncio.Protocol):
     def __init__(self) -> None:
         self.received = b""
         self.left = 0
+        self.usage = False
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
 
@@ -73,6 +83,7 @@ class Provider(asyncio.Protocol):
                 size += int(head.split(b"content-length:")[1].split(b"\r\n")[0])
             if len(self.received) < size:
                 return
+            self.usage = b'"include_usage":true' in self.received[end:size].replace(b" ", b"")
             self.received = self.received[size:]
             self.answer(head)
 
@@ -84,7 +95,7 @@ class Provider(asyncio.Protocol):
             return
         Provider.asked += 1
         self.left = self.events - 1
-        self.transport.write(HEAD + EVENT % time.monotonic_ns())
+        self.transport.write(HEAD + EVENTS[self.usage] % time.monotonic_ns())
         self.later()
 
     def later(self) -> None:
@@ -98,10 +109,10 @@ class Provider(asyncio.Protocol):
         """Writes the next event, or the end."""
         if self.left > 0:
             self.left -= 1
-            self.transport.write(EVENT % time.monotonic_ns())
+            self.transport.write(EVENTS[self.usage] % time.monotonic_ns())
             self.later()
         elif self.left == 0:
-            self.transport.write(END)
+            self.transport.write(ENDS[self.usage])
 
 
 async def serve(options: argparse.Namespace) -> None:

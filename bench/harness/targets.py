@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trustme
@@ -60,6 +60,7 @@ class Recipe:
     program: str
     template: str
     arguments: tuple[str, ...] = ("-p", "{folder}", "-c", "{file}")
+    stream_usage: str = ""          # edge: a line of its provider
     body_memory: str = "2m"         # nginx: what of a request's body is held in memory; the rest is put into a file
 
 
@@ -71,6 +72,7 @@ RECIPES = {
     "edge": Recipe(str(Path(sys.executable).with_name("edge")), "edge.yaml.in",
                    ("serve", "--config", "{file}", "--workers", "1")),
 }
+RECIPES["edge+usage"] = replace(RECIPES["edge"], stream_usage="stream_usage: true")
 OLDER = "edge@"             # and a folder: the gateway of another checkout, compiled, with this one's libraries
 UPSTREAM = Recipe("nginx", "upstream.conf.in")
 # nginx takes no longer words in its configuration. A POST to a file is answered with 405, whose place the
@@ -175,7 +177,7 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
     name, port = str(values["NAME"]), int(str(values["PORT"]))
     name = name.replace("/", "_")
     path = stage.folder / f"{name}-{recipe.template.removesuffix('.in')}"
-    fill(recipe.template, path, values | {"BODY_MEMORY": recipe.body_memory})
+    fill(recipe.template, path, values | {"BODY_MEMORY": recipe.body_memory, "STREAM_USAGE": recipe.stream_usage})
     argv = [part.format(folder=stage.folder, file=path) for part in recipe.arguments]
     return Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
 
