@@ -36,7 +36,7 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Down: compile this version beside the one in force (catalogue.Snapshot, registry.Registry), and say READY."""
+    """Down: compile this version beside the one in force (values.snapshot, values.registry), and say READY."""
 
     serial: int
     snapshot: Any = None

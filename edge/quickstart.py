@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.addresses import url_of
-from edge.catalogue import Key, Snapshot
 from edge.config import MISSING, ConfigError, Place, keys
-from edge.config.layers import KNOWN, Layers
+from edge.config.layers import Layers
 from edge.config.reading import DEFAULT_PORT, assemble
+from edge.dialects.kinds import BASE_URLS
+from edge.values.snapshot import Key, Snapshot
 
 _SOURCE = Place("quick start")
 _MODELS = {"openai": "gpt-5-mini", "anthropic": "claude-haiku-4-5"}
@@ -20,7 +21,7 @@ _NO_FLAGS: Mapping[str, object] = {}
 
 def simulates(environ: Mapping[str, str]) -> bool:
     """Whether there is no provider's key in the environment, so that a simulator is needed."""
-    return not any(environ.get(f"{kind.upper()}_API_KEY") for kind in KNOWN)
+    return not any(environ.get(f"{kind.upper()}_API_KEY") for kind in BASE_URLS)
 
 
 def snapshot(environ: Mapping[str, str], simulator_port: int = 0, *,
@@ -47,7 +48,7 @@ def _real(environ: Mapping[str, str]) -> dict[str, Any]:
     """A provider for each key there is. The base URLs are the variables of the providers' own SDKs."""
     return {kind: {"kind": kind, "key": f"env:{kind.upper()}_API_KEY",
                    "base_url": environ.get(f"{kind.upper()}_BASE_URL") or base_url}
-            for kind, base_url in KNOWN.items() if environ.get(f"{kind.upper()}_API_KEY")}
+            for kind, base_url in BASE_URLS.items() if environ.get(f"{kind.upper()}_API_KEY")}
 
 
 def _simulated(port: int) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 from python_socks.async_.asyncio import Proxy
 
 from edge._fast import PHRASES
-from edge.catalogue import KEY_HEADERS, Provider
+from edge.dialects.kinds import KEY_HEADERS
+from edge.values.snapshot import Provider
 
 # getaddrinfo tells no time to live, and goes through nsswitch as every other program of the host does. Half a
 # minute is what providers' load balancers announce; a name that has resolved once outlives a resolver's failure.

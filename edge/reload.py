@@ -21,11 +21,11 @@ from typing import Any
 
 from edge import log, notify
 from edge._fast import Healths, Slab
-from edge.catalogue import Snapshot
 from edge.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
 from edge.children import Child
 from edge.config import INVALID, ConfigError, Place, Problem
-from edge.registry import Fresh, Registry, apply, prepare
+from edge.values.registry import Fresh, Registry, apply, prepare
+from edge.values.snapshot import Snapshot
 
 PREPARE_SECONDS = 15.0      # control gives the supervisor 30 for its answer
 QUESTIONS = 100             # that wait for an answer; who asks more gets none

@@ -19,11 +19,11 @@ from typing import Any
 
 from edge import __version__, claims, contract, control, descriptors, log, notify, upgrade, worker
 from edge._fast import CONTROL, GENERATION, Slab
-from edge.catalogue import Snapshot
 from edge.channel import PROTOCOL, Drain, Garbage, Kind, Record, Records, Retire
 from edge.children import Child, Ends, Watch
-from edge.registry import Registry, apply, prepare
 from edge.reload import Force, Reloads, forget
+from edge.values.registry import Registry, apply, prepare
+from edge.values.snapshot import Snapshot
 from edge.worker.process import Inheritance
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)

@@ -21,9 +21,9 @@ import orjson
 
 from edge import control, worker
 from edge._fast import Slab
-from edge.catalogue import Snapshot
 from edge.channel import PROTOCOL, seal, whole
-from edge.registry import Registry, prepare
+from edge.values.registry import Registry, prepare
+from edge.values.snapshot import Snapshot
 
 VARIABLE = "EDGE_UPGRADE"           # `try` or `take`, and the descriptor of a Handover
 TRIAL_SECONDS = 60.0

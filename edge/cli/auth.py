@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from edge.catalogue import Secret
 from edge.config import ConfigError, keys, peek
 from edge.config.yaml_text import scalar
+from edge.values.snapshot import Secret
 
 
 @click.command()

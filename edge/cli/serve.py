@@ -17,10 +17,10 @@ import click
 from edge import __version__, config, notify, pidfile, upgrade
 from edge.addresses import authority, url_of
 from edge.apart import apart
-from edge.catalogue import Snapshot
 from edge.cli import mute, tell
 from edge.supervisor import Supervisor
 from edge.titles import entitle
+from edge.values.snapshot import Snapshot
 
 
 @click.command()

@@ -1,6 +1,6 @@
 """Reads the configuration: one YAML file, EDGE_ variables over it, flags over both.
 
-`load` makes a `catalogue.Snapshot` of it, or raises ConfigError with every problem there is, each with its
+`load` makes a `Snapshot` of it, or raises ConfigError with every problem there is, each with its
 place and the way out. Configuration files and the environment are read in this package and nowhere else.
 
 What reads is imported when it is asked for: processes that only name problems do without it and its memory.

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge.catalogue import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
-from edge.catalogue import Model as CatalogueModel
 from edge.strict_yaml import Path as Key
+from edge.values.snapshot import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
+from edge.values.snapshot import Model as ServedModel
 
 from . import clients, keys, routing
 from .contracts import contracts
@@ -86,7 +86,7 @@ class Builder:
         return layers.source if layers.document is None else str(Path(layers.source).absolute())
 
     def _upstream(self, settings: Settings) -> tuple[
-            tuple[Provider, ...], tuple[CatalogueModel, ...], tuple[Relay, ...]]:
+            tuple[Provider, ...], tuple[ServedModel, ...], tuple[Relay, ...]]:
         report = self.report
         names = self._written("providers")
         make = Upstreams(report, self.secrets, self.folder, self.environ).make

@@ -1,14 +1,14 @@
-"""Client keys and limits of the file made into those of the catalogue."""
+"""Client keys and limits of the file made into those of the snapshot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from edge import catalogue
-from edge.catalogue import Limit, Secret
-from edge.routes import NAMES, RELAY
+from edge.dialects.routes import NAMES, RELAY
 from edge.strict_yaml import Path
+from edge.values import snapshot
+from edge.values.snapshot import Limit, Secret
 
 from . import keys, model, patterns
 from .references import Secrets
@@ -21,9 +21,9 @@ _LONGEST_REFILL = 365 * 86400
 
 
 def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
-            key_secret: Secret | None) -> tuple[catalogue.Key, ...]:
+            key_secret: Secret | None) -> tuple[snapshot.Key, ...]:
     """The file's keys. Two of the same name or with the same key are a problem."""
-    made: list[catalogue.Key] = []
+    made: list[snapshot.Key] = []
     names: dict[str, int] = {}
     digests: dict[bytes, str] = {}
     if len(given) > model.MAX_KEYS:
@@ -45,7 +45,7 @@ def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
         if item.models and RELAY in item.scopes:
             report.warn((*at, "scopes"), "let it pass its models: a relayed request whose model cannot be read (files, "
                         "batches, what is stored) may be for any")
-        made.append(catalogue.Key(
+        made.append(snapshot.Key(
             name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),
             scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority)))

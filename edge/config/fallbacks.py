@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from edge.catalogue import Model, Provider, Target
 from edge.strict_yaml import Path
+from edge.values.snapshot import Model, Provider, Target
 
 from .report import Report
 from .routing import KINDS, Served

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge.dialects.kinds import BASE_URLS
+
 from . import keys
-from .layers import KNOWN
 
 SIMULATOR_PORT = 9000
 NAME = "team-a"
@@ -20,7 +21,7 @@ def written(file: str, environ: Mapping[str, str], *, force: bool) -> tuple[str,
 
     FileExistsError unless `force`; another OSError where it cannot be written.
     """
-    known = [kind for kind in KNOWN if environ.get(f"{kind.upper()}_API_KEY")]
+    known = [kind for kind in BASE_URLS if environ.get(f"{kind.upper()}_API_KEY")]
     key = keys.generate()
     text = _TEMPLATE.read_text(encoding="utf-8").format(
         file=shlex.quote(file), providers=_providers(known), name=NAME, hash=keys.hashed(key, None))
@@ -30,10 +31,10 @@ def written(file: str, environ: Mapping[str, str], *, force: bool) -> tuple[str,
     return key, 0 if known else SIMULATOR_PORT
 
 
-def _providers(known: list[str]) -> str:
+def _providers(known: Sequence[str]) -> str:
     """Those whose keys are in the environment; with none of them the simulator of both."""
     lines = []
-    for kind in KNOWN:
+    for kind in BASE_URLS:
         here = "" if kind in known else "# "
         lines.append(f"{here}  {kind}: {{key: env:{kind.upper()}_API_KEY}}")
     lines.append("#   local: {kind: openai, base_url: http://127.0.0.1:8000/v1}     # vLLM, Ollama, Azure ...")

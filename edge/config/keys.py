@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from edge.catalogue import Secret
+from edge.values.snapshot import Secret
 
 PREFIX = "sk-"
 MIN_KEY = 16                # characters; `generate` makes 46

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edge.dialects.kinds import BASE_URLS
 from edge.strict_yaml import Document, Path
 from edge.strict_yaml import Problem as Unread
 
@@ -16,9 +17,6 @@ from .problems import Place
 from .tree import ABSENT, copied, find
 
 DEFAULT = Place("default")
-
-# A provider of one of these names needs no more than a key.
-KNOWN = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 
 
 class Layers:
@@ -56,9 +54,9 @@ class Layers:
         return DEFAULT if find(self.data, path) is ABSENT else self.place(path)
 
     def fill_known(self) -> None:
-        """Providers named openai or anthropic get their kind and address."""
+        """Providers named openai or anthropic get their kind and address: they need no more than a key."""
         providers = self.data.get("providers")
-        for name, base_url in KNOWN.items():
+        for name, base_url in BASE_URLS.items():
             provider = providers.get(name) if isinstance(providers, dict) else None
             if isinstance(provider, dict) and provider.get("kind", name) == name:
                 for key, value in (("kind", name), ("base_url", base_url)):

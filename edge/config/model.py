@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from edge import catalogue
-from edge.catalogue import Bounds, Kind
+from edge.dialects.kinds import Kind
+from edge.values import snapshot
+from edge.values.snapshot import Bounds
 
 MAX_WORKERS = 64            # rows of the shared memory (slab.pxd)
 MAX_KEYS = 65535            # its buckets, less the gateway's own
@@ -30,10 +31,10 @@ MAX_MODEL = 512             # characters of a model's name
 MAX_FIELD_NAME = 256        # bytes of a header's name, as of clients' (head.pxd)
 
 _BOUNDS = Bounds()
-UPSTREAM = catalogue.Provider("", "openai", "")
-_RETRY = catalogue.Retry()
-_BREAKER = catalogue.Breaker()
-_CHECK = catalogue.HealthCheck("/")
+UPSTREAM = snapshot.Provider("", "openai", "")
+_RETRY = snapshot.Retry()
+_BREAKER = snapshot.Breaker()
+_CHECK = snapshot.HealthCheck("/")
 
 
 def about(description: str, example: object = None) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import strict_yaml
-from edge.catalogue import Snapshot
+from edge.values.snapshot import Snapshot
 
 from . import shape, variables
 from .build import Builder

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from edge.catalogue import Secret
 from edge.strict_yaml import Path as Key
+from edge.values.snapshot import Secret
 
 from .model import MAX_SECRET
 from .report import Report

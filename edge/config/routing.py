@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from edge.catalogue import Kind, Model, Provider, Relay, Target
-from edge.routes import OWN, ROUTES
+from edge.dialects.kinds import Kind
+from edge.dialects.routes import OWN, ROUTES
 from edge.strict_yaml import Path
+from edge.values.snapshot import Model, Provider, Relay, Target
 
 from . import model, patterns
 from .patterns import Patterns
@@ -87,7 +88,7 @@ def default_models(providers: Sequence[Provider]) -> tuple[Model, ...]:
 
 
 def relays(report: Report, given: Mapping[str, str], names: Collection[str]) -> tuple[Relay, ...]:
-    """The file's routes, checked. The paths of `edge.routes.RELAYED` come after them."""
+    """The file's routes, checked. The paths of `edge.dialects.routes.RELAYED` come after them."""
     made: list[Relay] = []
     before = Patterns()
     for path, provider in given.items():

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from edge.dialects.kinds import BASE_URLS
 from edge.strict_yaml import Path, dotted
 
-from .layers import KNOWN
 from .model import Settings
 from .problems import INVALID, MISSING, Place, Problem
 from .report import Report
@@ -39,7 +39,7 @@ _WORDS = {"greater_than": "must be more than {gt}, got {value}",
 _RENAMED = {"api_key": "key", "api_keys": "keys", "host": "listen_addr", "url": "base_url", "api_base": "base_url",
             "model_aliases": "models", "max_retries": "max", "max_attempts": "max", "initial_backoff": "backoff"}
 _ELSEWHERE = {f"{name}_{key}": f"write it as `providers: {{{name}: {{key: env:{name.upper()}_API_KEY}}}}`"
-              for name in KNOWN for key in ("key", "api_key")}
+              for name in BASE_URLS for key in ("key", "api_key")}
 _ELSEWHERE["api_version"] = "write it behind base_url: ?api-version=..."
 _STAND_INS: dict[str, Any] = {"port": 0, "listen_addr": "127.0.0.1", "providers": {}}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from edge.catalogue import KEY_HEADERS
+from edge.dialects.kinds import KEY_HEADERS
 from edge.strict_yaml import Path
 
 from . import proxies

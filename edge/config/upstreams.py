@@ -1,4 +1,4 @@
-"""Providers of the file made into providers of the catalogue."""
+"""Providers of the file made into providers of the snapshot."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from edge import catalogue
-from edge.catalogue import KEY_HEADERS, Secret
+from edge.dialects.kinds import KEY_HEADERS
 from edge.strict_yaml import Path as Key
+from edge.values import snapshot
+from edge.values.snapshot import Secret
 
 from . import model, patterns, proxies
 from .references import Secrets
@@ -39,7 +40,7 @@ class Upstreams:
         self._folder = folder
         self._environ = environ
 
-    def make(self, name: str, given: model.Provider, timeout: float | None) -> catalogue.Provider:
+    def make(self, name: str, given: model.Provider, timeout: float | None) -> snapshot.Provider:
         """`timeout` is the file's own. With problems noted the result is not to be used."""
         at: Key = ("providers", name)
         if not NAME.fullmatch(name):
@@ -52,7 +53,7 @@ class Upstreams:
         base_url = self._base_url(at, given, carries=bool(keys or headers))
         times, default = given.timeouts, model.UPSTREAM
         total = first(times.total, default.total_timeout)
-        return catalogue.Provider(
+        return snapshot.Provider(
             name=name, kind=given.kind, base_url=base_url, keys=keys, key_header=key_header, headers=headers,
             connect_timeout=times.connect, idle_timeout=times.idle, total_timeout=total,
             first_byte_timeout=first(times.first_byte, timeout, default.first_byte_timeout),
@@ -176,14 +177,14 @@ class Upstreams:
             return None
         return str(Path(self._environ[name]).absolute())
 
-    def _health_check(self, place: Key, given: model.HealthCheck | None) -> catalogue.HealthCheck | None:
+    def _health_check(self, place: Key, given: model.HealthCheck | None) -> snapshot.HealthCheck | None:
         if given is None:
             return None
         if not _CHECK_PATH.fullmatch(given.path):
             short = isinstance(find(self._report.layers.data, place), str)
             self._report.problem(place if short else (*place, "path"), "is no path",
                                  "begin it with /; it is put behind base_url, e.g. /models")
-        return catalogue.HealthCheck(**given.model_dump())
+        return snapshot.HealthCheck(**given.model_dump())
 
     def _proxy(self, place: Key, given: model.Provider, base_url: str) -> Secret | None:
         if given.proxy is not None:

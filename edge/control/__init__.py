@@ -8,8 +8,8 @@ from __future__ import annotations
 import socket
 
 from edge._fast import CONTROL, Slab
-from edge.catalogue import Snapshot
-from edge.registry import Registry
+from edge.values.registry import Registry
+from edge.values.snapshot import Snapshot
 
 
 def run(slab: Slab, registry: Registry, snapshot: Snapshot, channel: socket.socket,

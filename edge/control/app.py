@@ -18,9 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge import __version__, stats
+from edge import __version__
 from edge._fast import Condition, Slot
-from edge.catalogue import Snapshot
 from edge.channel import Reloaded
 from edge.config import MISSING, Problem
 from edge.control import circuits, status
@@ -28,6 +27,8 @@ from edge.control.guard import admit
 from edge.control.metrics import SlabCollector, expose
 from edge.control.refusal import Refusal, request_id
 from edge.control.state import State
+from edge.values import figures
+from edge.values.snapshot import Snapshot
 
 FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
 
@@ -103,14 +104,14 @@ class Routes:
     async def stats(self, request: Request) -> Response:
         """All figures, also those of single keys."""
         state = self.state()
-        keys = {key.name: stats.limit(state.slab, state.registry.bucket(f"key:{key.name}"))
+        keys = {key.name: figures.limit(state.slab, state.registry.bucket(f"key:{key.name}"))
                 for key in state.snapshot.keys if key.limit is not None}
-        return answer({**stats.collect(state.slab, state.registry, state.snapshot), "keys": keys})
+        return answer({**figures.collect(state.slab, state.registry, state.snapshot), "keys": keys})
 
     @admin
     async def workers(self, request: Request) -> Response:
         """What each worker has and has had."""
-        return answer({"workers": stats.workers(self.state().slab)})
+        return answer({"workers": figures.workers(self.state().slab)})
 
     @admin
     async def circuits(self, request: Request) -> Response:
@@ -118,7 +119,7 @@ class Routes:
         state = self.state()
         if request.method == "POST":
             return answer(circuits.force(state, await circuits.order(request)))
-        return answer({"circuits": stats.targets(state.slab, state.registry, state.snapshot)})
+        return answer({"circuits": figures.targets(state.slab, state.registry, state.snapshot)})
 
     @admin
     async def config(self, request: Request) -> Response:
@@ -155,7 +156,7 @@ class Routes:
 
     def alive(self) -> int:
         """Workers whose event loop turns."""
-        ages = [worker["heartbeat_age"] for worker in stats.workers(self.state().slab)]
+        ages = [worker["heartbeat_age"] for worker in figures.workers(self.state().slab)]
         return sum(age is not None and age <= FRESH_SECONDS for age in ages)
 
     # An error's way out

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from edge import stats
 from edge._fast import Condition, Healths, Slot
 from edge.control.refusal import Refusal
 from edge.control.state import State
-from edge.registry import named, places
+from edge.values import figures
+from edge.values.registry import named, places
 
 STATES = ("open", "closed", "auto")
 MAX_BODY = 65536            # bytes
@@ -79,7 +79,7 @@ def force(state: State, said: Order) -> dict[str, Any]:
             Slot.S_GOT: shown(said.target)})
     Healths(state.slab).force(state.registry.target(*place), said.state)
     log.warning("circuit forced", extra={"facts": {"target": said.target, "state": said.state}})
-    return stats.target(state.slab, state.registry, state.snapshot, place)
+    return figures.target(state.slab, state.registry, state.snapshot, place)
 
 
 def mark(state: State, provider: str, well: bool) -> None:

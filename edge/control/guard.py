@@ -15,8 +15,8 @@ from starlette.requests import Request
 
 from edge import pidfile
 from edge._fast import Condition, Slot
-from edge.catalogue import Secret
 from edge.control.refusal import Refusal
+from edge.values.snapshot import Secret
 
 _LOCAL_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.I)
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")

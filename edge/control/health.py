@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from edge.catalogue import HealthCheck, Provider
 from edge.reach import FAILURES, Reach, heads, joined, place, reason
+from edge.values.snapshot import HealthCheck, Provider
 
 MAX_ANSWER = 65536          # bytes within which the status must have come
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")

@@ -12,8 +12,8 @@ from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import Metric
 
-from edge import stats
 from edge.control.state import State
+from edge.values import figures
 
 TARGET = ("provider", "target")
 STATES = {"closed": 0, "half-open": 1, "open": 2}
@@ -33,7 +33,7 @@ def of_targets(state: State) -> Iterator[Metric]:
         "opened": Counter("edge_circuit_opened", "How often the circuit has opened.", labels=TARGET),
         "probes": Counter("edge_circuit_probes", "Requests let through to see whether it works again.", labels=TARGET),
         "shut_out": Counter("edge_circuit_shut_out", "Requests that it could not be chosen for.", labels=TARGET)}
-    for target in stats.targets(state.slab, state.registry, state.snapshot):
+    for target in figures.targets(state.slab, state.registry, state.snapshot):
         labels = target["provider"], target["target"]
         circuit.add_metric(labels, STATES[target["state"]])
         if target["forced"] != "auto":
@@ -58,7 +58,7 @@ def of_providers(state: State) -> Iterator[Metric]:
         "limit": Gauge("edge_provider_limit", "Requests that may be there at once.", labels=["provider"]),
         "refused": Counter("edge_provider_queue_refused", "Requests for which there was no room in its queue.",
                            labels=["provider"])}
-    for provider in stats.providers(state.slab, state.registry, state.snapshot):
+    for provider in figures.providers(state.slab, state.registry, state.snapshot):
         for name, family in families.items():
             family.add_metric([provider["provider"]], provider[name])
     yield from families.values()
@@ -66,7 +66,7 @@ def of_providers(state: State) -> Iterator[Metric]:
 
 def of_retries(state: State) -> Iterator[Metric]:
     """Further attempts, and requests refused because the workers themselves are late."""
-    found = stats.workers(state.slab)
+    found = figures.workers(state.slab)
 
     def total(name: str) -> int:
         return sum(worker[name] for worker in found)

@@ -23,8 +23,8 @@ from edge import __version__
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
 from edge.control.health_metrics import of_providers, of_retries, of_targets
 from edge.control.state import State
-from edge.registry import Labels
-from edge.stats import limit, workers
+from edge.values.figures import limit, workers
+from edge.values.registry import Labels
 
 SERIES = ("route", "provider", "model")
 LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")

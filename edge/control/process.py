@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edge import claims, log, stats
+from edge import claims, log
 from edge._fast import Condition
 from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
 from edge.control import circuits
@@ -23,6 +23,7 @@ from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.refusal import Refusal
 from edge.control.state import State
+from edge.values import figures
 
 RELOAD_SECONDS = 30.0       # the supervisor's time for an answer
 LINGER_SECONDS = 1.0        # from the workers' last moment to ours: their last counts can be read
@@ -150,7 +151,7 @@ class Control:
     def drain(self, until: float) -> None:
         """Not ready any more, and gone once the workers are (the dead have no connections), or at `until`."""
         self.draining = True
-        idle = not any(worker["connections"] for worker in stats.workers(self.state.slab))
+        idle = not any(worker["connections"] for worker in figures.workers(self.state.slab))
         if idle or self.loop.time() >= until:
             self.ending.set()
         else:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from edge import contract
 from edge._fast import Slab
-from edge.catalogue import Snapshot
 from edge.control.refusal import Refusals
-from edge.registry import Registry
-from edge.routes import OWN, ROUTES
+from edge.dialects.routes import OWN, ROUTES
+from edge.values.registry import Registry
+from edge.values.snapshot import Snapshot
 
 _SURFACES = {route.name: route.surface for route in (*ROUTES, *OWN)}
 

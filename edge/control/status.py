@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge import __version__, pidfile, stats
+from edge import __version__, pidfile
 from edge.control.state import State
 from edge.titles import titled
+from edge.values import figures
 
 _WORKER = "edge: worker "
 
@@ -17,8 +18,8 @@ _WORKER = "edge: worker "
 def status(state: State, supervisor: int, *, draining: bool) -> dict[str, Any]:
     """Program, configuration, processes, load and what is out. Times in seconds."""
     snapshot, pids = state.snapshot, workers(supervisor)
-    found = stats.workers(state.slab)
-    targets = stats.targets(state.slab, state.registry, snapshot)
+    found = figures.workers(state.slab)
+    targets = figures.targets(state.slab, state.registry, snapshot)
     return {
         "version": __version__, "pid": supervisor, "uptime": uptime(supervisor), "draining": draining,
         "config": {"source": snapshot.source, "version": snapshot.version, "warnings": list(snapshot.warnings)},

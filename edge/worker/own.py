@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import orjson
 
 from edge import __version__
-from edge.catalogue import Snapshot
+from edge.values.snapshot import Snapshot
 from edge.worker.tables import Allows, Answer
 
 # The catalogue states no birthday of a model; OpenAI's and Anthropic's SDKs want one.

@@ -16,10 +16,10 @@ from typing import Any
 import uvloop
 
 from edge import _fast, claims, log
-from edge.catalogue import Snapshot
 from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
-from edge.registry import Registry
-from edge.stats import of_key
+from edge.values.figures import of_key
+from edge.values.registry import Registry
+from edge.values.snapshot import Snapshot
 from edge.worker.connect import Connector
 from edge.worker.notes import Notes
 from edge.worker.own import OwnAnswers

@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from edge import _fast, contract
-from edge.catalogue import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.config.keys import digest
+from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.reach import VERSION, heads, joined, place
-from edge.registry import Registry
-from edge.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
+from edge.values.registry import Registry
+from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings, paths
 from edge.worker.notes import Notes
 

@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from edge.catalogue import Snapshot
 from edge.config import ConfigError, Loaded, Problem, load, read
+from edge.values.snapshot import Snapshot
 
 KEY = "sk-0123456789abcdefghij"
 GOOD = """\

@@ -12,7 +12,7 @@ import pytest
 from edge import worker
 from edge._fast import Slab
 from edge.config import model
-from edge.registry import Registry, prepare
+from edge.values.registry import Registry, prepare
 from tests.config.conftest import Config
 
 Path = tuple[str | int, ...]

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.catalogue import Snapshot
 from edge.config import ConfigError, load
+from edge.values.snapshot import Snapshot
 
 TOP = "port: 1\nlisten_addr: ::1\n"
 PROVIDERS = "providers: {openai: {key: env:OPENAI_API_KEY}}\n"

@@ -19,10 +19,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge import __version__
-from edge.catalogue import Secret
 from edge.cli import COMMANDS, main
 from edge.config import INVALID, MISSING, SYNTAX, address, peek
 from edge.config.keys import digest, hashed
+from edge.values.snapshot import Secret
 
 ROOT = Path(__file__).parents[2]
 

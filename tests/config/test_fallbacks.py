@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge.catalogue import Snapshot, Target
+from edge.values.snapshot import Snapshot, Target
 
 BASE = """\
 port: 1

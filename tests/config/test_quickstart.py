@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from edge import quickstart
-from edge.catalogue import Model, Target
 from edge.config import ConfigError
 from edge.config.keys import digest
+from edge.values.snapshot import Model, Target
 
 
 @pytest.mark.parametrize(("environ", "expected"), [

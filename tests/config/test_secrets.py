@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from edge.catalogue import Secret
 from edge.config import ConfigError
 from edge.config.keys import digest, fault, generate, hashed
+from edge.values.snapshot import Secret
 
 FILE = """\
 port: 8766

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from edge import strict_yaml
-from edge.catalogue import Snapshot
 from edge.config import load, model, read
 from edge.config.model import Settings
 from edge.config.schema import schema
 from edge.config.show import show
 from edge.config.yaml_text import flow
+from edge.values.snapshot import Snapshot
 
 EXAMPLE = Path(__file__).parents[2] / "deploy/edge.example.yaml"
 ENVIRON = {"OPENAI_API_KEY": "sk-secret-1", "ANTHROPIC_API_KEY": "sk-secret-2", "TEAM_B_KEY": "sk-secret-3-3456",

@@ -14,9 +14,9 @@ import orjson
 
 from edge import contract, control
 from edge._fast import Slab
-from edge.catalogue import Key, Limit, Model, Provider, Secret, Snapshot, Target
 from edge.channel import Commit, Kind, Prepare, Record, Records, publish, send
-from edge.registry import Registry
+from edge.values.registry import Registry
+from edge.values.snapshot import Key, Limit, Model, Provider, Secret, Snapshot, Target
 
 WAIT_SECONDS = 20.0
 CONTRACTS = (("openai", "openai"), ("anthropic", "anthropic"))

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from edge.catalogue import Secret
 from edge.channel import Abort, Commit, Drain, Kind, Record, Reloaded, send
 from edge.config import INVALID, MISSING, SYNTAX, Place, Problem
 from edge.control.guard import loopback
+from edge.values.snapshot import Secret
 from tests.control.running import Answer, Running, make_snapshot
 
 Start = Callable[..., Running]

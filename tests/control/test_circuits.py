@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from edge._fast import Condition, Healths, monotonic
-from edge.catalogue import HealthCheck, Model, Provider, Target
 from edge.control import circuits
 from edge.control.state import State
+from edge.values.snapshot import HealthCheck, Model, Provider, Target
 from tests.control.running import Answer, Running, make_snapshot
 from tests.control.test_api import in_contract
 

@@ -14,8 +14,9 @@ import pytest
 import trustme
 import uvloop
 
-from edge.catalogue import HealthCheck, Kind, Provider, Secret
 from edge.control.health import Checks
+from edge.dialects.kinds import Kind
+from edge.values.snapshot import HealthCheck, Provider, Secret
 from tests.support import provider as scripted
 from tests.support.provider import Line
 from tests.support.proxy import Proxy

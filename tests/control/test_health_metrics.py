@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from edge._fast import Condition, Healths, monotonic
-from edge.catalogue import Breaker, HealthCheck, Model, Provider, Secret, Target
 from edge.control.state import State
+from edge.values.snapshot import Breaker, HealthCheck, Model, Provider, Secret, Target
 from tests.control.running import make_snapshot
 from tests.control.test_metrics import scrape, state_of, value
 

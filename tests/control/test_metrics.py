@@ -21,11 +21,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from edge import __version__
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, Healths, Slab, monotonic
-from edge.catalogue import Snapshot
 from edge.control.metrics import SlabCollector, expose
 from edge.control.state import State
-from edge.registry import OTHER, Registry
-from edge.routes import ROUTES
+from edge.dialects.routes import ROUTES
+from edge.values.registry import OTHER, Registry
+from edge.values.snapshot import Snapshot
 from tests.control.running import make_snapshot
 
 FORK = multiprocessing.get_context("fork")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import registry as m
 from edge._fast import MAX_SERIES
-from edge.catalogue import Key, Model, Snapshot, Target
-from edge.registry import NOWHERE, OTHER, Registry, RegistryFull
-from edge.routes import OWN, ROUTES
+from edge.dialects.routes import OWN, ROUTES
+from edge.values import registry as m
+from edge.values.registry import NOWHERE, OTHER, Registry, RegistryFull
+from edge.values.snapshot import Key, Model, Snapshot, Target
 from tests.control.running import make_snapshot
 
 names = st.sampled_from([f"model-{n}" for n in range(6)])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.catalogue import Snapshot
 from edge.config import ConfigError
 from edge.pidfile import places
+from edge.values.snapshot import Snapshot
 from tests.support.commands import fault
 
 UNIT = Path(__file__).parents[2] / "deploy/edge.service"

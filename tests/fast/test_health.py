@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge._fast import MAX_TARGETS, Condition, Healths, Slab
-from edge.catalogue import Breaker
+from edge.values.snapshot import Breaker
 from tests.fast.processes import FORK, in_processes
 
 SECOND = 1_000_000_000

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from edge import _fast
-from edge.catalogue import Bounds
-from edge.catalogue import Provider as Upstream
 from edge.config import model
+from edge.values.snapshot import Bounds
+from edge.values.snapshot import Provider as Upstream
 from tests.support.gateway import Gateway, configuration
 from tests.support.provider import GOOD, Line, Provider, answer
 from tests.support.talk import Talk, asked, in_contract, request

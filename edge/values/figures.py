@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Slab, monotonic
-from edge.catalogue import Snapshot
-from edge.registry import Place, Registry, named, places
+from edge.values.registry import Place, Registry, named, places
+from edge.values.snapshot import Snapshot
 
 _CONDITIONS = {int(condition): condition.name for condition in Condition}
 

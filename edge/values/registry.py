@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Any
 
 from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
-from edge.catalogue import Snapshot
-from edge.routes import MODELS, NAMES, RELAY, ROUTES
+from edge.dialects.routes import MODELS, NAMES, RELAY, ROUTES
+from edge.values.snapshot import Snapshot
 
 Labels = tuple[str, str, str]       # route, provider, model: what was configured, never what a client sent
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["openai", "anthropic"]
-# The header that carries a provider's key where the configuration names no other.
-KEY_HEADERS: dict[Kind, str] = {"openai": "authorization", "anthropic": "x-api-key"}
+from edge.dialects.kinds import Kind
 
 
 class Secret:
@@ -88,7 +86,7 @@ class Provider:
     kind: Kind
     base_url: str                       # as its SDK takes it: with /v1 for openai, without for anthropic
     keys: tuple[Secret, ...] = ()
-    key_header: str | None = None       # the field that carries the key; None: KEY_HEADERS
+    key_header: str | None = None       # the field that carries the key; None: its kind's
     headers: tuple[tuple[str, Secret], ...] = ()
     connect_timeout: float = 5.0
     first_byte_timeout: float = 30.0    # of a stream: request sent to response head
@@ -146,7 +144,7 @@ class Key:
     disabled: bool = False
     expires: float | None = None        # Unix time
     models: tuple[str, ...] = ()        # allowed patterns; empty: all
-    scopes: tuple[str, ...] = ()        # names of routes (edge.routes); empty: all
+    scopes: tuple[str, ...] = ()        # names of routes (edge.dialects.routes); empty: all
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
 
 
