@@ -8,7 +8,7 @@ import sys
 import click
 
 from edge.config import ConfigError, keys, peek
-from edge.config.yaml_text import scalar
+from edge.strict_yaml.writing import scalar
 from edge.values.snapshot import Secret
 
 

@@ -16,12 +16,12 @@ from pydantic_core import ErrorDetails
 
 from edge.dialects.kinds import BASE_URLS
 from edge.strict_yaml import Path, dotted
+from edge.strict_yaml.writing import flow
 
 from .model import Settings
 from .problems import INVALID, MISSING, Place, Problem
 from .report import Report
 from .tree import ABSENT, copied, find, leaves, present
-from .yaml_text import flow
 
 _KINDS = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str, "text"), (list, "a list"),
           (dict, "a mapping"), (NoneType, "nothing"))

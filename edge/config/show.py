@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from edge.dialects.kinds import KEY_HEADERS
 from edge.strict_yaml import Path
+from edge.strict_yaml.writing import flow, scalar
 
 from . import proxies
 from .build import admin_port, cores
@@ -25,7 +26,6 @@ from .routing import default_models
 from .shape import field_at
 from .tree import find, present
 from .upstreams import asks_usage, bundle
-from .yaml_text import flow, scalar
 
 _TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR")    # read by OpenSSL itself
 _COLUMN = 48                                # where the notes begin

@@ -17,7 +17,7 @@ from edge.config import load, model, read
 from edge.config.model import Settings
 from edge.config.schema import schema
 from edge.config.show import show
-from edge.config.yaml_text import flow
+from edge.strict_yaml.writing import flow
 from edge.values.snapshot import Snapshot
 
 EXAMPLE = Path(__file__).parents[2] / "deploy/edge.example.yaml"

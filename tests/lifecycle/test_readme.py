@@ -15,7 +15,7 @@ import pytest
 
 from edge import strict_yaml
 from edge.config import load
-from edge.config.yaml_text import flow
+from edge.strict_yaml.writing import flow
 from tests.lifecycle.command import Command, bare
 from tests.support.simulator import Simulator
 

@@ -1,0 +1,14 @@
+"""YAML without surprises: what two readers of YAML take for two things is an error with place and way out.
+
+The values are those of YAML 1.2's core schema (section 10.3.2), as far as JSON has them too. PyYAML reads
+YAML 1.1: there `on` and `NO` are booleans, `1:30` is 90, `010` is 8, and the later of two equal keys wins
+without a word. Anchors, aliases, merge keys and tags are refused: a setting has one place, and no text grows
+when it is read.
+"""
+
+from __future__ import annotations
+
+from edge.strict_yaml.document import Document, Path, Problem, StrictYAMLError, dotted
+from edge.strict_yaml.reading import load
+
+__all__ = ["Document", "Path", "Problem", "StrictYAMLError", "dotted", "load"]
