@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from edge import claims
-from edge.addresses import authority
+from edge.net.addresses import authority
 
 BACKLOG = 4096
 

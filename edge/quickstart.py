@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge.addresses import url_of
 from edge.config import MISSING, ConfigError, Place, keys
 from edge.config.layers import Layers
 from edge.config.reading import DEFAULT_PORT, assemble
 from edge.dialects.kinds import BASE_URLS
+from edge.net.addresses import url_of
 from edge.values.snapshot import Key, Snapshot
 
 _SOURCE = Place("quick start")

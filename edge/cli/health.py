@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from edge.addresses import url_of
 from edge.cli.running import ask
 from edge.config import address
+from edge.net.addresses import url_of
 
 
 @click.command()

@@ -14,8 +14,8 @@ import click
 import orjson
 
 from edge import pidfile
-from edge.addresses import url_of
 from edge.config import ConfigError, peek
+from edge.net.addresses import url_of
 
 UNAUTHORIZED, FORBIDDEN = 401, 403
 

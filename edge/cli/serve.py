@@ -15,9 +15,9 @@ from typing import Any
 import click
 
 from edge import __version__, config, notify, pidfile, upgrade
-from edge.addresses import authority, url_of
 from edge.apart import apart
 from edge.cli import mute, tell
+from edge.net.addresses import authority, url_of
 from edge.supervisor import Supervisor
 from edge.titles import entitle
 from edge.values.snapshot import Snapshot

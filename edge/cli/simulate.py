@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edge.addresses import authority
+from edge.net.addresses import authority
 
 LOCAL = "127.0.0.1"
 FILE = click.Path(exists=True, dir_okay=False)

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from edge.reach import FAILURES, Reach, heads, joined, place, reason
+from edge.net.failures import FAILURES, reason
+from edge.net.reach import Reach
+from edge.net.requests import heads, joined, place
 from edge.values.snapshot import HealthCheck, Provider
 
 MAX_ANSWER = 65536          # bytes within which the status must have come

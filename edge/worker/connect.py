@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edge._fast import Condition
-from edge.reach import FAILURES, Reach, no_descriptor_left, reason
+from edge.net.failures import FAILURES, no_descriptor_left, reason
+from edge.net.reach import Reach
 from edge.values.snapshot import Provider
 
 log = logging.getLogger("edge")

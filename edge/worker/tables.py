@@ -13,7 +13,7 @@ import orjson
 from edge import _fast, contract
 from edge.config.keys import digest
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
-from edge.reach import VERSION, heads, joined, place
+from edge.net.requests import VERSION, heads, joined, place
 from edge.values.registry import Registry
 from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings, paths

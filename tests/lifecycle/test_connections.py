@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from edge import reach
+from edge.net import dial, names
 from tests.support.gateway import Gateway, configuration
 from tests.support.looks import at_rest, faults, figures
 from tests.support.provider import Line, Provider, echo, said
@@ -74,11 +74,11 @@ def test_ipv6() -> None:
         assert f"host: [::1]:{provider.port}\r\n".encode() in heads[0].lower()
 
 
-def raced(addresses: list[reach.Address]) -> tuple[Any, float]:
+def raced(addresses: list[names.Address]) -> tuple[Any, float]:
     """The peer of the connection that won, or the exception, and how long it took."""
     async def run() -> Any:
         try:
-            sock = await reach.race(asyncio.get_running_loop(), addresses)
+            sock = await dial.race(asyncio.get_running_loop(), addresses)
         except OSError as error:
             return error
         with sock:
@@ -103,9 +103,9 @@ def test_one_family_is_dead() -> None:
 def test_one_family_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one address does not answer the next is tried a moment later, and the first is given up when that wins."""
     given_up = []
-    real = reach.dial
+    real = dial.dial
 
-    async def dial(loop: asyncio.AbstractEventLoop, address: reach.Address) -> socket.socket:
+    async def one_silent(loop: asyncio.AbstractEventLoop, address: names.Address) -> socket.socket:
         if address[0] != socket.AF_INET6:
             return await real(loop, address)
         try:
@@ -114,7 +114,7 @@ def test_one_family_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
             given_up.append(address)
         raise AssertionError
 
-    monkeypatch.setattr(reach, "dial", dial)
+    monkeypatch.setattr(dial, "dial", one_silent)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
         won, took = raced([(socket.AF_INET6, ("::1", 1, 0, 0)), (socket.AF_INET, address)])
@@ -126,8 +126,8 @@ def test_families_take_turns() -> None:
     """Addresses are tried with families in turn, the resolver's first choice first (RFC 8305)."""
     six, four = socket.AF_INET6, socket.AF_INET
     given = [(six, 1), (six, 2), (six, 3), (four, 4), (four, 5)]
-    assert reach.interleave(given) == [(six, 1), (four, 4), (six, 2), (four, 5), (six, 3)]
-    assert reach.interleave([(four, 1), (six, 2), (six, 3)]) == [(four, 1), (six, 2), (six, 3)]
+    assert names.interleave(given) == [(six, 1), (four, 4), (six, 2), (four, 5), (six, 3)]
+    assert names.interleave([(four, 1), (six, 2), (six, 3)]) == [(four, 1), (six, 2), (six, 3)]
 
 
 def test_keys_in_turn(simulator: Simulator) -> None:
