@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge import log
 from edge._fast import Slab
-from edge.channel import Message, Records, send
-from edge.descriptors import close_all_but
-from edge.titles import entitle
+from edge.process import log
+from edge.process.channel import Message, Records, send
+from edge.process.descriptors import close_all_but
+from edge.process.titles import entitle
 
 LOOK_SECONDS = 1.0                  # between two looks at heartbeats
 FROZEN_SECONDS = 5.0                # without one; they come every tenth of a second, control's every second

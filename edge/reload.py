@@ -19,11 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edge import log, notify
 from edge._fast import Healths, Slab
-from edge.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
 from edge.children import Child
 from edge.config import INVALID, ConfigError, Place, Problem
+from edge.process import log, notify
+from edge.process.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
 from edge.values.registry import Fresh, Registry, apply, prepare
 from edge.values.snapshot import Snapshot
 

@@ -17,10 +17,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from edge import __version__, claims, contract, control, descriptors, log, notify, upgrade, worker
+from edge import __version__, contract, control, upgrade, worker
 from edge._fast import CONTROL, GENERATION, Slab
-from edge.channel import PROTOCOL, Drain, Garbage, Kind, Record, Records, Retire
 from edge.children import Child, Ends, Watch
+from edge.process import claims, descriptors, log, notify, sockets
+from edge.process.channel import PROTOCOL, Drain, Garbage, Kind, Record, Records, Retire
 from edge.reload import Force, Reloads, forget
 from edge.values.registry import Registry, apply, prepare
 from edge.values.snapshot import Snapshot
@@ -62,8 +63,8 @@ class Supervisor:
 
     def begin(self, snapshot: Snapshot) -> tuple[Slab, Registry]:
         """Everything new. OSError where an address cannot be had."""
-        self.listeners, claim = descriptors.listen(snapshot.listen_addr, snapshot.port, snapshot.workers)
-        (self.admin,), second = descriptors.listen(snapshot.admin_addr, snapshot.admin_port, 1)
+        self.listeners, claim = sockets.listen(snapshot.listen_addr, snapshot.port, snapshot.workers)
+        (self.admin,), second = sockets.listen(snapshot.admin_addr, snapshot.admin_port, 1)
         self.claims = [claim, second]
         for host, port in ((snapshot.listen_addr, snapshot.port), (snapshot.admin_addr, snapshot.admin_port)):
             if port:
@@ -82,7 +83,7 @@ class Supervisor:
             self.log.warning("port, listen_addr and admin's take effect at the next start")
         with contextlib.suppress(OSError):      # a worker without a socket of its own shares another's
             while len(self.listeners) < snapshot.workers:
-                self.listeners.append(descriptors.join(self.listeners[0]))
+                self.listeners.append(sockets.join(self.listeners[0]))
         try:
             slab, registry = Slab(snapshot.workers, handed.slab), Registry(handed.indices)
             self.generation = GENERATION - handed.generation
@@ -177,7 +178,7 @@ class Supervisor:
 
     def share(self, index: int) -> list[socket.socket]:
         """The listening sockets of worker `index`."""
-        return descriptors.share(self.listeners, index, len(self.children) - 1)
+        return sockets.share(self.listeners, index, len(self.children) - 1)
 
     def kept_by_worker(self, index: int) -> Callable[[], list[int]]:
         """The descriptors that worker `index` has: nobody else's sockets, which would outlive their owners in it."""

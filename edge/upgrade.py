@@ -21,7 +21,8 @@ import orjson
 
 from edge import control, worker
 from edge._fast import Slab
-from edge.channel import PROTOCOL, seal, whole
+from edge.process.channel import PROTOCOL
+from edge.process.memfd import seal, whole
 from edge.values.registry import Registry, prepare
 from edge.values.snapshot import Snapshot
 

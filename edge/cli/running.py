@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import click
 import orjson
 
-from edge import pidfile
 from edge.config import ConfigError, peek
 from edge.net.addresses import url_of
+from edge.process import pidfile
 
 UNAUTHORIZED, FORBIDDEN = 401, 403
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import click
 
-from edge import __version__, config, notify, pidfile, upgrade
-from edge.apart import apart
+from edge import __version__, config, upgrade
 from edge.cli import mute, tell
 from edge.net.addresses import authority, url_of
+from edge.process import notify, pidfile
+from edge.process.apart import apart
+from edge.process.titles import entitle
 from edge.supervisor import Supervisor
-from edge.titles import entitle
 from edge.values.snapshot import Snapshot
 
 

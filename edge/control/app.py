@@ -20,13 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge import __version__
 from edge._fast import Condition, Slot
-from edge.channel import Reloaded
 from edge.config import MISSING, Problem
 from edge.control import circuits, status
 from edge.control.guard import admit
 from edge.control.metrics import SlabCollector, expose
 from edge.control.refusal import Refusal, request_id
 from edge.control.state import State
+from edge.process.channel import Reloaded
 from edge.values import figures
 from edge.values.snapshot import Snapshot
 

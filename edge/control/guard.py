@@ -13,9 +13,9 @@ from ipaddress import ip_address
 
 from starlette.requests import Request
 
-from edge import pidfile
 from edge._fast import Condition, Slot
 from edge.control.refusal import Refusal
+from edge.process import pidfile
 from edge.values.snapshot import Secret
 
 _LOCAL_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.I)

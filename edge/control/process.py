@@ -15,14 +15,14 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edge import claims, log
 from edge._fast import Condition
-from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
 from edge.control import circuits
 from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.refusal import Refusal
 from edge.control.state import State
+from edge.process import claims, log
+from edge.process.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
 from edge.values import figures
 
 RELOAD_SECONDS = 30.0       # the supervisor's time for an answer

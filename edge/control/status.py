@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge import __version__, pidfile
+from edge import __version__
 from edge.control.state import State
-from edge.titles import titled
+from edge.process import pidfile
+from edge.process.titles import titled
 from edge.values import figures
 
 _WORKER = "edge: worker "

@@ -15,8 +15,9 @@ from typing import Any
 
 import uvloop
 
-from edge import _fast, claims, log
-from edge.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
+from edge import _fast
+from edge.process import claims, log
+from edge.process.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
 from edge.values.figures import of_key
 from edge.values.registry import Registry
 from edge.values.snapshot import Snapshot

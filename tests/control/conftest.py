@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.channel import Kind, Record
+from edge.process.channel import Kind, Record
 from tests.control.running import Running, make_snapshot
 
 

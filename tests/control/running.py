@@ -14,7 +14,7 @@ import orjson
 
 from edge import contract, control
 from edge._fast import Slab
-from edge.channel import Commit, Kind, Prepare, Record, Records, publish, send
+from edge.process.channel import Commit, Kind, Prepare, Record, Records, publish, send
 from edge.values.registry import Registry
 from edge.values.snapshot import Key, Limit, Model, Provider, Secret, Snapshot, Target
 

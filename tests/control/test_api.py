@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from edge.channel import Abort, Commit, Drain, Kind, Record, Reloaded, send
 from edge.config import INVALID, MISSING, SYNTAX, Place, Problem
 from edge.control.guard import loopback
+from edge.process.channel import Abort, Commit, Drain, Kind, Record, Reloaded, send
 from edge.values.snapshot import Secret
 from tests.control.running import Answer, Running, make_snapshot
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import channel
-from edge.channel import (
+from edge.process import channel
+from edge.process.channel import (
     FLOOD,
     TEXT,
     Abort,

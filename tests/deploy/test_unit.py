@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import ConfigError
-from edge.pidfile import places
+from edge.process.pidfile import places
 from edge.values.snapshot import Snapshot
 from tests.support.commands import fault
 

@@ -11,11 +11,11 @@ from tests.laws.sources import COMPILED, ROOT, files, relative
 # From the ground up. A name stands for a module or for a package with all that is in it; two names of one
 # layer do not know each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_fast", "dialects", "claims", "titles"),
-    ("values", "log", "notify", "strict_yaml"),
-    ("net", "channel", "contract", "pidfile"),
-    ("descriptors",),
-    ("config", "children", "apart"),
+    ("_fast", "dialects", "strict_yaml"),
+    ("values", "contract"),
+    ("net", "config"),
+    ("process",),
+    ("children",),
     ("worker", "control", "simulator", "quickstart"),
     ("upgrade", "reload"),
     ("supervisor",),

@@ -15,7 +15,7 @@ import httpx2 as httpx
 import orjson
 import pytest
 
-from edge import pidfile
+from edge.process import pidfile
 from tests.lifecycle.command import EDGE, Command, bare, lives
 from tests.support.gateway import PLAIN, Gateway, configuration
 from tests.support.simulator import Simulator

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge import claims
+from edge.process import claims
 from tests.lifecycle.command import lives
 from tests.support.gateway import Gateway, configuration
 from tests.support.simulator import Simulator

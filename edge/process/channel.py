@@ -11,7 +11,6 @@ During an upgrade the ends are of two versions. Where they could not understand 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pickle
 import select
@@ -23,7 +22,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-PROTOCOL = 2
+from edge.process.memfd import seal, whole
+
+PROTOCOL = 3                # a message is pickled with the name of its module
 PATIENCE_MS = 5000          # for an end that does not read
 TEXT = 1000                 # bytes of a record's words
 FLOOD = 2000                # records of a child in a second
@@ -31,7 +32,6 @@ _LENGTH = struct.Struct("!Q")
 _RECORD = struct.Struct(f"!BxHQ{TEXT}s")
 _PIECE = 1 << 18
 _RIGHTS = socket.CMSG_SPACE(16 * array("i").itemsize)
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +113,6 @@ def publish(snapshot: Any, registry: Any) -> int:
         pickle.dump((snapshot, registry), stream, pickle.HIGHEST_PROTOCOL)
     seal(descriptor)
     return descriptor
-
-
-def whole(descriptor: int) -> bytes:
-    """All of such a memory. (Its offset is shared with others who read it.)"""
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-
-
-def seal(descriptor: int) -> None:
-    """Nobody writes to this memory any more, or changes its size (memfd_create(2))."""
-    if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) != _SEALS:
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
 
 
 def send(sock: socket.socket, message: Message, descriptor: int | None = None) -> None:

@@ -1,16 +1,12 @@
-"""Descriptors: the listening sockets, and how many descriptors a process may have."""
+"""The listening sockets: several on one address, among which the kernel spreads connections."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
-import resource
 import socket
-from pathlib import Path
 
-from edge import claims
 from edge.net.addresses import authority
+from edge.process import claims
 
 BACKLOG = 4096
 
@@ -68,23 +64,3 @@ def share(sockets: list[socket.socket], worker: int, workers: int) -> list[socke
     """Those of a worker. None may be closed, which would reset what is queued on it: fewer workers take several."""
     count = len(sockets)
     return [sockets[at % count] for at in range(worker, max(workers, count), workers)]
-
-
-def allow(wanted: int) -> int | None:
-    """Raises the limit of open descriptors as far as this user may. The limit, where it is less than wanted."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (OSError, ValueError):       # the kernel's own limit, fs.nr_open, has come below it
-            pass
-    return soft if 0 <= soft < wanted else None
-
-
-def close_all_but(kept: set[int]) -> None:
-    """A child has no business with others' channels, and a socket that it held would outlive its owner."""
-    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if descriptor not in kept:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)

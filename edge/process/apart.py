@@ -7,8 +7,8 @@ import pickle
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from edge.channel import whole
-from edge.descriptors import close_all_but
+from edge.process.descriptors import close_all_but
+from edge.process.memfd import whole
 
 Made = TypeVar("Made")
 

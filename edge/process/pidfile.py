@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.titles import titled
+from edge.process.titles import titled
 
 _token = ""                 # this gateway's; its children inherit it
 _SIZE = 4096
