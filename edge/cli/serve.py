@@ -14,13 +14,12 @@ from typing import Any
 
 import click
 
-from edge import __version__, config, upgrade
+from edge import __version__, config, supervisor
 from edge.cli import mute, tell
 from edge.net.addresses import authority, url_of
 from edge.process import notify, pidfile
 from edge.process.apart import apart
 from edge.process.titles import entitle
-from edge.supervisor import Supervisor
 from edge.values.snapshot import Snapshot
 
 
@@ -42,7 +41,7 @@ def serve(path: str | None, workers: int | None, debug: bool, pid: str | None) -
     """
     overrides: dict[str, object] = {"workers": workers, "debug": debug or None}
     notify.take(os.environ)
-    handed = upgrade.take(os.environ)
+    handed = supervisor.take(os.environ)
 
     def load(version: int) -> Snapshot:
         return config.load(path, overrides=overrides, version=version)
@@ -56,12 +55,12 @@ def serve(path: str | None, workers: int | None, debug: bool, pid: str | None) -
 
     try:
         if handed is not None and handed.trial:
-            sys.exit(upgrade.rehearse(handed, load(handed.version + 1)))
+            sys.exit(supervisor.rehearse(handed, load(handed.version + 1)))
         if handed is None and config.find(path) is None:
             sys.exit(quick_start(overrides, pid))
         snapshot = apart(lambda: load(1)) if handed is None else handed.taken()
         begin(snapshot, chosen=path is not None or "EDGE_CONFIG" in os.environ)
-        command = upgrade.Command([sys.executable, *sys.orig_argv[1:]], dict(os.environ))
+        command = supervisor.Command([sys.executable, *sys.orig_argv[1:]], dict(os.environ))
         sys.exit(run(snapshot, reload, pid, started=announce, command=command, handed=handed))
     except config.ConfigError as error:
         tell(error.render())
@@ -82,14 +81,14 @@ def run(snapshot: Snapshot, reload: Callable[[int], Snapshot], pid: str | None, 
     """The supervisor, with an address that cannot be had said in words."""
     entitle("edge: supervisor")
     try:
-        supervisor = Supervisor(snapshot, reload, **more)
+        gateway = supervisor.Supervisor(snapshot, reload, **more)
     except OSError as error:
         tell(refused(snapshot, error))
         return 1
-    serving = supervisor.serving()
+    serving = gateway.serving()
     try:
         with pidfile.held(pid, os.environ, serving.admin_port, url_of(serving.admin_addr, serving.admin_port)):
-            return supervisor.run()
+            return gateway.run()
     except pidfile.Taken as error:
         tell(f"{error}\n    way out: name another with --pidfile, or stop what runs by it (edge stop --pidfile)")
         return 1

@@ -16,14 +16,14 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from edge._fast import Healths, Slab
-from edge.children import Child
 from edge.config import INVALID, ConfigError, Place, Problem
 from edge.process import log, notify
 from edge.process.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
+from edge.supervisor.children import Child
+from edge.supervisor.force import Force, forgive
 from edge.values.registry import Fresh, Registry, apply, prepare
 from edge.values.snapshot import Snapshot
 
@@ -31,15 +31,6 @@ PREPARE_SECONDS = 15.0      # control gives the supervisor 30 for its answer
 QUESTIONS = 100             # that wait for an answer; who asks more gets none
 
 Question = tuple[Child, int]        # who asked for a reload, and the number it gave the question
-
-
-@dataclass(slots=True)
-class Force:
-    """What is in force: who is forked now begins with it."""
-
-    slab: Slab
-    snapshot: Snapshot
-    registry: Registry
 
 
 @dataclass(slots=True)
@@ -240,23 +231,3 @@ class Reloads:
         if self.wanted is not None:
             wanted, self.wanted = self.wanted, None
             self.ask(wanted)
-
-
-def forgive(force: Force, before: Snapshot) -> None:
-    """What was learnt of keys that a provider has no more, or under rules that are off now, is forgotten.
-
-    When all workers have the new version: until then they may still learn it.
-    """
-    snapshot, healths = force.snapshot, Healths(force.slab)
-    keys = {provider.name: provider.keys for provider in before.providers}
-    others = {provider.name for provider in snapshot.providers if provider.keys != keys.get(provider.name)}
-    for (provider, _), index in force.registry.targets.items():
-        if provider in others:
-            healths.forgive(index)
-        if not snapshot.breaker.enabled:
-            healths.heal(index)
-
-
-def forget(force: Force) -> None:
-    """The same, where nobody knows what was in force before."""
-    forgive(force, replace(force.snapshot, providers=()))

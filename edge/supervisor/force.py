@@ -1,0 +1,38 @@
+"""What is in force, and what is forgotten when that changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edge._fast import Healths, Slab
+from edge.values.registry import Registry
+from edge.values.snapshot import Snapshot
+
+
+@dataclass(slots=True)
+class Force:
+    """What is in force: who is forked now begins with it."""
+
+    slab: Slab
+    snapshot: Snapshot
+    registry: Registry
+
+
+def forgive(force: Force, before: Snapshot) -> None:
+    """What was learnt of keys that a provider has no more, or under rules that are off now, is forgotten.
+
+    When all workers have the new version: until then they may still learn it.
+    """
+    snapshot, healths = force.snapshot, Healths(force.slab)
+    keys = {provider.name: provider.keys for provider in before.providers}
+    others = {provider.name for provider in snapshot.providers if provider.keys != keys.get(provider.name)}
+    for (provider, _), index in force.registry.targets.items():
+        if provider in others:
+            healths.forgive(index)
+        if not snapshot.breaker.enabled:
+            healths.heal(index)
+
+
+def forget(force: Force) -> None:
+    """The same, where nobody knows what was in force before."""
+    forgive(force, replace(force.snapshot, providers=()))
