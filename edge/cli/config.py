@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from edge.cli import tell
+from edge.cli.streams import tell
 from edge.config import Loaded, read
 
 

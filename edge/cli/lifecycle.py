@@ -9,8 +9,8 @@ from typing import Any
 import click
 import orjson
 
-from edge.cli import tell
 from edge.cli.running import Admin, find, options
+from edge.cli.streams import tell
 from edge.config import EX_CONFIG, ConfigError, Place, Problem
 
 ANSWER_SECONDS = 5.0

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from edge import __version__, config, supervisor
-from edge.cli import mute, tell
+from edge.cli.streams import say, tell
 from edge.net.addresses import authority, url_of
 from edge.process import notify, pidfile
 from edge.process.apart import apart
@@ -112,14 +112,6 @@ def refused(snapshot: Snapshot, error: OSError) -> str:
     return f"cannot listen on {error.filename}: {error.strerror}\n    way out: {way_out}"
 
 
-def say(text: str) -> None:
-    """Prints, where that can be done: a full disk is no reason not to serve."""
-    try:
-        click.echo(text)
-    except OSError:
-        mute()
-
-
 def announce(snapshot: Snapshot) -> None:
     """One line for people, when everything serves."""
     say(f"edge {__version__} serves on http://{authority(snapshot.listen_addr, snapshot.port)} with {snapshot.workers} "
@@ -129,7 +121,7 @@ def announce(snapshot: Snapshot) -> None:
 
 def quick_start(overrides: dict[str, object], pid: str | None) -> int:
     """No configuration: the providers whose keys are in the environment, else the simulator beside us."""
-    from edge import quickstart
+    from edge.cli import quickstart
 
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
     snapshot, key, simulate = quickstart.snapshot(os.environ, sock.getsockname()[1], overrides=overrides)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge import quickstart
+from edge.cli import quickstart
 from edge.config import ConfigError
 from edge.config.keys import digest
 from edge.values.snapshot import Model, Target

@@ -1,4 +1,4 @@
-"""Imports go one way: a module knows its own package and the layers below it, and nothing else of edge."""
+"""Imports go one way: from room to room downwards, and inside a room without circles."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from pathlib import Path
 
 from tests.laws.sources import COMPILED, ROOT, files, relative
 
-# From the ground up. A name stands for a module or for a package with all that is in it; two names of one
-# layer do not know each other.
+EDGE = ROOT / "edge"
+FAST = EDGE / "_fast"
+# The rooms of edge from the ground up. Two rooms of one layer do not know each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_fast", "dialects", "strict_yaml"),
     ("values", "contract"),
     ("net", "config"),
     ("process",),
-    ("worker", "control", "simulator", "quickstart"),
+    ("worker", "control", "simulator"),
     ("supervisor",),
     ("cli",),
-    ("__main__",),
 )
-HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-MODULES = [path for path in files(".py", ".pyi") if path.is_relative_to(ROOT / "edge")]
-FAST = ROOT / "edge/_fast"
+HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer}
+AT_THE_TOP = {"__init__.py", "__main__.py", "py.typed"}
+CIRCULAR = ("edge.simulator.",)         # in which modules import each other still
 
 
-def part(module: str) -> str:
-    """The layer's name for a dotted name inside edge; empty for edge itself."""
-    return module.split(".")[1] if "." in module else ""
+def dotted(path: Path) -> str:
+    """A file's name as imports have it."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {dotted(path): path for path in files(".py", ".pyi") if path.is_relative_to(EDGE)}
+
+
+def room(module: str) -> str:
+    """The room of a dotted name inside edge; empty for edge itself, its version and its `__main__`."""
+    name = module.split(".")[1] if "." in module else ""
+    return "" if name.startswith("__") else name
 
 
 def imported(path: Path) -> set[str]:
-    """Dotted names of everything in edge that a file imports, also inside functions and for types alone."""
+    """The modules of edge that a file imports, also inside functions, for types alone, and by a name in a string."""
     package = list(path.relative_to(ROOT).parent.parts)
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -41,28 +50,47 @@ def imported(path: Path) -> set[str]:
             start = package[:len(package) - node.level + 1] if node.level else []
             module = ".".join(start + ([node.module] if node.module else []))
             names = {f"{module}.{alias.name}" for alias in node.names}
-            found |= names if module in ("edge", "edge._fast") else {module}
+            found |= {name if name in MODULES or module == "edge._fast" else module for name in names}
+        elif isinstance(node, ast.Constant) and node.value in MODULES and "." in str(node.value):
+            found.add(str(node.value))
     return {name for name in found if name == "edge" or name.startswith("edge.")}
 
 
-def test_modules_import_only_downwards() -> None:
-    """A module imports nothing of its own layer but its own package, and nothing of a layer above."""
-    wrong = []
-    for path in MODULES:
-        own = part(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        height = -1 if own == "__init__" else HEIGHT.get(own)
-        if height is None:
-            wrong.append(f"{relative(path)} has no layer")
-            continue
-        wrong += [f"{relative(path)} imports {name}" for name in sorted(imported(path))
-                  if part(name) not in ("", own, "__version__") and HEIGHT.get(part(name), 99) >= height]
-    assert wrong == []
+def reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    """All that a module imports, and what these import, and so on."""
+    found: set[str] = set()
+    left = list(graph[start])
+    while left:
+        module = left.pop()
+        if module not in found:
+            found.add(module)
+            left += graph.get(module, ())
+    return found
+
+
+def test_the_top_holds_rooms_alone() -> None:
+    """No single file lies at the top of edge but those that Python looks for there, and every room has its layer."""
+    tops = {path.name for path in EDGE.iterdir() if path.name != "__pycache__"}
+    assert tops - AT_THE_TOP == set(HEIGHT)
+
+
+def test_rooms_import_only_downwards() -> None:
+    """A module imports from its own room and from layers below it, never from its own layer or one above."""
+    assert [f"{module} imports {name}" for module, path in MODULES.items() if room(module)
+            for name in sorted(imported(path))
+            if room(name) not in ("", room(module)) and HEIGHT[room(name)] >= HEIGHT[room(module)]] == []
+
+
+def test_no_module_imports_what_imports_it() -> None:
+    """There is no circle of imports: nothing that a module imports leads back to it."""
+    graph = {module: imported(path) - {module} for module, path in MODULES.items()}
+    assert [module for module in graph if module in reached(graph, module) and not module.startswith(CIRCULAR)] == []
 
 
 def test_the_compiled_part_is_entered_by_its_front() -> None:
     """Outside of edge._fast nobody imports one of its modules: its front hands out what others may use."""
     private = {path.stem for path in files(".pyx", ".pyi") if path.parent == FAST} - {"__init__"}
-    assert [f"{relative(path)} imports {name}" for path in MODULES if FAST not in path.parents
+    assert [f"{module} imports {name}" for module, path in MODULES.items() if FAST not in path.parents
             for name in sorted(imported(path))
             if name.startswith("edge._fast.") and name.split(".")[2] in private] == []
 
