@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge.config.sections.maximums import MAX_MODEL, MAX_PLAN, MAX_WORKERS
+from edge.config.sections.settings import Settings
 from edge.strict_yaml import Path as Key
 from edge.values.snapshot import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
 from edge.values.snapshot import Model as ServedModel
@@ -16,7 +18,6 @@ from . import clients, keys, routing
 from .contracts import contracts
 from .fallbacks import Fallbacks
 from .memory import share
-from .model import MAX_MODEL, MAX_PLAN, MAX_WORKERS, Settings
 from .references import Secrets
 from .report import Report
 from .tree import ABSENT, find

@@ -10,9 +10,11 @@ from edge.strict_yaml import Path
 from edge.values import snapshot
 from edge.values.snapshot import Limit, Secret
 
-from . import keys, model, patterns
+from . import keys, patterns
 from .references import Secrets
 from .report import Report
+from .sections.keys import ClientKey
+from .sections.maximums import MAX_KEYS
 
 PRIORITIES = ("high", "normal", "low")
 
@@ -20,14 +22,14 @@ PRIORITIES = ("high", "normal", "low")
 _LONGEST_REFILL = 365 * 86400
 
 
-def clients(report: Report, given: Sequence[model.ClientKey], secrets: Secrets,
+def clients(report: Report, given: Sequence[ClientKey], secrets: Secrets,
             key_secret: Secret | None) -> tuple[snapshot.Key, ...]:
     """The file's keys. Two of the same name or with the same key are a problem."""
     made: list[snapshot.Key] = []
     names: dict[str, int] = {}
     digests: dict[bytes, str] = {}
-    if len(given) > model.MAX_KEYS:
-        report.problem(("keys",), f"has {len(given)} keys", f"at most {model.MAX_KEYS} fit")
+    if len(given) > MAX_KEYS:
+        report.problem(("keys",), f"has {len(given)} keys", f"at most {MAX_KEYS} fit")
     for index, item in enumerate(given):
         at: Path = ("keys", index)
         if names.setdefault(item.name, index) != index:
@@ -68,7 +70,7 @@ def client_key_fault(report: Report, at: Path, key: Secret) -> bool:
     return fault is not None
 
 
-def _digest(report: Report, at: Path, item: model.ClientKey, secrets: Secrets,
+def _digest(report: Report, at: Path, item: ClientKey, secrets: Secrets,
             key_secret: Secret | None) -> bytes | None:
     if (item.key is None) == (item.hash is None):
         report.problem(at, "needs one of key and hash", "edge auth --generate prints a hash to paste")
@@ -82,7 +84,7 @@ def _digest(report: Report, at: Path, item: model.ClientKey, secrets: Secrets,
     return keys.digest(key.reveal(), key_secret)
 
 
-def _key_limit(report: Report, at: Path, item: model.ClientKey) -> Limit | None:
+def _key_limit(report: Report, at: Path, item: ClientKey) -> Limit | None:
     given = item.rate_limit
     return limit(report, (*at, "rate_limit"), given.requests_per_second, given.burst) if given else None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge import contract
+from edge.config.sections.surfaces import Contracts
 from edge.strict_yaml import Path
 
-from .model import Contracts
 from .problems import INVALID, Place, Problem
 from .report import Report
 from .tree import find

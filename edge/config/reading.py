@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import strict_yaml
+from edge.config.sections.settings import Settings
 from edge.values.snapshot import Snapshot
 
 from . import shape, variables
 from .build import Builder
 from .layers import Layers
-from .model import Settings
 from .problems import INVALID, MISSING, SYNTAX, ConfigError, Place, Problem
 from .report import Report
 from .where import find, places

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from edge.config.sections.maximums import MAX_SECRET
 from edge.strict_yaml import Path as Key
 from edge.values.snapshot import Secret
 
-from .model import MAX_SECRET
 from .report import Report
 
 MASK = "***"

@@ -14,9 +14,10 @@ from edge.dialects.routes import OWN, ROUTES
 from edge.strict_yaml import Path
 from edge.values.snapshot import Model, Provider, Relay, Target
 
-from . import model, patterns
+from . import patterns
 from .patterns import Patterns
 from .report import Report
+from .sections.models import Target as WrittenTarget
 
 _PATH = re.compile(r"/[!-)+->@-~]*\*?")        # visible ASCII but ? and, save at the end, *
 KINDS: tuple[Kind, ...] = ("openai", "anthropic")
@@ -34,7 +35,7 @@ class Served:
         return patterns is None or patterns.cover(name)
 
 
-def models(report: Report, given: Mapping[str, Sequence[model.Target]], served: Served,
+def models(report: Report, given: Mapping[str, Sequence[WrittenTarget]], served: Served,
            names: Collection[str]) -> tuple[Model, ...]:
     """The file's models, checked. `names` are all providers of the file, the faulty ones too."""
     made: list[Model] = []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import Settings
+from edge.config.sections.settings import Settings
 
 
 def schema() -> dict[str, Any]:
-    """pydantic's schema of `model`, less what it cannot know of the file."""
+    """pydantic's schema of `sections`, less what it cannot know of the file."""
     made = Settings.model_json_schema()
     # A provider named openai or anthropic needs neither: `layers.fill_known`.
     del made["$defs"]["Provider"]["required"]

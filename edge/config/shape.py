@@ -1,4 +1,4 @@
-"""Checks the tree against `model` and says what is wrong in an operator's words, all of it at once.
+"""Checks the tree against `sections` and says what is wrong in an operator's words, all of it at once.
 
 The checks in `build` need a whole model, which pydantic does not make when a single value is wrong. So each
 wrong value is noted and taken out of the tree, or replaced where it is required, until the rest passes and
@@ -14,11 +14,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from edge.config.sections.settings import Settings
 from edge.dialects.kinds import BASE_URLS
 from edge.strict_yaml import Path, dotted
 from edge.strict_yaml.writing import flow
 
-from .model import Settings
 from .problems import INVALID, MISSING, Place, Problem
 from .report import Report
 from .tree import ABSENT, copied, find, leaves, present
@@ -28,7 +28,7 @@ _KINDS = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str,
 _WANTED = {"int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
            "bool_type": "true or false", "string_type": "text", "list_type": "a list",
            "dict_type": "a mapping", "model_type": "a mapping"}
-# pydantic's other types of error that `model` can meet, in our words.
+# pydantic's other types of error that `sections` can meet, in our words.
 _WORDS = {"greater_than": "must be more than {gt}, got {value}",
           "greater_than_equal": "must be at least {ge}, got {value}",
           "less_than_equal": "must be at most {le}, got {value}", "finite_number": "must be a finite number",
@@ -74,7 +74,7 @@ def check(report: Report) -> Settings:
 
 
 def field_at(path: Path) -> tuple[FieldInfo | None, Any]:
-    """What `model` says of a path: the field (None for an entry of a list or mapping) and its type."""
+    """What `sections` says of a path: the field (None for an entry of a list or mapping) and its type."""
     field: FieldInfo | None = None
     kind: Any = Settings
     for step in path:

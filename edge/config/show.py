@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from edge.config.sections.models import Target
+from edge.config.sections.providers import UPSTREAM
 from edge.dialects.kinds import KEY_HEADERS
 from edge.strict_yaml import Path
 from edge.strict_yaml.writing import flow, scalar
@@ -18,7 +20,6 @@ from edge.strict_yaml.writing import flow, scalar
 from . import proxies
 from .build import admin_port, cores
 from .layers import Layers
-from .model import UPSTREAM, Target
 from .problems import Place
 from .reading import Loaded
 from .references import MASK, is_reference

@@ -14,9 +14,11 @@ from edge.strict_yaml import Path as Key
 from edge.values import snapshot
 from edge.values.snapshot import Secret
 
-from . import model, patterns, proxies
+from . import patterns, proxies
 from .references import Secrets
 from .report import Report
+from .sections.maximums import MAX_FIELD_NAME, MAX_HEADERS
+from .sections.providers import UPSTREAM, HealthCheck, Provider
 from .tree import find
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")       # a metric label, and what is before / in a target
@@ -40,7 +42,7 @@ class Upstreams:
         self._folder = folder
         self._environ = environ
 
-    def make(self, name: str, given: model.Provider, timeout: float | None) -> snapshot.Provider:
+    def make(self, name: str, given: Provider, timeout: float | None) -> snapshot.Provider:
         """`timeout` is the file's own. With problems noted the result is not to be used."""
         at: Key = ("providers", name)
         if not NAME.fullmatch(name):
@@ -51,7 +53,7 @@ class Upstreams:
         headers = tuple(self._headers(at, given))
         key_header = self._key_header(at, given, keyed=bool(keys))
         base_url = self._base_url(at, given, carries=bool(keys or headers))
-        times, default = given.timeouts, model.UPSTREAM
+        times, default = given.timeouts, UPSTREAM
         total = first(times.total, default.total_timeout)
         return snapshot.Provider(
             name=name, kind=given.kind, base_url=base_url, keys=keys, key_header=key_header, headers=headers,
@@ -64,7 +66,7 @@ class Upstreams:
             stream_usage=asks_usage(given), adaptive=given.adaptive,
             health_check=self._health_check((*at, "health_check"), given.health_check))
 
-    def _keys(self, at: Key, given: model.Provider) -> tuple[Secret, ...]:
+    def _keys(self, at: Key, given: Provider) -> tuple[Secret, ...]:
         if given.key is not None and given.keys:
             self._report.problem((*at, "key"), "stands beside keys", "put all of them under keys")
         places = [((*at, "keys", index), text) for index, text in enumerate(given.keys)]
@@ -83,7 +85,7 @@ class Upstreams:
                 found.append(secret)
         return tuple(found)
 
-    def _headers(self, at: Key, given: model.Provider) -> list[tuple[str, Secret]]:
+    def _headers(self, at: Key, given: Provider) -> list[tuple[str, Secret]]:
         found: dict[str, tuple[str, Secret]] = {}
         for name, text in given.headers.items():
             place = (*at, "headers", name)
@@ -97,8 +99,8 @@ class Upstreams:
                 else:
                     self._report.problem(place, "holds a character beyond ASCII", "check what was pasted")
         size = sum(len(name) + len(value.reveal()) + len(": \r\n") for name, value in found.values())
-        if size > model.MAX_HEADERS:
-            self._report.problem((*at, "headers"), f"are {size} bytes long", f"{model.MAX_HEADERS} are the most")
+        if size > MAX_HEADERS:
+            self._report.problem((*at, "headers"), f"are {size} bytes long", f"{MAX_HEADERS} are the most")
         return list(found.values())
 
     def _is_free(self, place: Key, name: str) -> bool:
@@ -111,7 +113,7 @@ class Upstreams:
             return True
         return False
 
-    def _key_header(self, at: Key, given: model.Provider, *, keyed: bool) -> str | None:
+    def _key_header(self, at: Key, given: Provider, *, keyed: bool) -> str | None:
         """The key goes in one header, and nothing else goes in that one; None: in that of its kind."""
         if given.key_header is not None and not self._is_free((*at, "key_header"), given.key_header):
             return None
@@ -125,7 +127,7 @@ class Upstreams:
             self._report.warn(at, "Azure takes its key in another header: set key_header: api-key")
         return None if carrier == KEY_HEADERS[given.kind] else named
 
-    def _base_url(self, at: Key, given: model.Provider, carries: bool) -> str:
+    def _base_url(self, at: Key, given: Provider, carries: bool) -> str:
         place, text = (*at, "base_url"), given.base_url
         url = _url(text)
         if url is None:
@@ -177,7 +179,7 @@ class Upstreams:
             return None
         return str(Path(self._environ[name]).absolute())
 
-    def _health_check(self, place: Key, given: model.HealthCheck | None) -> snapshot.HealthCheck | None:
+    def _health_check(self, place: Key, given: HealthCheck | None) -> snapshot.HealthCheck | None:
         if given is None:
             return None
         if not _CHECK_PATH.fullmatch(given.path):
@@ -186,7 +188,7 @@ class Upstreams:
                                  "begin it with /; it is put behind base_url, e.g. /models")
         return snapshot.HealthCheck(**given.model_dump())
 
-    def _proxy(self, place: Key, given: model.Provider, base_url: str) -> Secret | None:
+    def _proxy(self, place: Key, given: Provider, base_url: str) -> Secret | None:
         if given.proxy is not None:
             if given.proxy.get_secret_value() == "none":
                 return None
@@ -224,10 +226,10 @@ def first(*values: float | None) -> float:
 
 def is_field_name(name: str) -> bool:
     """Whether a header may be called so."""
-    return len(name) <= model.MAX_FIELD_NAME and FIELD_NAME.fullmatch(name) is not None
+    return len(name) <= MAX_FIELD_NAME and FIELD_NAME.fullmatch(name) is not None
 
 
-def asks_usage(given: model.Provider) -> bool:
+def asks_usage(given: Provider) -> bool:
     """Whether chat streams are asked for their tokens: OpenAI's own API knows the option, some servers refuse it."""
     if given.stream_usage is not None:
         return given.stream_usage

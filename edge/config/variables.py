@@ -13,9 +13,9 @@ from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from edge.config.sections.settings import Settings
 from edge.strict_yaml import Path, StrictYAMLError, load
 
-from .model import Settings
 from .problems import Place
 from .report import Report, suggest
 from .shape import field_at, known_keys, plain

@@ -11,7 +11,8 @@ import pytest
 
 from edge import worker
 from edge._fast import Slab
-from edge.config import model
+from edge.config.sections import maximums
+from edge.config.sections.settings import Settings
 from edge.values.registry import Registry, prepare
 from tests.config.conftest import Config
 
@@ -52,7 +53,7 @@ def placed(data: dict[str, Any], at: Path, value: Any) -> dict[str, Any]:
     return data
 
 
-SCHEMA = model.Settings.model_json_schema()
+SCHEMA = Settings.model_json_schema()
 # The other form of `models` (one target for a list of one) has the same bounds; `port` leaves one for admin.
 NUMBERS = {at: most for at, most in maxima(SCHEMA, (), SCHEMA["$defs"])
            if at[:2] != ("models", "m") or len(at) > 3}
@@ -68,7 +69,7 @@ def test_the_data_plane_takes_every_number_at_its_most(config: Config) -> None:
     slab, registry = Slab(1), Registry()
     prepare(slab, registry, snapshot)
     worker.rehearse(slab, registry, snapshot)
-    assert snapshot.bounds.head_bytes == snapshot.bounds.target_bytes == model.MAX_HEAD
+    assert snapshot.bounds.head_bytes == snapshot.bounds.target_bytes == maximums.MAX_HEAD
     assert snapshot.providers[0].max_connections == snapshot.providers[0].max_idle == (1 << 31) - 1
 
 
@@ -88,19 +89,19 @@ def header(size: int) -> dict[str, str]:
 
 # Of a text: its place, what makes one of a size, and the largest.
 TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
-    "base_url": (("providers", "openai", "base_url"), lambda n: "http://localhost/".ljust(n, "u"), model.MAX_URL),
-    "provider key": (("providers", "openai", "key"), lambda n: "k" * n, model.MAX_SECRET),
-    "keys": (("providers", "openai"), lambda n: {"keys": ["k" * n, "other"]}, model.MAX_SECRET),
-    "header": (("providers", "openai", "headers"), lambda n: {"x": "v" * n}, model.MAX_SECRET),
-    "name of a header": (("providers", "openai", "headers"), lambda n: {"h" * n: "v"}, model.MAX_FIELD_NAME),
+    "base_url": (("providers", "openai", "base_url"), lambda n: "http://localhost/".ljust(n, "u"), maximums.MAX_URL),
+    "provider key": (("providers", "openai", "key"), lambda n: "k" * n, maximums.MAX_SECRET),
+    "keys": (("providers", "openai"), lambda n: {"keys": ["k" * n, "other"]}, maximums.MAX_SECRET),
+    "header": (("providers", "openai", "headers"), lambda n: {"x": "v" * n}, maximums.MAX_SECRET),
+    "name of a header": (("providers", "openai", "headers"), lambda n: {"h" * n: "v"}, maximums.MAX_FIELD_NAME),
     "headers": (("providers", "openai", "headers"), lambda n: {
-        **{f"h{i:03}": "v" * 1016 for i in range(15)}, **header(n - 15 * 1024)}, model.MAX_HEADERS),
-    "target's model": (("models", "m"), lambda n: [{"provider": "openai", "model": "m" * n}], model.MAX_MODEL),
-    "target in short": (("models", "m"), lambda n: "openai/" + "m" * n, model.MAX_MODEL),
-    "model": (("models",), lambda n: {"m" * n: "openai"}, model.MAX_MODEL),
-    "fallback": (("fallback",), lambda n: {"m": "openai/" + "m" * n}, model.MAX_MODEL),
+        **{f"h{i:03}": "v" * 1016 for i in range(15)}, **header(n - 15 * 1024)}, maximums.MAX_HEADERS),
+    "target's model": (("models", "m"), lambda n: [{"provider": "openai", "model": "m" * n}], maximums.MAX_MODEL),
+    "target in short": (("models", "m"), lambda n: "openai/" + "m" * n, maximums.MAX_MODEL),
+    "model": (("models",), lambda n: {"m" * n: "openai"}, maximums.MAX_MODEL),
+    "fallback": (("fallback",), lambda n: {"m": "openai/" + "m" * n}, maximums.MAX_MODEL),
     "provider's models": (("providers", "openai", "models"), lambda n: ["m", "n", "m" * n], 4096),
-    "sticky": (("sticky",), lambda n: "s" * n, model.MAX_FIELD_NAME),
+    "sticky": (("sticky",), lambda n: "s" * n, maximums.MAX_FIELD_NAME),
     "client's key": (("keys", 0, "key"), lambda n: "k" * n, 512),
     "name of a provider": (("providers",), lambda n: {"openai": {"key": "k"}, "p" * n: {
         "kind": "openai", "base_url": "http://localhost/v1"}}, 64),
@@ -122,7 +123,7 @@ def test_texts_are_bounded(config: Config, text: str) -> None:
 def test_names_of_four_bytes_a_character_fit(config: Config) -> None:
     """The bound of a model's name counts characters, and holds for those that are longest as bytes."""
     snapshot = config.load(json.dumps(
-        placed(base(), ("models", "m"), "openai/" + "\N{OX}" * model.MAX_MODEL), ensure_ascii=False))
+        placed(base(), ("models", "m"), "openai/" + "\N{OX}" * maximums.MAX_MODEL), ensure_ascii=False))
     slab, registry = Slab(1), Registry()
     prepare(slab, registry, snapshot)
     worker.rehearse(slab, registry, snapshot)

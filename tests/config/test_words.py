@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic_core._pydantic_core import list_all_errors
 
 from edge.config.layers import Layers
-from edge.config.model import Settings
 from edge.config.report import Report
+from edge.config.sections.settings import Settings
 from edge.config.shape import _words, check, plain
 
 WRONG: tuple[Any, ...] = (True, 0, -1, 1, 2.5, -0.5, 1 << 40, 1 << 62, 1e300, "", "x", " ", "*", "x" * 5000,

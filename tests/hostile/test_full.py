@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from edge import _fast
-from edge.config import model
+from edge.config.sections import maximums
 from edge.values.snapshot import Bounds
 from edge.values.snapshot import Provider as Upstream
 from tests.support.gateway import Gateway, configuration
 from tests.support.provider import GOOD, Line, Provider, answer
 from tests.support.talk import Talk, asked, in_contract, request
 
-NAME = "\N{OX}" * model.MAX_MODEL           # four bytes a character
+NAME = "\N{OX}" * maximums.MAX_MODEL           # four bytes a character
 HEAD = 65536                                # bytes, of clients' and of providers'
 
 
@@ -38,10 +38,10 @@ def full() -> Iterator[Gateway]:
     headers = {f"h{i:03}": "v" * 1016 for i in range(16)}
     with Provider(long_headed) as provider:
         config = configuration(provider.url, models={NAME: [{"provider": "openai"}]}, limits={
-            "head_bytes": model.MAX_HEAD, "target_bytes": model.MAX_HEAD})
+            "head_bytes": maximums.MAX_HEAD, "target_bytes": maximums.MAX_HEAD})
         entry = config["providers"]["openai"]
-        entry["base_url"] = f"{provider.url}/".ljust(model.MAX_URL, "u")
-        entry["key"] = "k" * model.MAX_SECRET
+        entry["base_url"] = f"{provider.url}/".ljust(maximums.MAX_URL, "u")
+        entry["key"] = "k" * maximums.MAX_SECRET
         entry["headers"] = headers
         with Gateway(config) as running:
             yield running
@@ -74,7 +74,7 @@ def test_everything_at_its_longest_is_served(full: Gateway, by: str, stream: boo
             found = talk.send(padded(data, by, HEAD)).answer()
             assert found.status == 200, found
             assert len(found.header("x-long") or "") > 60000
-            assert found.header("x-edge-target") == f"openai/{'????' * model.MAX_MODEL}"
+            assert found.header("x-edge-target") == f"openai/{'????' * maximums.MAX_MODEL}"
 
 
 @pytest.mark.parametrize("by", ["field", "fields", "query"])

@@ -1,0 +1,50 @@
+"""The keys that clients present, and limits of rate: each key's and the gateway's."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from edge.config.sections.base import Burst, Name, Rate, Strict, Text, about
+
+Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
+
+
+class RateLimit(Strict):
+    """The gateway's own limit. A number that is left out is TokenPak's."""
+
+    requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 100)] = 100.0
+    burst_size: Annotated[Burst, about("requests that may come at once", 500)] = 500
+
+
+class KeyRateLimit(Strict):
+    """One key's limit."""
+
+    requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 10)]
+    burst_size: Annotated[
+        Burst | None, about("requests that may come at once; one second's worth unless set", 20)] = None
+
+    @property
+    def burst(self) -> int:
+        """As set, or one second's worth."""
+        return self.burst_size or max(1, math.ceil(self.requests_per_second))
+
+
+class ClientKey(Strict):
+    """A key that clients present."""
+
+    name: Annotated[Name, about("what logs and metrics call it: up to 64 letters, digits, . - _", "team-a")]
+    key: Annotated[SecretStr | None, about("a reference to the key", "env:TEAM_A_KEY")] = None
+    hash: Annotated[Hash | None, about("what `edge auth` prints", "blake2b:<64 hexadecimal digits>")] = None
+    rate_limit: Annotated[
+        KeyRateLimit | None, about("the key's own limit", {"requests_per_second": 10})] = None
+    disabled: Annotated[bool, about("refuse it", True)] = False
+    expires: Annotated[str | None, about(
+        "ISO date or time, UTC unless it says otherwise; a date alone means its first second",
+        "2027-01-31T12:00:00Z")] = None
+    models: Annotated[list[Text], about("patterns of the models it may use; empty: all", ["gpt-*"])] = []
+    scopes: Annotated[list[Text], about("routes it may use; empty: all", ["chat", "models"])] = []
+    priority: Annotated[Literal["high", "normal", "low"], about(
+        "who waits for whom when there is not enough for all", "high")] = "normal"

@@ -1,0 +1,86 @@
+"""The whole file."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
+
+from edge.config.sections.admin import Admin
+from edge.config.sections.base import Port, Seconds, Strict, Text, about, wrong
+from edge.config.sections.failures import CircuitBreaker, Retry
+from edge.config.sections.keys import ClientKey, RateLimit
+from edge.config.sections.limits import Limits, Queue
+from edge.config.sections.maximums import MAX_WORKERS
+from edge.config.sections.models import FallBack, Targets
+from edge.config.sections.providers import Provider
+from edge.config.sections.surfaces import ContractChoice, Contracts, Cors
+from edge.values.snapshot import Bounds
+
+_BOUNDS = Bounds()
+_SIZE = re.compile(r"\d+ ?([KMGT]i?B?|B)?", re.IGNORECASE)
+
+
+def _workers(value: object) -> object:
+    return None if value == "auto" else value
+
+
+def _size(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str) or not _SIZE.fullmatch(str(value)):
+        raise wrong("must be a number of bytes or a size like 500MB", "for example cache_max_size: 500MB")
+    return str(value)
+
+
+Workers = Annotated[
+    Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None, BeforeValidator(_workers),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_WORKERS}]})]
+Size = Annotated[str, BeforeValidator(_size), WithJsonSchema({"type": ["integer", "string"]})]
+
+
+class Settings(Strict):
+    """The whole file."""
+
+    port: Annotated[Port, about("the port clients connect to", 8766)]
+    listen_addr: Annotated[Text, about("the address clients connect to", "127.0.0.1")]
+    workers: Annotated[Workers, about("processes that serve requests; auto: one per core", "auto")] = None
+    providers: Annotated[dict[str, Provider], about(
+        "upstream services by name", {"openai": {"key": "env:OPENAI_API_KEY"}})]
+    keys: Annotated[list[ClientKey], about(
+        "the keys clients present", [{"name": "team-a", "hash": "blake2b:..."}])] = []
+    key_secret: Annotated[SecretStr | None, about(
+        "keys the hashes of client keys: 16 to 64 bytes; a change voids every hash", "env:KEY_SECRET")] = None
+    bearer_only: Annotated[bool, about("no x-api-key on /v1/messages", True)] = False
+    models: Annotated[dict[str, Targets], about(
+        "names or patterns that clients ask for, and where they are served",
+        {"fast": "openai/gpt-5-mini"})] = {}
+    routes: Annotated[dict[str, Text], about(
+        "paths relayed as they are to a provider", {"/v1/rerank": "cohere"})] = {}
+    rate_limit: Annotated[RateLimit | None, about(
+        "the gateway's own limit; none unless this is here", {"requests_per_second": 100})] = None
+    timeout: Annotated[Seconds | None, about(
+        "seconds until a stream begins, and for the whole of a plain answer", 30)] = None
+    provider_rate_limit: Annotated[Literal["pass", "mask"], about(
+        "a provider's 429 reaches the client as 429 (pass) or as 502 (mask)", "pass")] = "pass"
+    retry: Annotated[Retry, about("further attempts when a provider fails", {"max": 3})] = Retry()
+    circuit_breaker: Annotated[CircuitBreaker, about(
+        "when a target is left alone for a time", {"enabled": True})] = CircuitBreaker()
+    fallback: Annotated[dict[str, FallBack], about(
+        "what stands in for a model or a provider, behind all that `models` names",
+        {"fast": ["anthropic/claude-haiku-4-5"], "openai": ["azure"]})] = {}
+    cors: Annotated[Cors, about(
+        "pages that may use it from a browser", {"origins": ["https://app.example.com"]})] = Cors()
+    sticky: Annotated[Text | None, about(
+        "a header of requests: the same value has the same target of those of equal priority",
+        "x-session-id")] = None
+    queue: Annotated[Queue, about("requests that wait for a connection", {"queue_size": 1024})] = Queue()
+    limits: Annotated[Limits, about("what a client may send", {"body_bytes": 33554432})] = Limits()
+    contract: Annotated[ContractChoice, about(
+        "the error contract, one name or one per surface", "tokenpak")] = Contracts()
+    contract_files: Annotated[list[Text], about("your own contracts", ["contract.yaml"])] = []
+    admin: Annotated[Admin, about("metrics and the admin API", {"port": 8767})] = Admin()
+    keepalive: Annotated[Seconds, about(
+        "seconds of silence in a stream until a comment (`: ping`) is sent; 0: none", 15)] = _BOUNDS.keepalive
+    drain_timeout: Annotated[Seconds, about("seconds that running requests get to finish", 30)] = 30.0
+    debug: Annotated[bool, about("log more", True)] = False
+    cache_max_size: Annotated[Size | None, about("TokenPak's; accepted, not in force yet", "500MB")] = None
