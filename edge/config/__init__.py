@@ -9,11 +9,11 @@ What reads is imported when it is asked for: processes that only name problems d
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .problems import EX_CONFIG, INVALID, MEANINGS, MISSING, SYNTAX, ConfigError, Place, Problem
-from .where import find
+from edge.config.problems import EX_CONFIG, INVALID, MEANINGS, MISSING, SYNTAX, ConfigError, Place, Problem
+from edge.config.where import find
 
 if TYPE_CHECKING:
-    from .reading import Loaded, address, load, peek, read
+    from edge.config.reading import Loaded, address, load, peek, read
 
 __all__ = ["EX_CONFIG", "INVALID", "MEANINGS", "MISSING", "SYNTAX", "ConfigError", "Loaded", "Place", "Problem",
            "address", "find", "load", "peek", "read"]

@@ -8,20 +8,19 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge.config import clients, keys, routing
+from edge.config.contracts import contracts
+from edge.config.fallbacks import Fallbacks
+from edge.config.memory import share
+from edge.config.references import Secrets
+from edge.config.report import Report
 from edge.config.sections.maximums import MAX_MODEL, MAX_PLAN, MAX_WORKERS
 from edge.config.sections.settings import Settings
+from edge.config.tree import ABSENT, find
+from edge.config.upstreams import OURS, Upstreams, is_field_name
 from edge.strict_yaml import Path as Key
 from edge.values.snapshot import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
 from edge.values.snapshot import Model as ServedModel
-
-from . import clients, keys, routing
-from .contracts import contracts
-from .fallbacks import Fallbacks
-from .memory import share
-from .references import Secrets
-from .report import Report
-from .tree import ABSENT, find
-from .upstreams import OURS, Upstreams, is_field_name
 
 # Keys, ids that no two requests share, and what the gateway says itself (x-edge-* too).
 _NOT_STICKY = OURS | {"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-request-id", "request-id",

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from edge.config import keys, patterns
+from edge.config.references import Secrets
+from edge.config.report import Report
+from edge.config.sections.keys import ClientKey
+from edge.config.sections.maximums import MAX_KEYS
 from edge.dialects.routes import NAMES, RELAY
 from edge.strict_yaml import Path
 from edge.values import snapshot
 from edge.values.snapshot import Limit, Secret
-
-from . import keys, patterns
-from .references import Secrets
-from .report import Report
-from .sections.keys import ClientKey
-from .sections.maximums import MAX_KEYS
 
 PRIORITIES = ("high", "normal", "low")
 

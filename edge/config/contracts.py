@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge import contract
+from edge.config.problems import INVALID, Place, Problem
+from edge.config.report import Report
 from edge.config.sections.surfaces import Contracts
+from edge.config.tree import find
 from edge.strict_yaml import Path
-
-from .problems import INVALID, Place, Problem
-from .report import Report
-from .tree import find
 
 Wording = tuple[tuple[str, contract.Contract], ...]
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from edge.config.report import Report
+from edge.config.routing import KINDS, Served
 from edge.strict_yaml import Path
 from edge.values.snapshot import Model, Provider, Target
-
-from .report import Report
-from .routing import KINDS, Served
 
 Groups = list[Sequence[Target]]     # each behind the one before it; priorities are those within a group
 

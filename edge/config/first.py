@@ -7,9 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge.config import keys
 from edge.dialects.kinds import BASE_URLS
-
-from . import keys
 
 SIMULATOR_PORT = 9000
 NAME = "team-a"

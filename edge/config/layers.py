@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edge.config.problems import Place
+from edge.config.tree import ABSENT, copied, find
 from edge.dialects.kinds import BASE_URLS
 from edge.strict_yaml import Document, Path
 from edge.strict_yaml import Problem as Unread
-
-from .problems import Place
-from .tree import ABSENT, copied, find
 
 DEFAULT = Place("default")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from edge.config.report import Report
 from edge.strict_yaml import Path
-
-from .report import Report
 
 
 def covers(wide: str, narrow: str) -> bool:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import strict_yaml
+from edge.config import shape, variables
+from edge.config.build import Builder
+from edge.config.layers import Layers
+from edge.config.problems import INVALID, MISSING, SYNTAX, ConfigError, Place, Problem
+from edge.config.report import Report
 from edge.config.sections.settings import Settings
+from edge.config.where import find, places
 from edge.values.snapshot import Snapshot
-
-from . import shape, variables
-from .build import Builder
-from .layers import Layers
-from .problems import INVALID, MISSING, SYNTAX, ConfigError, Place, Problem
-from .report import Report
-from .where import find, places
 
 DEFAULT_PORT = 8766         # TokenPak's
 

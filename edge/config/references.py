@@ -9,11 +9,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from edge.config.report import Report
 from edge.config.sections.maximums import MAX_SECRET
 from edge.strict_yaml import Path as Key
 from edge.values.snapshot import Secret
-
-from .report import Report
 
 MASK = "***"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

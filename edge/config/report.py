@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
+from edge.config.layers import Layers
+from edge.config.problems import INVALID, Place, Problem
 from edge.strict_yaml import Path, dotted
-
-from .layers import Layers
-from .problems import INVALID, Place, Problem
 
 MOST_LOOKS = 20_000         # names that misspelt ones are compared with: a tenth of a second
 SHOWN = 20                  # names that a way out lists

@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from edge.config import patterns
+from edge.config.patterns import Patterns
+from edge.config.report import Report
+from edge.config.sections.models import Target as WrittenTarget
 from edge.dialects.kinds import Kind
 from edge.dialects.routes import OWN, ROUTES
 from edge.strict_yaml import Path
 from edge.values.snapshot import Model, Provider, Relay, Target
-
-from . import patterns
-from .patterns import Patterns
-from .report import Report
-from .sections.models import Target as WrittenTarget
 
 _PATH = re.compile(r"/[!-)+->@-~]*\*?")        # visible ASCII but ? and, save at the end, *
 KINDS: tuple[Kind, ...] = ("openai", "anthropic")

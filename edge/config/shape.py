@@ -14,14 +14,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from edge.config.problems import INVALID, MISSING, Place, Problem
+from edge.config.report import Report
 from edge.config.sections.settings import Settings
+from edge.config.tree import ABSENT, copied, find, leaves, present
 from edge.dialects.kinds import BASE_URLS
 from edge.strict_yaml import Path, dotted
 from edge.strict_yaml.writing import flow
-
-from .problems import INVALID, MISSING, Place, Problem
-from .report import Report
-from .tree import ABSENT, copied, find, leaves, present
 
 _KINDS = ((bool, "true or false"), (int, "a number"), (float, "a number"), (str, "text"), (list, "a list"),
           (dict, "a mapping"), (NoneType, "nothing"))

@@ -11,22 +11,21 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from edge.config import proxies
+from edge.config.build import admin_port, cores
+from edge.config.layers import Layers
+from edge.config.problems import Place
+from edge.config.reading import Loaded
+from edge.config.references import MASK, is_reference
+from edge.config.routing import default_models
 from edge.config.sections.models import Target
 from edge.config.sections.providers import UPSTREAM
+from edge.config.shape import field_at
+from edge.config.tree import find, present
+from edge.config.upstreams import asks_usage, bundle
 from edge.dialects.kinds import KEY_HEADERS
 from edge.strict_yaml import Path
 from edge.strict_yaml.writing import flow, scalar
-
-from . import proxies
-from .build import admin_port, cores
-from .layers import Layers
-from .problems import Place
-from .reading import Loaded
-from .references import MASK, is_reference
-from .routing import default_models
-from .shape import field_at
-from .tree import find, present
-from .upstreams import asks_usage, bundle
 
 _TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR")    # read by OpenSSL itself
 _COLUMN = 48                                # where the notes begin

@@ -9,17 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from edge.config import patterns, proxies
+from edge.config.references import Secrets
+from edge.config.report import Report
+from edge.config.sections.maximums import MAX_FIELD_NAME, MAX_HEADERS
+from edge.config.sections.providers import UPSTREAM, HealthCheck, Provider
+from edge.config.tree import find
 from edge.dialects.kinds import KEY_HEADERS
 from edge.strict_yaml import Path as Key
 from edge.values import snapshot
 from edge.values.snapshot import Secret
-
-from . import patterns, proxies
-from .references import Secrets
-from .report import Report
-from .sections.maximums import MAX_FIELD_NAME, MAX_HEADERS
-from .sections.providers import UPSTREAM, HealthCheck, Provider
-from .tree import find
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")       # a metric label, and what is before / in a target
 FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")    # RFC 9110, 5.6.2

@@ -13,13 +13,12 @@ from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, SecretStr
 
+from edge.config.problems import Place
+from edge.config.report import Report, suggest
 from edge.config.sections.settings import Settings
+from edge.config.shape import field_at, known_keys, plain
+from edge.config.tree import find, leaves
 from edge.strict_yaml import Path, StrictYAMLError, load
-
-from .problems import Place
-from .report import Report, suggest
-from .shape import field_at, known_keys, plain
-from .tree import find, leaves
 
 _OURS = re.compile(r"EDGE_[A-Z0-9_]+")
 # Where the file is, where commands find a running gateway, and what tests, benchmarks and builds are told.

@@ -7,13 +7,13 @@ providers mean by their own errors: `classify` and `wait_ms` read an answer for 
 
 from __future__ import annotations
 
-from .conditions import Meaning, conditions
-from .endings import Begun, ending
-from .files import Contract, Row, load, names, values
-from .problems import ContractError, Problem
-from .provider_errors import Details, Verdict, classify, details
-from .templates import compile_surface, statuses
-from .waits import wait_ms
+from edge.contract.conditions import Meaning, conditions
+from edge.contract.endings import Begun, ending
+from edge.contract.files import Contract, Row, load, names, values
+from edge.contract.problems import ContractError, Problem
+from edge.contract.provider_errors import Details, Verdict, classify, details
+from edge.contract.templates import compile_surface, statuses
+from edge.contract.waits import wait_ms
 
 __all__ = ["Begun", "Contract", "ContractError", "Details", "Meaning", "Problem", "Row", "Verdict", "blames",
            "classify", "compile_surface", "details", "ending", "load", "meanings", "names", "ready", "statuses",

@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from edge._fast import SLOTS, Condition
-
-from .problems import Reader
-from .words import names
+from edge.contract.problems import Reader
+from edge.contract.words import names
 
 BLAMES = ("client", "tenant", "upstream", "edge")
 RETRIES = ("never", "now", "later")

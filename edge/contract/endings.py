@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from .provider_errors import Details
+from edge.contract.provider_errors import Details
 
 
 class Begun(NamedTuple):

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edge._fast import PHRASES
-
-from .conditions import Meaning, check_text, conditions
-from .problems import ContractError, Problem, Reader, instead
-from .words import names as names_in
+from edge.contract.conditions import Meaning, check_text, conditions
+from edge.contract.problems import ContractError, Problem, Reader, instead
+from edge.contract.words import names as names_in
 
 SURFACES = ("openai", "anthropic", "admin")
 # Settings that choose a variant of a row, and how the configuration has them.

@@ -6,9 +6,9 @@ import json
 import textwrap
 from typing import Any
 
-from .conditions import Meaning, conditions
-from .files import FLAGS, Contract, Row
-from .templates import phrase, status_name
+from edge.contract.conditions import Meaning, conditions
+from edge.contract.files import FLAGS, Contract, Row
+from edge.contract.templates import phrase, status_name
 
 COMMON = ("x-request-id", "request-id", "x-edge-condition", "x-edge-blame", "x-should-retry")
 WAITING = ("retry-after", "retry-after-ms")

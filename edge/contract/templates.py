@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge._fast import NEVER, PHRASES, SLOTS, Condition, Template
-
-from .conditions import UNANSWERED, Conditions, Meaning, conditions
-from .files import FLAGS, ROW_NAMES, SURFACES, Contract, Row, load
-from .problems import ContractError, Problem
-from .words import Name, parse
+from edge.contract.conditions import UNANSWERED, Conditions, Meaning, conditions
+from edge.contract.files import FLAGS, ROW_NAMES, SURFACES, Contract, Row, load
+from edge.contract.problems import ContractError, Problem
+from edge.contract.words import Name, parse
 
 Piece = bytes | tuple[int, bytes]
 Fill = Callable[[str, bool], None]
