@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge import strict_yaml
 from edge.config import shape, variables
-from edge.config.build import Builder
+from edge.config.building.snapshot import Builder
 from edge.config.layers import Layers
 from edge.config.problems import INVALID, MISSING, SYNTAX, ConfigError, Place, Problem
 from edge.config.report import Report

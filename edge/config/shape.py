@@ -1,6 +1,6 @@
 """Checks the tree against `sections` and says what is wrong in an operator's words, all of it at once.
 
-The checks in `build` need a whole model, which pydantic does not make when a single value is wrong. So each
+The checks in `building` need a whole model, which pydantic does not make when a single value is wrong. So each
 wrong value is noted and taken out of the tree, or replaced where it is required, until the rest passes and
 can be looked at. Nothing made this way is ever used, as there are problems.
 """

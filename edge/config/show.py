@@ -11,18 +11,18 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from edge.config import proxies
-from edge.config.build import admin_port, cores
+from edge.config.building import proxies
+from edge.config.building.references import MASK, is_reference
+from edge.config.building.routing import default_models
+from edge.config.building.snapshot import admin_port, cores
+from edge.config.building.upstreams import asks_usage, bundle
 from edge.config.layers import Layers
 from edge.config.problems import Place
 from edge.config.reading import Loaded
-from edge.config.references import MASK, is_reference
-from edge.config.routing import default_models
 from edge.config.sections.models import Target
 from edge.config.sections.providers import UPSTREAM
 from edge.config.shape import field_at
 from edge.config.tree import find, present
-from edge.config.upstreams import asks_usage, bundle
 from edge.dialects.kinds import KEY_HEADERS
 from edge.strict_yaml import Path
 from edge.strict_yaml.writing import flow, scalar

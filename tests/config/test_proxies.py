@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge.config import ConfigError
-from edge.config.proxies import variable
+from edge.config.building.proxies import variable
 
 HTTPS = "https://api.example.com/v1"
 HTTP = "http://vllm.example.com:8000/v1"

@@ -8,16 +8,17 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge.config import clients, keys, routing
-from edge.config.contracts import contracts
-from edge.config.fallbacks import Fallbacks
-from edge.config.memory import share
-from edge.config.references import Secrets
+from edge.config import keys
+from edge.config.building import clients, routing
+from edge.config.building.contracts import contracts
+from edge.config.building.fallbacks import Fallbacks
+from edge.config.building.memory import share
+from edge.config.building.references import Secrets
+from edge.config.building.upstreams import OURS, Upstreams, is_field_name
 from edge.config.report import Report
 from edge.config.sections.maximums import MAX_MODEL, MAX_PLAN, MAX_WORKERS
 from edge.config.sections.settings import Settings
 from edge.config.tree import ABSENT, find
-from edge.config.upstreams import OURS, Upstreams, is_field_name
 from edge.strict_yaml import Path as Key
 from edge.values.snapshot import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
 from edge.values.snapshot import Model as ServedModel

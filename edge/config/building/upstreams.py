@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from edge.config import patterns, proxies
-from edge.config.references import Secrets
+from edge.config.building import patterns, proxies
+from edge.config.building.references import Secrets
 from edge.config.report import Report
 from edge.config.sections.maximums import MAX_FIELD_NAME, MAX_HEADERS
 from edge.config.sections.providers import UPSTREAM, HealthCheck, Provider

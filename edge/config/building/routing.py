@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from edge.config import patterns
-from edge.config.patterns import Patterns
+from edge.config.building import patterns
+from edge.config.building.patterns import Patterns
 from edge.config.report import Report
 from edge.config.sections.models import Target as WrittenTarget
 from edge.dialects.kinds import Kind

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from edge.config.building.routing import KINDS, Served
 from edge.config.report import Report
-from edge.config.routing import KINDS, Served
 from edge.strict_yaml import Path
 from edge.values.snapshot import Model, Provider, Target
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from edge.config import keys, patterns
-from edge.config.references import Secrets
+from edge.config import keys
+from edge.config.building import patterns
+from edge.config.building.references import Secrets
 from edge.config.report import Report
 from edge.config.sections.keys import ClientKey
 from edge.config.sections.maximums import MAX_KEYS
