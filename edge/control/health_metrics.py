@@ -1,4 +1,4 @@
-"""What `/metrics` says of providers and targets: circuits, benched keys, load, further attempts.
+"""What `/metrics` says of providers and targets: circuits, benched keys, load.
 
 `edge_circuit_state` is there for each configured target. A target's counters come with its first failure, all of them
 at once, so that the first opening is a step that `increase()` sees.
@@ -62,21 +62,3 @@ def of_providers(state: State) -> Iterator[Metric]:
         for name, family in families.items():
             family.add_metric([provider["provider"]], provider[name])
     yield from families.values()
-
-
-def of_retries(state: State) -> Iterator[Metric]:
-    """Further attempts, and requests refused because the workers themselves are late."""
-    found = figures.workers(state.slab)
-
-    def total(name: str) -> int:
-        return sum(worker[name] for worker in found)
-
-    retries = Counter("edge_retries", "Further attempts, at the same provider or at another.", labels=["kind"])
-    retries.add_metric(["same"], total("retries"))
-    retries.add_metric(["other"], total("fallbacks"))
-    yield retries
-    yield Gauge("edge_retries_in_flight", "Requests under way that take a share of the retry budget.",
-                total("retrying"))
-    yield Counter("edge_retry_budget_refused", "Further attempts that the budget did not allow.",
-                  total("budget_refused"))
-    yield Counter("edge_requests_shed", "Requests refused because the event loop was late.", total("shed"))

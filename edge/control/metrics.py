@@ -21,9 +21,10 @@ from prometheus_client.utils import floatToGoString
 
 from edge import __version__
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
-from edge.control.health_metrics import of_providers, of_retries, of_targets
+from edge.control.health_metrics import of_providers, of_targets
 from edge.control.state import State
-from edge.values.figures import limit, workers
+from edge.control.worker_metrics import of_workers
+from edge.values.figures import limit
 from edge.values.registry import Labels
 
 SERIES = ("route", "provider", "model")
@@ -47,7 +48,6 @@ class SlabCollector(Collector):
         yield from histograms(totals)
         yield from gauges_and_tokens(totals)
         yield from of_workers(state)
-        yield from of_retries(state)
         yield from of_targets(state)
         yield from of_providers(state)
         yield from of_gateway(state)
@@ -115,36 +115,6 @@ def gauges_and_tokens(totals: Totals) -> Iterator[Metric]:
             estimated.add_metric((*labels, "input"), total.estimated_input)
             estimated.add_metric((*labels, "output"), total.estimated_output)
     yield from (in_flight, tokens, estimated, without)
-
-
-def of_workers(state: State) -> Iterator[Metric]:
-    """What is counted per worker: summed where the worker makes no difference."""
-    found = workers(state.slab)
-
-    def total(name: str) -> int:
-        return sum(worker[name] for worker in found)
-
-    decisions = Counter("edge_limiter_decisions", "Requests that asked the limits.", labels=["decision"])
-    for decision in ("admitted", "refused_key", "refused_gateway"):
-        decisions.add_metric([decision], total(decision))
-    connections = Gauge("edge_connections", "Open connections.", labels=["side"])
-    connections.add_metric(["downstream"], total("connections"))
-    connections.add_metric(["upstream"], total("upstream_connections"))
-    restarts = Counter("edge_worker_restarts", "Workers that were started again.", labels=["worker"])
-    ages = Gauge("edge_worker_heartbeat_age_seconds", "Time since the worker's event loop last turned.",
-                 labels=["worker"])
-    memory = Gauge("edge_memory_bytes", "Held by the worker for requests and answers.", labels=["worker"])
-    for worker in found:
-        restarts.add_metric([str(worker["worker"])], worker["restarts"])
-        memory.add_metric([str(worker["worker"])], worker["memory"])
-        if worker["heartbeat_age"] is not None:
-            ages.add_metric([str(worker["worker"])], worker["heartbeat_age"])
-    yield from (decisions, connections, restarts, ages, memory)
-    yield Counter("edge_log_lines_lost", "Lines that standard error did not take from a worker.", total("lines_lost"))
-    yield Counter("edge_connections_accepted", "Connections of clients.", total("accepted"))
-    yield Counter("edge_upstream_connections_opened", "Connections to providers.", total("upstream_opened"))
-    yield Counter("edge_upstream_connections_reused", "Requests sent on a connection that was kept.",
-                  total("upstream_reused"))
 
 
 def of_gateway(state: State) -> Iterator[Metric]:

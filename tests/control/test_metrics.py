@@ -23,7 +23,9 @@ from edge import __version__
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, Healths, Slab, monotonic
 from edge.control.metrics import SlabCollector, expose
 from edge.control.state import State
+from edge.control.worker_metrics import BY_WORKER, SUMS
 from edge.dialects.routes import ROUTES
+from edge.values.figures import workers
 from edge.values.registry import OTHER, Registry
 from edge.values.snapshot import Snapshot
 from tests.control.running import make_snapshot
@@ -206,6 +208,12 @@ def test_counts_of_workers_and_gateway() -> None:
     assert 17 <= (value(samples, "edge_limit_left") or 0) <= 20
     assert value(samples, "edge_worker_heartbeat_age_seconds", worker="0") is None
     assert 0 <= (value(samples, "edge_worker_heartbeat_age_seconds", worker="1") or 0) < 20
+
+
+def test_every_count_of_a_worker_is_told() -> None:
+    """Whatever a worker counts has its place in the metrics, but for its requests, which the series tell."""
+    told = [count for row in (*SUMS, *BY_WORKER) for _, count in row.pairs()]
+    assert sorted(told) == sorted(set(workers(Slab(1))[0]) - {"worker", "in_flight"})
 
 
 def test_status_is_what_the_routes_contract_says() -> None:
