@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from edge._fast import SLOTS, Condition
-from edge.contract.problems import Reader
+from edge.contract.problems import Reader, instead
 from edge.contract.words import names
 
 BLAMES = ("client", "tenant", "upstream", "edge")
@@ -18,18 +18,22 @@ ALWAYS = ("request_id", "trace_id", "status", "status_name", "condition")
 
 _FILE = Path(__file__).with_name("conditions.yaml")
 _TEXTS = ("message", "summary", "cause", "fix")
-_KEYS = ("blame", "retry", "wait", "reservation", "slots", "headers", *_TEXTS)
+_KEYS = ("blame", "retry", "wait", "reservation", "like", "slots", "headers", *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A condition. `wait` is in seconds, None unless `retry` is later; `slots` are names its message may use."""
+    """A condition. `wait` is in seconds, None unless `retry` is later; `slots` are names its message may use.
+
+    A contract that says nothing of it answers as it does for the condition that this one is `like`.
+    """
 
     name: str
     blame: str
     retry: str
     reservation: str
     wait: int | None
+    like: str | None
     slots: tuple[str, ...]
     headers: tuple[str, ...]
     message: str
@@ -62,6 +66,10 @@ def read(text: str, file: str) -> Conditions:
     reader.members(("conditions",), expected, expected)
     reader.finish()
     meanings = {name: _meaning(reader, name, own) for name in expected}
+    plain = [name for name, meaning in meanings.items() if meaning.like is None]
+    for name, meaning in meanings.items():
+        if meaning.like is not None and meaning.like not in plain:
+            reader.add(("conditions", name, "like"), f"cannot be {meaning.like}", instead(meaning.like, plain))
     reader.finish()
     return Conditions(meanings, neutral)
 
@@ -82,6 +90,7 @@ def _meaning(reader: Reader, name: str, own: list[str]) -> Meaning:
     meaning = Meaning(
         name=name, blame=str(entry.get("blame")), retry=str(entry.get("retry")),
         reservation=str(entry.get("reservation")), wait=wait if isinstance(wait, int) else None,
+        like=str(entry["like"]) if "like" in entry else None,
         slots=(*slots, *ALWAYS, *(["retry_after"] if wait else [])),
         headers=_list(reader, (*path, "headers"), entry.get("headers")),
         **{key: str(entry.get(key, "")).strip() for key in _TEXTS})

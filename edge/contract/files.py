@@ -190,6 +190,10 @@ def _raw(reader: Reader) -> dict[str, Any]:
             for flag in reader.members(("conditions", name, "when"), tuple(FLAGS)):
                 reader.members(("conditions", name, "when", flag), _CELLS)
     reader.finish()
+    if "base" not in raw:
+        rows = raw["conditions"]
+        alike = {name: rows[meaning.like] for name, meaning in conditions().meanings.items() if meaning.like in rows}
+        raw["conditions"] = {**alike, **rows}
     return raw
 
 

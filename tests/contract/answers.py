@@ -11,7 +11,7 @@ import orjson
 from edge import contract
 from edge._fast import SLOTS, Condition, Slot, Template
 
-CONTRACTS = ("openai", "anthropic", "generic", "token360", "tokenbay", "tokenfactory", "tokenpak")
+CONTRACTS = contract.names()
 SURFACES = ("openai", "anthropic", "admin")
 CONDITIONS = tuple(c for c in Condition if c not in (Condition.ok, Condition.client_closed))
 

@@ -2,12 +2,13 @@
 
 A line is: condition, status, type, code, param, and after | the message. `=` stands for the status' reason phrase in
 snake case, `?` for the provider's own status, `-` for null. Without | the contract does not fix the message; then it
-must name the facts of the case. Names in braces are facts of the case, also as a param.
+must name the facts of the case. Names in braces are facts of the case, also as a param. Where CONDITIONS names another
+condition behind one, contracts answer it as they do the other, a code that is the other's name excepted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CONDITIONS = """
     request_malformed client never
@@ -47,14 +48,14 @@ CONDITIONS = """
     circuit_open upstream later
     keys_limited upstream later
     provider_unreachable upstream later
-    provider_disconnected upstream never
+    provider_disconnected upstream never provider_unreachable
     provider_timeout upstream never
     provider_error upstream later
     provider_misconfigured edge never
     provider_rejected client never
     context_length client never
     provider_response_invalid upstream never
-    provider_cut upstream never
+    provider_cut upstream never provider_response_invalid
     provider_stalled upstream never
     internal_error edge later
     out_of_memory edge later
@@ -102,14 +103,12 @@ OPENAI = """
     circuit_open 503 server_error circuit_open -
     keys_limited 429 requests rate_limit_exceeded -
     provider_unreachable 502 server_error provider_unreachable -
-    provider_disconnected 502 server_error provider_disconnected -
     provider_timeout 504 server_error provider_timeout -
     provider_error 502 server_error provider_error -
     provider_misconfigured 502 server_error provider_misconfigured -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
     context_length ? invalid_request_error context_length_exceeded - | {message}
     provider_response_invalid 502 server_error provider_response_invalid -
-    provider_cut 502 server_error provider_cut -
     provider_stalled 504 server_error provider_stalled -
     internal_error 500 server_error internal_error -
     out_of_memory 500 server_error out_of_memory -
@@ -157,14 +156,12 @@ ANTHROPIC = """
     circuit_open 503 overloaded_error circuit_open -
     keys_limited 429 rate_limit_error keys_limited -
     provider_unreachable 502 api_error provider_unreachable -
-    provider_disconnected 502 api_error provider_disconnected -
     provider_timeout 504 timeout_error provider_timeout -
     provider_error 502 api_error provider_error -
     provider_misconfigured 502 api_error provider_misconfigured -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
     context_length ? invalid_request_error context_length - | {message}
     provider_response_invalid 502 api_error provider_response_invalid -
-    provider_cut 502 api_error provider_cut -
     provider_stalled 504 timeout_error provider_stalled -
     internal_error 500 api_error internal_error -
     out_of_memory 500 api_error out_of_memory -
@@ -212,14 +209,12 @@ TOKENPAK = """
     circuit_open 503 = RESOURCE_005 -
     keys_limited 429 = RATELIMIT_002 - | Provider rate limit exceeded. Retry-After: {retry_after}
     provider_unreachable 502 = PROVIDER_003 - | Unable to reach provider: {reason}
-    provider_disconnected 502 = PROVIDER_003 - | Unable to reach provider: {reason}
     provider_timeout 504 = TIMEOUT_001 - | Request to upstream took too long (>{timeout}s)
     provider_error 502 = PROVIDER_004 - | Provider error: {upstream_status} {upstream_reason}
     provider_misconfigured 502 = PROVIDER_004 - | Provider error: {reason}
     provider_rejected ? = VALIDATION_012 - | {message}
     context_length ? = VALIDATION_013 - | {message}
     provider_response_invalid 502 = PROVIDER_004 -
-    provider_cut 502 = PROVIDER_004 -
     provider_stalled 504 = TIMEOUT_001 -
     internal_error 500 = INTERNAL_001 -
     out_of_memory 500 = RESOURCE_001 - | Cannot allocate memory
@@ -267,14 +262,12 @@ TOKENFACTORY = """
     circuit_open 503 upstream_error circuit_open model
     keys_limited 429 rate_limit_error keys_limited -
     provider_unreachable 502 upstream_error provider_unreachable -
-    provider_disconnected 502 upstream_error provider_disconnected -
     provider_timeout 408 timeout_error provider_timeout -
     provider_error 502 upstream_error provider_error -
     provider_misconfigured 502 upstream_error provider_misconfigured -
     provider_rejected ? invalid_request_error provider_rejected - | {message}
     context_length ? invalid_request_error context_length - | {message}
     provider_response_invalid 502 upstream_error provider_response_invalid -
-    provider_cut 502 upstream_error provider_cut -
     provider_stalled 408 timeout_error provider_stalled -
     internal_error 500 server_error internal_error -
     out_of_memory 500 server_error out_of_memory -
@@ -322,14 +315,12 @@ TOKENBAY = """
     circuit_open 503 = circuit_open -
     keys_limited 503 = keys_limited -
     provider_unreachable 500 = provider_unreachable -
-    provider_disconnected 500 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
     provider_error 500 = provider_error -
     provider_misconfigured 500 = provider_misconfigured -
     provider_rejected ? = provider_rejected - | {message}
     context_length ? = context_length - | {message}
     provider_response_invalid 500 = provider_response_invalid -
-    provider_cut 500 = provider_cut -
     provider_stalled 504 = provider_stalled -
     internal_error 500 = internal_error -
     out_of_memory 503 = out_of_memory - | The gateway is overloaded: memory
@@ -376,14 +367,12 @@ TOKEN360 = """
     circuit_open 503 api_error 503 -
     keys_limited 502 api_error 502 -
     provider_unreachable 502 api_error 502 -
-    provider_disconnected 502 api_error 502 -
     provider_timeout 502 api_error 502 -
     provider_error 502 api_error 502 -
     provider_misconfigured 502 api_error 502 -
     provider_rejected ? invalid_request_error ? - | {message}
     context_length ? invalid_request_error ? - | {message}
     provider_response_invalid 502 api_error 502 -
-    provider_cut 502 api_error 502 -
     provider_stalled 502 api_error 502 -
     internal_error 500 api_error 500 - | An internal error occurred
     out_of_memory 503 api_error 503 -
@@ -430,14 +419,12 @@ GENERIC = """
     circuit_open 503 = circuit_open -
     keys_limited 502 = keys_limited -
     provider_unreachable 502 = provider_unreachable -
-    provider_disconnected 502 = provider_disconnected -
     provider_timeout 504 = provider_timeout -
     provider_error 502 = provider_error -
     provider_misconfigured 502 = provider_misconfigured -
     provider_rejected ? = provider_rejected - | {message}
     context_length ? = context_length - | {message}
     provider_response_invalid 502 = provider_response_invalid -
-    provider_cut 502 = provider_cut -
     provider_stalled 504 = provider_stalled -
     internal_error 500 = internal_error -
     out_of_memory 503 = out_of_memory -
@@ -488,8 +475,14 @@ def _lines(table: str) -> list[str]:
     return [line.strip() for line in table.strip().splitlines()]
 
 
+def _rows(table: str) -> dict[str, Row]:
+    rows = dict(map(_row, _lines(table)))
+    alike = {name: (other[0], rows[other[0]]) for name, _, _, *other in map(str.split, _lines(CONDITIONS)) if other}
+    return rows | {name: replace(row, code=name) if row.code == other else row for name, (other, row) in alike.items()}
+
+
 CONTRACTS: dict[str, dict[str, Row]] = {
-    name: dict(map(_row, _lines(table))) for name, table in (
+    name: _rows(table) for name, table in (
         ("openai", OPENAI), ("anthropic", ANTHROPIC), ("tokenpak", TOKENPAK), ("tokenfactory", TOKENFACTORY),
         ("tokenbay", TOKENBAY), ("token360", TOKEN360), ("generic", GENERIC))}
-MEANINGS = {name: Meaning(blame, retry) for name, blame, retry in map(str.split, _lines(CONDITIONS))}
+MEANINGS = {name: Meaning(blame, retry) for name, blame, retry, *_ in map(str.split, _lines(CONDITIONS))}
