@@ -1,0 +1,285 @@
+"""A request's life: every row of the table of its states is taken on a running gateway, and every end counts once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+import httpx2 as httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from edge._fast import EVENTS, STATES, TRANSITIONS, Condition
+from tests.gateway import client
+from tests.gateway.client import PATHS, ask, post, read, receive
+from tests.gateway.script import Script, answer, completion, stream_head
+from tests.gateway.test_contracts import BODY_BYTES, CASES, QUEUE
+from tests.gateway.test_rows import DEEDS
+from tests.simulator.wire import Wire
+from tests.support.gateway import PLAIN, Gateway
+from tests.support.simulator import Simulator
+
+TLS_ALERT = bytes.fromhex("15030100020246")     # what a port that speaks TLS says to plain HTTP
+# No request ends with these: two are of a reload, and nothing is written to a disk yet.
+OF_NO_REQUEST = {"config_invalid", "config_missing_field", "disk_full"}
+
+
+class Stage(NamedTuple):
+    """What a walk has at hand."""
+
+    gateway: Gateway
+    simulator: Simulator
+    script: Script
+
+
+class Life(NamedTuple):
+    """One request: the events that it meets, and the condition that it ends with."""
+
+    events: str
+    condition: str
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The rows of the table that it takes; KeyError where there is no such row."""
+        state, taken = STATES[0], []
+        for event in self.events.split():
+            taken.append((state, event))
+            state = TRANSITIONS[state, event]
+        assert state == "ended", f"{self.events}: {state}"
+        return taken
+
+    @property
+    def answered(self) -> bool:
+        """Whether its last attempt had a head of an answer, which the metrics tell."""
+        return "head" in self.events.rpartition("retry")[2].split()
+
+
+GOOD = Life("complete connected head good done", "ok")
+
+
+def answered(stage: Stage) -> None:
+    """A good answer."""
+    assert ask(stage.gateway.port, post("openai")).status == 200
+
+
+def answered_here(stage: Stage) -> None:
+    """A route of the gateway's own."""
+    assert ask(stage.gateway.port, client.request(path="/health", method="GET")).status == 200
+
+
+def refused(stage: Stage) -> None:
+    """A body that is no JSON."""
+    assert ask(stage.gateway.port, client.request(b"{", path=PATHS["openai"])).status == 400
+
+
+def left_half_sent(stage: Stage) -> None:
+    """A client that leaves between head and body."""
+    with Wire(stage.gateway.port) as wire:
+        receive(wire.send(post("openai", headers={"expect": "100-continue"}).partition(b"{")[0]), b"100 Continue")
+
+
+def another_target(stage: Stage) -> None:
+    """A target without a connection, and one that has one."""
+    found = ask(stage.gateway.port, post("openai", model="elsewhere"))
+    assert (found.status, found.fields["x-edge-attempts"]) == (200, "2")
+
+
+def no_target(stage: Stage) -> None:
+    """A target that has no connection to be had, not even later."""
+    found = ask(stage.gateway.port, post("openai", model="closed"))
+    assert (found.status, found.fields["x-edge-attempts"]) == (502, "2")
+
+
+def left_in_the_queue(stage: Stage) -> None:
+    """A client that leaves while it waits for a connection, and then the one that has it."""
+    gateway = stage.gateway
+    with Wire(gateway.port) as taker:
+        receive(taker.send(post("openai", model="narrow", stream=True, spec="stall=4")), b"data: ")
+        with Wire(gateway.port) as wire:
+            wire.send(post("openai", model="narrow"))
+            gateway.wait(lambda: gateway.metric("edge_provider_waiting", provider="narrow") == 1)
+        gateway.wait(lambda: gateway.metric("edge_provider_waiting", provider="narrow") == 0)
+
+
+def wrong_place(stage: Stage) -> None:
+    """A target that is no provider, which is known as soon as it speaks, and one that is."""
+    with Wire(stage.gateway.port) as wire:
+        wire.send(post("openai", model="astray"))
+        meeting = stage.script.meet()
+        meeting.asked()
+        meeting.send(TLS_ALERT)
+        found = read(wire.answer())
+    assert (found.status, found.fields["x-edge-attempts"]) == (200, "2")
+
+
+def closing_connection(stage: Stage) -> None:
+    """A kept connection that closes as the next request comes: it is sent once more, as nobody has read it."""
+    with Wire(stage.gateway.port) as wire:
+        wire.send(post("openai", model="kept"))
+        meeting = stage.script.meet()
+        for again in (False, True):
+            meeting.asked()
+            meeting.send(answer(completion()))
+            found = read(wire.answer())
+            assert found.status == 200 and "x-edge-attempts" not in found.fields
+            if not again:
+                wire.send(post("openai", model="kept"))
+                meeting.asked()
+                meeting.close()
+                meeting = stage.script.meet()
+
+
+def no_answer(stage: Stage) -> None:
+    """A provider that closes in place of an answer."""
+    assert ask(stage.gateway.port, post("openai", spec="cut=0")).status == 502
+
+
+def late_answer(stage: Stage) -> None:
+    """A provider that does not answer in time."""
+    assert ask(stage.gateway.port, post("openai", model="hasty-1", stream=True, spec="hang")).status == 504
+
+
+def left_before_the_head(stage: Stage) -> None:
+    """A client that leaves when the provider has its request."""
+    with Wire(stage.gateway.port) as wire:
+        wire.send(post("openai", model="scripted"))
+        stage.script.meet().asked()
+
+
+def another_attempt(stage: Stage) -> None:
+    """An error that is over a moment later."""
+    stage.simulator.fault("status=503", times=1, model="sim-moment")
+    found = ask(stage.gateway.port, post("openai", model="sim-moment"))
+    assert (found.status, found.fields["x-edge-attempts"]) == (200, "2")
+
+
+def bad_answer(stage: Stage) -> None:
+    """An answer that breaks off, held to its end."""
+    assert ask(stage.gateway.port, post("openai", spec="malformed=json")).status == 502
+
+
+def left_before_a_byte(stage: Stage) -> None:
+    """A client that leaves between the answer's head and its first event."""
+    with Wire(stage.gateway.port) as wire:
+        wire.send(post("openai", model="scripted", stream=True))
+        meeting = stage.script.meet()
+        meeting.asked()
+        meeting.send(stream_head())
+
+
+def rejected(stage: Stage) -> None:
+    """A provider's own words about the client's mistake are an answer, too."""
+    spec = 'status=400;body={"error":{"message":"no such thing"}}'
+    assert ask(stage.gateway.port, post("openai", spec=spec)).status == 400
+
+
+def cut_stream(stage: Stage) -> None:
+    """A stream that breaks off."""
+    found = ask(stage.gateway.port, post("openai", stream=True, spec="tokens=99;cut=4000"))
+    assert found.status == 200 and b"event: error" in found.body
+
+
+def stalled_stream(stage: Stage) -> None:
+    """A stream that falls silent."""
+    found = ask(stage.gateway.port, post("openai", model="hasty-1", stream=True, spec="stall=4"))
+    assert found.status == 200 and b"event: error" in found.body
+
+
+def left_in_the_stream(stage: Stage) -> None:
+    """A client that leaves with half of an answer."""
+    with Wire(stage.gateway.port) as wire:
+        receive(wire.send(post("openai", stream=True, spec="stall=4")), b"data: ")
+
+
+RELAYING_LEFT = Life("complete connected head good left", "client_closed")
+WALKS: dict[Callable[[Stage], None], tuple[Life, ...]] = {
+    answered: (GOOD,),
+    answered_here: (Life("done", "ok"),),
+    refused: (Life("refused", "json_invalid"),),
+    left_half_sent: (Life("left", "client_closed"),),
+    another_target: (Life("complete retry connected head good done", "ok"),),
+    no_target: (Life("complete retry refused", "provider_unreachable"),),
+    left_in_the_queue: (Life("complete left", "client_closed"), RELAYING_LEFT),
+    wrong_place: (Life("complete connected retry connected head good done", "ok"),),
+    closing_connection: (GOOD, Life("complete connected retry connected head good done", "ok")),
+    no_answer: (Life("complete connected refused", "provider_disconnected"),),
+    late_answer: (Life("complete connected refused", "provider_timeout"),),
+    left_before_the_head: (Life("complete connected left", "client_closed"),),
+    another_attempt: (Life("complete connected head retry connected head good done", "ok"),),
+    bad_answer: (Life("complete connected head refused", "provider_response_invalid"),),
+    left_before_a_byte: (Life("complete connected head left", "client_closed"),),
+    rejected: (Life("complete connected head good done", "provider_rejected"),),
+    cut_stream: (Life("complete connected head good broken", "provider_cut"),),
+    stalled_stream: (Life("complete connected head good broken", "provider_stalled"),),
+    left_in_the_stream: (RELAYING_LEFT,),
+}
+
+
+class Figures(NamedTuple):
+    """What the gateway has counted: requests by condition and answers' heads; and what is held, which passes."""
+
+    ended: Counter[str]
+    heads: int
+    held: int
+
+
+def figures(gateway: Gateway) -> Figures:
+    """One scrape."""
+    ended: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for family in parse(httpx.get(f"{gateway.admin}/metrics", **PLAIN).text):
+        for sample in family.samples:
+            if sample.name == "edge_requests_total":
+                ended[sample.labels["condition"]] += int(sample.value)
+            else:
+                others[sample.name] += int(sample.value)
+    held = ("edge_requests_in_flight", "edge_provider_active", "edge_provider_waiting")
+    return Figures(ended, others["edge_time_to_first_byte_seconds_count"], sum(others[name] for name in held))
+
+
+def come_to(gateway: Gateway, ended: Counter[str]) -> Figures:
+    """Waits until these requests have ended, and no others, and nothing is held any more."""
+    return gateway.wait(lambda: (now if (now := figures(gateway)).ended == ended and now.held == 0 else None))
+
+
+@pytest.fixture(scope="module")
+def walking(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -> Iterator[Gateway]:
+    """A gateway that tries twice, without a pause, and whatever has failed before."""
+    config = configure(retry={"max": 1, "backoff": 0}, circuit_breaker={"enabled": False})
+    config["providers"]["kept"] = {**config["providers"]["scripted"], "max_idle": 1}
+    config["models"] |= {"elsewhere": ["closed", "sim"], "astray": ["scripted", "sim"], "kept": "kept"}
+    with Gateway(config, environ=environ) as gateway:
+        yield gateway
+
+
+def test_every_row_is_walked() -> None:
+    """The walks of this file take every row of the table, and there is no way out of `ended`."""
+    assert {row for lives in WALKS.values() for life in lives for row in life.rows()} == set(TRANSITIONS)
+    assert set(TRANSITIONS) <= set(product(STATES[:-1], EVENTS))
+    assert {event for _, event in TRANSITIONS} == set(EVENTS)
+
+
+@pytest.mark.parametrize("deed", WALKS, ids=lambda deed: deed.__name__)
+def test_walks(walking: Gateway, simulator: Simulator, script: Script, deed: Callable[[Stage], None]) -> None:
+    """Whatever a request meets it ends once, as it should, and gives back its slots and its place."""
+    lives = WALKS[deed]
+    before = figures(walking)
+    deed(Stage(walking, simulator, script))
+    after = come_to(walking, before.ended + Counter(life.condition for life in lives))
+    assert after.heads == before.heads + sum(life.answered for life in lives)
+    assert "Traceback" not in walking.log()
+
+
+def test_every_condition_ends_a_request(start: Callable[..., Gateway], serving: Callable[..., Gateway]) -> None:
+    """Each condition that a request can end with is met, and counted once."""
+    gateway = serving(contract="openai", limits={"body_bytes": BODY_BYTES}, queue={"queue_size": QUEUE})
+    met = {life.condition for lives in WALKS.values() for life in lives}
+    for name, case in CASES.items():
+        before = figures(gateway).ended
+        assert ask(gateway.port, case.send("openai")).fields["x-edge-condition"] == name
+        come_to(gateway, before + Counter([name]))
+        met.add(name)
+    for deed in DEEDS.values():
+        met.add(deed(start, serving, contract="openai")[0].fields["x-edge-condition"])
+    assert met == {condition.name for condition in Condition} - OF_NO_REQUEST
