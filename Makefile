@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(addprefix edge/_fast/,*.pyx *.pxd *.pxi *.h))
 ARGS   ?=
 
-.PHONY: run test test-clients lint bench sanitize fuzz faults clean
+.PHONY: run test test-clients lint pages bench sanitize fuzz faults clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -26,6 +26,12 @@ test-clients: $(VENV)/.built $(VENV)/.dev $(CLIENTS)/.node $(CLIENTS)/.python   
 
 lint: $(VENV)/.built $(VENV)/.dev          ## the laws alone: ruff, mypy, stubs, cython-lint, layers, sizes
 	@$(BIN)/pytest tests/laws $(ARGS)
+
+pages: $(VENV)/.built       ## write anew what pages show of tables: a request's states, the contracts' references
+	@$(BIN)/python docs/states.py
+	@for name in $(basename $(notdir $(wildcard edge/contract/contracts/*.yaml))); do \
+	    line="edge errors --contract $$name --format markdown"; \
+	    { echo "<!-- Made by: $$line -->"; $(BIN)/$$line; } >edge/contract/contracts/$$name.md; done
 
 bench: $(VENV)/.built $(VENV)/.bench       ## figures of bench/README.md that fit in a few minutes, and the latency guard
 	@$(BIN)/python bench/micro.py

@@ -1,4 +1,4 @@
-"""What pages tell their readers to type exists, and those made by a command are what it prints now."""
+"""What pages tell their readers to type or to look at exists, and what a command has made is what it makes now."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import shlex
 import subprocess
 import sys
 
-from tests.laws.sources import ROOT, files, relative
+from docs.states import PAGE as WAY
+from docs.states import drawn
+from edge._fast import EVENTS, STATES
+from tests.laws.sources import COMPILED, ROOT, TOPS, files, relative
+from tests.laws.test_layers import HEIGHT
 from tests.support.commands import fault
 
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.M | re.S)
 SHELL = {"", "sh", "bash", "shell", "console"}
 MADE_BY = re.compile(r"\A<!-- Made by: (edge .+?) -->\n")
 PAGES = files(".md")
+FOR_DEVELOPERS = (ROOT / "CONTRIBUTING.md", WAY)
+PLACEHOLDER = re.compile(r"NAME|\*")
+FILE = re.compile(rf"(?<![\w./-])(?:(?:{'|'.join(TOPS)})/[\w./*-]*[\w*]"
+                  r"|\w[\w./*-]*\.(?:py|pyi|pyx|pxi|pxd|h|yaml|toml|sh|md))\b")
+WORD = re.compile(r"`([A-Za-z_]\w+)`")
 
 
 def blocks(languages: set[str]) -> list[tuple[str, str]]:
@@ -58,10 +67,42 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 
 def test_generated_pages_are_true() -> None:
-    """A page that says which command made it is exactly what that command prints now."""
+    """A page that says which command made it is exactly what that command prints now, and each contract has one."""
+    contracts = (ROOT / "edge/contract/contracts").glob("*.yaml")
+    assert [path.name for path in contracts if not MADE_BY.match(path.with_suffix(".md").read_text())] == []
     for page in PAGES:
         made = MADE_BY.match(page.read_text())
         if made:
             done = subprocess.run([sys.executable, "-m", *shlex.split(made[1])], cwd=ROOT,
                                   capture_output=True, text=True, timeout=30, check=True)
-            assert page.read_text().removeprefix(made[0]) == done.stdout, f"{made[1]} > {relative(page)}"
+            assert page.read_text().removeprefix(made[0]) == done.stdout, f"make pages, for {relative(page)}"
+
+
+def test_files_that_developers_are_shown_exist() -> None:
+    """Every file and folder that a page for developers names is there, by its path or by its end."""
+    paths = [relative(path) for path in files()]
+    for page in FOR_DEVELOPERS:
+        named = [name for name in FILE.findall(page.read_text()) if not PLACEHOLDER.search(name)]
+        assert named
+        assert [name for name in named if not (ROOT / name).exists()
+                and not any(path.endswith(f"/{name}") for path in paths)] == [], relative(page)
+
+
+def test_names_that_developers_are_shown_exist() -> None:
+    """Every name that stands alone in code's letters on a page for developers is somewhere in the code."""
+    code = set(re.findall(r"\w+", "\n".join(path.read_text() for path in files(".py", ".yaml", ".toml", *COMPILED))))
+    for page in FOR_DEVELOPERS:
+        assert set(WORD.findall(page.read_text())) - code == set(), relative(page)
+
+
+def test_the_rooms_are_those_there_are() -> None:
+    """The list of rooms names each of them, in the order of the law."""
+    rows = re.findall(r"^\| `(\w+)` \|", WAY.read_text().partition("## The rooms")[2], re.M)
+    assert [HEIGHT[room] for room in rows] == sorted(HEIGHT.values())
+
+
+def test_the_states_are_drawn_as_they_are() -> None:
+    """The picture of a request's states is that of the table in force, and each state and event is explained."""
+    page = WAY.read_text()
+    assert drawn(page) == page, "python docs/states.py"
+    assert set(STATES) | set(EVENTS) <= set(re.findall(r"^\| `(\w+)` \|", page, re.M))
