@@ -212,16 +212,20 @@ cdef class Downstream(Peer):
 
     cdef int resume(self) except -1:
         """The request has ended, or its upload may go on: more may already be here."""
-        cdef Store pending = self.pending
         if self.consuming or self.closing or self.fd < 0:
             return 0
         self.resume_reads()
-        if pending is not None:
-            self.pending = None
-            if self.exchange is None:
-                self.deadline = self.gateway.now + self.gateway.head_ns
-            return self.take(pending.at, pending.size)
-        return 0
+        return wake(self.gateway, self) if self.pending is not None else 0
+
+    cdef int run(self) except -1:
+        """What has come behind a request that has ended."""
+        cdef Store pending = self.pending
+        if pending is None or self.lingering or self.closing or self.fd < 0:
+            return 0
+        self.pending = None
+        if self.exchange is None:
+            self.deadline = self.gateway.now + self.gateway.head_ns
+        return self.take(pending.at, pending.size)
 
     cdef int linger(self) except -1:
         """Ends the connection so that the client can read our last words: to close on unread bytes would reset it."""

@@ -27,7 +27,11 @@ cdef class Store:               # bytes that grow; the one owner of its memory
     cdef int filled(self, Py_ssize_t count) except -1
     cdef int drop_head(self, Py_ssize_t count) noexcept
 
-cdef class Peer:                # one connection of either side
+cdef class Job:                 # who may go on since a request has ended; see runlist.pxi
+    cdef bint woken             # it stands in the list
+    cdef int run(self) except -1
+
+cdef class Peer(Job):           # one connection of either side
     cdef Gateway gateway
     cdef int fd                 # -1: closed, or TLS
     cdef uint32_t watched       # epoll's events that are asked for
@@ -145,7 +149,7 @@ cdef class Pace:                        # by kind: plain answers, streams
     cdef int learn(self, int kind, double value, int crowd, int64_t span) noexcept
     cdef double lateness(self, int kind) noexcept
 
-cdef class Pool:                        # connections to one provider
+cdef class Pool(Job):                   # connections to one provider
     cdef readonly object provider       # catalogue.Provider
     cdef readonly str name
     cdef Gateway gateway
@@ -161,6 +165,7 @@ cdef class Pool:                        # connections to one provider
     cdef list idle                      # the one used last is the next to be used
     cdef list ending                    # their answers are complete, but not their framing
     cdef Queue waiting
+    cdef list outranked                 # no longer among them: others with a higher priority have their places
     cdef Load* load                     # where others see these three: active, waiting, limit,
     cdef Load shown                     # and what of it is this pool's: one that it has replaced may be there too
     cdef uint64_t version               # the last version of the configuration that it was part of
@@ -195,7 +200,6 @@ cdef class Pool:                        # connections to one provider
     cdef bint is_blocked(self) noexcept
     cdef bint is_full(self, Exchange x) noexcept
     cdef int release(self, Upstream upstream) except -1
-    cdef int serve(self) except -1
     cdef int prune(self, int64_t since) except -1
     cdef Upstream take(self)
     cdef int drop(self, Upstream upstream) except -1
@@ -368,6 +372,8 @@ cdef class Upstream(Peer):
 cdef class Gateway:
     cdef readonly Slab slab
     cdef readonly int epoll
+    cdef list jobs                      # those who are woken, in their order
+    cdef bint running
     cdef list graves                    # peers closed in this turn: events of theirs may still be listed
     cdef readonly int index             # the stripe that it writes
     cdef Worker* counts

@@ -84,6 +84,7 @@ cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, 
 cdef object HOST_NAME = re.compile(r"[0-9A-Za-z.:_-]{1,253}")
 cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, **PHRASES}
 
+include "runlist.pxi"
 include "wire.pxi"
 include "life.pxi"
 include "parse.pxi"
@@ -228,6 +229,7 @@ cdef class Gateway:
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll < 0:
             raise OSError(errno, "epoll_create1")
+        self.jobs = []
         self.graves = []
         self.delayed = []
         self.bound = {}
@@ -316,6 +318,7 @@ cdef class Gateway:
         for pool in replaced:
             pool.retire()
         self.take_bounds(tables.bounds)
+        run_jobs(self)
 
     cdef int take_bounds(self, bounds) except -1:
         """What a client may send, and how long it may take."""
@@ -366,7 +369,7 @@ cdef class Gateway:
         except Exception as error:
             self.log_fault(error, None)
             peer.abort()
-        return 0
+        return run_jobs(self) if self.jobs else 0
 
     @property
     def deaf(self):
@@ -412,14 +415,18 @@ cdef class Gateway:
                 listener.starved = False
                 listener.rearm()
         for x in silent:
-            if x.state == RELAYING:
-                ping(x)
+            try:
+                if x.state == RELAYING:
+                    ping(x)
+            except Exception as error:
+                failed_inside(x, error)
         for x in tuple(self.delayed):
             if x.due <= self.now:
                 self.resume(x)
         for pool in (*self.pools.values(), *self.retired):
             pool.sweep()
         self.retired = [pool for pool in self.retired if pool.total or pool.waiting.count]
+        run_jobs(self)
         self.counts.oldest = self.oldest()
         self.graves.clear()
 
@@ -449,6 +456,7 @@ cdef class Gateway:
                     self.decoding.append(x)
             except Exception as error:
                 failed_inside(x, error)
+        run_jobs(self)
         if self.decoding:
             get_running_loop().call_soon(self.decode)
 
@@ -504,6 +512,7 @@ cdef class Gateway:
             downstream.abort()
         for pool in (*self.pools.values(), *self.retired):
             pool.retire()
+        run_jobs(self)
 
     cdef int log_fault(self, object error, object request_id) except -1:
         self.fault(error, request_id)

@@ -25,6 +25,7 @@ cdef class Pool:
         self.idle = []
         self.ending = []
         self.waiting = Queue()
+        self.outranked = []
         self.pace = Pace.__new__(Pace)
         self.targets = ()
         self.index = load
@@ -70,6 +71,7 @@ cdef class Pool:
         upstream.watch(sock.detach())
         self.gateway.now = monotonic_ns()
         upstream.join()
+        run_jobs(self.gateway)
 
     def failed(self, int condition, str reason):
         """An attempt to connect has failed: the request that has waited longest learns of it."""
@@ -84,8 +86,12 @@ cdef class Pool:
             if condition == gateway_overloaded:
                 note_limit(self.gateway, DESCRIPTORS)
                 x.retry_after_ms = 1000
-            fail(x, condition, reason)
-        self.serve()
+            try:
+                fail(x, condition, reason)
+            except Exception as error:
+                failed_inside(x, error)
+        wake(self.gateway, self)
+        run_jobs(self.gateway)
 
     def retire(self):
         """A reload has replaced the pool: who waits is served or sent away here, and the rest goes as it gets idle."""
@@ -110,9 +116,10 @@ cdef class Pool:
             if other is None:
                 return crowd_out(self, x)
             self.waiting.push(x)
-            return crowd_out(self, other)
+            self.outranked.append(other)
+            return wake(self.gateway, self)
         self.waiting.push(x)
-        return self.serve()
+        return wake(self.gateway, self)
 
     cdef bint is_blocked(self) noexcept:
         """Whether who waits must wait for another's end, not for a connection."""
@@ -143,16 +150,20 @@ cdef class Pool:
         return None
 
     cdef int drop(self, Upstream upstream) except -1:
-        """Closes a connection that is in no list. (Who waits is served by who called.)"""
+        """Closes a connection that is in no list."""
         upstream.pool = None
         self.total -= 1
         self.gateway.counts.upstream_connections -= 1
         return upstream.abort()
 
-    cdef int serve(self) except -1:
+    cdef int run(self) except -1:
         """Gives idle connections to those who wait, and opens as many more as they need and the limit allows."""
         cdef Upstream upstream
         cdef Exchange x
+        while self.outranked:
+            x = self.outranked.pop()
+            if x.state == WAITING:              # its client has not left meanwhile
+                crowd_out(self, x)
         while self.waiting.count and self.active < self.limit:
             x = self.waiting.late(self.gateway.now - patience(self))
             if x is not None:
@@ -168,7 +179,10 @@ cdef class Pool:
                 else:
                     self.drop(upstream)
                 break
-            upstream.send(x)
+            try:
+                upstream.send(x)
+            except Exception as error:
+                failed_inside(x, error)
         while (self.opening < self.waiting.count and self.total < self.max_connections
                and self.active + self.opening < self.limit):
             self.opening += 1
@@ -187,7 +201,7 @@ cdef class Pool:
                 or (self.retired and not self.waiting.count)):
             return self.forget(upstream)
         self.idle.append(upstream)
-        return self.serve() if self.waiting.count else 0
+        return wake(self.gateway, self) if self.waiting.count else 0
 
     cdef int forget(self, Upstream upstream) except -1:
         """Closes a connection, idle or not; who waits may have another instead."""
@@ -197,7 +211,7 @@ cdef class Pool:
         elif upstream in self.idle:
             self.idle.remove(upstream)
         self.drop(upstream)
-        return self.serve() if self.waiting.count else 0
+        return wake(self.gateway, self) if self.waiting.count else 0
 
     cdef int await_end(self, Upstream upstream) except -1:
         """A stream's last event has come: its framing may end a moment later, and the connection be used again."""
@@ -207,7 +221,7 @@ cdef class Pool:
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
         self.ending.append(upstream)
-        return self.serve() if self.waiting.count else 0
+        return wake(self.gateway, self) if self.waiting.count else 0
 
     cdef int prune(self, int64_t since) except -1:
         """A connection that was idle `since` then was found closed: what was idle for longer is taken to be as well."""
@@ -237,6 +251,7 @@ cdef class Upstream(Peer):
         self.transport = transport
         self.gateway.now = monotonic_ns()
         self.join()
+        run_jobs(self.gateway)
 
     def get_buffer(self, Py_ssize_t hint):
         """TLS: where the next bytes go."""
@@ -248,6 +263,7 @@ cdef class Upstream(Peer):
         self.gateway.now = monotonic_ns()
         if self.transport is not None:
             self.received(count)
+            run_jobs(self.gateway)
 
     def pause_writing(self):
         """TLS: the request goes out slower than we make it."""
@@ -259,11 +275,13 @@ cdef class Upstream(Peer):
         self.gateway.now = monotonic_ns()
         self.paused = False
         self.drained()
+        run_jobs(self.gateway)
 
     def eof_received(self):
         """TLS: the provider has closed its side."""
         self.gateway.now = monotonic_ns()
         self.closed("Connection closed")
+        run_jobs(self.gateway)
         return False
 
     def connection_lost(self, error):
@@ -271,6 +289,7 @@ cdef class Upstream(Peer):
         self.gateway.now = monotonic_ns()
         self.transport = None
         self.closed("Connection reset" if error is not None else "Connection closed")
+        run_jobs(self.gateway)
 
     cdef int join(self) except -1:
         """Joins the pool, and takes the first request that waits."""
@@ -283,7 +302,7 @@ cdef class Upstream(Peer):
         if pool.retired and not pool.waiting.count:
             return pool.forget(self)
         pool.idle.append(self)
-        return pool.serve()
+        return wake(pool.gateway, pool)
 
     cdef bint is_quiet(self) noexcept:
         """Nothing has come that nobody asked for, the end included. (TLS cannot be asked without reading.)"""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import time
+from collections import Counter
 from contextlib import ExitStack
 
+import uvloop
+
+from tests.faults.load import many_files
 from tests.faults.pair import Pair, ask
 from tests.support.gateway import KEY, Gateway
 from tests.support.simulator import Simulator
 from tests.support.talk import Talk, chat
 
 NARROW = {"max_connections": 1}
+MANY = 7000
 KEYS = {"high": "sk-high-0123456789abcdef", "normal": KEY, "low": "sk-low-0123456789abcdef"}
 ENVIRON = {f"KEY_{name.upper()}": key for name, key in KEYS.items()}
 KEY_SECTION = [{"name": name, "key": f"env:KEY_{name.upper()}", "priority": name} for name in KEYS]
@@ -101,3 +109,31 @@ def test_a_slow_provider_gets_less() -> None:
         assert 8 <= statuses.count(200) <= 80
         assert edge.metric("edge_requests_total", condition="gateway_overloaded") > 100
         assert any("fewer requests" in line["message"] for line in edge.log_lines())
+
+
+def test_thousands_are_late_at_once(pair: Pair) -> None:
+    """However many have waited for too long, and may turn to another target of the same provider, each is answered."""
+    many_files()
+    edge = pair.edge(provider=NARROW, models={"twice": ["first-openai/a", "first-openai/b"]},
+                     limits={"address_connections": 0}, retry={"budget": 1}, queue={"queue_size": MANY, "timeout": 2})
+
+    async def late() -> Counter[bytes]:
+        lines = [await asyncio.open_connection("127.0.0.1", edge.port) for _ in range(MANY)]
+        for _, writer in lines:
+            writer.write(chat(model="twice"))
+        await asyncio.to_thread(edge.wait, lambda: waiting(edge, MANY + 1))
+        os.kill(worker, signal.SIGSTOP)
+        await asyncio.sleep(2)              # now all of them are late
+        os.kill(worker, signal.SIGCONT)
+        heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in lines]
+        for _, writer in lines:
+            writer.transport.abort()
+        return Counter(head.split(b"\r\n")[0] for head in heads)
+
+    with Talk(edge.port) as busy:
+        busy.send(chat(model="twice", fault="hang"))
+        pair.first.wait_for(lambda state: state["requests"] == 1)
+        worker = edge.children()[1]
+        assert uvloop.run(late()) == {b"HTTP/1.1 503 Service Unavailable": MANY}
+    assert edge.metric("edge_worker_restarts_total") == 0
+    assert edge.children()[1] == worker
