@@ -1,7 +1,7 @@
 """The compiled part: what runs per request or per chunk. This front is all that the rest of edge imports."""
 
 from .condition import Condition
-from .gateway import EVENTS, STATES, TRANSITIONS, Gateway, Model, Pool, Route, Target, Tenant
+from .gateway import EVENTS, STATES, TRANSITIONS, Gateway, Model, Pool, Route, Surface, Target, Tenant
 from .health import Healths, HealthTotal
 from .render import NEVER, PHRASES, SLOTS, Slot, Template
 from .slab import (
@@ -26,5 +26,5 @@ __all__ = [
     "CONTROL", "EVENTS", "GENERATION", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES",
     "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS",
     "UNLIMITED", "Condition", "Gateway", "HealthTotal", "Healths", "Model", "Pool", "Route", "SeriesTotal", "Slab",
-    "Slot", "Target", "Template", "Tenant", "monotonic",
+    "Slot", "Surface", "Target", "Template", "Tenant", "monotonic",
 ]

@@ -25,7 +25,7 @@ cdef int fill_values(Exchange x) except -1:
 cdef int refuse(Exchange x, int condition, bint close) except -1:
     """Ends a request that has had no answer with an error in contract."""
     cdef Gateway g = x.gateway
-    cdef Template template = (<list>g.templates[x.surface])[condition]
+    cdef Template template = x.surface.templates[condition]
     cdef Downstream d = x.downstream
     cdef Writer out
     cdef bytes answer
@@ -125,7 +125,7 @@ cdef int detach(Exchange x) except -1:
 
 cdef int break_off(Exchange x, int condition) except -1:
     """Trouble after the head. Server-sent events end with the dialect's error event; other bodies can only be cut."""
-    cdef Template template = (<list>x.gateway.templates[x.surface])[condition]
+    cdef Template template = x.surface.templates[condition]
     cdef bytes event
     if x.mode != STREAM or x.tap.blind:
         return cut(x, condition)
@@ -307,7 +307,7 @@ cdef int answer_own(Exchange x) except -1:
     cdef bytes content
     allows = x.tenant.allows if x.tenant is not None else None
     key = x.tenant.name if x.tenant is not None else ""
-    x.status, content = x.route.own(x.surface == ANTHROPIC, x.line, allows, key)
+    x.status, content = x.route.own(x.surface.index, x.line, allows, key)
     if content is None:
         set_value(x, S_MODEL, x.line.partition(b"?")[0][len(x.route.path) + 1:])
         return refuse(x, model_unknown, False)

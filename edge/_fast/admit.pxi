@@ -20,7 +20,7 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
             at += 1
             size -= 1
     elif field_of(head, K_X_API_KEY) != NULL:
-        if x.surface != ANTHROPIC or g.bearer_only:
+        if not x.surface.has_key_header or g.bearer_only:
             return key_malformed
         field = field_of(head, K_X_API_KEY)
         at = buf + field.value

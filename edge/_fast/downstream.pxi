@@ -90,7 +90,6 @@ cdef int overloaded(Downstream d, str what, str limit) except -1:
     cdef Exchange x = new_exchange(d)
     note_limit(d.gateway, limit)
     name_request(x, NULL, NULL)
-    x.surface = OPENAI
     x.retry_after_ms = 1000
     set_value(x, S_REASON, what)
     return refuse(x, gateway_overloaded, True)
@@ -247,7 +246,6 @@ cdef class Downstream(Peer):
             return 0
         if x is None:
             x = new_exchange(self)
-            x.surface = OPENAI
             name_request(x, NULL, NULL)
         if awaits_client(x):
             return refuse(x, request_timeout, True)

@@ -74,18 +74,29 @@ cdef struct Check:              # of one member of a request's body
     double low
     double high
 
+cdef class Surface:             # a client's dialect, in one version of the configuration
+    cdef int index              # of its targets in a Model
+    cdef list templates         # by condition
+    cdef bint native            # the contract is the dialect's own
+    cdef bytes generates        # the path at which models are asked
+    cdef bytes prefix           # of paths that are this dialect's, whether there is a route or not; None: of none
+    cdef bint has_key_header    # x-api-key carries a key
+    cdef int version            # the Known field that its API wants; -1: none does
+    cdef bytes version_name
+    cdef bytes version_line     # for those who send none
+
 cdef class Route:
     cdef readonly str name
     cdef bytes path
     cdef int index
-    cdef int surface                    # index into Gateway.templates
+    cdef Surface surface
     cdef int dialect
     cdef uint16_t methods               # bit 1 << Method: those that it takes,
     cdef bytes allow                    # and as a line of an answer
     cdef bint json
     cdef bint open_to_all
     cdef object own                     # callable of a route that the gateway answers itself
-    cdef Route anthropic                # the same path where Anthropic's SDK asks; None: no other
+    cdef Route other                    # the same path in another dialect, for who shows that it speaks it; or None
     cdef tuple plan                     # of a relayed path: its one target
     cdef tuple makers                   # targets of all providers that may have given out ids; None: of one
     cdef bint pinned                    # which is an operator's word: models do not lead elsewhere
@@ -253,7 +264,7 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t head_sent
     cdef uint8_t limited
     cdef uint8_t counted
-    cdef int surface
+    cdef Surface surface
     cdef int status
     cdef int condition
     cdef int64_t length                 # of the request's body; -1: chunked
@@ -406,8 +417,7 @@ cdef class Gateway:
     cdef dict tenants                   # digest -> Tenant
     cdef dict known                     # key -> Tenant, once its digest was looked up
     cdef object digest
-    cdef list templates                 # by surface, by condition
-    cdef tuple native                   # by surface: the contract is the dialect's own
+    cdef tuple surfaces                 # the first is that of requests that show none
     cdef frozenset cors                 # origins whose pages may read answers; None: there is no word of them
     cdef frozenset owned                # fields that the configuration sets
     cdef readonly dict pools

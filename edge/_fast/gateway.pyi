@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from typing_extensions import disjoint_base
 
+from edge._fast.render import Template
 from edge._fast.slab import Slab
 
 STATES: Final[tuple[str, ...]]
@@ -14,15 +15,21 @@ EVENTS: Final[tuple[str, ...]]
 TRANSITIONS: Final[dict[tuple[str, str], str]]
 
 @disjoint_base
+class Surface:
+    """A client's dialect (edge.dialects.surfaces.Surface) with its error templates by condition; `native`: its own."""
+
+    def __init__(self, surface: Any, index: int, templates: list[Template | None], native: bool) -> None: ...
+
+@disjoint_base
 class Route:
     """One path: its rules (edge.routes.Route), and after `bind` what the configuration says of it."""
 
     name: str
-    def __init__(self, route: Any, index: int, surface: int, dialect: int) -> None: ...
+    def __init__(self, route: Any, index: int, surface: Surface, dialect: int) -> None: ...
     def bind(
         self, unrouted: int, target: Target | None = None,
-        own: Callable[[bool, bytes, Callable[[str], bool] | None, str], tuple[int, bytes | None]] | None = None,
-        open_to_all: bool = False, anthropic: Route | None = None, pinned: bool = False,
+        own: Callable[[int, bytes, Callable[[str], bool] | None, str], tuple[int, bytes | None]] | None = None,
+        open_to_all: bool = False, other: Route | None = None, pinned: bool = False,
     ) -> Route: ...
     def share(self, makers: tuple[Target, ...]) -> Route: ...
 

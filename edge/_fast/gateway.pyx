@@ -58,8 +58,6 @@ cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
 
 cdef enum:
-    OPENAI = 0                      # surfaces
-    ANTHROPIC = 1
     EVENTS_MAX = 256                # events taken from epoll at once
     BUFFER = 262144                 # one read, and what is built for one write
     INTAKE = 65536                  # one read of a head
@@ -118,9 +116,25 @@ cdef class Exchange:
     pass
 
 
+cdef class Surface:
+
+    def __init__(self, surface, int index, list templates, bint native):
+        self.index = index
+        self.templates = templates
+        self.native = native
+        self.generates = surface.generates
+        self.prefix = surface.prefix
+        self.has_key_header = surface.has_key_header
+        self.version = -1
+        if surface.version is not None:
+            self.version = K_ANTHROPIC_VERSION          # the one that the parser of heads knows
+            self.version_name = surface.version[0].encode()
+            self.version_line = f"{surface.version[0]}: {surface.version[1]}\r\n".encode()
+
+
 cdef class Route:
 
-    def __init__(self, route, int index, int surface, int dialect):
+    def __init__(self, route, int index, Surface surface, int dialect):
         cdef int i
         self.name = route.name
         self.path = route.path.encode()
@@ -155,7 +169,7 @@ cdef class Route:
                 self.fill = b'"%b":%d,' % (rule.name.encode(), rule.default)
                 self.fill_value = b"%d" % rule.default
 
-    def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False, Route anthropic=None,
+    def bind(self, int unrouted, Target target=None, own=None, bint open_to_all=False, Route other=None,
              bint pinned=False):
         """What the configuration adds: series, the provider of a relayed path, or who answers here, and to whom."""
         self.unrouted = unrouted
@@ -163,7 +177,7 @@ cdef class Route:
         self.pinned = pinned
         self.own = own
         self.open_to_all = open_to_all
-        self.anthropic = anthropic
+        self.other = other
         return self
 
     def share(self, tuple makers):
@@ -286,8 +300,7 @@ cdef class Gateway:
         self.resolve = tables.resolve
         self.tenants, self.digest = tables.tenants, tables.digest
         self.known = {}
-        self.templates = tables.templates
-        self.native = tables.native
+        self.surfaces = tables.surfaces
         self.owned = tables.owned
         self.cors = tables.cors
         self.bearer_only = tables.bearer_only

@@ -238,16 +238,24 @@ cdef int find_targets(Exchange x, Model model) except -1:
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
         set_value(x, S_MODEL, x.asked)
         return model_denied
-    targets = model.targets[x.surface]
+    targets = model.targets[x.surface.index]
     if not targets:
         set_value(x, S_METHOD, METHODS[x.method])
         set_value(x, S_PATH, b"%b for the model %b. Did you mean %b?" % (
-            x.line.partition(b"?")[0], x.asked[:256],
-            b"/v1/chat/completions" if x.surface == ANTHROPIC else b"/v1/messages"))
+            x.line.partition(b"?")[0], x.asked[:256], path_of(x, model)))
         return endpoint_unknown
     x.plan = targets
     x.target = <Target>x.plan[0]
     return 0
+
+
+cdef bytes path_of(Exchange x, Model model):
+    """Where a model that is there is asked in its own dialect."""
+    cdef Surface surface
+    for surface in x.gateway.surfaces:
+        if model.targets[surface.index]:
+            return surface.generates
+    return b""
 
 
 cdef int read_relayed(Exchange x) except -1:
@@ -277,7 +285,7 @@ cdef int lead(Exchange x, Model model) except -1:
         return 0
     if not x.route.pinned:
         return find_targets(x, model)
-    targets = tuple([target for target in model.targets[x.surface] if (<Target>target).pool is x.target.pool])
+    targets = tuple([target for target in model.targets[x.surface.index] if (<Target>target).pool is x.target.pool])
     if targets:
         x.plan = targets
         x.target = <Target>x.plan[0]

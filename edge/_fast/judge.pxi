@@ -244,7 +244,7 @@ cdef int classify(Exchange x) except -1:
             x.retry_after_ms = 1000
         return fail(x, x.condition, None)
     note_success(x)
-    if not x.gateway.native[x.surface] or x.method == M_HEAD or not is_error(x.held.at, x.held.size):
+    if not x.surface.native or x.method == M_HEAD or not is_error(x.held.at, x.held.size):
         return fail(x, x.condition, None)
     if x.advice == ADVISED and retry(x, x.condition):
         return 0

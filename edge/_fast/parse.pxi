@@ -78,6 +78,7 @@ cdef Exchange new_exchange(Downstream d):
     x.gateway = d.gateway
     x.downstream = d
     x.address = d.peer
+    x.surface = d.gateway.surfaces[0]
     x.state = READING
     x.started = d.gateway.now
     x.retry_after_ms = -1
@@ -100,8 +101,7 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     x = new_exchange(d)
     if result < 0:
         name_request(x, NULL, NULL)
-        if size > 17 and memcmp(buf, b"POST /v1/messages", 17) == 0:
-            x.surface = ANTHROPIC
+        x.surface = surface_like(g, PyBytes_FromStringAndSize(buf, min(size, <Py_ssize_t>64)).partition(b" ")[2], NULL)
         if result == HEAD_CODING:
             set_value(x, S_REASON, "a transfer coding other than chunked")
         refuse(x, head_condition(result), True)
@@ -203,6 +203,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     cdef Head* own = <Head*>head
     cdef const Field* field
     cdef const Field* trace
+    cdef Surface surface
     cdef Writer out
     cdef int i
     if x.route.own is not None:
@@ -218,9 +219,9 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     trace = field_of(head, K_TRACEPARENT)
     if trace != NULL:
         x.relayed += b"traceparent: " + value_of(buf, trace) + b"\r\n"
-    if (x.route.surface == ANTHROPIC and field_of(head, K_ANTHROPIC_VERSION) == NULL
-            and b"anthropic-version" not in g.owned):
-        x.relayed += b"anthropic-version: 2023-06-01\r\n"
+    surface = x.route.surface
+    if surface.version >= 0 and field_of(head, surface.version) == NULL and surface.version_name not in g.owned:
+        x.relayed += surface.version_line
     x.beta = field_of(head, K_BETA) != NULL
     field = field_of(head, K_STAINLESS_RETRY_COUNT)
     x.most_retries = g.max_retries

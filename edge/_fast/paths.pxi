@@ -22,8 +22,8 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
     route = locate(x)
     if route is None:
         return miss(x, head)
-    if route.anthropic is not None and field_of(head, K_ANTHROPIC_VERSION) != NULL:
-        route = route.anthropic
+    if route.other is not None and field_of(head, route.other.surface.version) != NULL:
+        route = route.other
     x.route = route
     x.surface = route.surface
     if not route.methods >> head.method & 1:
@@ -43,11 +43,21 @@ cdef int miss(Exchange x, const Head* head) except -1:
     if usual(path) == b"/v1/realtime" or usual(path).startswith(b"/v1/realtime/"):
         set_value(x, S_REASON, "the Realtime API")
         return not_implemented
-    x.surface = (ANTHROPIC if usual(path).startswith(b"/v1/messages") or field_of(head, K_ANTHROPIC_VERSION) != NULL
-                 else OPENAI)
+    x.surface = surface_like(x.gateway, usual(path), head)
     set_value(x, S_PATH, path[:256] if meant is None else b"%b. Did you mean %b?" % (path[:256], meant))
     set_value(x, S_METHOD, METHODS[head.method])
     return endpoint_unknown
+
+
+cdef Surface surface_like(Gateway g, bytes path, const Head* head):
+    """The dialect of a request that has no route: its path or one of its fields may show it."""
+    cdef Surface surface
+    for surface in g.surfaces:
+        if surface.prefix is not None and path.startswith(surface.prefix):
+            return surface
+        if surface.version >= 0 and head != NULL and field_of(head, surface.version) != NULL:
+            return surface
+    return g.surfaces[0]
 
 
 cdef Route locate(Exchange x):

@@ -5,22 +5,22 @@ from __future__ import annotations
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from edge.dialects.kinds import KEY_HEADERS
+from edge.dialects.surfaces import VERSIONS
 from edge.values.snapshot import Provider
-
-VERSION = "anthropic-version"
 
 
 def heads(provider: Provider, *, versioned: bool = False) -> tuple[bytes, ...]:
     """The fixed part of a request's head, once per provider key: from behind the target to the client's fields.
 
-    With `versioned` it names a version where Anthropic's API wants one (400 without): no client's comes along.
+    With `versioned` it names a version where the API wants one (else it answers 400): no client's comes along.
     """
     parts = urlsplit(provider.base_url)
     # identity: usage is read in passing, and an answer that nobody can read cannot be judged either.
     lines = [" HTTP/1.1", f"host: {parts.netloc.rpartition('@')[2]}", "accept-encoding: identity"]
     lines += [f"{name}: {value.reveal()}" for name, value in provider.headers]
-    if versioned and provider.kind == "anthropic" and VERSION not in (name.lower() for name, _ in provider.headers):
-        lines.append(f"{VERSION}: 2023-06-01")
+    version, usual = VERSIONS.get(provider.kind, ("", ""))
+    if versioned and version and version not in (name.lower() for name, _ in provider.headers):
+        lines.append(f"{version}: {usual}")
     name = provider.key_header or KEY_HEADERS[provider.kind]
     scheme = "Bearer " if name.lower() == "authorization" else ""
     keyed = [[*lines, f"{name}: {scheme}{key.reveal()}"] for key in provider.keys] or [lines]

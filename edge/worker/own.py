@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import orjson
 
 from edge import __version__
+from edge.dialects.surfaces import SURFACES
 from edge.values.snapshot import Snapshot
 from edge.worker.tables import Allows, Answer
 
@@ -32,12 +33,12 @@ class OwnAnswers:
         return {
             "models": catalogue.answer,
             "health": self.health,
-            "livez": lambda anthropic, target, allows, key: (200, b'{"status":"ok"}'),
+            "livez": lambda surface, target, allows, key: (200, b'{"status":"ok"}'),
             "readyz": self.health,
-            "stats": lambda anthropic, target, allows, key: (200, orjson.dumps(self.stats(key))),
+            "stats": lambda surface, target, allows, key: (200, orjson.dumps(self.stats(key))),
         }
 
-    def health(self, anthropic: bool, target: bytes, allows: Allows, key: str) -> tuple[int, bytes]:
+    def health(self, surface: int, target: bytes, allows: Allows, key: str) -> tuple[int, bytes]:
         """503 while draining: load balancers take that as leave."""
         status = "draining" if self.gateway.draining else "ok"
         return 503 if self.gateway.draining else 200, orjson.dumps({"status": status, "version": __version__})
@@ -57,25 +58,26 @@ class Catalogue:
             "providers": sorted({kinds[target.provider] for target in model.targets})} for model in named}
         anthropic: dict[str, Shown] = {model.name: {
             "type": "model", "id": model.name, "display_name": model.name, "created_at": CREATED_AT} for model in named}
-        self.models = {False: openai, True: anthropic}          # as Answer is asked
-        self.lists = {asked: page(asked, models) for asked, models in self.models.items()}
+        shown = {"openai": openai, "anthropic": anthropic}
+        self.models = [shown[surface.name] for surface in SURFACES]         # as Answer is asked
+        self.lists = [page(surface, models) for surface, models in enumerate(self.models)]
 
-    def answer(self, anthropic: bool, target: bytes, allows: Allows, key: str) -> tuple[int, bytes | None]:
+    def answer(self, surface: int, target: bytes, allows: Allows, key: str) -> tuple[int, bytes | None]:
         """The list of those that the key may use, or one of them; a name may hold slashes, escaped or not."""
-        models = self.models[anthropic]
+        models = self.models[surface]
         name = unquote(target.partition(b"?")[0].decode("ascii").removeprefix("/v1/models").removeprefix("/"))
         if name:
             known = name in models and (allows is None or allows(name))
             return 200, orjson.dumps(models[name]) if known else None
         if allows is None:
-            return 200, self.lists[anthropic]
-        return 200, page(anthropic, {name: model for name, model in models.items() if allows(name)})
+            return 200, self.lists[surface]
+        return 200, page(surface, {name: model for name, model in models.items() if allows(name)})
 
 
-def page(anthropic: bool, models: Mapping[str, Shown]) -> bytes:
+def page(surface: int, models: Mapping[str, Shown]) -> bytes:
     """All of these models, in the shape of the SDK that asks."""
     data = list(models.values())
-    if not anthropic:
+    if SURFACES[surface].name == "openai":
         return orjson.dumps({"object": "list", "data": data})
     names: list[str | None] = [*models] or [None]
     return orjson.dumps({"data": data, "has_more": False, "first_id": names[0], "last_id": names[-1]})

@@ -12,23 +12,24 @@ import orjson
 
 from edge import _fast, contract
 from edge.config.keys import digest
+from edge.dialects.kinds import Kind
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
-from edge.net.requests import VERSION, heads, joined, place
+from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
+from edge.net.requests import heads, joined, place
 from edge.values.registry import Registry
 from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings, paths
 from edge.worker.notes import Notes
 
-SURFACES = ("openai", "anthropic")
 # Of requests that end so the log hears always, or of some in a second: what account.pxi calls Report.
 SPARSE, ALWAYS = 1, 2
 REPORTED = {"upstream": ALWAYS, "edge": ALWAYS, "client": SPARSE, "tenant": SPARSE}
 DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3, "object": 4}
 # Which models a key may use; None: all.
 Allows = Callable[[str], bool] | None
-# Answers of the gateway's own routes: (Anthropic's SDK asks, request target, the key's models, its name) -> (status,
+# Answers of the gateway's own routes: (which of SURFACES asks, request target, the key's models, its name) -> (status,
 # JSON; None: no such model).
-Answer = Callable[[bool, bytes, Allows, str], tuple[int, bytes | None]]
+Answer = Callable[[int, bytes, Allows, str], tuple[int, bytes | None]]
 MAX_TOKENS = 4096       # of an answer to /v1/messages, unless asked for
 OPEN = frozenset({"health", "livez", "readyz"})
 
@@ -45,8 +46,7 @@ class Tables:
     resolve: Callable[[bytes], Any]
     tenants: dict[bytes, Any]
     digest: Callable[[bytes], bytes]
-    templates: list[Any]
-    native: tuple[bool, ...]
+    surfaces: tuple[Any, ...]
     owned: frozenset[bytes]
     bearer_only: bool
     notes: Notes
@@ -106,13 +106,14 @@ class Compiler:
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         targets = Targets(registry, pools)
         models = [(model, self.model(model, kinds, targets)) for model in snapshot.models]
-        routes, prefixes = self.routes(snapshot, targets, registry, own)
-        contracts, wording = dict(snapshot.contracts), dict(snapshot.wording)
+        surfaces = {surface.name: compiled_surface(index, surface, snapshot) for index, surface in enumerate(SURFACES)}
+        routes, prefixes = self.routes(snapshot, targets, registry, own, surfaces)
         owned = frozenset(name.lower().encode() for provider in snapshot.providers
                           for name in (provider.key_header, *dict(provider.headers)) if name)
+        versioned = any(name.encode() in owned for name, _ in VERSIONS.values())
         return Tables(
             version=snapshot.version, leading=tuple(
-                (pools[provider.name], provider, heads(provider, versioned=VERSION.encode() in owned),
+                (pools[provider.name], provider, heads(provider, versioned=versioned),
                  tuple(targets.made.get(provider.name, ())))
                 for provider in snapshot.providers),
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
@@ -120,10 +121,7 @@ class Compiler:
             resolve=resolver([(pattern(model.name), compiled) for model, compiled in models if "*" in model.name]),
             tenants={key.digest: self.tenant(key, registry) for key in snapshot.keys},
             digest=partial(digest, secret=snapshot.key_secret),
-            templates=[contract.compile_surface(wording[surface], surface, mask_rate_limit=snapshot.mask_rate_limit)
-                       for surface in SURFACES],
-            native=tuple(contracts[surface] == surface for surface in SURFACES),
-            owned=owned,
+            surfaces=tuple(surfaces.values()), owned=owned,
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
@@ -144,7 +142,7 @@ class Compiler:
         """Its targets, by surface and priority: a provider serves the dialect that it speaks."""
         ordered = sorted(model.targets, key=lambda target: target.priority)
         return _fast.Model(model.name, tuple(
-            tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == surface)
+            tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == surface.name)
             for surface in SURFACES))
 
     def tenant(self, key: Key, registry: Registry) -> Any:
@@ -154,24 +152,24 @@ class Compiler:
                             matcher(key.models) if key.models else None)
 
     @staticmethod
-    def routes(snapshot: Snapshot, targets: Targets, registry: Registry,
-               own: dict[str, Answer]) -> tuple[dict[bytes, Any], tuple[Any, ...]]:
+    def routes(snapshot: Snapshot, targets: Targets, registry: Registry, own: dict[str, Answer],
+               surfaces: Mapping[Kind, Any]) -> tuple[dict[bytes, Any], tuple[Any, ...]]:
         """Exact paths, and prefixes in the order in which they are tried: the operator's own come first."""
         exact: dict[bytes, Any] = {}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         first: dict[str, str] = {kind: name for name, kind in reversed(kinds.items())}
         makers = targets.of_kinds(kinds)
         for route in (lenient(snapshot, route) for route in ROUTES):
-            compiled = compiled_route(route).bind(registry.series(route.name, "", ""))
+            compiled = compiled_route(route, surfaces).bind(registry.series(route.name, "", ""))
             if route.surface in makers and any(rule.refers for rule in route.fields):
                 compiled.share(())
             exact[route.path.encode()] = compiled
         for route in OWN:
             if route is not MODELS:
-                exact[route.path.encode()] = compiled_route(route).bind(
+                exact[route.path.encode()] = compiled_route(route, surfaces).bind(
                     registry.series(route.name, "", ""), None, own[route.name], route.name in OPEN)
         named = any("*" not in model.name for model in snapshot.models)
-        models = listing({} if named else first, targets, registry, own[MODELS.name])
+        models = listing({} if named else first, targets, registry, own[MODELS.name], surfaces)
         exact[MODELS.path.encode()] = models
         prefixes = [(f"{MODELS.path}/".encode(), models)]
         relayed = [(relay.path, relay.provider, True) for relay in snapshot.relays]
@@ -180,7 +178,7 @@ class Compiler:
             others = makers.get(kinds[provider])
             fields = ASKED + REFERRED if others and not pinned else ASKED
             route = Route(RELAY, "*", path, kinds[provider], json=False, fields=fields)
-            compiled = compiled_route(route).bind(registry.series(RELAY, "", ""), targets.of_relay(provider),
+            compiled = compiled_route(route, surfaces).bind(registry.series(RELAY, "", ""), targets.of_relay(provider),
                                                   pinned=pinned)
             if others:
                 compiled.share(others)
@@ -224,13 +222,14 @@ class Targets:
         return made
 
 
-def listing(first: Mapping[str, str], targets: Targets, registry: Registry, own: Answer) -> Any:
+def listing(first: Mapping[str, str], targets: Targets, registry: Registry, own: Answer,
+            surfaces: Mapping[Kind, Any]) -> Any:
     """The route of the models, for both SDKs: answered here, or by the first provider of that SDK's kind."""
     route = None
-    for surface in ("anthropic", "openai"):
-        answers = {"target": targets.of_relay(first[surface])} if surface in first else {"own": own}
-        route = compiled_route(replace(MODELS, surface=surface)).bind(
-            registry.series(MODELS.name, "", ""), anthropic=route, **answers)
+    for surface in reversed(SURFACES):
+        answers = {"target": targets.of_relay(first[surface.name])} if surface.name in first else {"own": own}
+        route = compiled_route(replace(MODELS, surface=surface.name), surfaces).bind(
+            registry.series(MODELS.name, "", ""), other=route, **answers)
     return route
 
 
@@ -243,9 +242,16 @@ def lenient(snapshot: Snapshot, route: Route) -> Route:
         for rule in route.fields))
 
 
-def compiled_route(route: Route) -> Any:
+def compiled_surface(index: int, surface: Surface, snapshot: Snapshot) -> Any:
+    """A client's dialect with the contract of its errors."""
+    templates = contract.compile_surface(dict(snapshot.wording)[surface.name], surface.name,
+                                         mask_rate_limit=snapshot.mask_rate_limit)
+    return _fast.Surface(surface, index, templates, dict(snapshot.contracts)[surface.name] == surface.name)
+
+
+def compiled_route(route: Route, surfaces: Mapping[Kind, Any]) -> Any:
     """The route as the data plane knows it."""
-    return _fast.Route(route, NAMES.index(route.name), SURFACES.index(route.surface), DIALECTS[route.dialect])
+    return _fast.Route(route, NAMES.index(route.name), surfaces[route.surface], DIALECTS[route.dialect])
 
 
 def resolver(patterns: list[tuple[re.Pattern[str], Any]]) -> Callable[[bytes], Any]:

@@ -1,0 +1,34 @@
+"""The surfaces: what a client's dialect is, besides its routes. This is the one place that knows; stages ask it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.dialects.kinds import KEY_HEADERS, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """A client's dialect. Its name is also that of its own contract, and of the kind of providers that speak it.
+
+    `version` is a header that its API wants, and the value for clients that send none; a request that has it is of this
+    surface, and so is one under `prefix`. Where another surface has the model that was asked for, `generates` is named.
+    """
+
+    name: Kind
+    generates: bytes
+    prefix: bytes | None = None
+    version: tuple[str, str] | None = None
+
+    @property
+    def has_key_header(self) -> bool:
+        """Whether its clients may send their key in x-api-key, not only as a bearer's."""
+        return KEY_HEADERS[self.name] == "x-api-key"
+
+
+# The first is that of requests that show none.
+SURFACES: tuple[Surface, ...] = (
+    Surface("openai", b"/v1/chat/completions"),
+    Surface("anthropic", b"/v1/messages", prefix=b"/v1/messages", version=("anthropic-version", "2023-06-01")),
+)
+VERSIONS = {surface.name: surface.version for surface in SURFACES if surface.version is not None}
