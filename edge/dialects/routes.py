@@ -7,6 +7,7 @@ from typing import Literal
 
 Surface = Literal["openai", "anthropic"]
 Dialect = Literal["none", "chat", "responses", "messages", "object"]
+Type = Literal["string", "number", "boolean", "array", "object"]
 
 
 _METHODS = {"POST": (b"POST",), "GET": (b"GET", b"HEAD"),
@@ -23,7 +24,7 @@ class FieldRule:
     """
 
     name: str
-    types: tuple[str, ...]
+    types: tuple[Type, ...]
     required: bool = False
     default: int | None = None
     low: float | None = None
@@ -75,7 +76,7 @@ def _array(*names: str) -> tuple[FieldRule, ...]:
     return tuple(FieldRule(name, ("array",)) for name in names)
 
 
-_TEXTS = ("string", "array")
+_TEXTS: tuple[Type, ...] = ("string", "array")
 _SAMPLING = (FieldRule("stop", _TEXTS), FieldRule("seed", ("number",)),
              FieldRule("frequency_penalty", ("number",), low=-2, high=2),
              FieldRule("presence_penalty", ("number",), low=-2, high=2), _STREAM_OPTIONS, *_object("logit_bias"))
