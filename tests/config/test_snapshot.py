@@ -56,8 +56,10 @@ circuit_breaker: {failures: 3, failure_rate: 0.25, minimum: 4, window: 5, open_t
 queue: {queue_size: 0, timeout: 2.5}
 sticky: X-Session-Id
 """)
-    assert (loaded.retry, loaded.sticky, loaded.keys[0].priority) == (Retry(0, 0.5, 1, 0), "x-session-id", 0)
-    assert loaded.breaker == Breaker(True, 3, 0.25, 4, 5, 0.5, 6, 0, "refuse")
+    assert loaded.retry == Retry(max=0, backoff=0.5, budget=1, max_wait=0)
+    assert (loaded.sticky, loaded.keys[0].priority) == ("x-session-id", 0)
+    assert loaded.breaker == Breaker(enabled=True, failures=3, failure_rate=0.25, minimum=4, window=5, open_time=0.5,
+                                     max_open_time=6, ramp=0, all_open="refuse")
     assert (loaded.bounds.queue, loaded.bounds.queue_timeout) == (0, 2.5)
     a, b = loaded.providers
     assert (a.adaptive, a.health_check) == (False, HealthCheck("/models"))
