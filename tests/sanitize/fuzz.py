@@ -28,6 +28,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PARSERS = ("head", "chunk", "scan", "tap")
+MODULES = (*PARSERS, "condition", "slab")               # a tap's hash is the shared memory's
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 TARGETS = ("request", "response", "chunked", "members", "body-chat", "body-responses", "body-messages", "stream-chat",
            "stream-responses", "stream-messages")
@@ -47,7 +48,7 @@ def compile_copy(copy: Path, plain: bool) -> None:
         shutil.copy2(ROOT / name, copy)
     fast = copy / "edge/_fast"
     (fast / "__init__.py").write_text("")                   # the front would want all of the modules
-    old = [name for name in PARSERS if stale(fast, name, [*fast.glob(f"{name}*.p*"), *fast.glob("*.h")])]
+    old = [name for name in MODULES if stale(fast, name, [*fast.glob(f"{name}*.p*"), *fast.glob("*.h")])]
     flags = {} if plain else {"EDGE_SANITIZE": "1", "CFLAGS": "-fsanitize-coverage=trace-pc"}
     if old:
         subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=copy, check=True,
@@ -148,7 +149,10 @@ class Run:
         if wrong:
             worker.process.kill()
         if worker.process.wait() or wrong:
-            self.save(*worker.last_input(), wrong or f"the process died\n{worker.log.read_text()}")
+            target, text = worker.last_input()
+            if target not in self.options.targets:
+                raise SystemExit(f"a worker has not begun\n{worker.log.read_text()}")
+            self.save(target, text, wrong or f"the process died\n{worker.log.read_text()}")
 
     def follow(self) -> None:
         """Until all workers have ended."""

@@ -18,7 +18,11 @@ from edge._fast import chunk, head, scan, tap
 from tests.fast import peers, slow_json
 from tests.fast.slow_events import Dialect, Slow
 
-TOP = ("error", "usage", "type", "id", "choices", "data", "message", "response")
+TOP = ("error", "usage", "type", "id", "choices", "data", "message", "response", "sequence_number", "delta", "status")
+# Of usage and of choices. One of them in letters of another case means it to some readers: the gateway takes neither.
+INSIDE = ("prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens", "output_tokens",
+          "input_tokens_details", "cache_read_input_tokens", "cached_tokens", "cache_creation_input_tokens",
+          "index", "finish_reason", "stop_reason")
 # An escape that stands for a letter: wanted names and types are not looked for behind those.
 ESCAPED = re.compile(rb"\\u00[2-7]")
 
@@ -28,7 +32,9 @@ class Unclear(Exception):
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) < len(pairs):
+    names = {name for name, _ in pairs}
+    meant = {slow_json.folded(name.encode()) for name in names if name not in INSIDE}
+    if len(names) < len(pairs) or not meant.isdisjoint(INSIDE):
         raise Unclear
     return dict(pairs)
 
