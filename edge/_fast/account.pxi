@@ -213,7 +213,10 @@ cdef int account(Exchange x) except -1:
         g.counts.retrying -= 1
         x.retrying = False
     end_probe(x)
-    series.outcomes[relayed_slot(x.status) if x.condition == ok else x.condition] += 1
+    if x.condition == ok or (x.condition == provider_rejected and x.head_sent and x.status >= 400):
+        series.outcomes[relayed_slot(x.status)] += 1
+    else:
+        series.outcomes[x.condition] += 1
     if x.route is None or x.route.own is None:
         observe_long(&series.total, g.now - x.started)      # our own answers take no time, and would hide who does
     if x.first_byte:

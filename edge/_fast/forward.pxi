@@ -111,7 +111,7 @@ cdef int rest_key(Exchange x, int condition, int traits) except -1:
     cdef Target target
     cdef Health* health = x.target.health
     cdef int keys = x.target.pool.keys
-    cdef bint doubtful = x.status == 402 or x.status == 403 or (x.beta and x.status == 401)
+    cdef bint doubtful = x.doubtful or x.status in (402, 403, 407) or (x.beta and x.status == 401)
     cdef int64_t rest = (max(<int64_t>1, x.retry_after_ms) * 1000000 if traits & RATE
                          else SHORT_REST_NS if doubtful else KEY_REST_NS)
     if doubtful and usable_key(health, keys, (x.key + 1) % keys, g.now) in (x.key, -1):
@@ -234,6 +234,7 @@ cdef int begin_anew(Exchange x) except -1:
     move(x, E_RETRY)
     x.sent = 0
     x.told = False
+    x.doubtful = False
     x.undone = False
     x.provider_id_size = 0
     x.status = 0

@@ -275,7 +275,8 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t unseen                 # nothing of the answer's body has shown yet what it is
     cdef uint8_t closed                 # of long JSON: the last byte that came is a closing brace
     cdef uint8_t spent                  # some of it has gone on: it cannot be sent again
-    cdef uint8_t told                   # the provider has said itself what is wrong
+    cdef uint8_t told                   # the provider has said itself what is wrong,
+    cdef uint8_t doubtful               # and it may be about what was asked for, where it refuses our key
     cdef int64_t answer_length
     cdef bytes line                     # request target, its path as the route has it
     cdef bytes deployment               # the model, where an Azure client's path names it

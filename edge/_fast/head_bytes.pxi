@@ -191,7 +191,7 @@ _KEPT_FROM_PROVIDERS = (
 _KEPT_FROM_CLIENTS = (
     b"content-location", b"refresh", b"link", b"nel", b"report-to", b"reporting-endpoints", b"clear-site-data",
     b"openai-organization", b"openai-project", b"anthropic-organization-id", b"anthropic-workspace-id",
-    b"x-sendfile", b"x-lighttpd-send-file",
+    b"x-sendfile", b"x-lighttpd-send-file", b"www-authenticate",
     b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security", b"server", b"via",
     b"x-should-retry", b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"request-id",
 )

@@ -268,15 +268,22 @@ cdef int read_relayed(Exchange x) except -1:
     if condition:
         return condition
     name = x.asked
-    if name is None:
-        if x.route.name == "models" or x.tenant.allows is None or x.tenant.named >> x.route.index & 1:
-            return 0
+    if is_unread(x, name) and not (x.tenant.allows is None or x.tenant.named >> x.route.index & 1):
         set_value(x, S_FIELD, x.route.name)
         return scope_missing
+    if name is None:
+        return 0
     if x.tenant.allows is not None and not is_allowed(x.tenant, name):
         set_value(x, S_MODEL, name)
         return model_denied
     return lead(x, look_up(x.gateway, name))
+
+
+cdef bint is_unread(Exchange x, bytes name) noexcept:
+    """Whether it may be about a model that nobody has read: one in a body, whatever a path says of a deployment."""
+    if x.route.name == "models":
+        return False
+    return name is None or (x.place == NOWHERE and (x.body.size > 0 or x.unread > 0))
 
 
 cdef int lead(Exchange x, Model model) except -1:
@@ -338,6 +345,9 @@ cdef int read_form(Exchange x) except -1:
         return misnamed(x, x.form.named)
     if result != FORM_OK:
         return 0 if x.tenant.allows is None else body_unreadable
+    if x.form.others and x.tenant.allows is not None:
+        set_value(x, S_MODEL, b"models")
+        return model_denied
     if x.form.start:
         x.place, x.model_start, x.model_end = IN_FORM, x.form.start, x.form.end
         if x.asked is None:

@@ -32,9 +32,10 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.answer_length = head.content_length
     x.undone = False
     x.given = given_by(buf, head)
-    x.fields = correct_fields(x, buf, head) if judged and head.status < 300 else b""
+    x.fields = correct_fields(x, buf, head) if judged or head.status >= 400 else b""
     write_into(&out, g.scratch, BUFFER)
     write_relayed(buf, head, &out)
+    hide_secrets(x, g.scratch, written(&out))
     x.fields += PyBytes_FromStringAndSize(g.scratch, written(&out))
     tap_begin(&x.tap, x.route.dialect)
     x.tap.choices = x.choices
@@ -71,9 +72,10 @@ cdef int given_by(const char* buf, const Head* head) noexcept nogil:
 
 
 cdef bytes correct_fields(Exchange x, const char* buf, Head* head):
-    """Names what goes on, where the provider's Content-Type does not: only the form that was asked for does go on."""
+    """Names what goes on, where the provider's Content-Type does not: the form that was asked for, or a plain error."""
     cdef int i, known
-    cdef bint right = is_event_stream(buf, head) if x.stream else is_json(buf, head)
+    cdef bint streams = x.stream and head.status < 400
+    cdef bint right = is_event_stream(buf, head) if streams else is_json(buf, head)
     if right and field_of(head, K_CONTENT_ENCODING) == NULL:
         return b""
     for i in range(head.n_fields):
@@ -82,7 +84,7 @@ cdef bytes correct_fields(Exchange x, const char* buf, Head* head):
             head.fields[i].relay = 0
     if right:
         return b""
-    return b"content-type: text/event-stream\r\n" if x.stream else b"content-type: application/json\r\n"
+    return b"content-type: text/event-stream\r\n" if streams else b"content-type: application/json\r\n"
 
 
 cdef bint is_event_stream(const char* buf, const Head* head) noexcept nogil:
@@ -236,9 +238,9 @@ cdef int classify(Exchange x) except -1:
         return 0
     x.condition = condition_of(x, x.held.at, x.held.size)
     if x.condition == provider_misconfigured:
-        if x.status == 400 or x.line.partition(b"?")[0] == x.route.path:
+        if x.status == 400 or is_ours(x):
             return misplaced(x, f"{x.status} {x.values[S_UPSTREAM_REASON]}")
-        x.condition = provider_rejected         # the client has chosen the path
+        x.condition = provider_rejected         # the client has chosen path or method
     if x.condition not in REJECTED:
         if x.retry_after_ms < 0 and (x.condition == provider_rate_limited or x.condition == provider_overloaded):
             x.retry_after_ms = 1000
@@ -253,6 +255,15 @@ cdef int classify(Exchange x) except -1:
     return pass_on(x, x.held.at, x.held.size, True)
 
 
+cdef bint is_ours(Exchange x) noexcept:
+    """Whether who runs the gateway has chosen what the provider does not know, not the client."""
+    if x.route.json:
+        return True
+    if x.line.partition(b"?")[0] != x.route.path:
+        return False
+    return x.method == M_GET if x.route.name == "models" else x.method == M_POST and x.status == 404
+
+
 cdef Names ERROR = Names(("error",))
 
 
@@ -263,15 +274,16 @@ cdef bint is_error(const char* data, Py_ssize_t size) noexcept:
     return scan(data, size, &ERROR.table, &found, &where) == SCAN_OK and found.kind == OBJECT
 
 
-cdef int hide_secrets(Exchange x, char* data, Py_ssize_t size) except -1:
+cdef int hide_secrets(Exchange x, char* data, Py_ssize_t size) noexcept:
     """Some servers repeat the key that they refuse: ours must not reach a client or a log. No length changes."""
-    cdef bytes text = PyBytes_FromStringAndSize(data, size)
-    cdef Py_ssize_t at
+    cdef bytes secret
+    cdef char* end = data + size
+    cdef char* at
     for secret in x.target.pool.secrets:
-        at = text.find(secret)
-        while at >= 0:
-            memset(data + at, c"*", len(secret))
-            at = text.find(secret, at + 1)
+        at = <char*>edge_find(data, end - data, PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret))
+        while at != NULL:
+            memset(at, c"*", PyBytes_GET_SIZE(secret))
+            at = <char*>edge_find(at, end - at, PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret))
     return 0
 
 
@@ -286,7 +298,7 @@ cdef int condition_of(Exchange x, char* data, Py_ssize_t size) except -1:
     cdef bytes body
     hide_secrets(x, data, size)
     body = PyBytes_FromStringAndSize(data, size)
-    condition, message, _ = x.gateway.classify(status, body)
+    condition, message, _, x.doubtful = x.gateway.classify(status, body)
     x.told = True
     if status < 400:                # the answer had begun well: the status is not the error's
         x.details = x.gateway.details(body)

@@ -15,6 +15,7 @@ cdef class Form:
     cdef int result
     cdef Py_ssize_t start       # of the field's content, 0: it has not come
     cdef Py_ssize_t end
+    cdef bint others            # a field for more models than one is there
     cdef bytes named            # the field's name as it was sent, where that is wrong
     cdef int read(self, const char* buf, Py_ssize_t size, bint more) except? -3
     cdef int delimited(self, const char* buf, Py_ssize_t size, Py_ssize_t found, bint more) except? -3

@@ -150,7 +150,9 @@ cdef class Form:
             return FORM_BAD
         name = parameters[b"name"]
         if name != FIELD:
-            if FIELD.decode() not in map(_folded, _spellings(name)):
+            folded = set(map(_folded, _spellings(name)))
+            self.others |= "models" in folded
+            if "model" not in folded:
                 return FORM_MORE
         elif not self.start:
             self.wanted = True

@@ -31,8 +31,7 @@ cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
                      else F_NONE if x.status == 304 or x.method == M_HEAD else F_CHUNKED if x.minor else F_CLOSE)
     send_piece(x, data, 0 if x.method == M_HEAD else size, ended)
     if ended:
-        return succeed(x) if x.status < 400 else finish(x, E_DONE, ok if x.condition == provider_rejected
-                                                        else x.condition)
+        return succeed(x) if x.status < 400 else finish(x, E_DONE, x.condition)
     return hold_back(x)
 
 

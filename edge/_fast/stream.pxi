@@ -40,21 +40,21 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
             return fail(x, provider_response_invalid, "a stream without an event")
     if whole < size:
         if size - whole > EVENT_MAX:
-            return begin_blindly(x, data, kept, data + whole, size - whole)
+            return begin_blindly(x, data, kept, data + whole, size - whole, ended)
         x.tail = joined if joined is not None and whole == 0 else stored(data + whole, size - whole)
     if whole and x.tap.events:
         send_events(x, data, kept, False)
     return complete(x) if ended else hold_back(x)
 
 
-cdef int begin_blindly(Exchange x, char* data, Py_ssize_t kept, char* rest, Py_ssize_t size) except -1:
+cdef int begin_blindly(Exchange x, char* data, Py_ssize_t kept, char* rest, Py_ssize_t size, bint ended) except -1:
     """An event too long to be held goes on as it comes; only where it ends is looked for."""
     if kept:
         send_events(x, data, kept, False)
     tap_blind(&x.tap, rest, size)
     x.tap.passed = size
     send_events(x, rest, size, False)
-    return hold_back(x)
+    return fail(x, provider_cut, "stream ended within an event") if ended else hold_back(x)
 
 
 cdef int go_blindly(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
@@ -74,6 +74,9 @@ cdef int go_blindly(Exchange x, char* data, Py_ssize_t size, bint ended) except 
 cdef int end_stream(Exchange x, char* data, Py_ssize_t kept) except -1:
     """The dialect's last event has come: the client has everything, whatever the provider does with its connection."""
     cdef int condition
+    if x.tap.events == 1 and x.tap.dialect == D_CHAT:
+        x.undone = True
+        return fail(x, provider_response_invalid, "a stream without a choice")
     if not x.tap.failed:
         send_events(x, data, kept, True)
         return succeed(x)

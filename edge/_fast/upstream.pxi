@@ -6,6 +6,7 @@ cdef enum Framing:
 cdef enum:
     MAX_ANSWER_HEAD = 65536
     HEADS_MAX = 8               # of one answer, interim ones included
+    SECRETS_MAX = 256           # of a provider's, the ones before among them
     STALE_NS = 1000000000       # a reused connection that breaks sooner after a request was never read by the provider
 
 
@@ -28,6 +29,7 @@ cdef class Pool:
         self.outranked = []
         self.pace = Pace.__new__(Pace)
         self.targets = ()
+        self.secrets = ()
         self.index = load
         self.load = &gateway.counts.loads[load]
         self.update(provider, heads)
@@ -49,8 +51,10 @@ cdef class Pool:
             self.rekeyed = monotonic_ns()
         self.heads = heads
         self.keys = len(heads)
-        self.secrets = tuple(secret.reveal().encode() for secret in (*provider.keys, *dict(provider.headers).values())
-                             if len(secret.reveal()) >= 8)
+        # Those before too: a key that was replaced is often good for a while, and may be in answers on their way.
+        self.secrets = tuple(dict.fromkeys((
+            *(secret.reveal().encode() for secret in (*provider.keys, *dict(provider.headers).values())
+              if len(secret.reveal()) >= 8), *self.secrets)))[:SECRETS_MAX]
         self.next_key = 0
         self.first_byte_ns = to_ns(provider.first_byte_timeout)
         self.idle_ns = to_ns(provider.idle_timeout)
@@ -101,6 +105,8 @@ cdef class Pool:
     cdef int acquire(self, Exchange x) except -1:
         cdef Upstream upstream = None
         cdef Exchange other
+        if self.retired and self not in self.gateway.retired:
+            self.gateway.retired.append(self)       # a request that was read meanwhile: somebody must look after it
         if self.waiting.count == 0 and self.active < self.limit and not x.redialled:
             upstream = self.take()
         if upstream is not None:

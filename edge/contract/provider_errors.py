@@ -29,11 +29,15 @@ _DEEPEST = 6
 
 
 class Verdict(NamedTuple):
-    """What an error means. `message` is the provider's, at most 2048 characters; `kind` its name for the error."""
+    """What an error means. `message` is the provider's, at most 2048 characters; `kind` its name for the error.
+
+    `doubtful`: it refuses our key, perhaps for what was asked for, so that others may do well with the same key.
+    """
 
     condition: int
     message: str | None
     kind: str | None
+    doubtful: bool
 
 
 class Details(NamedTuple):
@@ -60,6 +64,7 @@ class _Rule:
     condition: int
     named: frozenset[str] | None
     says: re.Pattern[str] | None
+    doubtful: bool
 
     def fits(self, error: _Error) -> bool:
         return ((self.named is None or not self.named.isdisjoint(error.names))
@@ -76,7 +81,7 @@ def classify(status: int, body: bytes) -> Verdict:
         status = next((given for given in error.statuses if 400 <= given <= 599), _BEGAN_WELL)
     rules = _rules()
     rule = next(rule for rule in rules.get(status, rules[500]) if rule.fits(error))
-    return Verdict(rule.condition, error.message, error.kind)
+    return Verdict(rule.condition, error.message, error.kind, rule.doubtful)
 
 
 def details(body: bytes) -> Details:
@@ -101,7 +106,7 @@ def _rules() -> dict[int, tuple[_Rule, ...]]:
     for entry in strict_yaml.load(_FILE.read_text("utf-8"), _FILE.name).data["rules"]:
         named, says = entry.get("named"), entry.get("says")
         rule = _Rule(Condition[entry["condition"]], frozenset(map(_bare, named)) if named else None,
-                     _one_of(says) if says else None)
+                     _one_of(says) if says else None, entry.get("doubtful", False))
         for status in _named_statuses(entry.get("status", _STATUSES)):
             found[status].append(rule)
     return {status: tuple(rules) for status, rules in found.items()}

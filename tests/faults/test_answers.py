@@ -106,6 +106,31 @@ def test_no_answer(stage: Stage, case: str, name: str) -> None:
         assert found.body == (DIALECTS[name].stream if told.stream else DIALECTS[name].plain)
 
 
+@pytest.mark.parametrize("coding", ["gzip", "BR, identity", "identity", "zstd\r\ncontent-encoding: gzip"])
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "422 x"])
+@pytest.mark.parametrize("name", ["chat", "embeddings", "messages", "rerank"])
+def test_a_plain_error_that_says_it_is_coded(stage: Stage, name: str, status: str, coding: str) -> None:
+    """A client's mistake in a provider's words is passed on as the plain JSON that it is, whatever its fields say."""
+    body = b'{"type": "error", "error": {"message": "m", "type": "invalid_request_error"}}'
+    path = {"embeddings": "/v1/embeddings", "rerank": "/v1/rerank"}.get(name)
+    asked = {"model": "lone", "messages": [], "input": "x", "max_tokens": 5}
+    for fields in (JSON, "content-type: text/plain\r\n"):
+        stage.play(plain(body, f"{fields}content-encoding: {coding}\r\n", status))
+        found = ask(stage.edge.port, request(asked, path=path or DIALECTS[name].path))
+        assert (found.status, found.header("content-encoding")) == (int(status[:3]), None)
+        assert found.header("content-type") == "application/json" and found.json["error"]["message"] == "m"
+
+
+def test_a_stream_of_nothing_but_its_end(stage: Stage) -> None:
+    """A chat stream in which no choice has begun answers nobody, and another target may."""
+    for data in (b"data: [DONE]\n\n", b": ping\n\ndata: [DONE]\n\n"):
+        stage.play(streamed(data))
+        in_contract(stage.ask("chat", stream=True), "provider_response_invalid", status=502)
+        stage.play(streamed(data))
+        assert stage.ask("chat", "both", stream=True).body == DIALECTS["chat"].stream
+        assert stage.asked == [1, 1]
+
+
 UNDONE = {"no content": head("", "204 No Content"), "a redirect": plain(b"", "location: /x\r\n", "302 x"),
           "HTML": plain(HTML), "nothing": plain(b"")}
 TAKEN = {"noise": b"noise\r\n\r\n", "half a head": b"HTTP/1.1 200 OK\r\nx: ", "nothing": b"",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
+import h11
 import pytest
 
 from tests.faults.pair import MESSAGES, Pair
@@ -139,6 +141,19 @@ def test_a_response_that_says_it_has_failed(stage: Stage, error: dict[str, Any],
     if stream:
         stage.play(streamed(failed))
         assert stage.ask("responses", stream=stream).status >= 400
+
+
+@pytest.mark.parametrize("size", [(8 << 20) + 9, 9 << 20, 20 << 20])
+def test_a_long_event_that_is_cut(stage: Stage, size: int) -> None:
+    """A stream that ends within an event too long to be held is a cut one, at once."""
+    before = stage.edge.metric("edge_requests_total", condition="provider_cut")
+    data = TEXT + b'data: {"a":"' + b"x" * size
+    stage.play(plain(data, SSE))
+    begun = time.monotonic()
+    with pytest.raises(h11.RemoteProtocolError):
+        stage.ask("chat", stream=True)
+    stage.edge.wait(lambda: stage.edge.metric("edge_requests_total", condition="provider_cut") == before + 1)
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -151,6 +151,34 @@ def test_a_path_of_the_clients_own(place: Place) -> None:
     assert (found.status, found.header("x-edge-blame")) == (404, "client")
 
 
+@pytest.mark.parametrize(("method", "path"), [
+    ("HEAD", "/v1/models"), ("GET", "/v1/moderations"), ("HEAD", "/v1/moderations"), ("DELETE", "/v1/moderations"),
+    ("GET", "/v1/rerank"), ("PUT", "/v1/rerank")])
+def test_a_method_of_the_clients_own(method: str, path: str) -> None:
+    """A method that the provider does not know at a relayed path is the client's fault, and base_url is not blamed."""
+    with ExitStack() as stack:
+        place = Place(stack, routes={"/v1/rerank": "openai"})
+        place.reply = answer(b"" if method == "HEAD" else b'{"detail":"Method Not Allowed"}', status=b"405 x")
+        with Talk(place.edge.port) as talk:
+            found = talk.send(request(b"", path=path, method=method)).answer(method)
+        assert (found.status, found.header("x-edge-blame")) == (405, "client")
+        assert place.told() == []
+
+
+@pytest.mark.parametrize("contract", ["openai", "token360"])
+@pytest.mark.parametrize("status", [400, 404, 413, 422, 425, 451])
+def test_the_line_of_a_clients_mistake(contract: str, status: int) -> None:
+    """What a provider refuses a client has a line in the log that its request id finds, whatever the contract."""
+    with ExitStack() as stack:
+        place = Place(stack, contract=contract)
+        place.reply = answer(b'{"error":{"message":"m","type":"invalid_request_error"}}', status=b"%d x" % status)
+        with Talk(place.edge.port) as talk:
+            found = talk.send(chat()).answer()
+        [line] = place.edge.wait(lambda: [each for each in place.edge.log_lines() if each.get("request_id")])
+        assert (line["message"], line["request_id"]) == ("request refused", found.header("x-request-id"))
+        assert (line["blame"], line["upstream_status"]) == ("client", status)
+
+
 @pytest.mark.parametrize("field", ["x-request-id", "request-id", "apim-request-id", "X-Amzn-RequestId"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_operators_line(place: Place, field: str, stream: bool) -> None:

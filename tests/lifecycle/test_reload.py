@@ -235,6 +235,27 @@ def test_who_waits_at_a_provider_that_is_replaced(simulator: Simulator, freed: b
         edge.wait(lambda: edge.metric("edge_connections", side="upstream") <= 1)
 
 
+def test_who_comes_to_a_provider_that_was_replaced(simulator: Simulator) -> None:
+    """A request that was still being read at the reload waits at the old address, and no longer than any other."""
+    base = configuration(simulator.url, queue={"timeout": 1})
+    base["providers"]["openai"]["max_connections"] = 1
+    upload = request(asked(), path="/v1/files", x_simulate="hang")
+    with Gateway(base) as edge, Provider(echo) as other, Talk(edge.port) as busy, Talk(edge.port) as late:
+        for talk in (busy, late):
+            talk.send(upload[:-5])
+        edge.wait(lambda: edge.metric("edge_connections", side="downstream") == 2)
+        moved = {**base["providers"]["openai"], "base_url": f"{other.url}/v1"}
+        assert edge.reload({**base, "providers": {**base["providers"], "openai": moved}}).status_code == 200
+        time_is_up = time.monotonic() + 0.5         # the replaced pool is looked at: nothing seems left of it
+        edge.wait(lambda: time.monotonic() > time_is_up)
+        busy.send(upload[-5:])
+        edge.wait(lambda: edge.metric("edge_requests_in_flight") == 1)
+        began = time.monotonic()
+        late.send(upload[-5:])
+        in_contract(late.answer(), "gateway_overloaded")
+        assert time.monotonic() - began < 5
+
+
 def test_nothing_is_begun_behind_the_last_request(simulator: Simulator) -> None:
     """A request that a client sends behind its own Connection: close is not begun, however its bytes came."""
     with Gateway(configuration(simulator.url)) as edge:
