@@ -40,7 +40,13 @@ CUT_OFF = "Your credit balance is too low to access the Anthropic API. Please go
 TOO_LONG = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens."
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 REGION = "unsupported_country_region_territory"
+INVALID, NOT_FOUND = "Client specified an invalid argument", "Some requested entity was not found"
 VIRTUAL = "Access denied due to Virtual Network/Firewall rules."
+
+def xai(code: str, message: str) -> dict[str, Any]:
+    """xAI's shape."""
+    return {"code": code, "error": message}
+
 
 # Status, body, condition, the provider's words (...: error.message), and its name for the error.
 Life = tuple[int, Any, C, Any, str | None]
@@ -228,25 +234,56 @@ OTHERS: list[Life] = [
     (503, google(503, "The model is overloaded. Please try again later.", "UNAVAILABLE"), C.provider_overloaded,
      "The model is overloaded. Please try again later.", "UNAVAILABLE"),
     # xAI, DeepSeek, Moonshot
-    (400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***. You can obtain "
-           "an API key from https://console.x.ai."}, C.provider_auth,
-     "Incorrect API key provided: xa***. You can obtain an API key from https://console.x.ai.",
-     "Client specified an invalid argument"),
+    (400, xai(INVALID, "Incorrect API key provided: xa***. You can obtain an API key from https://console.x.ai."),
+     C.provider_auth, "Incorrect API key provided: xa***. You can obtain an API key from https://console.x.ai.",
+     INVALID),
+    (404, xai(NOT_FOUND, "No handler found on route. Please double check your URL."), C.provider_misconfigured,
+     "No handler found on route. Please double check your URL.", NOT_FOUND),
     (402, openai("Insufficient Balance", "unknown_error", "invalid_request_error"), C.provider_quota, ...,
      "invalid_request_error"),
     (429, {"error": {"message": "Your account is suspended", "type": "exceeded_current_quota_error"}}, C.provider_quota,
      ..., "exceeded_current_quota_error"),
 ]
+# A model that the provider does not know.
+MODELS: list[Life] = [(status, body, C.model_unknown, words, kind) for status, body, words, kind in (
+    (400, openai("Model Not Exist", "invalid_request_error", "invalid_request_error"), ..., "invalid_request_error"),
+    (400, openai("Model not exist.", "InvalidParameter"), ..., "InvalidParameter"),
+    (400, openai("invalid model ID", "invalid_request_error"), ..., "invalid_request_error"),
+    (400, openai("The requested model is not supported.", "invalid_request_error", "model_not_supported"), ...,
+     "model_not_supported"),
+    (400, openai("The model `m` has been decommissioned and is no longer supported.", "invalid_request_error",
+                 "model_decommissioned"), ..., "model_decommissioned"),
+    (400, {"error": {"message": "m is not a valid model ID", "code": 400}}, ..., None),
+    (400, {"message": "The provided model identifier is invalid."}, "The provided model identifier is invalid.", None),
+    (400, vllm("Invalid model: m", "invalid_model", 1500), "Invalid model: m", "invalid_model"),
+    (400, xai(INVALID, "Model not found: grok-2-latest"), "Model not found: grok-2-latest", INVALID),
+    (404, xai(NOT_FOUND, "The model grok-9 does not exist or your team x does not have access to it."),
+     "The model grok-9 does not exist or your team x does not have access to it.", NOT_FOUND),
+    (404, openai("The model 'm' does not exist", "invalid_request_error"), ..., "invalid_request_error"),
+    (404, openai("The model `m` was not found", "invalid_request_error"), ..., "invalid_request_error"),
+    (404, openai("Unable to access model m. Please visit https://api.together.ai/models", "invalid_request_error",
+                 "model_not_available"), ..., "model_not_available"),
+    (404, openai("Model not found, inaccessible, and/or not deployed", "NOT_FOUND"), ..., "NOT_FOUND"),
+    (404, openai("Not found the model m or Permission denied", "resource_not_found_error"), ...,
+     "resource_not_found_error"),
+    (404, openai("not found the model or permission denied", "resource_not_found_error"), ...,
+     "resource_not_found_error"),
+    (404, {"error": {"message": "No endpoints found for a/m:free.", "code": 404}}, ..., None),
+    (404, {"error": {"code": "unknown_model", "message": "Unknown model: m", "details": "Unknown model: m"}}, ...,
+     "unknown_model"),
+)]
 OPAQUE: list[Life] = [(status, body, condition, None, None) for status, body, condition in (
     (401, b"<html><h1>401 Authorization Required</h1></html>", C.provider_auth), (402, b"", C.provider_quota),
     (403, b"error code: 1009", C.provider_region), (403, b"<html>Sorry, you have been blocked", C.provider_auth),
     (404, b"<!doctype html>", C.provider_misconfigured), (407, b"", C.provider_auth), (408, b"", C.provider_timeout),
     (418, b"\xff\xfe", C.provider_rejected), (429, b"slow", C.provider_rate_limited), (500, b"{", C.provider_error),
     (503, b"upstream connect error", C.provider_error), (503, b"The queue is full", C.provider_error),
-    (529, b"", C.provider_overloaded), (599, b"null", C.provider_error), (302, b"<a href>", C.provider_error),
+    (529, b"", C.provider_overloaded), (599, b"null", C.provider_timeout),
+    (520, b"error code: 520", C.provider_error), (524, b"error code: 524", C.provider_timeout),
+    (302, b"<a href>", C.provider_error),
     (200, b"", C.provider_error), (200, b"overloaded_error", C.provider_error), (200, b"[]", C.provider_error),
     (200, b"[[]]", C.provider_error), (400, b"{}", C.provider_rejected), (400, b"17", C.provider_rejected),
 )]
 LIFE = [(status, body if isinstance(body, bytes) else orjson.dumps(body), condition,
          told(body) if message is ... else message, kind)
-        for status, body, condition, message, kind in (*OPENAI, *ANTHROPIC, *AZURE, *OTHERS, *OPAQUE)]
+        for status, body, condition, message, kind in (*OPENAI, *ANTHROPIC, *AZURE, *OTHERS, *MODELS, *OPAQUE)]

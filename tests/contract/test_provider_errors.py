@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any
 
@@ -35,7 +36,8 @@ def test_every_status_has_a_condition(status: int) -> None:
     """Without a word of the provider's, each status means what its class and the few special ones mean."""
     special = {401: C.provider_auth, 402: C.provider_quota, 403: C.provider_auth, 407: C.provider_auth,
                404: C.provider_misconfigured, 405: C.provider_misconfigured,
-               408: C.provider_timeout, 429: C.provider_rate_limited, 529: C.provider_overloaded}
+               408: C.provider_timeout, **dict.fromkeys((524, 598, 599), C.provider_timeout),
+               429: C.provider_rate_limited, 529: C.provider_overloaded}
     usual = C.provider_rejected if 400 <= status < 500 else C.provider_error
     assert classify(status, b"")[:3] == (special.get(status, usual), None, None)
 
@@ -50,14 +52,14 @@ def statuses(rule: dict[str, Any]) -> list[int]:
                          ids=lambda rule: rule["condition"])
 def test_each_name_and_text_of_the_table_decides(rule: dict[str, Any]) -> None:
     """No entry of the table is hidden by one before it."""
-    for status in statuses(rule):
-        for name in rule.get("named", ()):
-            for spelt in (name, name.upper(), "".join(part.capitalize() for part in name.split("_"))):
-                for body in (openai("m", spelt), openai("m", None, spelt), anthropic(spelt, "m"), {"code": spelt}):
-                    assert classify(status, orjson.dumps(body)).condition == C[rule["condition"]], (status, spelt)
-        for text in rule.get("says", ()):
-            for said in (text.replace("*", ""), text.replace("*", " so\nsays it ").strip().upper()):
-                assert classify(status, orjson.dumps(openai(said, "t"))).condition == C[rule["condition"]], said
+    names = [spelt for name in rule.get("named", ["t"]) for spelt in (
+        name, name.upper(), "".join(part.capitalize() for part in name.split("_")))]
+    texts = [said for text in rule.get("says", ["m"]) for said in (
+        text.replace("*", ""), text.replace("*", " so\nsays it ").strip().upper())]
+    for status, name, said in itertools.product(statuses(rule), names, texts):
+        for body in (openai(said, name), openai(said, None, name), anthropic(name, said),
+                     {"code": name, "message": said}):
+            assert classify(status, orjson.dumps(body)).condition == C[rule["condition"]], (status, name, said)
 
 
 @pytest.mark.parametrize("said", [CUT_OFF, "This organization has been disabled.",
@@ -65,6 +67,16 @@ def test_each_name_and_text_of_the_table_decides(rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize("form", ["{}: Extra inputs are not permitted", "Invalid value: '{}'.", "model: {}", "{} {}"])
 def test_a_client_s_words_do_not_blame_the_gateway_s_key(said: str, form: str) -> None:
     """A message that repeats what the client sent is the client's error, whatever the client made it say."""
+    body = anthropic("invalid_request_error", form.format(said, "and more"))
+    assert classify(400, orjson.dumps(body)).condition == C.provider_rejected
+
+
+@pytest.mark.parametrize("said", ["Model Not Exist", "invalid model ID", "Model not found: m", "model_not_supported",
+                                  "The model m does not exist", "The provided model identifier is invalid."])
+@pytest.mark.parametrize("form", ["{}: Extra inputs are not permitted", "Invalid value: '{}'.", "model: {}", "{} {}",
+                                  "No tool of the name {}"])
+def test_a_client_s_words_make_no_model_unknown(said: str, form: str) -> None:
+    """A message that repeats what the client sent is told as it is, not as an unknown model."""
     body = anthropic("invalid_request_error", form.format(said, "and more"))
     assert classify(400, orjson.dumps(body)).condition == C.provider_rejected
 

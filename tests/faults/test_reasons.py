@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -80,11 +81,13 @@ WRONG: dict[str, tuple[bytes, bytes]] = {
     "edge": (b"404 Not Found", b'{"error":{"message":"Unknown request URL: POST /x","code":"unknown_url"}}'),
     "Anthropic": (b"404 Not Found", b'{"type":"error","error":{"type":"not_found_error","message":"Not Found"}}'),
     "Express": (b"404 Not Found", b"<!DOCTYPE html>\n<html><pre>Cannot POST /v1/x</pre></html>"),
+    "xAI": (b"404 Not Found", b'{"code":"Some requested entity was not found","error":"No handler found on route."}'),
     "nothing": (b"404 Not Found", b""), "method": (b"405 Method Not Allowed", b'{"detail":"Method Not Allowed"}'),
     "nginx with TLS": (b"400 Bad Request", b"<html>The plain HTTP request was sent to HTTPS port</html>"),
     "Go with TLS": (b"400 Bad Request", b"Client sent an HTTP request to an HTTPS server.\n"),
 }
 RIGHT = {
+    "model, xAI": b'{"code":"Some requested entity was not found","error":"The model grok-9 does not exist or"}',
     "model": b'{"error":{"message":"The model `x` does not exist","code":"model_not_found","param":"model"}}',
     "model, Ollama": b'{"error":{"message":"model \'x\' not found, try pulling it first","type":"not_found_error"}}',
     "file": b'{"error":{"message":"No such File object: file-1","type":"invalid_request_error","param":"id"}}',
@@ -141,6 +144,28 @@ def test_a_real_404(place: Place, name: str) -> None:
         with Talk(place.edge.port) as talk:
             found = talk.send(data).answer(method)
         assert (found.status, found.header("x-edge-blame")) == (404, "client")
+
+
+@pytest.mark.parametrize(("status", "error"), [
+    (400, {"error": {"message": "Model Not Exist", "type": "invalid_request_error", "code": "invalid_request_error"}}),
+    (400, {"error": {"message": "invalid model ID", "type": "invalid_request_error", "param": None, "code": None}}),
+    (400, {"error": {"message": "The requested model is not supported.", "code": "model_not_supported"}}),
+    (404, {"error": {"message": "Unable to access model x.", "param": None, "code": "model_not_available"}}),
+    (404, {"error": {"message": "The model 'x' does not exist", "type": "invalid_request_error"}}),
+    (404, {"code": "Some requested entity was not found", "error": "The model x does not exist or your team ..."}),
+], ids=lambda value: str(value)[:50])
+def test_models_that_a_provider_does_not_know(pair: Pair, status: int, error: dict[str, Any]) -> None:
+    """A model that the provider does not know is told as such, with the member that names it, in whatever words."""
+    def script(line: Line) -> None:
+        if line.request():
+            line.send(answer(json.dumps(error).encode(), status=b"%d No" % status))
+
+    with Provider(script) as provider:
+        edge = pair.edge(providers={"other": {"kind": "openai", "base_url": f"{provider.url}/v1"}},
+                         models={"x": "other"}, contract="generic")
+        found = ask(edge, "x")
+    assert (found.status_code, found.headers["x-edge-condition"]) == (404, "model_unknown")
+    assert found.json()["error"]["param"] == "model"
 
 
 def test_a_path_of_the_clients_own(place: Place) -> None:
