@@ -16,7 +16,7 @@ cdef int fill_values(Exchange x) except -1:
         set_value(x, S_RETRY_AFTER_MS, x.retry_after_ms)
     if x.target is not None:
         if x.values[S_TIMEOUT] is None and x.sent:      # it was the provider that has lost patience
-            set_value(x, S_TIMEOUT, f"{(x.gateway.now - x.sent) / 1e9:.3g}")
+            set_value(x, S_TIMEOUT, max(<int64_t>1, (x.gateway.now - x.sent) // 1000000000))
         if x.values[S_MODEL] is None and x.asked is not None:
             set_value(x, S_MODEL, x.asked)
     return 0
@@ -32,7 +32,7 @@ cdef int refuse(Exchange x, int condition, bint close) except -1:
     cdef bint unread = close or x.unread
     close = unread or not x.keep_alive
     fill_values(x)
-    if is_unanswered(x):
+    if is_unanswered(x) or not is_mendable(x, condition):
         set_value(x, S_RETRY_AFTER_MS, NEVER_MS)
         set_value(x, S_FINAL, True)
     write_into(&out, g.scratch, BUFFER)

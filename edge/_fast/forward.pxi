@@ -148,15 +148,21 @@ cdef int traits_of(Exchange x, int condition) noexcept:
 
 
 cdef bint may_help(Exchange x, int condition, int traits) noexcept:
-    """Whether a failure is of the kind that a further attempt can mend without paying twice."""
-    if not traits & ELSEWHERE or x.attempts > x.most_retries or x.spent:
-        return False
+    """Whether a failure is to become a further attempt."""
+    return traits & ELSEWHERE and x.attempts <= x.most_retries and not x.spent and is_mendable(x, condition)
+
+
+cdef bint is_mendable(Exchange x, int condition) noexcept:
+    """Whether a failure is of the kind that a further attempt, ours or the client's own, can mend without paying twice.
+
+    521 to 523 are Cloudflare's, of an origin that it has not reached; 520 is one that broke off, maybe at work.
+    """
     if x.advice == ADVISED:
         return True
     if condition == provider_response_invalid or condition == provider_cut:
         return x.undone             # else it was worked on, and is paid
     if condition == provider_error:
-        return x.status in (200, 500, 502, 503, 504)
+        return x.status in (200, 500, 502, 503, 504, 521, 522, 523)
     return True
 
 

@@ -96,7 +96,7 @@ CLIENTS = b'{"error": {"message": "no", "type": "invalid_request_error"}}'
     ("501 Not Implemented", "true", 3, "true"), ("500 Internal Server Error", "True", 3, "true"),
     ("409 Conflict", "TRUE", 3, "true"), ("400 Bad Request", "true", 3, "true"),
     ("500 Internal Server Error", "maybe", 3, "true"), ("400 Bad Request", "maybe", 1, "false"),
-    ("501 Not Implemented", "", 1, "true"),
+    ("501 Not Implemented", "", 1, "false"),
 ])
 @pytest.mark.parametrize("contract", ["openai", "tokenpak"])
 def test_the_providers_word_on_retrying(pair: Pair, contract: str, status: str, said: str, calls: int,
@@ -116,6 +116,33 @@ def test_the_providers_word_on_retrying(pair: Pair, contract: str, status: str, 
             retry={"max": 2, "backoff": 0.01}, circuit_breaker={"enabled": False}, contract=contract)
         found = ask(edge, "told")
     assert (len(seen), found.headers["x-should-retry"]) == (calls, passed)
+
+
+@pytest.mark.parametrize(("status", "calls", "condition"), [
+    *((status, 3, "provider_error") for status in (500, 502, 503, 504, 521, 522, 523)),
+    *((status, 1, "provider_error") for status in (501, 505, 507, 520, 525, 597)),
+    *((status, 1, "provider_timeout") for status in (408, 524, 598, 599)),
+])
+def test_the_advice_is_what_is_done_here(pair: Pair, status: int, calls: int, condition: str) -> None:
+    """Where the gateway asks but once, as a retry cannot help or would pay twice, the client is told not to retry;
+    and a provider's own timeout is told in whole seconds."""
+    seen: list[bytes] = []
+
+    def script(line: Line) -> None:
+        while request := line.request():
+            seen.append(request)
+            line.send(answer(REFUSED, status=b"%d Odd" % status))
+
+    with Provider(script) as provider:
+        edge = pair.edge(
+            providers={"told": {"kind": "openai", "base_url": f"{provider.url}/v1"}}, models={"told": "told"},
+            retry={"max": 2, "backoff": 0.01}, circuit_breaker={"enabled": False}, contract="tokenpak")
+        found = ask(edge, "told")
+    advice = ("true", "1") if calls > 1 else ("false", None)
+    assert (len(seen), found.headers["x-edge-condition"]) == (calls, condition)
+    assert (found.headers["x-should-retry"], found.headers.get("retry-after")) == advice
+    if condition == "provider_timeout":
+        assert found.json()["error"]["message"] == "Request to upstream took too long (>1s)"
 
 
 @pytest.mark.parametrize(("status", "elsewhere"), [
