@@ -50,8 +50,11 @@ def test_file_that_all_can_read(config: Any) -> None:
     ("env:a b", None, "is not followed by the name"),
     ("env:TWO_LINES", None, "a line break"),
     ("env:UMLAUT", None, "beyond ASCII"),
-    ("$OPENAI_API_KEY", None, "not filled in by $"),
-    ("${OPENAI_API_KEY}", None, "not filled in by $"),
+    ("$OPENAI_API_KEY", None, "not how a variable is named"),
+    ("${OPENAI_API_KEY}", None, "not how a variable is named"),
+    ("${env:OPENAI_API_KEY}", None, "not how a variable is named"),
+    ("{env:OPENAI_API_KEY}", None, "not how a variable is named"),
+    ("os.environ/OPENAI_API_KEY", None, "not how a variable is named"),
     ("***", None, "is masked"),
     ("", None, "is empty"),
     ("file:none", None, "No such file"),
@@ -68,6 +71,35 @@ def test_references_that_lead_nowhere(config: Any, key: str, content: bytes | No
     found = config.problem(FILE.format(key=key), {"EMPTY": "", "TWO_LINES": "a\nb", "UMLAUT": "schlüssel"})
     assert (found.place.line, found.key) == (4, "providers.openai.key")
     assert said in found.message and found.way_out
+
+
+@pytest.mark.parametrize(("key", "reference"), [
+    ("enf:OPENAI_API_KEY", "env:OPENAI_API_KEY"), ("ENV:OPENAI_API_KEY", "env:OPENAI_API_KEY"),
+    ("Env: OPENAI_API_KEY", "env:OPENAI_API_KEY"), ("env.OPENAI_API_KEY", "env:OPENAI_API_KEY"),
+    ("env=OPENAI_API_KEY", "env:OPENAI_API_KEY"), ("en:OPENAI_API_KEY", "env:OPENAI_API_KEY"),
+    ("envs:OPENAI_API_KEY", "env:OPENAI_API_KEY"), ("nev:OPENAI_API_KEY", "env:OPENAI_API_KEY"),
+    ("eenv:OPENAI_API_KEY", "env:OPENAI_API_KEY"), ("enc:0abcdef", "env:..."), ("ENV:sk-hidden", "env:..."),
+    ("File:/x/hidden", "file:..."), ("FILE:/x/hidden", "file:..."), ("fiel:/x/hidden", "file:..."),
+    ("fil:/x/hidden", "file:..."), ("files:/x/hidden", "file:..."), ("file.hidden", "file:...")])
+def test_almost_references(config: Any, key: str, reference: str) -> None:
+    """A reference with a slip in it is told with the one that was meant, and is no key; no part of a key is shown."""
+    found = config.problem(FILE.format(key=key))
+    assert (found.place.line, found.key) == (4, "providers.openai.key")
+    assert f"{reference} is meant?" in found.message and "hidden" not in found.message + found.way_out
+
+
+@pytest.mark.parametrize("key", ["sk-a:b", "abc.def", "sk-env:X", "eyJhbGciOiJIUzI1NiJ9.e30.x", "dev:0123", "user:pass",
+                                 "env", "envy", "key=abc", "Bearer env.x", "live.x", "environ:X", "x.env:Y", "1env:X"])
+def test_keys_like_references(config: Any, key: str) -> None:
+    """A key may hold colons and dots: it is taken, with the warning that it stands in plain text."""
+    loaded = config.load(FILE.format(key=key))
+    assert loaded.providers[0].keys == (Secret(key),) and len(loaded.warnings) == 1
+
+
+def test_headers_like_references(config: Any) -> None:
+    """What is no secret may hold any words."""
+    text = FILE.format(key="env:P").replace("{key", "{headers: {x-tier: Env.prod}, key")
+    assert config.load(text, {"P": "sk-p"}).providers[0].headers == (("x-tier", Secret("Env.prod")),)
 
 
 def test_plain_secret(config: Any) -> None:

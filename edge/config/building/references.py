@@ -16,7 +16,9 @@ from edge.values.snapshot import Secret
 
 MASK = "***"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SHELL = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
+_SHOWN = re.compile(r"[A-Z_][A-Z0-9_]*")        # certainly the name of a variable, and no part of a key
+# How a shell, and other gateways and agents, name a variable.
+_FOREIGN = re.compile(r"(?:\$\{?(?:env:)?|\{env:|os\.environ/)([A-Za-z_]\w*)\}?", re.ASCII)
 # Mounts made for secrets: others than their owner may read them, but nobody else is in there.
 _MOUNTS = ("/run/secrets/", "/var/run/secrets/")
 
@@ -24,6 +26,25 @@ _MOUNTS = ("/run/secrets/", "/var/run/secrets/")
 def is_reference(text: str) -> bool:
     """Whether a text says where a secret is, and so may be shown."""
     return text.startswith(("env:", "file:"))
+
+
+def _slips(word: str) -> str:
+    """A pattern of a word in which one letter is another, missing or too many, or two have changed places."""
+    ends = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+    return "|".join([*(f"{begin}[a-z]?{rest[1:]}" for begin, rest in ends),
+                     *(f"{begin}[a-z]{rest}" for begin, rest in ends),
+                     *(f"{begin}{rest[1]}{rest[0]}{rest[2:]}" for begin, rest in ends[:-2])])
+
+
+_ALMOST = {scheme: re.compile(rf"(?:{_slips(scheme)})[:.=]\s*(.*)", re.IGNORECASE) for scheme in ("env", "file")}
+
+
+def meant(text: str) -> str | None:
+    """The reference that a text was probably to be, which is almost one; None where it is not."""
+    for scheme, almost in _ALMOST.items():
+        if found := almost.fullmatch(text):
+            return f"{scheme}:{found[1]}" if _SHOWN.fullmatch(found[1]) else f"{scheme}:..."
+    return None
 
 
 class Secrets:
@@ -88,12 +109,15 @@ class Secrets:
         return value
 
     def _plain(self, text: str, key: Key, plain: bool) -> str | None:
-        if _SHELL.fullmatch(text):
-            self._report.problem(key, "variables are not filled in by $", f"write env:{text.strip('${}')}")
+        if foreign := _FOREIGN.fullmatch(text):
+            self._report.problem(key, "is not how a variable is named here", f"write env:{foreign[1]}")
         elif text == MASK:
             self._report.problem(key, "is masked", "put the secret, or better a reference to it, here")
         elif not text:
             self._report.problem(key, "is empty", "for example env:OPENAI_API_KEY")
+        elif not plain and (reference := meant(text)):
+            self._report.problem(key, f"is neither a reference nor a key, as it seems: {reference} is meant?",
+                                 f"write {reference}; put a key that does begin so into a variable or a file")
         else:
             if not plain:
                 self._report.warn(key, "a secret in plain text: use env:NAME or file:/path, and renew it")
