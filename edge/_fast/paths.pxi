@@ -123,29 +123,31 @@ cdef Route route_at(Gateway g, bytes path):
     if route is not None:
         return route
     for prefix, route in g.prefixes:
-        # A slash at the end alone names the collection, which has a route of its own with rules of its own.
-        if path.startswith(prefix) and not (prefix.endswith(b"/") and len(path) == len(prefix)):
+        if lies_in(path, prefix, route):
             return route if route.own is not None or is_plain(g, path, route) else None
     return None
 
 
-cdef bint is_plain(Gateway g, bytes path, Route route) except -1:
-    """Whether every server reads the path alike: the one place that says what may lie in a relayed one.
+cdef bint lies_in(bytes path, bytes prefix, Route route) except -1:
+    """Whether a path is one of a prefix: of an operator's own all that begin so, of ours itself and what is below it.
 
-    Servers fold empty and dot segments, drop what is behind a semicolon, dots and blanks at a segment's end, end at a
-    null, decode once or twice before or behind their own look. (The head's parser takes no byte raw that a path must
-    not have.)
+    A slash at the end alone names the collection, which has a route of its own with rules of its own.
     """
+    if not path.startswith(prefix):
+        return False
+    cdef bytes rest = path[len(prefix):]
+    return len(rest) > 0 if prefix.endswith(b"/") else route.pinned or not rest or rest.startswith(b"/")
+
+
+cdef bint is_plain(Gateway g, bytes path, Route route) except -1:
+    """Whether every server reads a relayed path alike; g.is_plain knows, and is asked where there is any doubt."""
     cdef const char* at = PyBytes_AS_STRING(path)
     cdef Py_ssize_t i, size = PyBytes_GET_SIZE(path)
-    cdef bint escaped = False
     for i in range(size):
-        if at[i] == c";" or at[i] == c"/" and i and (at[i - 1] == c"/" or at[i - 1] == c"."):
-            return False
-        escaped = escaped or at[i] == c"%"
-    if at[size - 1] == c".":
-        return False
-    return not escaped or g.is_plain(path, route.name == "models")
+        if (at[i] in b";%" or at[i] == c"/" and i and at[i - 1] in b"/."
+                or at[i] == c"." and i + 1 == size):
+            return g.is_plain(path, route.name == "models")
+    return True
 
 
 cdef bytes bare(bytes path):

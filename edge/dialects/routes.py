@@ -104,7 +104,8 @@ ROUTES: tuple[Route, ...] = (
         _MODEL, FieldRule("messages", ("array",), required=True), *_CLAUDE_TOOLS)),
 )
 
-# Paths that go to a provider as they are, by the provider's kind. An operator's own `routes` come first.
+# Paths that go to a provider as they are, by the provider's kind: itself and what is below it where it ends in *, below
+# it alone in /*. An operator's own `routes`, in which a * stands for anything, come first.
 RELAYED: tuple[tuple[str, Surface], ...] = (
     ("/v1/messages/batches*", "anthropic"),
     ("/v1/audio/*", "openai"), ("/v1/batches*", "openai"), ("/v1/chat/completions/*", "openai"),
@@ -130,14 +131,14 @@ RELAY = "relay"         # the name that all relayed paths share
 
 # Where a relayed POST acts on something stored, or on models deeper inside, whatever its body says at its top; and the
 # paths among these that do act on the model at the top.
-_STORED = tuple(path.rstrip("*") for path, _ in RELAYED
+_STORED = tuple(f"{path.rstrip('/*')}/" for path, _ in RELAYED
                 if path not in ("/v1/audio/*", "/v1/images/*", "/v1/moderations"))
 _AT_TOP = frozenset({"/v1/fine_tuning/jobs", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/videos"})
 
 
 def says_model(path: str) -> bool:
     """Whether the `model` in a relayed POST's body is the one that does the work. (Of an operator's paths it is.)"""
-    return path in _AT_TOP or not path.startswith(_STORED)
+    return path in _AT_TOP or not f"{path}/".startswith(_STORED)
 
 
 # Of every route, as a scope and as a metric label.

@@ -12,13 +12,14 @@ import orjson
 
 from edge import _fast, contract
 from edge.config.keys import digest
+from edge.dialects import paths
 from edge.dialects.kinds import Kind
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
 from edge.values.registry import Registry
 from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
-from edge.worker import codings, paths
+from edge.worker import codings
 from edge.worker.notes import Notes
 
 # Of requests that end so the log hears always, or of some in a second: what account.pxi calls Report.
@@ -184,7 +185,7 @@ class Compiler:
                 compiled.share(others)
             if path.endswith("*"):
                 prefixes.append((path[:-1].encode(), compiled))
-            else:
+            elif pinned or not any(path.encode().startswith(prefix) for prefix, _ in prefixes):
                 exact.setdefault(path.encode(), compiled)
         return exact, tuple(prefixes)
 

@@ -202,7 +202,7 @@ def test_the_narrowest_pattern_wins_by_default(config: Any) -> None:
     ("{a: openai/}", "models.a", "a target is provider/model"),
     ("{a: []}", "models.a", "at least one target"),
     ("{a: [{model: x}]}", "models.a[0].provider", "Missing required field"),
-    ("{'a**': openai}", 'models.a**', "is no pattern"),
+    ("{'a**': openai}", 'models.a**', "is no pattern"), ("{'': openai}", "models.", "is no pattern"),
     ("{'*': openai, 'gpt-*': openai}", "models.gpt-*", "is never reached: * above it"),
 ])
 def test_wrong_models(config: Any, models: str, key: str, said: str) -> None:
@@ -217,11 +217,26 @@ def test_routes(config: Any) -> None:
         Relay("/v1/rerank", "local"), Relay("/v1/tokenize/*", "openai"))
 
 
+@pytest.mark.parametrize("path", [
+    "/", "/*", "/rerank", "/v1/a/", "/v1/a.b", "/v1/.a", "/v1/a.*", "/v1/.*", "/v1/a%20b", "/v1/a%C3%A9",
+    "/v1/a:b@c,d=e", "/v1/a(b)[c]!$&+~'"])
+def test_paths_of_routes(config: Any, path: str) -> None:
+    """A route may be any path that can be read in one way alone."""
+    quoted = path.replace("'", "''")
+    assert config.load(THREE + f"routes: {{'{quoted}': openai}}\n").relays == (Relay(path, "openai"),)
+
+
 @pytest.mark.parametrize(("routes", "said"), [
     ("{v1/x: openai}", "is no path"), ("{'/v1/*/x': openai}", "is no path"), ("{'/v1/x?a=1': openai}", "is no path"),
     ("{/v1/chat/completions: openai}", "the gateway's own"), ("{/health: openai}", "the gateway's own"),
     ("{/v1/x: opena}", "there is no provider opena"),
     ("{'/v1/*': openai, /v1/x: openai}", "is never reached"),
+    *((f"{{'{path}': openai}}", "take for another") for path in (
+        "//", "/v1//x", "/v1/x//*", "/v1/a/../b", "/v1/./b", "/..", "/v1/a.", "/v1/a./b*", "/v1/../*", "/v1/a;b",
+        "/a%2e", "/v1/%2E%2e/b", "/v1/a%2fb", "/v1/a%252fb", "/v1/a%00", "/v1/a%20", "/v1/a%3fb", "/v1/a%ff",
+        "/%ef%bc%8f*")),
+    *((f"{{'{path}': openai}}", "is no path") for path in (
+        "/v1/a b", "/v1/a%", "/v1/a%2", "/v1/a%zz", "/v1/ä", '/v1/"a"', "/v1/a\\b", "/v1/<a>", "/v1/a#b", "/v1/{a}")),
 ])
 def test_wrong_routes(config: Any, routes: str, said: str) -> None:
     """A route that is no path, is taken already, or leads nowhere is an error at its place."""

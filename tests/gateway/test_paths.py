@@ -134,6 +134,32 @@ def test_names_of_the_catalogue(running: Simulator, path: str) -> None:
             assert ask(named.port, request(path=path, method="GET", headers=headers)).json()["id"] == "org/model"
 
 
+OURS = ("/v1/files", "/v1/batches", "/v1/messages/batches", "/v1/conversations", "/v1/containers", "/v1/evals",
+        "/v1/uploads", "/v1/vector_stores", "/v1/videos")
+
+
+@pytest.mark.parametrize("path", OURS)
+def test_our_prefixes_end_at_a_slash(edge: Gateway, simulator: Simulator, path: str) -> None:
+    """A path of ours is relayed with all that lies below it, and no other that only begins so."""
+    for rest in ("ystem", "x/y", "-1", ".x", "%20x", ":x", ",x/"):
+        found = ask(edge.port, request(path=path + rest, method="GET"))
+        assert (found.status, found.fields["x-edge-condition"]) == (404, "endpoint_unknown"), rest
+    assert targets(simulator) == []
+    served = [path, f"{path}/", f"{path}/x", f"{path}/x/y", f"{path}?a=b"]
+    for each in served:
+        ask(edge.port, request(path=each, method="GET"))
+    assert targets(simulator) == served
+
+
+def test_the_operators_prefixes_come_first(running: Simulator, simulator: Simulator) -> None:
+    """An operator's * stands for anything behind it, and takes paths from ours, also from those that stand alone."""
+    with bare(running, routes={"/v1/file*": "anthropic", "/v1/mod*": "anthropic"}) as own:
+        for path in ("/v1/filesystem", "/v1/file", "/v1/files/x", "/v1/moderations", "/v1/modx"):
+            ask(own.port, request({}, path=path))
+    told = [{name.lower() for name, _ in each["headers"]} for each in simulator.requests()]
+    assert [("x-api-key" in names, "authorization" in names) for names in told] == [(True, False)] * 5
+
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
 ALLOWED = {
     **dict.fromkeys(("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages",

@@ -68,5 +68,5 @@ class Patterns:
 
 def check(report: Report, path: Path, pattern: str) -> None:
     """A pattern is visible text, and `**` says no more than `*`."""
-    if not pattern.isprintable() or pattern != pattern.strip() or "**" in pattern:
+    if not pattern or not pattern.isprintable() or pattern != pattern.strip() or "**" in pattern:
         report.problem(path, "is no pattern of a name", "write a name, with * for any characters, e.g. gpt-*")

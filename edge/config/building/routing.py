@@ -14,11 +14,13 @@ from edge.config.building.patterns import Patterns
 from edge.config.report import Report
 from edge.config.sections.models import Target as WrittenTarget
 from edge.dialects.kinds import Kind
+from edge.dialects.paths import is_plain
 from edge.dialects.routes import OWN, ROUTES
 from edge.strict_yaml import Path
 from edge.values.snapshot import Model, Provider, Relay, Target
 
-_PATH = re.compile(r"/[!-)+->@-~]*\*?")        # visible ASCII but ? and, save at the end, *
+# What the head's parser takes of a path, but * save at the end. (RFC 3986 3.3, and brackets.)
+_PATH = re.compile(r"/(?:[\w.~!$&'()+,;=:@/\[\]-]|%[0-9A-Fa-f]{2})*\*?", re.ASCII)
 KINDS: tuple[Kind, ...] = ("openai", "anthropic")
 
 
@@ -96,6 +98,9 @@ def relays(report: Report, given: Mapping[str, str], names: Collection[str]) -> 
         if not _PATH.fullmatch(path):
             report.problem(at, "is no path",
                            "write it from the /, with * at the end for all below, e.g. /v1/rerank*")
+        elif not is_plain(path.replace("*", "x").encode()):
+            report.problem(at, "is a path that some servers take for another one",
+                           "write it without // and ;, without a dot at a segment's end, and without escapes of these")
         elif any(route.path == path for route in (*ROUTES, *OWN)):
             report.problem(at, "is a route of the gateway's own", "say under models where its requests go")
         elif above := next(before.covering(path), None):

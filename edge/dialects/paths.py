@@ -1,4 +1,4 @@
-"""Escapes in paths, which the data plane meets rarely: names decoded, and what means one thing to every server."""
+"""Paths that mean one thing to every server, and names in them decoded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 import unicodedata
 from urllib.parse import unquote_to_bytes
 
+# What servers fold: empty and dot segments, dots at a segment's end, and what is behind a semicolon.
+_RAW = re.compile(r"//|\.(?:/|$)|;")
 # What a path must not hold in escapes: dots, slashes, what ends or splits a path, controls, blanks at a segment's end.
 _FOLDS = re.compile(r"%(?:2[ef3]|3[bf]|5c|7f|[01][0-9a-f])|/%20|%20(?:/|$)", re.IGNORECASE)
 _ESCAPE = re.compile(rb"%[0-9a-fA-F]{2}")
@@ -21,16 +23,19 @@ def named(text: bytes) -> bytes | None:
         return None
 
 
-def is_plain(path: bytes, slashes: bool) -> bool:
-    """Whether a path with escapes means the same to servers that decode it, once or twice or as other letters.
+def is_plain(path: bytes, slashes: bool = False) -> bool:
+    """Whether every server reads a path alike, also one that decodes it, once or twice or as other letters, before or
+    behind its own look: the one place that says what may lie in a relayed path.
 
-    With `slashes` it may hold them as %2F: behind /v1/models/ they are part of a name.
+    It is taken to hold no byte raw that the head's parser refuses. With `slashes` it may hold them as %2F: behind
+    /v1/models/ they are part of a name.
     """
     text = path.decode("ascii")
     if slashes:
         text = re.sub("%2f", "/", text, flags=re.IGNORECASE)
-        if "//" in text or text.endswith("/") or re.search(r"\.(?:/|$)", text):
+        if text.endswith("/") and not path.endswith(b"/"):
             return False
     name = named(path)
-    return (name is not None and _FOLDS.search(text) is None and _ESCAPE.search(name) is None
+    return (name is not None and _RAW.search(text) is None and _FOLDS.search(text) is None
+            and _ESCAPE.search(name) is None
             and _PARTS.isdisjoint(unicodedata.normalize("NFKC", "".join(c for c in name.decode() if c > "\x7f"))))
