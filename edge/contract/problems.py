@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from edge.strict_yaml import Document, Path, StrictYAMLError, dotted, load
 
@@ -87,5 +86,7 @@ def at(document: Document, path: Path) -> object:
 
 def instead(name: str, known: Sequence[str]) -> str:
     """What was meant, or what there is to choose from."""
+    from difflib import get_close_matches  # for mistakes alone
+
     close = get_close_matches(name, known, 1)
     return f"{close[0]} is meant?" if close else f"one of {', '.join(known)}"

@@ -7,10 +7,10 @@ import os
 import socket
 import ssl
 
-from edge.net.proxy import PROXY_FAILURES, proxy_reason
+from edge.net.proxy import ProxyFailure
 
-# What a provider, its name or a proxy may cause (TLS's errors are OSErrors).
-FAILURES = (OSError, UnicodeError, *PROXY_FAILURES)
+# What a provider, its name or a proxy may cause (TLS's and a proxy's errors are OSErrors).
+FAILURES = (OSError, UnicodeError)
 
 
 def reason(error: BaseException) -> str:
@@ -22,8 +22,8 @@ def reason(error: BaseException) -> str:
         return f"TLS failure: {(error.reason or 'no reason given').lower().replace('_', ' ')}"
     if isinstance(error, socket.gaierror | UnicodeError):       # the latter: no name at all, by IDNA's rules
         return "DNS failure"
-    if isinstance(error, PROXY_FAILURES):
-        return f"Proxy failure: {proxy_reason(error)}"
+    if isinstance(error, ProxyFailure):
+        return f"Proxy failure: {error}"
     if isinstance(error, ConnectionRefusedError):
         return "Connection refused"
     if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):

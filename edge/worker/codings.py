@@ -5,11 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Iterator
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from typing import Any
 
 INPUT, PIECE = 65536, 262144        # bytes taken and given at once, at most
 MEMBERS = 100                       # of one body: more of them are made to cost time
@@ -46,16 +42,32 @@ class Zlib:
         return self.inner.unused_data
 
 
+def _zstd() -> Any:
+    """The library, which no worker has in its memory (0.4 MB) before a body needs it."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
+
+
+def _decoder(coding: str) -> Any:
+    if coding != "zstd":
+        return Zlib(coding)
+    zstd = _zstd()
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG})
+
+
 def decoded(coding: str, body: memoryview) -> Iterator[bytes]:
     """The pieces of a body, its members one behind the other. ValueError where it is damaged, or more follows."""
     at = members = 0
+    damage: type[Exception] = _zstd().ZstdError if coding == "zstd" else zlib.error
     try:
         while at < len(body) or members == 0:
             members += 1
             if members > (1 if coding == "deflate" else MEMBERS):
                 raise ValueError("too many members")
-            decoder = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG}) \
-                if coding == "zstd" else Zlib(coding)
+            decoder = _decoder(coding)
             while not decoder.eof:
                 data = b""
                 if decoder.needs_input:
@@ -65,5 +77,5 @@ def decoded(coding: str, body: memoryview) -> Iterator[bytes]:
                         raise ValueError("it is cut")
                 yield decoder.decompress(data, PIECE)
             at -= len(decoder.unused_data)
-    except (zlib.error, zstd.ZstdError) as error:
+    except damage as error:
         raise ValueError(str(error)) from None
