@@ -161,7 +161,7 @@ cdef class Pace:                        # by kind: plain answers, streams
     cdef double lateness(self, int kind) noexcept
 
 cdef class Pool(Job):                   # connections to one provider
-    cdef readonly object provider       # catalogue.Provider
+    cdef readonly object provider       # snapshot.Provider
     cdef readonly str name
     cdef Gateway gateway
     cdef bytes base                     # path before the route's

@@ -22,7 +22,7 @@ class Surface:
 
 @disjoint_base
 class Route:
-    """One path: its rules (edge.routes.Route), and after `bind` what the configuration says of it."""
+    """One path: its rules (edge.dialects.routes.Route), and after `bind` what the configuration says of it."""
 
     name: str
     def __init__(self, route: Any, index: int, surface: Surface, dialect: int) -> None: ...
@@ -35,7 +35,7 @@ class Route:
 
 @disjoint_base
 class Tenant:
-    """A key (edge.catalogue.Key) with its bucket, its scopes as bits by route index, and its models."""
+    """A key (edge.values.snapshot.Key) with its bucket, its scopes as bits by route index, and its models."""
 
     name: str
     def __init__(
@@ -60,7 +60,7 @@ class Model:
 
 @disjoint_base
 class Pool:
-    """Connections to one provider (edge.catalogue.Provider)."""
+    """Connections to one provider (edge.values.snapshot.Provider)."""
 
     name: str
     provider: Any

@@ -13,7 +13,7 @@ cdef enum Forced:
     FORCED_OPEN = 1
     FORCED_CLOSED = 2
 
-cdef struct Rules:              # of circuit breakers (catalogue.Breaker), times in ns
+cdef struct Rules:              # of circuit breakers (snapshot.Breaker), times in ns
     bint enabled
     bint refuses                # where no target is left
     int64_t failures

@@ -39,7 +39,7 @@ FORCINGS = ("auto", "open", "closed")                   # by Health.forced
 
 
 cdef int set_rules(Rules* rules, object breaker) except -1:
-    """The rules of a catalogue.Breaker."""
+    """The rules of a snapshot's Breaker."""
     rules.enabled = breaker.enabled
     rules.refuses = breaker.all_open == "refuse"
     rules.failures = breaker.failures
@@ -221,7 +221,7 @@ cdef bint within_budget(Slab slab, int64_t now, double share) noexcept nogil:
 
 
 class Healths:
-    """The same for Python: control, the supervisor and the tests. `rules` are catalogue.Breaker's."""
+    """The same for Python: control, the supervisor and the tests. `rules` are a Breaker's."""
 
     def __init__(self, Slab slab):
         self.slab = slab

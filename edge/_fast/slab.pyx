@@ -44,7 +44,7 @@ cdef extern from *:
 cdef enum:
     LINE = 64                   # bytes of a cache line
     PAGE = 4096
-    OVERFLOW = 1                # the series that counts what has none of its own (edge.registry)
+    OVERFLOW = 1                # the series that counts what has none of its own (edge.values.registry)
 
 MAX_WINDOW = 2**61              # ns (73 years): arrival times stay far from the end of a word
 
@@ -282,8 +282,8 @@ cdef int check(str what, int index, int end) except -1:
 cdef class Slab:
     """Shared memory for `workers` (1 .. MAX_WORKERS) workers; children get it through fork.
 
-    All of it starts at 0, every bucket unlimited. Indices come from `edge.registry`. With the descriptor of another
-    one, which is then owned, it is that one; ValueError: that one's layout is not ours.
+    All of it starts at 0, every bucket unlimited. Indices come from `edge.values.registry`. With the descriptor of
+    another one, which is then owned, it is that one; ValueError: that one's layout is not ours.
     """
 
     def __cinit__(self, int workers, int descriptor=-1):
