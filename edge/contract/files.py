@@ -29,7 +29,7 @@ _MAX_TEXT = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Surface:
+class Envelopes:
     """The JSON of an error, and of the error event in a stream."""
 
     envelope: Any
@@ -58,7 +58,7 @@ class Contract:
     name: str
     about: str
     file: str
-    surfaces: dict[str, Surface]
+    surfaces: dict[str, Envelopes]
     rows: dict[str, Row]
     variants: dict[str, dict[str, Row]]     # condition: by flag, the row that holds when it is set
 
@@ -225,9 +225,9 @@ class _Builder:
         return Contract(str(self.data["name"]), str(self.data.get("about", "")), self.reader.file, surfaces, rows,
                         {name: found for name, found in variants.items() if found})
 
-    def surface(self, name: str, value: dict[str, Any]) -> Surface:
+    def surface(self, name: str, value: dict[str, Any]) -> Envelopes:
         path = ("surfaces", name)
-        surface = Surface(value["envelope"], value.get("stream", value["envelope"]))
+        surface = Envelopes(value["envelope"], value.get("stream", value["envelope"]))
         for key, envelope in (("envelope", surface.envelope), ("stream", surface.stream)):
             used = self.envelope((*path, key), envelope)
             if "message" not in used:

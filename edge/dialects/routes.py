@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Surface = Literal["openai", "anthropic"]
+from edge.dialects.kinds import Kind
+
 Dialect = Literal["none", "chat", "responses", "messages", "object"]
 Type = Literal["string", "number", "boolean", "array", "object"]
 
@@ -39,7 +40,7 @@ class Route:
     name: str
     method: str
     path: str
-    surface: Surface
+    surface: Kind
     dialect: Dialect = "none"
     json: bool = True
     fields: tuple[FieldRule, ...] = ()
@@ -106,7 +107,7 @@ ROUTES: tuple[Route, ...] = (
 
 # Paths that go to a provider as they are, by the provider's kind: itself and what is below it where it ends in *, below
 # it alone in /*. An operator's own `routes`, in which a * stands for anything, come first.
-RELAYED: tuple[tuple[str, Surface], ...] = (
+RELAYED: tuple[tuple[str, Kind], ...] = (
     ("/v1/messages/batches*", "anthropic"),
     ("/v1/audio/*", "openai"), ("/v1/batches*", "openai"), ("/v1/chat/completions/*", "openai"),
     ("/v1/conversations*", "openai"), ("/v1/containers*", "openai"), ("/v1/evals*", "openai"),
