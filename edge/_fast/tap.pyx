@@ -319,6 +319,7 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
     cdef const char* end = buf + size
     cdef const char* p = buf
     cdef const char* done = buf             # everything before it was consumed
+    cdef const char* begun                  # the event, behind a byte order mark
     cdef char* out = <char*>buf
     cdef int said
     tap.kept = size
@@ -333,12 +334,13 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
         tap.scanned = size
         return 0
     while p < end:
+        begun = p
         p = read_event(&event, p, end)
         if p == NULL:
             break
         said = NOTHING
         if event.lines and (event.data.size or event.lines > 1) and not says(event.type, "ping", 4):
-            said = judge_event(tap, &event) if event.lines == 1 else judge_joined(tap, &event, done, p)
+            said = judge_event(tap, &event) if event.lines == 1 else judge_joined(tap, &event, begun, p)
             if said & (SAYS_ERROR | SAYS_NOTHING_READABLE):
                 tap.error = T_UNREADABLE if said & SAYS_NOTHING_READABLE else T_SAID
                 tap.scanned = 0

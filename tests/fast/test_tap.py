@@ -299,6 +299,8 @@ def test_done_is_exact() -> None:
         seen = told("chat", stream)
         assert seen["terminal"] and seen["consumed"] == len(stream) and seen["events"] == 1
     assert not told("chat", b"\n\n\xef\xbb\xbfdata: [DONE]\n\n")["terminal"]
+    joined = told("chat", b'\xef\xbb\xbfdata: {"a":\ndata: 1}\n\ndata: [DONE]\n\n')
+    assert joined["terminal"] and not joined["error"] and joined["events"] == 2
 
 
 @pytest.mark.parametrize("start", [b"\n", b"\r", b"\r\n", b"\r: x", b"data: x\n\n", b"\xef\xbb\xbf\n\n"])
