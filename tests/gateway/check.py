@@ -109,7 +109,7 @@ def check_message(message: str, row: Row, facts: Facts) -> None:
         assert message == row.message.format(**facts)
         return
     assert message and message == message.strip()
-    for name in ("field", "model", "path" if "path" in facts else "method", "limit", "expected", "got"):
+    for name in ("field", "model", "path" if "path" in facts else "method", "limit", "expected", "got", "whose"):
         assert str(facts.get(name, "")) in message
 
 

@@ -80,6 +80,7 @@ ONLY_OTHER = {"openai": "only-anthropic", "anthropic": "only-openai"}
 ELSEWHERE = {surface: f"{PATHS[surface]} for the model {ONLY_OTHER[surface]}. Did you mean {PATHS[other]}?"
              for surface, other in (("openai", "anthropic"), ("anthropic", "openai"))}
 UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
+OURS = {"whose": "This gateway's API key"}
 SCOPES = {"openai": "embeddings", "anthropic": "count_tokens"}
 ACCEPTED = "gzip, deflate, zstd"
 TEMPERATURES = {"openai": "between 0 and 2", "anthropic": "between 0 and 1"}
@@ -107,9 +108,10 @@ CASES = {case.condition: case for case in (
     Case("key_missing", key(None)),
     Case("key_malformed", key("Basic eDp5")),
     Case("key_unknown", key("Bearer sk-unknown-0123456789abcdef")),
-    Case("key_disabled", key(f"Bearer {key_of('disabled')}")),
-    Case("key_expired", key(f"Bearer {key_of('expired')}")),
-    Case("scope_missing", elsewhere(UNSCOPED, {"model": "sim-1"}, bearer=key_of("chat-only")), {"field": SCOPES}),
+    Case("key_disabled", key(f"Bearer {key_of('disabled')}"), OURS),
+    Case("key_expired", key(f"Bearer {key_of('expired')}"), OURS),
+    Case("scope_missing", elsewhere(UNSCOPED, {"model": "sim-1"}, bearer=key_of("chat-only")),
+         {"field": SCOPES, **OURS}),
     Case("model_denied", key(f"Bearer {key_of('one-model')}"), {"model": "sim-1"}),
     Case("model_unknown", body(model="nobody-has-it"), {"model": "nobody-has-it"}),
     Case("not_implemented", head("POST PATH HTTP/1.1", *FIELDS, "transfer-encoding: gzip, chunked"),
