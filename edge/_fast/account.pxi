@@ -217,7 +217,7 @@ cdef int account(Exchange x) except -1:
         series.outcomes[relayed_slot(x.status)] += 1
     else:
         series.outcomes[x.condition] += 1
-    if x.route is None or x.route.own is None:
+    if x.attempts:
         observe_long(&series.total, g.now - x.started)      # our own answers take no time, and would hide who does
     if x.first_byte:
         observe_long(&series.first_byte, x.first_byte - x.started)

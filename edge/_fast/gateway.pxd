@@ -376,6 +376,7 @@ cdef class Upstream(Peer):
     cdef int body(self, char* buf, Py_ssize_t size) except -1
     cdef int read_end(self, const char* buf, Py_ssize_t size) except -1
     cdef bint is_quiet(self) noexcept
+    cdef bint is_over(self) noexcept
     cdef bint into_held(self, Exchange x) noexcept
     cdef int join(self) except -1
     cdef int closed(self, str reason) except -1

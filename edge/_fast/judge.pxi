@@ -124,6 +124,8 @@ cdef int look_at(const char* data, Py_ssize_t size) noexcept:
     cdef const char* end = data + size
     if size >= 3 and memcmp(data, b"\xef\xbb\xbf", 3) == 0:
         data += 3
+    elif 0 < size < 3 and memcmp(data, b"\xef\xbb\xbf", <size_t>size) == 0:
+        return L_BLANK
     while data < end and (data[0] == c" " or 9 <= data[0] <= 13):
         data += 1
     if data == end:

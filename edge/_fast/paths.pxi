@@ -21,13 +21,13 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
     x.line = PyBytes_FromStringAndSize(buf + head.path, head.path_len)
     route = locate(x)
     if route is None:
-        return miss(x, head)
+        return miss(x, buf, head)
     if route.other is not None and field_of(head, route.other.surface.version) != NULL:
         route = route.other
     x.route = route
     x.surface = route.surface
     if not route.methods >> head.method & 1:
-        set_value(x, S_METHOD, METHODS[head.method])
+        set_value(x, S_METHOD, method_of(buf, head))
         return method_not_allowed
     if route.json:
         d.route = route
@@ -36,7 +36,14 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
     return 0
 
 
-cdef int miss(Exchange x, const Head* head) except -1:
+cdef bytes method_of(const char* buf, const Head* head):
+    """The method's own name, of one that we do not know as far as it is of some length."""
+    if head.method != M_OTHER:
+        return METHODS[head.method]
+    return PyBytes_FromStringAndSize(buf, min(<Py_ssize_t>head.size, <Py_ssize_t>32)).partition(b" ")[0]
+
+
+cdef int miss(Exchange x, const char* buf, const Head* head) except -1:
     """No route has this path: the answer names the one that was probably meant, if there is one."""
     cdef bytes path = x.line
     cdef bytes meant = nearest(x.gateway, path)
@@ -45,7 +52,7 @@ cdef int miss(Exchange x, const Head* head) except -1:
         return not_implemented
     x.surface = surface_like(x.gateway, usual(path), head)
     set_value(x, S_PATH, path[:256] if meant is None else b"%b. Did you mean %b?" % (path[:256], meant))
-    set_value(x, S_METHOD, METHODS[head.method])
+    set_value(x, S_METHOD, method_of(buf, head))
     return endpoint_unknown
 
 

@@ -15,6 +15,9 @@ cdef tuple NO_TLS = tuple(f"TLS failure: {reason}" for reason in (
     "wrong version number", "record layer failure", "packet length too long", "http request"))
 
 
+cdef str CUT_OFF = "Connection closed without the end of TLS"
+
+
 cdef class Pool:
 
     def __init__(self, Gateway gateway, provider, bytes base, int strip, tuple heads, int load):
@@ -284,9 +287,9 @@ cdef class Upstream(Peer):
         run_jobs(self.gateway)
 
     def eof_received(self):
-        """TLS: the provider has closed its side."""
+        """TLS: the provider has closed its side, or somebody on the way has."""
         self.gateway.now = monotonic_ns()
-        self.closed("Connection closed")
+        self.closed("Connection closed" if self.framing != F_CLOSE or self.is_over() else CUT_OFF)
         run_jobs(self.gateway)
         return False
 
@@ -294,8 +297,15 @@ cdef class Upstream(Peer):
         """TLS: closed, by whichever side."""
         self.gateway.now = monotonic_ns()
         self.transport = None
-        self.closed("Connection reset" if error is not None else "Connection closed")
+        self.closed("Connection reset" if error is not None else CUT_OFF)
         run_jobs(self.gateway)
+
+    cdef bint is_over(self) noexcept:
+        """Whether TLS has ended as well: else who knows whether this was all (RFC 9112 section 9.8)."""
+        try:
+            return self.transport.get_extra_info("ssl_object").read(1) == b""
+        except Exception:
+            return False
 
     cdef int join(self) except -1:
         """Joins the pool, and takes the first request that waits."""

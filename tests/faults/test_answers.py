@@ -11,6 +11,7 @@ import pytest
 from tests.faults.stage import JSON, SSE, Stage, head, plain, streamed
 from tests.gateway.events import DIALECTS
 from tests.gateway.script import chunk
+from tests.support.provider import Line
 from tests.support.talk import Surface, Talk, ask, in_contract, request
 
 SECRET = "user:hidden@"
@@ -129,6 +130,25 @@ def test_a_stream_of_nothing_but_its_end(stage: Stage) -> None:
         stage.play(streamed(data))
         assert stage.ask("chat", "both", stream=True).body == DIALECTS["chat"].stream
         assert stage.asked == [1, 1]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("name", ["chat", "responses", "messages"])
+def test_a_stream_byte_by_byte(stage: Stage, name: str, mark: bytes) -> None:
+    """A good stream is one however its bytes come, with a byte order mark or without."""
+    dialect = DIALECTS[name]
+
+    def script(line: Line) -> None:
+        line.request()
+        line.send(head(f"{SSE}transfer-encoding: chunked\r\n"))
+        for byte in mark + dialect.stream:
+            line.send(chunk(bytes([byte])))
+        line.send(chunk(b""))
+
+    stage.first.hang_up()
+    stage.first.script = script
+    found = stage.ask(name, stream=True)
+    assert (found.status, found.body) == (200, mark + dialect.stream)
 
 
 UNDONE = {"no content": head("", "204 No Content"), "a redirect": plain(b"", "location: /x\r\n", "302 x"),

@@ -184,3 +184,11 @@ def test_methods(edge: Gateway, gateway: Gateway, simulator: Simulator, path: st
             assert (found.status, found.fields["allow"]) == (405, ALLOWED[path]), method
             assert found.fields["x-edge-condition"] == "method_not_allowed"
     assert targets(simulator) == []
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "purge", "delete", "M" * 15])
+@pytest.mark.parametrize(("path", "status"), [("/v1/chat/completions", 405), ("/v1/nowhere", 404)])
+def test_methods_are_called_by_their_names(edge: Gateway, method: str, path: str, status: int) -> None:
+    """A refusal names the method that was sent, also one that nobody knows."""
+    found = ask(edge.port, request(path=path, method=method))
+    assert found.status == status and method in found.json()["error"]["message"]

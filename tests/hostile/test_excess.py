@@ -158,7 +158,7 @@ PLAIN_FAULTS = {
     "malformed=length": "provider_response_invalid", "empty": "provider_response_invalid",
     "cut=0": "provider_disconnected", "cut=30": "provider_response_invalid", "cut=500": "provider_cut",
     "reset=0": "provider_disconnected", "reset=500": "provider_cut", "error-in-200": "provider_error",
-    "hang": "provider_timeout", "status=500": "provider_error", "status=599": "provider_error",
+    "hang": "provider_timeout", "status=500": "provider_error", "status=599": "provider_timeout",
     "status=401": "provider_auth", "status=429;retry-after=7": "provider_rate_limited",
     "body=": "provider_response_invalid", "body=}": "provider_response_invalid",
 }

@@ -74,7 +74,7 @@ class Talk:
 
     def answer(self, method: str = "POST", seconds: float = 10) -> Answer:
         """The next answer. Gone where there is none."""
-        parser = h11.Connection(h11.CLIENT)
+        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
         parser.send(h11.Request(method=method, target="/", headers=[("host", "x"), ("content-length", "0")]))
         parser.send(h11.EndOfMessage())
         interim: list[int] = []
