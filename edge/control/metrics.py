@@ -81,9 +81,10 @@ def said(state: State, route: str, provider: str, slot: int) -> tuple[str, str]:
 
 
 def histograms(totals: Totals) -> Iterator[Metric]:
-    """Times of ended requests: refused ones are in the first one only, the gateway's own answers in none."""
+    """Times of ended requests: those that a provider was asked and did not answer are in the first one only."""
     for name, bounds, part, text in (
-            ("request_duration", LONG, "total", "From the client's first byte to the last one sent to it."),
+            ("request_duration", LONG, "total", "From the client's first byte to the last one sent to it, where a "
+             "provider was asked."),
             ("time_to_first_byte", LONG, "first_byte", "From the client's first byte to the provider's."),
             ("overhead", SHORT, "overhead", "The gateway's own share of the time.")):
         family = Histogram(f"edge_{name}_seconds", text, labels=SERIES)
