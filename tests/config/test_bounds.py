@@ -82,6 +82,16 @@ def test_a_number_over_its_most_is_named(config: Config, at: Path) -> None:
     assert "at most" in problem.message
 
 
+@pytest.mark.parametrize("size", [1, 2048, (1 << 18) - 1])
+def test_memory_that_serves_nobody_is_named(config: Config, size: int) -> None:
+    """So little memory that requests are refused for it was meant in another unit; 0 and 256 KB load."""
+    at = ("limits", "memory_bytes")
+    problem = config.problem(json.dumps(placed(base(), at, size)))
+    assert problem.key == "limits.memory_bytes" and f"at least 262144, got {size}" in problem.message
+    assert config.load(json.dumps(placed(base(), at, 1 << 18))).bounds.memory_bytes == 1 << 18
+    assert config.load(json.dumps(placed(base(), at, 0))).bounds.memory_bytes > 1 << 20
+
+
 def header(size: int) -> dict[str, str]:
     """Headers of a provider, as many bytes as this on the wire."""
     return {"x": "v" * (size - len("x: \r\n"))}

@@ -28,6 +28,7 @@ OURS = frozenset({"host", "accept-encoding", "x-request-id", "content-length", "
 # Azure's hosts, of all its clouds: they want api-key (learn.microsoft.com, Azure OpenAI REST reference).
 _AZURE = re.compile(r"https://[^/?#@]+\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)(?=[:/?#]|$)",
                     re.IGNORECASE)
+_ROUTES = ("/chat/completions", "/messages", "/responses", "/embeddings")   # pasted with a base URL more often than not
 _CHECK_PATH = re.compile(r"/[!-\"$-~]*")       # visible ASCII but #
 _SECRET_NAME = re.compile(r"authorization|key|token|secret|cookie", re.IGNORECASE)
 
@@ -145,6 +146,8 @@ class Upstreams:
         text = url.geturl()
         if given.kind == "openai" and not url.path:
             self._report.warn(place, "has no path: the base URL of most OpenAI-like servers ends in /v1")
+        if route := next((end for end in _ROUTES if url.path.endswith(end)), None):
+            self._report.warn(place, f"ends in {route}: the path of each request is put behind it; leave {route} out")
         local = _is_local(url.hostname or "")
         if url.scheme == "http" and carries and not local:
             self._report.warn(place, "keys and headers travel unencrypted: use https")

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from edge.config.sections.base import Count, Patience, Period, Seconds, Strict, about
+from edge.config.sections.base import Count, Patience, Period, Seconds, Strict, about, wrong
 from edge.config.sections.maximums import MAX_HEAD
 from edge.values.snapshot import Bounds
 
 _BOUNDS = Bounds()
+_LEAST_MEMORY = 1 << 18     # with less, hardly a request is served
+
+
+def _memory(size: int) -> int:
+    if 0 < size < _LEAST_MEMORY:
+        raise wrong(f"must be 0 or at least {_LEAST_MEMORY}, got {size}",
+                    "it counts bytes, for example `memory_bytes: 2147483648`; 0 is half of the machine's")
+    return size
 
 
 class Limits(Strict):
@@ -33,7 +41,7 @@ class Limits(Strict):
     connections: Annotated[Count, about("client connections per worker", 16384)] = _BOUNDS.connections
     address_connections: Annotated[int, Field(ge=0, le=1 << 30), about(
         "of them, from one address (IPv6: one /64); 0 for no limit", 100)] = _BOUNDS.address_connections
-    memory_bytes: Annotated[int, Field(ge=0, le=1 << 50), about(
+    memory_bytes: Annotated[int, Field(ge=0, le=1 << 50), AfterValidator(_memory), about(
         "held for requests and answers, per worker; 0: half of the machine's, shared by the workers", 0)
         ] = _BOUNDS.memory_bytes
 
