@@ -54,3 +54,4 @@ cpdef enum Condition:
     disk_full
     config_invalid
     config_missing_field
+    config_value

@@ -58,3 +58,4 @@ class Condition(IntEnum):
     disk_full = 50
     config_invalid = 51
     config_missing_field = 52
+    config_value = 53

@@ -9,8 +9,8 @@ SYNTAX = "CONFIG_001"       # the file cannot be read as YAML
 MISSING = "CONFIG_002"      # a required key is absent
 INVALID = "CONFIG_003"      # anything else
 
-# For `edge explain`: what each is, why, and what to do. A running gateway tells them by the conditions config_invalid
-# and config_missing_field, in its contract's own codes.
+# For `edge explain`: what each is, why, and what to do. A running gateway tells them by the conditions config_invalid,
+# config_missing_field and config_value, in its contract's own codes.
 MEANINGS = {
     SYNTAX: ("The configuration cannot be read.",
              "The file is not there or may not be read; or a line of it is no YAML, or readers of YAML disagree on it.",

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge import __version__
 from edge._fast import Condition, Slot
-from edge.config import MISSING, Problem
+from edge.config import MISSING, SYNTAX, Problem
 from edge.control import circuits, status
 from edge.control.guard import admit
 from edge.control.metrics import SlabCollector, expose
@@ -177,11 +177,14 @@ class Routes:
 
 
 def problem(first: Problem) -> Refusal:
-    """A problem of the configuration as a condition: CONFIG_002 is the only one with a place of its own."""
+    """A problem of the configuration as the condition that stands for its code."""
     if first.code == MISSING:
         return Refusal(Condition.config_missing_field, {Slot.S_FIELD: first.key})
-    said = {Slot.S_LINE: first.place.line, Slot.S_REASON: str(first), Slot.S_MESSAGE: str(first)}
-    return Refusal(Condition.config_invalid, said)
+    if first.code == SYNTAX:        # its message is the whole sentence
+        reason = first.message.removeprefix("Failed to load config: ")
+        return Refusal(Condition.config_invalid, {Slot.S_LINE: first.place.line, Slot.S_REASON: reason})
+    said = f"{first.key}: {first.message}" if first.key else first.message
+    return Refusal(Condition.config_value, {Slot.S_REASON: said})
 
 
 def masked(snapshot: Snapshot) -> dict[str, Any]:

@@ -50,7 +50,7 @@ PROMISES: list[tuple[str, C, dict[str, Any], int, dict[str, Any]]] = [
      {"code": "PROVIDER_004", "type": "bad_gateway", "message": "Provider error: 500 Internal Server Error"}),
     ("tokenpak", C.rate_limited, {"retry_after": 30000}, 429,
      {"code": "RATELIMIT_001", "type": "too_many_requests", "message": "Rate limit exceeded. Retry-After: 30"}),
-    ("tokenpak", C.config_invalid, {"line": 12}, 500,
+    ("tokenpak", C.config_invalid, {"reason": "YAML syntax error at line 12"}, 500,
      {"code": "CONFIG_001", "message": "Failed to load config: YAML syntax error at line 12"}),
     ("tokenpak", C.config_missing_field, {"field": "port"}, 500,
      {"code": "CONFIG_002", "message": "Config validation failed: Missing required field 'port'"}),

@@ -62,6 +62,7 @@ CONDITIONS = """
     disk_full edge later
     config_invalid edge never
     config_missing_field edge never
+    config_value edge never config_invalid
 """
 
 OPENAI = """
@@ -221,6 +222,7 @@ TOKENPAK = """
     disk_full 500 = RESOURCE_002 - | No space left on device
     config_invalid 500 = CONFIG_001 - | Failed to load config: YAML syntax error at line {line}
     config_missing_field 500 = CONFIG_002 - | Config validation failed: Missing required field '{field}'
+    config_value 500 = CONFIG_003 - | Config validation failed: {reason}
 """
 
 TOKENFACTORY = """
@@ -477,7 +479,8 @@ def _lines(table: str) -> list[str]:
 
 def _rows(table: str) -> dict[str, Row]:
     rows = dict(map(_row, _lines(table)))
-    alike = {name: (other[0], rows[other[0]]) for name, _, _, *other in map(str.split, _lines(CONDITIONS)) if other}
+    alike = {name: (other[0], rows[other[0]]) for name, _, _, *other in map(str.split, _lines(CONDITIONS))
+             if other and name not in rows}
     return rows | {name: replace(row, code=name) if row.code == other else row for name, (other, row) in alike.items()}
 
 

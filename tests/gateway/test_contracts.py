@@ -139,7 +139,7 @@ CASES = {case.condition: case for case in (
 )}
 APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limited", "global_rate_limited",
          "gateway_overloaded", "draining", "out_of_memory", "config_invalid", "config_missing_field",
-         "circuit_open", "keys_limited", "disk_full"}
+         "config_value", "circuit_open", "keys_limited", "disk_full"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {
@@ -355,7 +355,9 @@ def test_broken_configuration(start: Callable[..., Gateway], contract: str) -> N
         whole = gateway.file.read_bytes()
         for text, condition, facts in ((b"port: 0\nlisten_addr: a: b\n", "config_invalid", {"line": 2}),
                                        (whole.replace(b'"providers"', b'"providerz"'), "config_missing_field",
-                                        {"field": "providers"})):
+                                        {"field": "providers"}),
+                                       (whole.replace(b'{', b'{"keepalive": -1,', 1), "config_value",
+                                        {"reason": "keepalive: must be at least 0, got -1"})):
             gateway.file.write_bytes(text)
             answer = gateway.reload()
             row = CONTRACTS[contract][condition]
