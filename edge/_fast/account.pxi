@@ -294,6 +294,8 @@ cdef object words_of(Exchange x):
     """What went wrong, in a few words; the provider's own where it has given some."""
     if x.values is None:
         return None
+    if x.told and x.values[S_MESSAGE]:
+        return x.values[S_MESSAGE]
     return x.values[S_REASON] or x.values[S_MESSAGE] or x.values[S_UPSTREAM_REASON]
 
 

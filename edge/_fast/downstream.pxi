@@ -82,6 +82,8 @@ cdef int64_t further(Gateway g, int64_t due, Py_ssize_t count) noexcept:
 cdef int timed_out(Exchange x, int condition, int64_t limit, str reason) except -1:
     """The provider has had `limit` ns, and did not need fewer."""
     set_value(x, S_TIMEOUT, f"{limit / 1e9:g}")
+    if condition == provider_timeout:
+        reason = f"did not answer within {limit / 1e9:g} s ({reason})"
     return fail(x, condition, reason)
 
 

@@ -309,6 +309,8 @@ cdef int condition_of(Exchange x, char* data, Py_ssize_t size) except -1:
     set_value(x, S_UPSTREAM_REASON, REASONS.get(status, "Unknown"))
     if message:
         set_value(x, S_MESSAGE, message)
+    if condition == provider_timeout:       # its patience, not ours
+        set_value(x, S_REASON, f"gave up: {status} {x.values[S_UPSTREAM_REASON]}")
     return condition
 
 

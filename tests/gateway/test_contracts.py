@@ -201,7 +201,8 @@ VARIANTS = {
                          {"upstream_status": 504, "upstream_reason": "Gateway Timeout"}),
     "error in 200": Case("provider_error", fault("error-in-200"),
                          {"upstream_status": 500, "upstream_reason": "Internal Server Error"}),
-    "provider 408": Case("provider_timeout", fault("status=408")),
+    "provider 408": Case("provider_timeout", fault("status=408"),
+                         {"whose": "The provider gave up: 408 Request Timeout"}),
     **{f"provider {status}": Case("provider_rejected", fault(
         f'status={status};body={{"error":{{"message":"no"}}}}'), {"status": status, "message": "no"})
         for status in (400, 409, 413, 422)},
@@ -311,7 +312,8 @@ def test_too_many_connections(start: Callable[..., Gateway], contract: str) -> N
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_what_takes_time(start: Callable[..., Gateway], contract: str) -> None:
     """Requests that never arrive whole, and providers that never answer or stop in the middle, end in contract."""
-    hasty, brief = {"timeout": f"{HASTY:g}"}, "brief-1"
+    brief = "brief-1"
+    hasty = {"timeout": f"{HASTY:g}", "whose": f"The provider did not answer within {HASTY:g} s"}
     cases = [("openai", "request_timeout", b"POST /v1/chat/completions HTTP/1.1\r\nhost: gat", {})]
     for surface in SURFACES:
         whole = post(surface)
