@@ -112,7 +112,8 @@ class Gateway:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Its JSON lines."""
-        return [orjson.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        whole = self.log().rpartition("\n")[0]          # the last one may be on its way
+        return [orjson.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def wait(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
         """Asks again until the condition holds; what it gave. AssertionError after `seconds`."""
