@@ -54,7 +54,8 @@ class Sink(logging.Handler):
 
     The shared descriptor stays as it is: O_NONBLOCK belongs to all who hold it, the shell among them. A file is written
     to through the shared one, which never blocks: its offset is all writers', and who opens it anew writes over what
-    the others have written.
+    the others have written. Nothing here closes a descriptor when it goes: a child has closed those of its parent by
+    their numbers, which are others' by then.
     """
 
     def __init__(self, lost: Callable[[], None]) -> None:
@@ -62,12 +63,11 @@ class Sink(logging.Handler):
         self.lost = lost
         self.dropped = 0
         self.torn = False           # the last line that was written has no end
-        self.descriptor, self.socket = 2, None
+        self.descriptor, self.is_socket = 2, False
         with contextlib.suppress(OSError):
             mode = os.fstat(2).st_mode
-            if stat.S_ISSOCK(mode):
-                self.socket = socket.socket(fileno=os.dup(2))
-            elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            self.is_socket = stat.S_ISSOCK(mode)
+            if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
                 self.descriptor = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -79,16 +79,22 @@ class Sink(logging.Handler):
         data = b"\n" * self.torn + line.encode() + b"\n"
         sent = 0
         with contextlib.suppress(OSError):
-            if self.socket is not None:
-                sent = self.socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-            else:
-                sent = os.write(self.descriptor, data)
+            sent = send(data) if self.is_socket else os.write(self.descriptor, data)
         if sent == len(data):
             self.dropped, self.torn = 0, False
         else:
             self.dropped += 1
             self.torn = self.torn or sent > 0
             self.lost()
+
+
+def send(data: bytes) -> int:
+    """What standard error takes now, where it is a socket (systemd's journal is one)."""
+    borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=2)
+    try:
+        return borrowed.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    finally:
+        borrowed.detach()
 
 
 def setup(process: str, *, debug: bool = False, lost: Callable[[], None] = lambda: None) -> logging.Logger:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,3 +79,38 @@ def test_a_signal_at_any_moment(tmp_path: Path, number: int, moment: str) -> Non
     process.wait(20)
     text = said(tmp_path)
     assert "Traceback" not in text and "wakeup" not in text and "Exception ignored" not in text
+
+
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+def test_a_socket_takes_the_lines(tmp_path: Path, family: int) -> None:
+    """Where both lead to a socket, as to systemd's journal, all processes serve, and their lines come."""
+    said: list[bytes] = []
+    if family == socket.AF_UNIX:
+        theirs, ours = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            theirs = socket.create_connection(listener.getsockname())
+            ours, _ = listener.accept()
+
+    def read() -> None:
+        while piece := ours.recv(65536):
+            said.append(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    process = subprocess.Popen([*EDGE, "serve"], cwd=tmp_path, env=bare(tmp_path, EDGE_WORKERS="2"),
+                               stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, start_new_session=True)
+    theirs.close()
+    try:
+        wait(lambda: b"example.yaml" in b"".join(said))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
+        wait(lambda: b"it is started again" in b"".join(said))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        reader.join(20)
+        ours.close()
+    text = b"".join(said).decode()
+    assert "Traceback" not in text and text.count("started again") == 1 and process.returncode == 0
+    assert all(orjson.loads(line) for line in text.splitlines() if line.startswith("{"))
