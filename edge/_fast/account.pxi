@@ -105,6 +105,14 @@ cdef int fail(Exchange x, int condition, object reason) except -1:
     return refuse(x, condition, False)
 
 
+cdef int fail_other(Exchange x, int condition, object reason) except -1:
+    """The same for one of several requests that are served in one go: a fault in its end is its own, not theirs."""
+    try:
+        return fail(x, condition, reason)
+    except Exception as error:
+        return failed_inside(x, error)
+
+
 cdef int detach(Exchange x) except -1:
     """Frees the provider's connection: back into the pool where the answer has ended well, else closed."""
     cdef Upstream upstream = x.upstream
@@ -218,7 +226,7 @@ cdef int account(Exchange x) except -1:
     else:
         series.outcomes[x.condition] += 1
     if x.attempts:
-        observe_long(&series.total, g.now - x.started)      # our own answers take no time, and would hide who does
+        observe_long(&series.total, g.now - x.started)      # the others take no time, and would hide who does
     if x.first_byte:
         observe_long(&series.first_byte, x.first_byte - x.started)
         observe_short(&series.overhead, x.overhead)

@@ -168,10 +168,7 @@ cdef int crowd_out(Pool pool, Exchange x) except -1:
     pool.load.refused += 1
     set_value(x, S_REASON, f"all connections to {pool.name} are in use" if pool.limit == pool.max_connections
               else f"{pool.name} has too much to do")
-    try:
-        return fail(x, gateway_overloaded, None)
-    except Exception as error:
-        return failed_inside(x, error)
+    return fail_other(x, gateway_overloaded, None)
 
 
 cdef int watch_queue(Pool pool) except -1:

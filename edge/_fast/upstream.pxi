@@ -93,10 +93,7 @@ cdef class Pool:
             if condition == gateway_overloaded:
                 note_limit(self.gateway, DESCRIPTORS)
                 x.retry_after_ms = 1000
-            try:
-                fail(x, condition, reason)
-            except Exception as error:
-                failed_inside(x, error)
+            fail_other(x, condition, reason)
         wake(self.gateway, self)
         run_jobs(self.gateway)
 
