@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 NEWEST := import sys; raise SystemExit(sys.version_info < (3, 11))
 PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    $$p -c '$(NEWEST)' 2>/dev/null && echo $$p; done) python-3.11-or-newer-is-needed)
-SOURCES := $(wildcard $(addprefix edge/_fast/,*.pyx *.pxd *.pxi *.h))
+SOURCES := $(wildcard $(foreach room,edge/_fast edge/_fast/*,$(addprefix $(room)/,*.pyx *.pxd *.pxi *.h)))
 ARGS   ?=
 
 .PHONY: run test test-clients lint pages bench sanitize fuzz faults clean
@@ -50,13 +50,14 @@ faults: $(VENV)/.built $(VENV)/.dev        ## the proofs of tests/faults, but fo
 	@set -e; for proof in $(PROOFS); do echo "== $$proof"; $(BIN)/python -m tests.faults.$$proof; done
 
 clean:                      ## remove the environments and everything compiled
-	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info edge/_fast/*.c edge/_fast/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find edge/_fast -name '*.c' -delete -o -name '*.so' -delete
 	find edge tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps. The build requirements live in the environment itself, so that a changed .pyx is recompiled alone, without pip
 # and without a network. gateway.pyx takes a compiler as long as all others do, so these two go side by side, and beside
 # them pip, which installs edge without compiling anything itself (it would do it a second time).
-OTHERS := $(filter-out gateway,$(notdir $(basename $(wildcard edge/_fast/*.pyx))))
+OTHERS := $(filter-out gateway,$(notdir $(basename $(filter %.pyx,$(SOURCES)))))
 BUILD  := $(BIN)/python setup.py --quiet build_ext --inplace
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 

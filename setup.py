@@ -13,11 +13,11 @@ if SANITIZE:
     FLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
 
 here = Path("edge/_fast")
-headers = sorted(map(str, here.glob("*.h")))
+headers = sorted(map(str, here.rglob("*.h")))
 extensions = [
-    Extension(f"edge._fast.{p.stem}", [str(p)], depends=headers, extra_compile_args=["-std=gnu11", *FLAGS],
-              extra_link_args=FLAGS if SANITIZE else ["-s"])
-    for p in sorted(here.glob("*.pyx")) if not ONLY or p.stem in ONLY
+    Extension(".".join(p.with_suffix("").parts), [str(p)], depends=headers, include_dirs=[str(here)],
+              extra_compile_args=["-std=gnu11", *FLAGS], extra_link_args=FLAGS if SANITIZE else ["-s"])
+    for p in sorted(here.rglob("*.pyx")) if not ONLY or p.stem in ONLY
 ]
 # nonecheck: a None where there should be an object is a fault of one request then, not the end of the worker. It costs
 # 1 to 2 % of a request's time.

@@ -22,12 +22,12 @@ import orjson
 from harness.report import table
 from prometheus_client import CollectorRegistry, Histogram
 
-from edge._fast.chunk import decode_chunked
-from edge._fast.head import parse_rounds, request_head
-from edge._fast.render import Slot, Template
-from edge._fast.scan import Names, is_object
-from edge._fast.slab import Slab
-from edge._fast.tap import tap_answer, tap_stream
+from edge._fast.contract.render import Slot, Template
+from edge._fast.dialect.tap import tap_answer, tap_stream
+from edge._fast.http.chunk import decode_chunked
+from edge._fast.http.head import parse_rounds, request_head
+from edge._fast.json.scan import Names, is_object
+from edge._fast.shared.slab import Slab
 
 SPAN = 4_000_000            # ns that one timing should take, at least
 Timed = Callable[[int], float]      # so many times over -> ns for each

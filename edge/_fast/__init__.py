@@ -1,10 +1,10 @@
 """The compiled part: what runs per request or per chunk. This front is all that the rest of edge imports."""
 
-from .condition import Condition
+from .contract.condition import Condition
+from .contract.render import NEVER, PHRASES, SLOTS, Slot, Template
 from .gateway import EVENTS, STATES, TRANSITIONS, Gateway, Model, Pool, Route, Surface, Target, Tenant
-from .health import Healths, HealthTotal
-from .render import NEVER, PHRASES, SLOTS, Slot, Template
-from .slab import (
+from .shared.health import Healths, HealthTotal
+from .shared.slab import (
     CONTROL,
     GENERATION,
     LONG_BOUNDS,

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from typing_extensions import disjoint_base
 
-from edge._fast.render import Template
-from edge._fast.slab import Slab
+from edge._fast.contract.render import Template
+from edge._fast.shared.slab import Slab
 
 STATES: Final[tuple[str, ...]]
 EVENTS: Final[tuple[str, ...]]

@@ -27,8 +27,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from .multipart import boundary_of
-from .render import PHRASES
+from .http.multipart import boundary_of
+from .contract.render import PHRASES
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -43,16 +43,16 @@ from libc.time cimport time
 from posix.strings cimport strncasecmp
 from posix.uio cimport iovec
 
-from .chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
-from .condition cimport *
-from .head cimport *
-from .multipart cimport *
-from .health cimport *
-from .render cimport *
-from .scan cimport *
-from .slab cimport *
-from .tap cimport *
-from .writer cimport *
+from .http.chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
+from .contract.condition cimport *
+from .http.head cimport *
+from .http.multipart cimport *
+from .shared.health cimport *
+from .contract.render cimport *
+from .json.scan cimport *
+from .shared.slab cimport *
+from .dialect.tap cimport *
+from .http.writer cimport *
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
@@ -82,29 +82,29 @@ cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, 
 cdef object HOST_NAME = re.compile(r"[0-9A-Za-z.:_-]{1,253}")
 cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, **PHRASES}
 
-include "runlist.pxi"
-include "wire.pxi"
-include "life.pxi"
-include "parse.pxi"
-include "paths.pxi"
-include "intent.pxi"
-include "makers.pxi"
-include "codings.pxi"
-include "splice.pxi"
-include "admit.pxi"
-include "cors.pxi"
-include "queue.pxi"
-include "load.pxi"
-include "route.pxi"
-include "forward.pxi"
-include "upload.pxi"
-include "upstream.pxi"
-include "judge.pxi"
-include "stream.pxi"
-include "usage.pxi"
-include "relay.pxi"
-include "account.pxi"
-include "downstream.pxi"
+include "io/runlist.pxi"
+include "io/wire.pxi"
+include "way/life.pxi"
+include "way/parse.pxi"
+include "way/paths.pxi"
+include "way/intent.pxi"
+include "way/makers.pxi"
+include "way/codings.pxi"
+include "way/splice.pxi"
+include "way/admit.pxi"
+include "way/cors.pxi"
+include "way/queue.pxi"
+include "way/load.pxi"
+include "way/route.pxi"
+include "way/forward.pxi"
+include "way/upload.pxi"
+include "way/upstream.pxi"
+include "way/judge.pxi"
+include "way/stream.pxi"
+include "way/usage.pxi"
+include "way/relay.pxi"
+include "way/account.pxi"
+include "way/downstream.pxi"
 
 
 cdef int64_t to_ns(double seconds) noexcept nogil:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from edge._fast.scan import ScanError, scan_members
+from edge._fast.json.scan import ScanError, scan_members
 
 NAMES = ("model", "messages", "stream", "temperature", "max_tokens", "n", "\u00e9t\u00e9", "a/b")
 MAX_DEPTH = 256

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from edge._fast import chunk
+from edge._fast.http import chunk
 from tests.fast.peers import agree_on_body, h11_body
 
 END = b"0\r\n\r\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge._fast import head
+from edge._fast.http import head
 
 
 def outcome(data: bytes, **limits: int) -> dict[str, Any] | str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge._fast import chunk, head
+from edge._fast.http import chunk, head
 
 SDK = (
     b"POST /v1/chat/completions?a=%41 HTTP/1.1\r\nHost: [::1]:8080\r\nAccept-Encoding: gzip, deflate\r\n"

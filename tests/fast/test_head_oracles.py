@@ -13,7 +13,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from edge._fast import head
+from edge._fast.http import head
 from tests.fast.peers import METHODS, agree_on_head
 
 TOKENS = st.text("abcXYZ019-_.!#$%&'*+^`|~", min_size=1, max_size=20).map(str.encode)

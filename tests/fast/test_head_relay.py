@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge._fast import head
+from edge._fast.http import head
 
 
 def words(text: str) -> list[str]:

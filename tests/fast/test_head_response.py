@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge._fast import head
+from edge._fast.http import head
 
 
 def outcome(data: bytes, **options: Any) -> dict[str, Any] | str | None:

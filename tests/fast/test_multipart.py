@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from edge._fast.multipart import boundary_of, model_span
+from edge._fast.http.multipart import boundary_of, model_span
 
 B = b"x"
 MODEL = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'

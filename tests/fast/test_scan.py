@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge._fast.scan import Names, ScanError, is_object, kernels, read_number, scan_members, use_kernel
+from edge._fast.json.scan import Names, ScanError, is_object, kernels, read_number, scan_members, use_kernel
 from tests.fast.slow_json import BAD, CHAT, GOOD, MAX_DEPTH, NAMES, PLACES, agree, folded
 
 

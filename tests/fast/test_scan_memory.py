@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from edge._fast import scan
-from edge._fast.scan import ScanError, kernels, scan_members, use_kernel
+from edge._fast.json import scan
+from edge._fast.json.scan import ScanError, kernels, scan_members, use_kernel
 from tests.fast.cliff import Cliff
 from tests.fast.slow_json import BAD, CHAT, GOOD, NAMES, PLACES
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge._fast.scan import ScanError, kernels, scan_members, use_kernel
+from edge._fast.json.scan import ScanError, kernels, scan_members, use_kernel
 from tests.fast.cliff import Cliff
 from tests.fast.slow_json import agree
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge._fast import slab as m
-from edge._fast.slab import Slab
+from edge._fast.shared import slab as m
+from edge._fast.shared.slab import Slab
 from tests.fast.processes import FORK, in_processes
 
 SECOND = 1_000_000_000

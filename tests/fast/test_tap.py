@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge._fast.tap import skip_event, tap_answer, tap_stream
+from edge._fast.dialect.tap import skip_event, tap_answer, tap_stream
 from tests.fast.cliff import Cliff
 from tests.fast.slow_events import Dialect, Slow
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PARSERS = ("head", "chunk", "scan", "tap")
-MODULES = (*PARSERS, "condition", "slab")               # a tap's hash is the shared memory's
+MODULES = ("http/head", "http/chunk", "json/scan", "dialect/tap",
+           "contract/condition", "shared/slab")         # a tap's hash is the shared memory's
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 TARGETS = ("request", "response", "chunked", "members", "body-chat", "body-responses", "body-messages", "stream-chat",
            "stream-responses", "stream-messages")
@@ -48,7 +48,8 @@ def compile_copy(copy: Path, plain: bool) -> None:
         shutil.copy2(ROOT / name, copy)
     fast = copy / "edge/_fast"
     (fast / "__init__.py").write_text("")                   # the front would want all of the modules
-    old = [name for name in MODULES if stale(fast, name, [*fast.glob(f"{name}*.p*"), *fast.glob("*.h")])]
+    old = [Path(module).name for module in MODULES
+           if stale(fast / module, [*fast.glob(f"{module}*.p*"), *fast.rglob("*.h")], fast)]
     flags = {} if plain else {"EDGE_SANITIZE": "1", "CFLAGS": "-fsanitize-coverage=trace-pc"}
     if old:
         subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=copy, check=True,
@@ -56,21 +57,22 @@ def compile_copy(copy: Path, plain: bool) -> None:
     compile_target(fast, copy / "tests/sanitize")
 
 
-def stale(fast: Path, name: str, sources: list[Path]) -> bool:
+def stale(module: Path, sources: list[Path], fast: Path) -> bool:
     """Whether a module is older than its sources, or than a declaration that it may use."""
-    module = fast / f"{name}{SUFFIX}"
-    newest = max(path.stat().st_mtime for path in (*sources, *fast.glob("*.pxd")))
-    return not module.exists() or module.stat().st_mtime < newest
+    built = module.with_name(module.name + SUFFIX)
+    newest = max(path.stat().st_mtime for path in (*sources, *fast.rglob("*.pxd")))
+    return not built.exists() or built.stat().st_mtime < newest
 
 
 def compile_target(to: Path, sources: Path) -> None:
     """Compiles the target beside the parsers, but without what they are compiled with: it is no part of the product."""
     theirs = [sources / name for name in ("target.pyx", "check_http.pxi", "check_json.pxi", "cover.h", "mutate.h")]
-    if not stale(to, "target", theirs):
+    if not stale(to / "target", theirs, to):
         return
     for path in theirs:
         shutil.copy2(path, to)
-    subprocess.run([sys.executable, "-m", "cython", "-3", "target.pyx"], cwd=to, check=True)
+    # -P: not from this folder, whose rooms have names of the standard library's.
+    subprocess.run([sys.executable, "-P", "-m", "cython", "-3", "target.pyx"], cwd=to, check=True)
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
     subprocess.run([compiler, "-O1", "-fno-strict-aliasing", "-w", "-shared", "-fPIC",
                     f"-I{sysconfig.get_paths()['include']}", "target.c", "-o", f"target{SUFFIX}"], cwd=to, check=True)

@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 
-from edge._fast import chunk, head, scan, tap
+from edge._fast.dialect import tap
+from edge._fast.http import chunk, head
+from edge._fast.json import scan
 from tests.fast import peers, slow_json
 from tests.fast.slow_events import Dialect, Slow
 

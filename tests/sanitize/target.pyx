@@ -7,19 +7,19 @@ from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-from .chunk cimport CHUNK_DATA, CHUNK_END, CHUNK_MORE, Chunked, chunk_begin, chunk_next
-from .head cimport (
+from .http.chunk cimport CHUNK_DATA, CHUNK_END, CHUNK_MORE, Chunked, chunk_begin, chunk_next
+from .http.head cimport (
     HEAD_DONE, HEAD_MORE, K_HOST, M_OPTIONS, MAX_FIELDS, N_KNOWN, Field, Head, is_token, parse_request, parse_response,
     write_relayed,
 )
-from .scan cimport (
+from .json.scan cimport (
     ABSENT, MAX_NAMES, NUMBER, OBJECT, SCAN_MORE, SCAN_NOT_OBJECT, SCAN_OK, Member, Names, Scan, integer,
     number, scan, scan_begin, scan_on,
 )
-from .writer cimport Writer, write_into
-from .tap cimport D_CHAT, D_MESSAGES, D_NONE, D_RESPONSES, Tap, tap_begin, tap_body, tap_events
+from .http.writer cimport Writer, write_into
+from .dialect.tap cimport D_CHAT, D_MESSAGES, D_NONE, D_RESPONSES, Tap, tap_begin, tap_body, tap_events
 
-from .scan import kernels, use_kernel
+from .json.scan import kernels, use_kernel
 
 cdef extern from "cover.h":
     enum:

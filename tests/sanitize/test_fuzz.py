@@ -38,9 +38,10 @@ def test_a_fault_is_found(tmp_path: Path) -> None:
     shutil.copytree(fast, built)                # the other parsers, as they are compiled already, and the target
     for module in (ROOT / "build/fuzz-plain/edge/_fast").glob("target.*.so"):
         shutil.copy2(module, built)
-    source = (fast / "chunk.pyx").read_text()
+    chunk = fast / "http/chunk.pyx"
+    source = chunk.read_text()
     assert source.count("c.state < ENDED and at < size") == 1
-    (fast / "chunk.pyx").write_text(source.replace("at < size:", "at <= size:"))
+    chunk.write_text(source.replace("at < size:", "at <= size:"))
     done = fuzz(tmp_path, "--targets", "chunked", "--inputs", "1000", "--workers", "1")
     assert done.returncode == 1 and "heap-buffer-overflow" in done.stdout, done.stdout + done.stderr
     again = re.search(r"^ +\S+ tests/sanitize/fuzz.py (--again (\S+))$", done.stdout, re.M)

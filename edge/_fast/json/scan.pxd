@@ -1,7 +1,7 @@
 """A validating JSON scanner (RFC 8259) that finds top-level members without building objects."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-cdef extern from "scan_part.h" nogil:
+cdef extern from "json/scan_part.h" nogil:
     ctypedef const uint8_t* edge_text
     ctypedef struct edge_part:
         int more

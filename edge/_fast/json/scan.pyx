@@ -16,7 +16,7 @@ from libc.math cimport NAN
 from libc.stdint cimport INT64_MAX, INT64_MIN, uint64_t
 from libc.string cimport memcmp, memset
 
-cdef extern from "scan_kernel.h" nogil:
+cdef extern from "json/scan_kernel.h" nogil:
     int EDGE_KERNELS
     const char** edge_kernels
     void* edge_kernel(int i)

@@ -10,7 +10,7 @@ from cpython.long cimport PyLong_Check
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t
 
-from .writer cimport Writer, put, put_byte, put_bytes, put_number, write_into, written
+from edge._fast.http.writer cimport Writer, put, put_byte, put_bytes, put_number, write_into, written
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL

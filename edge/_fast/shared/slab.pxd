@@ -43,7 +43,7 @@ cdef struct Series:             # what one worker counted of one (route, provide
     Histogram first_byte        # client's first byte to the provider's first
     Histogram overhead          # the gateway's own share of total
 
-cdef struct Health:             # of one target, as all workers have found it: edge._fast.health
+cdef struct Health:             # of one target, as all workers have found it: edge._fast.shared.health
     int64_t open_until          # 0: closed; a time to come: open; a time gone by: half-open (CLOCK_MONOTONIC, ns)
     int64_t closed_at           # since when it is closed again, while its share still grows; 0: fully back
     int64_t forced              # by an operator: 1 open, 2 closed

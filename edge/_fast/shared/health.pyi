@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from edge._fast.slab import Slab
+from edge._fast.shared.slab import Slab
 
 STATES: Final[tuple[str, ...]]
 FORCINGS: Final[tuple[str, ...]]

@@ -15,13 +15,13 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from .scan cimport (
+from edge._fast.json.scan cimport (
     ABSENT, ARRAY, FALSE_, MAX_NAMES, NULL_, NUMBER, OBJECT, SCAN_NOT_OBJECT, SCAN_OK, STRING, Member, Names,
     NameTable, Scan, integer, number, scan, scan_begin, scan_on,
 )
-from .slab cimport hash_of
+from edge._fast.shared.slab cimport hash_of
 
-cdef extern from "tap_kernel.h" nogil:
+cdef extern from "dialect/tap_kernel.h" nogil:
     const char* edge_line(const char* p, const char* end, unsigned* seen)
     bint edge_has_empty_line(const char* start, const char* p, const char* end)
     const char* edge_plain(const char* p, const char* end)

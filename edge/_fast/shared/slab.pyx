@@ -22,7 +22,7 @@ from fractions import Fraction
 from math import ceil
 from zlib import crc32
 
-from .condition import Condition
+from edge._fast.contract.condition import Condition
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t

@@ -1,0 +1,1 @@
+"""Errors: all that can go wrong, numbered, and the templates that tell it to a client."""

@@ -1,0 +1,1 @@
+"""What the dialects' answers and streams say, read in passing: events, ends, usage."""
