@@ -2,13 +2,13 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from posix.uio cimport iovec
 
+from .dialect.tap cimport Tap
 from .http.chunk cimport Chunked
 from .http.head cimport Head
 from .http.multipart cimport Form
-from .shared.health cimport Rules
 from .json.scan cimport MAX_NAMES, Member, Names, Scan
+from .shared.health cimport Rules
 from .shared.slab cimport N_OUTCOMES, Bucket, Health, Load, Series, Slab, Worker
-from .dialect.tap cimport Tap
 
 cdef enum:
     MAX_ROUTES = 32

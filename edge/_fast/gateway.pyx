@@ -27,14 +27,16 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from .http.multipart import boundary_of
 from .contract.render import PHRASES
+from .http.multipart import boundary_of
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport *
+from libc.errno cimport (
+    EAGAIN, EBADF, ECONNRESET, EFAULT, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK, EPIPE, errno,
+)
 from libc.math cimport INFINITY, exp, log
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
@@ -43,16 +45,44 @@ from libc.time cimport time
 from posix.strings cimport strncasecmp
 from posix.uio cimport iovec
 
+from .contract.condition cimport (
+    body_too_large, body_unreadable, circuit_open, client_closed, content_coding, content_type, context_length,
+    draining, endpoint_unknown, field_missing, field_type, field_value, gateway_overloaded, global_rate_limited,
+    headers_too_large, internal_error, json_invalid, key_disabled, key_expired, key_malformed, key_missing, key_unknown,
+    keys_limited, method_not_allowed, model_denied, model_unknown, not_implemented, ok, out_of_memory, provider_auth,
+    provider_cut, provider_disconnected, provider_error, provider_misconfigured, provider_overloaded, provider_quota,
+    provider_rate_limited, provider_region, provider_rejected, provider_response_invalid, provider_stalled,
+    provider_timeout, provider_unreachable, rate_limited, request_malformed, request_timeout, scope_missing,
+    upgrade_refused, uri_too_long, version_unsupported,
+)
+from .contract.render cimport (
+    NEVER_MS, N_SLOTS, S_EXPECTED, S_FIELD, S_FINAL, S_GOT, S_LIMIT, S_MESSAGE, S_METHOD, S_MODEL, S_PATH, S_REASON,
+    S_REQUEST_ID, S_RETRY_AFTER_MS, S_TIMEOUT, S_TRACE_ID, S_UPSTREAM_REASON, S_UPSTREAM_STATUS, Template,
+)
+from .dialect.tap cimport (
+    D_CHAT, D_NONE, D_OBJECT, D_RESPONSES, T_SAID, tap_begin, tap_blind, tap_body, tap_events, tap_is_whole, tap_skip,
+)
 from .http.chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
-from .contract.condition cimport *
-from .http.head cimport *
-from .http.multipart cimport *
-from .shared.health cimport *
-from .contract.render cimport *
-from .json.scan cimport *
-from .shared.slab cimport *
-from .dialect.tap cimport *
-from .http.writer cimport *
+from .http.head cimport (
+    HEAD_CODING, HEAD_LARGE, HEAD_MORE, HEAD_TARGET_LONG, HEAD_VERSION, K_ANTHROPIC_VERSION, K_API_KEY, K_AUTHORIZATION,
+    K_BETA, K_CACHE_CONTROL, K_CONTENT_ENCODING, K_CONTENT_TYPE, K_DATE, K_LOCATION, K_ORIGIN, K_STAINLESS_RETRY_COUNT,
+    K_TRACEPARENT, K_UPGRADE, K_X_ACCEL_BUFFERING, K_X_API_KEY, K_X_REQUEST_ID, M_DELETE, M_GET, M_HEAD, M_OPTIONS,
+    M_OTHER, M_PATCH, M_POST, M_PUT, Field, parse_request, parse_response, write_relayed,
+)
+from .http.multipart cimport FORM_ALIKE, FORM_OK
+from .http.writer cimport Writer, put, put_bytes, put_hex, put_number, write_into, written
+from .json.scan cimport (
+    ABSENT, ARRAY, FALSE_, NULL_, NUMBER, OBJECT, SCAN_ALIKE, SCAN_MORE, SCAN_OK, STRING, TRUE_, number, scan,
+    scan_begin, scan_on,
+)
+from .shared.health cimport (
+    FORCED_OPEN, HALF_OPEN, RETURNING, SHUT, back_at, bench, count_failure, drop_probe, failed, set_rules, standing,
+    succeeded, take_probe, usable_key, why_benched, within_budget,
+)
+from .shared.slab cimport (
+    MAX_PROVIDER_KEYS, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_take, hash_of, monotonic_ns,
+    observe_long, observe_short, relayed_slot,
+)
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX

@@ -98,3 +98,9 @@ def test_compiled_modules_know_nothing_of_edge() -> None:
     """A compiled module imports and cimports from its own package at most."""
     outside = re.compile(r"^\s*(?:from|import|cimport)\s+(?:edge(?!\._fast\b)|\.\.)", re.M)
     assert [relative(path) for path in files(*COMPILED) if outside.search(path.read_text())] == []
+
+
+def test_names_are_cimported_one_by_one() -> None:
+    """No Cython file takes all that a module declares: who uses what can be read, and a name has one source."""
+    star = re.compile(r"^\s*from\s+\S+\s+cimport\s+\*", re.M)
+    assert [relative(path) for path in files(*COMPILED) if star.search(path.read_text())] == []

@@ -10,8 +10,7 @@ from collections import namedtuple
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from .slab cimport *
-from .slab cimport monotonic_ns
+from .slab cimport MAX_PROVIDER_KEYS, MAX_TARGETS, PROBER, RELAYED, Budget, Worker, monotonic_ns
 
 cdef extern from *:
     """
