@@ -85,11 +85,11 @@ async def canary(talk: Talk, until: float, failures: list[str]) -> None:
 
 async def storm(edge: Gateway, victim: int) -> Counter[str]:
     """One round: all clients at once, the victim killed half-way; canaries of the other workers must not notice."""
-    until = asyncio.get_running_loop().time() + SECONDS
     canaries = [Talk(edge.port) for _ in range(12)]
     edge.wait(lambda: all(talk.send(chat()).answer().status == 200 for talk in canaries))
     failures: dict[Talk, list[str]] = {talk: [] for talk in canaries if worker_of(edge, talk) != victim}
     assert failures
+    until = asyncio.get_running_loop().time() + SECONDS
     seen: Counter[str] = Counter()
     tasks = [asyncio.create_task(client(edge, seed, until, seen)) for seed in range(CONNECTIONS)]
     tasks += [asyncio.create_task(canary(talk, until, found)) for talk, found in failures.items()]
