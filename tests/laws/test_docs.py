@@ -11,7 +11,7 @@ from docs.states import PAGE as WAY
 from docs.states import drawn
 from edge._fast import EVENTS, STATES
 from tests.laws.sources import COMPILED, ROOT, TOPS, files, relative
-from tests.laws.test_layers import HEIGHT
+from tests.laws.test_layers import FAST_HEIGHT, HEIGHT
 from tests.support.commands import fault
 
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.M | re.S)
@@ -96,9 +96,11 @@ def test_names_that_developers_are_shown_exist() -> None:
 
 
 def test_the_rooms_are_those_there_are() -> None:
-    """The list of rooms names each of them, in the order of the law."""
-    rows = re.findall(r"^\| `(\w+)` \|", WAY.read_text().partition("## The rooms")[2], re.M)
-    assert [HEIGHT[room] for room in rows] == sorted(HEIGHT.values())
+    """The lists of rooms, of edge and of its compiled part, name each of them, in the order of the law."""
+    tables = WAY.read_text().partition("## The rooms")[2].split("|---|---|\n")[1:]
+    for table, heights in zip(tables, (HEIGHT, FAST_HEIGHT), strict=True):
+        rows = re.findall(r"^\| `(\w+)` \|", table, re.M)
+        assert [heights[room] for room in rows] == sorted(heights.values())
 
 
 def test_the_states_are_drawn_as_they_are() -> None:

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from tests.laws.sources import COMPILED, ROOT, files, relative
+from tests.laws.sources import COMPILED, ROOT, files, functions, relative
 
 EDGE = ROOT / "edge"
 FAST = EDGE / "_fast"
@@ -21,6 +21,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
 )
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer}
+# And those of the compiled part. The last is no folder: the facade, on top of them all.
+FAST_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("http", "json"), ("contract",), ("shared",), ("dialect",), ("io",), ("way",), ("gateway",))
+FAST_HEIGHT = {room: height for height, layer in enumerate(FAST_LAYERS) for room in layer}
 AT_THE_TOP = {"__init__.py", "__main__.py", "py.typed"}
 
 
@@ -30,6 +34,10 @@ def dotted(path: Path) -> str:
 
 
 MODULES = {dotted(path): path for path in files(".py", ".pyi") if path.is_relative_to(EDGE)}
+FAST_FILES = [path for path in files(*COMPILED, ".py", ".pyi", ".h") if FAST in path.parents
+              and path != FAST / "__init__.py"]
+NAMING = re.compile(r"""^\s*(?:(?:from|import|cimport)\s+(?P<module>[.\w]+)
+                        |(?:\#?include|cdef\s+extern\s+from)\s+"(?P<file>[^"]+)")""", re.M | re.X)
 
 
 def room(module: str) -> str:
@@ -53,6 +61,30 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.Constant) and node.value in MODULES and "." in str(node.value):
             found.add(str(node.value))
     return {name for name in found if name == "edge" or name.startswith("edge.")}
+
+
+def fast_name(path: Path) -> str:
+    """A file's name from its room on, as `http.head`, which all files have that make one module."""
+    return ".".join(path.resolve().relative_to(FAST.resolve()).with_suffix("").parts).removesuffix(".__init__")
+
+
+def fast_room(name: str) -> str:
+    """The room of such a name."""
+    return name.partition(".")[0]
+
+
+def fast_named(path: Path) -> set[str]:
+    """What a file of the compiled part imports, cimports and includes of that part."""
+    found: set[str] = set()
+    for each in NAMING.finditer(path.read_text()):
+        if each["file"]:
+            found |= {fast_name(folder / each["file"]) for folder in (path.parent, FAST)
+                      if (folder / each["file"]).exists()}
+        else:
+            module = re.sub(r"^\.", f"{dotted(path.parent)}.", each["module"]).rstrip(".")
+            if f"{module}.".startswith("edge._fast."):
+                found.add(module.removeprefix("edge._fast").removeprefix("."))
+    return found - {fast_name(path)}
 
 
 def reached(graph: dict[str, set[str]], start: str) -> set[str]:
@@ -104,3 +136,39 @@ def test_names_are_cimported_one_by_one() -> None:
     """No Cython file takes all that a module declares: who uses what can be read, and a name has one source."""
     star = re.compile(r"^\s*from\s+\S+\s+cimport\s+\*", re.M)
     assert [relative(path) for path in files(*COMPILED) if star.search(path.read_text())] == []
+
+
+def test_the_compiled_part_holds_rooms_alone() -> None:
+    """In the compiled part nothing lies beside the rooms but the front and the facade, and every room has its layer."""
+    rooms = {path.name for path in FAST.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert rooms | {"gateway"} == set(FAST_HEIGHT)
+    assert {path.stem for path in FAST_FILES if path.parent == FAST} == {"gateway"}
+
+
+def test_compiled_rooms_know_those_below_alone() -> None:
+    """A file of the compiled part imports, cimports and includes from its own room and from layers below it."""
+    wrong = []
+    for path in FAST_FILES:
+        own = fast_room(fast_name(path))
+        wrong += [f"{relative(path)} names {name or 'the front'}" for name in sorted(fast_named(path))
+                  if fast_room(name) != own and FAST_HEIGHT.get(fast_room(name), len(FAST_LAYERS)) >= FAST_HEIGHT[own]]
+    assert wrong == []
+
+
+def test_no_compiled_module_names_what_names_it() -> None:
+    """In the compiled part there is no circle of imports, cimports and includes."""
+    graph: dict[str, set[str]] = {}
+    for path in FAST_FILES:
+        graph.setdefault(fast_name(path), set()).update(fast_named(path))
+    assert [name for name in graph if name in reached(graph, name)] == []
+
+
+def test_sockets_know_no_stage() -> None:
+    """Though one C unit holds both, no file of `io` calls a function that a stage of the way or the facade defines."""
+    above: set[str] = set()
+    for path in (*(FAST / "way").glob("*.pxi"), FAST / "gateway.pyx"):
+        lines = path.read_text().splitlines()
+        above |= {each.name for each in functions(path) if not lines[each.line - 1].startswith(" ")}
+    assert len(above) > 100
+    assert [f"{relative(path)} calls {name}" for path in (FAST / "io").glob("*.pxi")
+            for name in re.findall(r"(?<![.\w])(\w+)\(", path.read_text()) if name in above] == []
