@@ -12,11 +12,11 @@ BEGIN, END = "<!-- Made by: python docs/states.py -->\n", "<!-- end -->\n"
 
 
 def diagram() -> str:
-    """The table as a mermaid diagram: one arrow for all events that lead from a state to another."""
+    """The table as a mermaid diagram: one arrow for all verdicts that lead from a state to another."""
     arrows: dict[tuple[str, str], list[str]] = {}
-    for (state, event), following in TRANSITIONS.items():
-        arrows.setdefault((state, following), []).append(event)
-    lines = [f"    {state} --> {following}: {', '.join(events)}" for (state, following), events in arrows.items()]
+    for (state, verdict), following in TRANSITIONS.items():
+        arrows.setdefault((state, following), []).append(verdict)
+    lines = [f"    {state} --> {following}: {', '.join(verdicts)}" for (state, following), verdicts in arrows.items()]
     whole = [f"    [*] --> {STATES[0]}", *lines, f"    {STATES[-1]} --> [*]"]
     return "\n".join(["```mermaid", "stateDiagram-v2", *whole, "```", ""])
 

@@ -2,7 +2,7 @@
 
 from .contract.condition import Condition
 from .contract.render import NEVER, PHRASES, SLOTS, Slot, Template
-from .gateway import EVENTS, STATES, TRANSITIONS, Gateway, Model, Pool, Route, Surface, Target, Tenant
+from .gateway import STATES, TRANSITIONS, VERDICTS, Gateway, Model, Pool, Route, Surface, Target, Tenant
 from .shared.health import Healths, HealthTotal
 from .shared.slab import (
     CONTROL,
@@ -23,8 +23,8 @@ from .shared.slab import (
 )
 
 __all__ = [
-    "CONTROL", "EVENTS", "GENERATION", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES",
+    "CONTROL", "GENERATION", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES",
     "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS",
-    "UNLIMITED", "Condition", "Gateway", "HealthTotal", "Healths", "Model", "Pool", "Route", "SeriesTotal", "Slab",
-    "Slot", "Surface", "Target", "Template", "Tenant", "monotonic",
+    "UNLIMITED", "VERDICTS", "Condition", "Gateway", "HealthTotal", "Healths", "Model", "Pool", "Route", "SeriesTotal",
+    "Slab", "Slot", "Surface", "Target", "Template", "Tenant", "monotonic",
 ]

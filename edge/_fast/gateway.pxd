@@ -1,4 +1,5 @@
 """The private surface of the data plane: who holds what. One translation unit, a file per stage (see gateway.pyx)."""
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from posix.uio cimport iovec
 
@@ -224,6 +225,8 @@ cdef class Scanning:                    # of a body that is not all there yet
     cdef Py_ssize_t where
     cdef int go_on(self, Store body, bint more) noexcept
 
+
+@cython.final
 cdef class Exchange:                    # one request's way
     cdef Gateway gateway
     cdef Downstream downstream
@@ -243,7 +246,9 @@ cdef class Exchange:                    # one request's way
     cdef bint retrying                  # it is a further one
     cdef int crowd                      # requests at the provider when this one was sent
     cdef int64_t queued                 # since when it waits in the pool's queue; 0: it does not
-    cdef int64_t due                    # when the next attempt begins; 0: none is put off
+    cdef Target next                    # of the next attempt, where one is to be; None: the same
+    cdef int64_t pause                  # ns until then
+    cdef int64_t due                    # when that is; 0: none is put off
     cdef int64_t soonest                # when the first of all targets asked wants to be asked again; 0: none has said
     cdef int64_t paused                 # ns of all pauses before further attempts
     cdef uint16_t upstream_status       # of the last attempt; 0: there was none
@@ -275,6 +280,9 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t unseen                 # nothing of the answer's body has shown yet what it is
     cdef uint8_t closed                 # of long JSON: the last byte that came is a closing brace
     cdef uint8_t spent                  # some of it has gone on: it cannot be sent again
+    cdef uint8_t expects                # the client waits for leave to send its body
+    cdef uint8_t unsynced               # where its next request begins is not known: the connection ends with this one
+    cdef uint8_t verbatim               # where it is refused, the provider's own words are the answer
     cdef uint8_t told                   # the provider has said itself what is wrong,
     cdef uint8_t doubtful               # and it may be about what was asked for, where it refuses our key
     cdef int64_t answer_length
@@ -302,7 +310,7 @@ cdef class Exchange:                    # one request's way
     cdef int64_t said                   # when the client of a stream got something last
     cdef uint8_t reads                  # how the body is read
     cdef uint8_t legible                # of a relayed one: its members were read
-    cdef uint8_t place                  # what of the body is the model's name: see splice.pxi
+    cdef uint8_t place                  # what of the body is the model's name: see request.pxi
     cdef uint8_t empty                  # it has no members beside what is put in
     cdef Form form                      # of a form
     cdef bytes asked                    # the model, as the client calls it
@@ -323,6 +331,11 @@ cdef class Exchange:                    # one request's way
     cdef int64_t deadline               # of all of it
     cdef int64_t allowed                # ns that this deadline gives
     cdef int64_t retry_after_ms
+    cdef int drive(self, int event, int number, char* data, Py_ssize_t size, object words) except -1
+    cdef int move(self, int verdict) except -1
+    cdef int refuse(self, int condition) noexcept
+    cdef int fail(self, int condition, object reason) except -1
+    cdef int say(self, int slot, object value) except -1
 
 cdef class Listener(Peer):
     cdef object sock
@@ -334,7 +347,9 @@ cdef class Listener(Peer):
 cdef class Downstream(Peer):
     cdef Exchange exchange
     cdef Store pending
-    cdef int64_t deadline
+    cdef int64_t due                    # when what it awaits must have come
+    cdef uint8_t why                    # what that is: see timers.pxi
+    cdef Py_ssize_t used                # of the bytes that a stage was given
     cdef uint64_t address               # whose connection it is counted as; 0: nobody's
     cdef uint64_t peer                  # the same, counted or not
     cdef bint stuck                     # the client takes too little of its answer
@@ -349,8 +364,11 @@ cdef class Downstream(Peer):
     cdef bint consuming
     cdef int begin_service(self, uint64_t address) except -1
     cdef bint into_body(self, Exchange x) noexcept
-    cdef int take(self, const char* buf, Py_ssize_t size) except -1
-    cdef int consume(self, const char* buf, Py_ssize_t size) except -1
+    cdef int consume(self, char* buf, Py_ssize_t size) except -1
+    cdef int begin(self, char* buf, Py_ssize_t size) except -1
+    cdef int set_timer(self, int why, int64_t limit) except -1
+    cdef int await_next(self) except -1
+    cdef int sever(self) except -1
     cdef bint is_stuck(self) noexcept
     cdef int resume(self) except -1
     cdef int linger(self) except -1
@@ -371,7 +389,8 @@ cdef class Upstream(Peer):
     cdef readonly bint joined           # the pool has counted it
     cdef int64_t left                   # of a body with a length
     cdef int64_t idle_since
-    cdef int send(self, Exchange x) except -1
+    cdef int take_on(self, Exchange x) except -1
+    cdef int read_answer(self, char* buf, Py_ssize_t size) except -1
     cdef int feed(self, char* buf, Py_ssize_t size) except -1
     cdef int body(self, char* buf, Py_ssize_t size) except -1
     cdef int read_end(self, const char* buf, Py_ssize_t size) except -1
@@ -380,7 +399,6 @@ cdef class Upstream(Peer):
     cdef bint into_held(self, Exchange x) noexcept
     cdef int join(self) except -1
     cdef int closed(self, str reason) except -1
-    cdef int answer_closed(self, Exchange x, Pool pool, str reason) except -1
 
 cdef class Gateway:
     cdef readonly Slab slab
@@ -471,5 +489,4 @@ cdef class Gateway:
     cdef int log_fault(self, object error, object request_id) except -1
     cdef int serve(self, Peer peer, uint32_t events) except -1
     cdef uint64_t oldest(self)
-    cdef int resume(self, Exchange x) except -1
     cdef int take_bounds(self, bounds) except -1

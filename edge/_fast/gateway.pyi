@@ -11,7 +11,7 @@ from edge._fast.contract.render import Template
 from edge._fast.shared.slab import Slab
 
 STATES: Final[tuple[str, ...]]
-EVENTS: Final[tuple[str, ...]]
+VERDICTS: Final[tuple[str, ...]]
 TRANSITIONS: Final[dict[tuple[str, str], str]]
 
 @disjoint_base

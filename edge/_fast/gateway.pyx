@@ -1,18 +1,25 @@
 """The data plane of one worker: from a client's bytes to the provider and back (design: one file per stage).
 
-    wire        the seam to the sockets             downstream  the client's side
-    life        a request's states                  upstream    the provider's side, and its pool
-    parse       bytes -> head -> body               relay       the answer's way back
-    paths       path -> route                       intent      body -> model, targets
-    splice      what a body has other bytes for
-    admit       key -> tenant; limits are taken     account     limits are given back; counted, reported, once
-    route       plan x health -> target             forward     attempts, one after the other
-    load        how many a provider gets at once    queue       who waits for it
-    upload      a body too long to be held          judge       what makes an answer an answer
-    stream      events, and the end of a stream     usage       tokens that are asked for, or estimated
-    makers      ids -> the provider that made them
+    wire        the seam to the sockets             exchange    a request's states, and the one driver
+    runlist     what an end sets free for others    timers      what is awaited, and until when
+    downstream  the client's side                   upstream    the provider's side
+    parse       bytes -> head -> body               judge       what makes an answer an answer
+    paths       path -> route                       words       what a provider's body and error say
+    codings     a body that comes compressed        whole       plain answers
+    cors        whose pages may read answers        stream      events, and the end of a stream
+    own         what the gateway answers itself     relay       the answer's way back
+    admit       key -> tenant; limits are taken     usage       tokens that are asked for, or estimated
+    intent      body -> model, targets              refuse      what a client is told of a failure
+    makers      ids -> the provider that made them  lines       what all heads of answers have
+    route       plan x health -> target             overdue     what it means that something has not come
+    forward     attempts, one after the other       failures    what they say of target and key
+    load        how many a provider gets at once    account     limits are given back; counted, reported, once
+    queue       who waits for it                    fields      a head's fields, read
+    pool        a provider's connections            chance      numbers that need not be secret
+    request     what the provider is sent           upload      a body too long to be held
 
-The files are included here, so that the C compiler sees one unit: calls between stages cost nothing.
+The files are included here, so that the C compiler sees one unit: calls between stages cost nothing. Each calls
+functions of those before it alone; objects are called by the methods that gateway.pxd names.
 Everything runs in the thread of the worker's event loop, and a callback never waits.
 """
 
@@ -114,36 +121,38 @@ cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, *
 
 include "io/runlist.pxi"
 include "io/wire.pxi"
-include "way/life.pxi"
-include "way/parse.pxi"
-include "way/paths.pxi"
-include "way/intent.pxi"
-include "way/makers.pxi"
-include "way/codings.pxi"
-include "way/splice.pxi"
-include "way/admit.pxi"
-include "way/cors.pxi"
+include "way/chance.pxi"
+include "way/fields.pxi"
+include "way/timers.pxi"
+include "way/lines.pxi"
 include "way/queue.pxi"
 include "way/load.pxi"
+include "way/failures.pxi"
+include "way/admit.pxi"
+include "way/usage.pxi"
+include "way/upload.pxi"
+include "way/intent.pxi"
+include "way/request.pxi"
+include "way/makers.pxi"
+include "way/relay.pxi"
+include "way/refuse.pxi"
+include "way/words.pxi"
+include "way/whole.pxi"
+include "way/stream.pxi"
+include "way/account.pxi"
 include "way/route.pxi"
 include "way/forward.pxi"
-include "way/upload.pxi"
-include "way/upstream.pxi"
 include "way/judge.pxi"
-include "way/stream.pxi"
-include "way/usage.pxi"
-include "way/relay.pxi"
-include "way/account.pxi"
+include "way/codings.pxi"
+include "way/cors.pxi"
+include "way/own.pxi"
+include "way/paths.pxi"
+include "way/parse.pxi"
+include "way/overdue.pxi"
+include "way/pool.pxi"
+include "way/upstream.pxi"
 include "way/downstream.pxi"
-
-
-cdef int64_t to_ns(double seconds) noexcept nogil:
-    return <int64_t>(seconds * 1e9)
-
-
-@cython.freelist(256)
-cdef class Exchange:
-    pass
+include "way/exchange.pxi"
 
 
 cdef class Surface:
@@ -437,35 +446,22 @@ cdef class Gateway:
         overdue = []
         silent = []
         for downstream in self.connections:
-            if downstream.deadline < self.now or downstream.is_stuck():
+            if downstream.due < self.now or downstream.is_stuck():
                 overdue.append(downstream)
             elif self.ping_ns and downstream.exchange is not None and is_silent(downstream.exchange):
                 silent.append(downstream.exchange)
         for downstream in overdue:
-            if not downstream.is_open() or (downstream.deadline >= self.now and not downstream.stuck):
-                continue                    # the end of one before it has changed that
-            x = downstream.exchange
-            try:
+            if downstream.is_open() and (downstream.due < self.now or downstream.stuck):     # still, after the others
                 downstream.expired()
-            except Exception as error:
-                if x is None:
-                    self.log_fault(error, None)
-                    downstream.abort()
-                else:
-                    failed_inside(x, error)
         for listener in self.listeners:
             if listener.starved:
                 listener.starved = False
                 listener.rearm()
         for x in silent:
-            try:
-                if x.state == RELAYING:
-                    ping(x)
-            except Exception as error:
-                failed_inside(x, error)
+            x.drive(FELL_SILENT, 0, NULL, 0, None)
         for x in tuple(self.delayed):
-            if x.due <= self.now:
-                self.resume(x)
+            if x.due and x.due <= self.now:
+                x.drive(PAUSE_OVER, 0, NULL, 0, None)
         for pool in (*self.pools.values(), *self.retired):
             pool.sweep()
         self.retired = [pool for pool in self.retired if pool.total or pool.waiting.count]
@@ -492,31 +488,9 @@ cdef class Gateway:
         self.decoding = []
         self.now = monotonic_ns()
         for x in waiting:
-            if x.state != READING or x.decoding is None:
-                continue                    # the client has left
-            try:
-                if decode_piece(x):
-                    self.decoding.append(x)
-            except Exception as error:
-                failed_inside(x, error)
+            if x.decoding is not None:
+                x.drive(PIECE_DECODED, 0, NULL, 0, None)
         run_jobs(self)
-        if self.decoding:
-            get_running_loop().call_soon(self.decode)
-
-    cdef int resume(self, Exchange x) except -1:
-        """The pause before a further attempt is over."""
-        if x.due == 0:
-            return 0                    # it has left meanwhile
-        self.delayed.remove(x)
-        x.due = 0
-        try:
-            if is_barred(x):
-                refuse(x, shut_out(x), False)
-            else:
-                attempt(x)
-        except Exception as error:
-            failed_inside(x, error)
-        return 0
 
     def drain(self):
         """From now on new requests are refused; `busy` says how many are still on their way."""
@@ -551,7 +525,7 @@ cdef class Gateway:
         for downstream in tuple(self.connections):
             if downstream.exchange is not None:
                 downstream.exchange.keep_alive = False
-                fail(downstream.exchange, draining, None)
+                downstream.exchange.drive(TURNED_AWAY, draining, NULL, 0, None)
             downstream.abort()
         for pool in (*self.pools.values(), *self.retired):
             pool.retire()

@@ -11,7 +11,7 @@ import httpx2 as httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from edge._fast import EVENTS, STATES, TRANSITIONS, Condition
+from edge._fast import STATES, TRANSITIONS, VERDICTS, Condition
 from tests.gateway import client
 from tests.gateway.client import PATHS, ask, post, read, receive
 from tests.gateway.script import Script, answer, completion, stream_head
@@ -35,27 +35,27 @@ class Stage(NamedTuple):
 
 
 class Life(NamedTuple):
-    """One request: the events that it meets, and the condition that it ends with."""
+    """One request: the verdicts that its stages give, and the condition that it ends with."""
 
-    events: str
+    verdicts: str
     condition: str
 
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the table that it takes; KeyError where there is no such row."""
         state, taken = STATES[0], []
-        for event in self.events.split():
-            taken.append((state, event))
-            state = TRANSITIONS[state, event]
-        assert state == "ended", f"{self.events}: {state}"
+        for verdict in self.verdicts.split():
+            taken.append((state, verdict))
+            state = TRANSITIONS[state, verdict]
+        assert state == "ended", f"{self.verdicts}: {state}"
         return taken
 
     @property
     def answered(self) -> bool:
         """Whether its last attempt had a head of an answer, which the metrics tell."""
-        return "head" in self.events.rpartition("retry")[2].split()
+        return "head" in self.verdicts.replace("pause", "retry").rpartition("retry")[2].split()
 
 
-GOOD = Life("complete connected head good done", "ok")
+GOOD = Life("admitted connected head good done", "ok")
 
 
 def answered(stage: Stage) -> None:
@@ -154,6 +154,39 @@ def another_attempt(stage: Stage) -> None:
     assert (found.status, found.fields["x-edge-attempts"]) == (200, "2")
 
 
+def better_target(stage: Stage) -> None:
+    """An error of one target, and another one that works."""
+    stage.simulator.fault("status=503", times=1, model="sim-first")
+    found = ask(stage.gateway.port, post("openai", model="either"))
+    assert (found.status, found.fields["x-edge-attempts"]) == (200, "2")
+
+
+def pausing(stage: Stage) -> Wire:
+    """A client whose request is to be sent again in a second."""
+    stage.simulator.fault("status=503;retry-after=1", times=1, model="sim-moment")
+    wire = Wire(stage.gateway.port)
+    wire.send(post("openai", model="sim-moment"))
+    stage.gateway.wait(lambda: stage.gateway.metric("edge_retries_in_flight") == 1)
+    return wire
+
+
+def left_in_the_pause(stage: Stage) -> None:
+    """A client that leaves before the next attempt."""
+    with pausing(stage):
+        pass
+
+
+def taken_out_in_the_pause(stage: Stage) -> None:
+    """An operator who takes the target out before the next attempt."""
+    def say(word: str) -> None:
+        target = {"target": "sim/sim-moment", "state": word}
+        assert httpx.post(f"{stage.gateway.admin}/admin/circuits", json=target, **PLAIN).status_code == 200
+    with pausing(stage) as wire:
+        say("open")
+        assert read(wire.answer()).fields["x-edge-condition"] == "circuit_open"
+    say("auto")
+
+
 def bad_answer(stage: Stage) -> None:
     """An answer that breaks off, held to its end."""
     assert ask(stage.gateway.port, post("openai", spec="malformed=json")).status == 502
@@ -192,26 +225,29 @@ def left_in_the_stream(stage: Stage) -> None:
         receive(wire.send(post("openai", stream=True, spec="stall=4")), b"data: ")
 
 
-RELAYING_LEFT = Life("complete connected head good left", "client_closed")
+RELAYING_LEFT = Life("admitted connected head good left", "client_closed")
 WALKS: dict[Callable[[Stage], None], tuple[Life, ...]] = {
     answered: (GOOD,),
     answered_here: (Life("done", "ok"),),
     refused: (Life("refused", "json_invalid"),),
     left_half_sent: (Life("left", "client_closed"),),
-    another_target: (Life("complete retry connected head good done", "ok"),),
-    no_target: (Life("complete retry refused", "provider_unreachable"),),
-    left_in_the_queue: (Life("complete left", "client_closed"), RELAYING_LEFT),
-    wrong_place: (Life("complete connected retry connected head good done", "ok"),),
-    closing_connection: (GOOD, Life("complete connected retry connected head good done", "ok")),
-    no_answer: (Life("complete connected refused", "provider_disconnected"),),
-    late_answer: (Life("complete connected refused", "provider_timeout"),),
-    left_before_the_head: (Life("complete connected left", "client_closed"),),
-    another_attempt: (Life("complete connected head retry connected head good done", "ok"),),
-    bad_answer: (Life("complete connected head refused", "provider_response_invalid"),),
-    left_before_a_byte: (Life("complete connected head left", "client_closed"),),
-    rejected: (Life("complete connected head good done", "provider_rejected"),),
-    cut_stream: (Life("complete connected head good broken", "provider_cut"),),
-    stalled_stream: (Life("complete connected head good broken", "provider_stalled"),),
+    another_target: (Life("admitted retry connected head good done", "ok"),),
+    no_target: (Life("admitted pause resumed refused", "provider_unreachable"),),
+    left_in_the_queue: (Life("admitted left", "client_closed"), RELAYING_LEFT),
+    wrong_place: (Life("admitted connected retry connected head good done", "ok"),),
+    closing_connection: (GOOD, Life("admitted connected redial connected head good done", "ok")),
+    no_answer: (Life("admitted connected refused", "provider_disconnected"),),
+    late_answer: (Life("admitted connected refused", "provider_timeout"),),
+    left_before_the_head: (Life("admitted connected left", "client_closed"),),
+    another_attempt: (Life("admitted connected head pause resumed connected head good done", "ok"),),
+    better_target: (Life("admitted connected head retry connected head good done", "ok"),),
+    left_in_the_pause: (Life("admitted connected head pause left", "client_closed"),),
+    taken_out_in_the_pause: (Life("admitted connected head pause refused", "circuit_open"),),
+    bad_answer: (Life("admitted connected head refused", "provider_response_invalid"),),
+    left_before_a_byte: (Life("admitted connected head left", "client_closed"),),
+    rejected: (Life("admitted connected head good done", "provider_rejected"),),
+    cut_stream: (Life("admitted connected head good broken", "provider_cut"),),
+    stalled_stream: (Life("admitted connected head good broken", "provider_stalled"),),
     left_in_the_stream: (RELAYING_LEFT,),
 }
 
@@ -246,9 +282,10 @@ def come_to(gateway: Gateway, ended: Counter[str]) -> Figures:
 @pytest.fixture(scope="module")
 def walking(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -> Iterator[Gateway]:
     """A gateway that tries twice, without a pause, and whatever has failed before."""
-    config = configure(retry={"max": 1, "backoff": 0}, circuit_breaker={"enabled": False})
+    config = configure(retry={"max": 1, "backoff": 0, "budget": 1}, circuit_breaker={"enabled": False})
     config["providers"]["kept"] = {**config["providers"]["scripted"], "max_idle": 1}
-    config["models"] |= {"elsewhere": ["closed", "sim"], "astray": ["scripted", "sim"], "kept": "kept"}
+    config["models"] |= {"elsewhere": ["closed", "sim"], "astray": ["scripted", "sim"], "kept": "kept",
+                         "either": ["sim/sim-first", "sim/sim-second"], "sim-moment": "sim/sim-moment"}
     with Gateway(config, environ=environ) as gateway:
         yield gateway
 
@@ -256,8 +293,8 @@ def walking(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -
 def test_every_row_is_walked() -> None:
     """The walks of this file take every row of the table, and there is no way out of `ended`."""
     assert {row for lives in WALKS.values() for life in lives for row in life.rows()} == set(TRANSITIONS)
-    assert set(TRANSITIONS) <= set(product(STATES[:-1], EVENTS))
-    assert {event for _, event in TRANSITIONS} == set(EVENTS)
+    assert set(TRANSITIONS) <= set(product(STATES[:-1], VERDICTS))
+    assert {verdict for _, verdict in TRANSITIONS} == set(VERDICTS)
 
 
 @pytest.mark.parametrize("deed", WALKS, ids=lambda deed: deed.__name__)

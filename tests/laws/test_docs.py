@@ -9,7 +9,7 @@ import sys
 
 from docs.states import PAGE as WAY
 from docs.states import drawn
-from edge._fast import EVENTS, STATES
+from edge._fast import STATES, VERDICTS
 from tests.laws.sources import COMPILED, ROOT, TOPS, files, relative
 from tests.laws.test_layers import FAST_HEIGHT, HEIGHT
 from tests.support.commands import fault
@@ -104,7 +104,7 @@ def test_the_rooms_are_those_there_are() -> None:
 
 
 def test_the_states_are_drawn_as_they_are() -> None:
-    """The picture of a request's states is that of the table in force, and each state and event is explained."""
+    """The picture of a request's states is that of the table in force, and each state and verdict is explained."""
     page = WAY.read_text()
     assert drawn(page) == page, "python docs/states.py"
-    assert set(STATES) | set(EVENTS) <= set(re.findall(r"^\| `(\w+)` \|", page, re.M))
+    assert set(STATES) | set(VERDICTS) <= set(re.findall(r"^\| `(\w+)` \|", page, re.M))

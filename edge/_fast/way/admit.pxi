@@ -50,7 +50,7 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
     if tenant.expires and time(NULL) >= tenant.expires:
         return key_expired
     if not tenant.scopes & (<uint64_t>1 << x.route.index):
-        set_value(x, S_FIELD, x.route.name)
+        x.say(S_FIELD, x.route.name)
         return scope_missing
     return 0
 
@@ -137,25 +137,3 @@ cdef bint is_shed(Exchange x) noexcept:
 cdef int limit_reached(Exchange x, int condition, int64_t wait) except -1:
     x.retry_after_ms = (wait + 999999) // 1000000
     return condition
-
-
-cdef void put_limits(Writer* out, Exchange x) noexcept:
-    """X-RateLimit-*: the binding limit of the two, the one that will run out first. Reset is a Unix time."""
-    cdef Gateway g = x.gateway
-    cdef Bucket* key = x.tenant.bucket if x.tenant is not None else NULL
-    cdef Bucket* binding = g.bucket
-    cdef int64_t left = bucket_left(binding, g.now), key_left
-    if key != NULL:
-        key_left = bucket_left(key, g.now)
-        if key_left <= left:
-            binding = key
-            left = key_left
-    if left == INT64_MAX:
-        return                      # unlimited, both
-    put(out, b"x-ratelimit-limit: ", 19)
-    put_number(out, bucket_limit(binding))
-    put(out, b"\r\nx-ratelimit-remaining: ", 25)
-    put_number(out, left if left > 0 else 0)
-    put(out, b"\r\nx-ratelimit-reset: ", 21)
-    put_number(out, time(NULL) + (bucket_full_in(binding, g.now) + 999999999) // 1000000000)
-    put(out, b"\r\n", 2)

@@ -20,7 +20,7 @@ cdef int judge_coding(Exchange x, const char* buf, Head* head) except -1:
     if not codings:
         return 0
     if len(codings) > 1 or codings[0] not in CODINGS:
-        set_value(x, S_REASON, ", ".join(codings))
+        x.say(S_REASON, ", ".join(codings))
         return content_coding
     x.coding = codings[0].removeprefix("x-")
     x.scan_at = PY_SSIZE_T_MAX
@@ -36,34 +36,31 @@ cdef int begin_decoding(Exchange x) except -1:
     x.body = Store.__new__(Store)
     x.length = 0
     x.scan_at = PIECE
-    if decode_piece(x):
-        if not g.decoding:
-            get_running_loop().call_soon(g.decode)
-        g.decoding.append(x)
-    return 0
+    return decode_piece(x)
 
 
-cdef bint decode_piece(Exchange x) except -1:
-    """One more piece of the body. Whether there is more to be done."""
+cdef int decode_piece(Exchange x) except -1:
+    """One more piece of the body; the next one after the others' turns."""
+    cdef Gateway g = x.gateway
     cdef bytes piece
-    cdef Py_ssize_t most = x.gateway.max_body
+    cdef Py_ssize_t most = g.max_body
     try:
         piece = next(x.decoding, None)
     except ValueError:
         x.decoding = x.coded = None
-        refuse(x, body_unreadable, False)
-        return False
+        return x.refuse(body_unreadable)
     if piece is None:
         x.decoding = x.coded = None
         x.length = x.body.size
-        accept(x)
-        return False
+        return ARRIVED
     most = min(most, max(<Py_ssize_t>RATIO_FROM, RATIO * x.coded.size))
     if x.body.size + PyBytes_GET_SIZE(piece) > most:
         x.decoding = x.coded = None
-        set_value(x, S_LIMIT, most)
-        refuse(x, body_too_large, False)
-        return False
+        x.say(S_LIMIT, most)
+        return x.refuse(body_too_large)
     x.body.append(PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
     scan_ahead(x)
-    return True
+    if not g.decoding:
+        get_running_loop().call_soon(g.decode)
+    g.decoding.append(x)
+    return AWAIT

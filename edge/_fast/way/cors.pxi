@@ -20,27 +20,6 @@ cdef int note_origin(Exchange x, const char* buf, const Head* head) except -1:
     return 0
 
 
-cdef int put_cors(Writer* out, Exchange x) except -1:
-    """Answers differ by origin, whether it may read them or not; caches must know."""
-    put(out, b"vary: origin\r\n", 14)
-    if x.origin is not None:
-        put(out, b"access-control-allow-origin: ", 29)
-        put_bytes(out, x.origin)
-        put(out, b"\r\n", 2)
-        put_bytes(out, EXPOSED)
-    return 0
-
-
-cdef bytes field_named(const char* buf, const Head* head, bytes name):
-    """The value of a field that the gateway does not know by number; None: it is not there."""
-    cdef int i
-    for i in range(head.n_fields):
-        if (head.fields[i].name_len == PyBytes_GET_SIZE(name) and strncasecmp(
-                buf + head.fields[i].name, PyBytes_AS_STRING(name), head.fields[i].name_len) == 0):
-            return value_of(buf, &head.fields[i])
-    return None
-
-
 cdef bint is_preflight(Exchange x, const char* buf, const Head* head) except -1:
     """Whether a browser asks before a page's request, which it does without a key."""
     return (head.method == M_OPTIONS and x.origin is not None
@@ -53,7 +32,6 @@ cdef int answer_preflight(Exchange x, const char* buf, const Head* head) except 
     cdef bytes asked = field_named(buf, head, b"access-control-request-headers")
     if asked is None or len(asked) > ASKED_MAX:
         asked = b"authorization, content-type, x-api-key"
-    pass_over(x)
     x.status = 204
     write_into(&out, x.gateway.scratch, BUFFER)
     put_bytes(&out, <bytes>x.gateway.status_lines[204])
@@ -65,4 +43,5 @@ cdef int answer_preflight(Exchange x, const char* buf, const Head* head) except 
     put_bytes(&out, asked)
     put_bytes(&out, b"\r\n\r\n" if x.keep_alive else b"\r\nconnection: close\r\n\r\n")
     x.downstream.write_bytes(PyBytes_FromStringAndSize(x.gateway.scratch, written(&out)))
-    return finish(x, E_DONE, ok)
+    x.condition = ok
+    return DONE

@@ -1,4 +1,4 @@
-# The client's side: accept, read, keep alive, time out.
+# downstream: the client's side: accept, read, keep alive, time out.
 
 cdef class Listener(Peer):
 
@@ -79,22 +79,26 @@ cdef int64_t further(Gateway g, int64_t due, Py_ssize_t count) noexcept:
     return due if g.byte_ns and due < most else most
 
 
-cdef int timed_out(Exchange x, int condition, int64_t limit, str reason) except -1:
-    """The provider has had `limit` ns, and did not need fewer."""
-    set_value(x, S_TIMEOUT, f"{limit / 1e9:g}")
-    if condition == provider_timeout:
-        reason = f"did not answer within {limit / 1e9:g} s ({reason})"
-    return fail(x, condition, reason)
-
-
 cdef int overloaded(Downstream d, str what, str limit) except -1:
     """Refuses a connection before it has said anything."""
-    cdef Exchange x = new_exchange(d)
     note_limit(d.gateway, limit)
+    return nameless(d).drive(TURNED_AWAY, gateway_overloaded, NULL, 0, what)
+
+
+cdef Exchange nameless(Downstream d):
+    """For what can be told to a client that has not said, or not to its end, what it wants."""
+    cdef Exchange x = new_exchange(d)
     name_request(x, NULL, NULL)
-    x.retry_after_ms = 1000
-    set_value(x, S_REASON, what)
-    return refuse(x, gateway_overloaded, True)
+    x.unsynced = True
+    return x
+
+
+cdef int turn_away(Exchange x, int condition, object what) except -1:
+    """The gateway will not have it now."""
+    if what is not None:
+        x.retry_after_ms = 1000
+        x.say(S_REASON, what)
+    return x.refuse(condition) if x.state == READING else x.fail(condition, None)
 
 
 cdef class Downstream(Peer):
@@ -107,7 +111,7 @@ cdef class Downstream(Peer):
         g.counts.connections += 1
         g.connections.add(self)
         self.peer = address
-        self.deadline = g.now + g.head_ns
+        self.set_timer(AWAITS_HEAD, g.head_ns)
         if g.max_address and address:
             self.address = address
             near = g.addresses.get(address, 0) + 1
@@ -149,67 +153,54 @@ cdef class Downstream(Peer):
         cdef Py_ssize_t size = count
         if self.lingering:
             return 0
-        if x is not None and (x.state == READING or x.unread):
-            self.deadline = further(g, self.deadline, count)
+        if x is not None and (x.state == READING or (x.unread and self.why == AWAITS_BODY)):
+            self.due = further(g, self.due, count)
+            if x.state != READING:
+                self.due = min(self.due, x.deadline)
         if self.into_body(x):
-            return self.take(NULL, count)
+            return x.drive(BODY_CAME, 0, NULL, count, None)
         if self.pending is not None:
             size += self.pending.size
             self.pending = None
         elif x is None and not self.skip:
-            self.deadline = g.now + g.head_ns
-        return self.take(g.inbox, size)
+            self.set_timer(AWAITS_HEAD, g.head_ns)
+        return self.consume(g.inbox, size)
 
-    cdef int take(self, const char* buf, Py_ssize_t size) except -1:
-        """Bytes of a body that are in their place (NULL), or of anything. A fault of ours ends the request alone."""
-        cdef Exchange x = self.exchange
-        try:
-            if buf != NULL:
-                return self.consume(buf, size)
-            x.body.filled(size)
-            if x.body.size == x.length:
-                return accept(x)
-            scan_ahead(x)
-            if x.body.size == x.body.room:
-                x.body.reserve(x.length - x.body.size)
-            return 0
-        except Exception as error:
-            x = self.exchange
-            if x is None:
-                x = new_exchange(self)
-                name_request(x, NULL, NULL)
-            return failed_inside(x, error)
-
-    cdef int consume(self, const char* buf, Py_ssize_t size) except -1:
+    cdef int consume(self, char* buf, Py_ssize_t size) except -1:
         """As many requests as the bytes hold, one after the other; what is left over waits in `pending`."""
-        cdef Py_ssize_t pos = 0, used
+        cdef Py_ssize_t pos = 0
         self.consuming = True
         try:
             while pos < size and not self.lingering and not self.closing and self.fd >= 0:
+                self.used = 0
                 if self.skip:
-                    used = self.skip if self.skip < size - pos else size - pos
-                    self.skip -= used
+                    self.used = self.skip if self.skip < size - pos else size - pos
+                    self.skip -= self.used
                 elif self.exchange is None:
-                    used = begin(self, buf + pos, size - pos)
+                    self.begin(buf + pos, size - pos)
                 elif self.exchange.state == READING:
-                    used = read_body(self, self.exchange, buf + pos, size - pos)
+                    self.exchange.drive(BODY_CAME, 0, buf + pos, size - pos, None)
                 elif self.exchange.unread:
-                    used = send_on(self.exchange, buf + pos, size - pos)
-                else:
-                    used = 0
-                if used == 0:
+                    self.exchange.drive(UPLOAD_CAME, 0, buf + pos, size - pos, None)
+                if self.used == 0:
                     break
-                pos += used
+                pos += self.used
         finally:
             self.consuming = False
         if pos < size and not self.lingering and not self.closing and self.fd >= 0:
             self.pending = stored(buf + pos, size - pos)
             if self.exchange is None:
                 if pos:
-                    self.deadline = self.gateway.now + self.gateway.head_ns     # another head has begun
+                    self.set_timer(AWAITS_HEAD, self.gateway.head_ns)       # another head has begun
             elif size - pos > PIPELINE_MAX:
                 self.pause_reads(EPOLLIN)
         return 0
+
+    cdef int begin(self, char* buf, Py_ssize_t size) except -1:
+        """The bytes begin with a request's head; nothing of them is used while it is not all there."""
+        cdef Gateway g = self.gateway
+        cdef int result = parse_request(buf, size, g.max_head, g.max_target, &g.head)
+        return 0 if result == HEAD_MORE else new_exchange(self).drive(HEAD_CAME, result, buf, size, None)
 
     cdef int resume(self) except -1:
         """The request has ended, or its upload may go on: more may already be here."""
@@ -225,47 +216,41 @@ cdef class Downstream(Peer):
             return 0
         self.pending = None
         if self.exchange is None:
-            self.deadline = self.gateway.now + self.gateway.head_ns
-        return self.take(pending.at, pending.size)
+            self.set_timer(AWAITS_HEAD, self.gateway.head_ns)
+        return self.consume(pending.at, pending.size)
 
     cdef int linger(self) except -1:
         """Ends the connection so that the client can read our last words: to close on unread bytes would reset it."""
         self.lingering = True
         self.pending = None
-        self.deadline = self.gateway.now + LINGER_NS
+        self.set_timer(LINGERS, LINGER_NS)
         self.resume_reads()
         return self.shut()
 
+    cdef int set_timer(self, int why, int64_t limit) except -1:
+        """So many ns from now."""
+        self.why = why
+        self.due = self.gateway.now + limit
+        return 0
+
+    cdef int sever(self) except -1:
+        """Closes at once, in the middle of a request, which does not hear of it as the client's leaving."""
+        self.exchange = None
+        return self.abort()
+
+    cdef int await_next(self) except -1:
+        """Its request has ended."""
+        return self.set_timer(LINGERS, LINGER_NS) if self.lingering else self.set_timer(KEPT, self.gateway.keep_ns)
+
     cdef int expired(self) except -1:
-        """The deadline has passed; what that means depends on what was awaited."""
-        cdef Exchange x = self.exchange
+        """What was awaited has not come; what that means for a request, see expire()."""
         if self.stuck or self.lingering:
             return self.abort()
-        if x is None and self.pending is None:
-            if self.out is None:
-                return self.abort()
-            self.deadline = self.gateway.now + self.gateway.keep_ns     # it reads its last answer: see is_stuck()
-            return 0
-        if x is None:
-            x = new_exchange(self)
-            name_request(x, NULL, NULL)
-        if awaits_client(x):
-            return refuse(x, request_timeout, True)
-        if x.upstream is not None and x.upstream.reading_paused:
-            if self.gateway.now >= x.deadline:
-                return self.abort()         # it has left, as gone() will say
-            self.deadline = x.deadline      # the provider waits for the client: see is_stuck()
-            return 0
-        if x.state == HOLDING and x.mode == FAULT:
-            return classify(x)          # its status has said enough
-        if self.gateway.now >= x.deadline:
-            return timed_out(x, provider_timeout, x.allowed, "no response" if x.state < HOLDING else "no end")
-        if x.state == WAITING and x.queued and x.target.pool.is_blocked():
-            stop_waiting(x)
-            return crowd_out(x.target.pool, x)
-        if x.state == HOLDING or x.state == RELAYING:
-            return timed_out(x, provider_stalled, x.target.pool.idle_ns, "no data")
-        return timed_out(x, provider_timeout, x.target.pool.first_byte_ns, "no response")
+        if self.exchange is not None:
+            return self.exchange.drive(EXPIRED, 0, NULL, 0, None)
+        if self.pending is not None:
+            return nameless(self).drive(EXPIRED, 0, NULL, 0, None)
+        return self.abort() if self.out is None else self.await_next()      # it reads its last answer: see is_stuck()
 
     cdef bint is_stuck(self) noexcept:
         """Whether the client took less than body_rate of its answer over the last body_timeout, while more waited.
@@ -293,8 +278,8 @@ cdef class Downstream(Peer):
         cdef Exchange x = self.exchange
         if x is not None and x.upstream is not None:
             x.upstream.resume_reads()
-            if x.state == RELAYING and x.target.pool.idle_ns:
-                self.deadline = x.gateway.now + x.target.pool.idle_ns
+            if x.state == RELAYING:
+                await_within(x, AWAITS_MORE, x.target.pool.idle_ns)
         return 0
 
     cdef int lost(self, bint reset) except -1:
@@ -311,4 +296,4 @@ cdef class Downstream(Peer):
             near = g.addresses.pop(self.address) - 1
             if near:
                 g.addresses[self.address] = near
-        return 0 if self.exchange is None else client_left(self.exchange)
+        return 0 if self.exchange is None else self.exchange.drive(CLIENT_LEFT, 0, NULL, 0, None)

@@ -101,7 +101,7 @@ cdef int judge_others(Exchange x, const Member* models) except -1:
         return 0
     for name in orjson.loads(PyBytes_FromStringAndSize(x.body.at + models.start, models.end - models.start)):
         if not isinstance(name, str) or not is_allowed(x.tenant, name.encode()):
-            set_value(x, S_MODEL, orjson.dumps(name))
+            x.say(S_MODEL, orjson.dumps(name))
             return model_denied
     return 0
 
@@ -110,7 +110,7 @@ cdef int unreadable(Exchange x, int result, Py_ssize_t where) except -1:
     """The condition of a body that is no JSON, or that two decoders could read in two ways."""
     cdef Py_ssize_t end = where + 1
     if result != SCAN_ALIKE:
-        set_value(x, S_REASON, f"at byte {where}")
+        x.say(S_REASON, f"at byte {where}")
         return json_invalid
     while x.body.at[end] != c'"' or x.body.at[end - 1] == c"\\":
         end += 1
@@ -124,9 +124,9 @@ cdef int misnamed(Exchange x, bytes name) except -1:
     except ValueError:
         plain = name.decode("utf-8", "replace")
     small = plain.casefold().replace("\u0131", "i").replace("i\u0307", "i")
-    set_value(x, S_FIELD, small if small in x.route.names.names else "model")
-    set_value(x, S_EXPECTED, "there once, under exactly this name")
-    set_value(x, S_GOT, name)
+    x.say(S_FIELD, small if small in x.route.names.names else "model")
+    x.say(S_EXPECTED, "there once, under exactly this name")
+    x.say(S_GOT, name)
     return field_value
 
 
@@ -167,24 +167,24 @@ cdef int check_member(Exchange x, int i, const Member* member) except -1:
     cdef double value
     if member.kind == ABSENT or member.kind == NULL_:
         if check.required:
-            set_value(x, S_FIELD, x.route.names.names[i])
+            x.say(S_FIELD, x.route.names.names[i])
             return field_missing
         return 0
     if not check.kinds & (1 << member.kind):
-        set_value(x, S_FIELD, x.route.names.names[i])
-        set_value(x, S_EXPECTED, x.route.words[i])
-        set_value(x, S_GOT, KINDS[member.kind])
+        x.say(S_FIELD, x.route.names.names[i])
+        x.say(S_EXPECTED, x.route.words[i])
+        x.say(S_GOT, KINDS[member.kind])
         return field_type
     if member.kind == NUMBER:
         value = number(x.body.at, member)
         if value < check.low or value > check.high:
-            set_value(x, S_FIELD, x.route.names.names[i])
-            set_value(x, S_EXPECTED, f"between {check.low:g} and {check.high:g}" if check.high < INFINITY
-                      else f"at least {check.low:g}")
-            set_value(x, S_GOT, PyBytes_FromStringAndSize(x.body.at + member.start, member.end - member.start))
+            x.say(S_FIELD, x.route.names.names[i])
+            x.say(S_EXPECTED, f"between {check.low:g} and {check.high:g}" if check.high < INFINITY
+                  else f"at least {check.low:g}")
+            x.say(S_GOT, PyBytes_FromStringAndSize(x.body.at + member.start, member.end - member.start))
             return field_value
     elif member.kind == STRING and check.required and member.end - member.start == 2:
-        set_value(x, S_FIELD, x.route.names.names[i])
+        x.say(S_FIELD, x.route.names.names[i])
         return field_missing
     return 0
 
@@ -225,7 +225,7 @@ cdef int find_named(Exchange x, bytes name) except -1:
     cdef Model model = look_up(x.gateway, name)
     x.asked = name
     if model is None:
-        set_value(x, S_MODEL, name)
+        x.say(S_MODEL, name)
         return model_unknown
     if len(name) <= REMEMBERED_MAX:
         d.model_name = name
@@ -236,12 +236,12 @@ cdef int find_named(Exchange x, bytes name) except -1:
 cdef int find_targets(Exchange x, Model model) except -1:
     """The targets of the model that was asked for, if the key may use it and the route's dialect serves it."""
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
-        set_value(x, S_MODEL, x.asked)
+        x.say(S_MODEL, x.asked)
         return model_denied
     targets = model.targets[x.surface.index]
     if not targets:
-        set_value(x, S_METHOD, METHODS[x.method])
-        set_value(x, S_PATH, b"%b for the model %b. Did you mean %b?" % (
+        x.say(S_METHOD, METHODS[x.method])
+        x.say(S_PATH, b"%b for the model %b. Did you mean %b?" % (
             x.line.partition(b"?")[0], x.asked[:256], path_of(x, model)))
         return endpoint_unknown
     x.plan = targets
@@ -269,12 +269,12 @@ cdef int read_relayed(Exchange x) except -1:
         return condition
     name = x.asked
     if is_unread(x, name) and not (x.tenant.allows is None or x.tenant.named >> x.route.index & 1):
-        set_value(x, S_FIELD, x.route.name)
+        x.say(S_FIELD, x.route.name)
         return scope_missing
     if name is None:
         return 0
     if x.tenant.allows is not None and not is_allowed(x.tenant, name):
-        set_value(x, S_MODEL, name)
+        x.say(S_MODEL, name)
         return model_denied
     return lead(x, look_up(x.gateway, name))
 
@@ -346,7 +346,7 @@ cdef int read_form(Exchange x) except -1:
     if result != FORM_OK:
         return 0 if x.tenant.allows is None else body_unreadable
     if x.form.others and x.tenant.allows is not None:
-        set_value(x, S_MODEL, b"models")
+        x.say(S_MODEL, b"models")
         return model_denied
     if x.form.start:
         x.place, x.model_start, x.model_end = IN_FORM, x.form.start, x.form.end
@@ -361,6 +361,6 @@ cdef int read_listed(Exchange x) except -1:
     """A relayed list of models is for all keys; one model of it for those that may use it."""
     cdef bytes name = x.gateway.named(x.line.partition(b"?")[0][len("/v1/models/"):])
     if name and x.tenant.allows is not None and not is_allowed(x.tenant, name):
-        set_value(x, S_MODEL, name)
+        x.say(S_MODEL, name)
         return model_unknown
     return 0

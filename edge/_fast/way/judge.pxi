@@ -5,19 +5,15 @@
 #
 # Paths that are relayed as they are promise no form, so that only a redirect is judged there.
 
-cdef enum Look:                 # of a body, by its first bytes
-    L_BLANK                     # nothing has been said yet
-    L_OBJECT
-    L_EVENTS
-    L_OTHER                     # a page, a word, JSON that is no object
-
 cdef enum Given:                # of an answer's head: what need not be added, and that it is a stream
     G_DATE = 1
     G_BUFFERING = 2
     G_CACHING = 4
     G_EVENTS = 8
 
-cdef tuple EVENT_FIELDS = (b"data", b"event", b"id", b"retry")
+cdef enum:
+    STALE_NS = 1000000000       # a reused connection that breaks sooner after a request was never read by the provider
+
 cdef tuple NO_ANSWER = (204, 205, 206)      # they are 2xx, and promise no body or a part of one
 
 
@@ -26,7 +22,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     cdef Gateway g = x.gateway
     cdef bint judged = x.route.dialect != D_NONE
     cdef Writer out
-    move(x, E_HEAD)
+    x.move(HEAD)
     x.first_byte = g.now
     x.status = head.status
     x.answer_length = head.content_length
@@ -45,23 +41,23 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
         x.mode = FAULT
         heed_head(x, buf, head)
         x.held = Store.__new__(Store)
-        return 0
+        return AWAIT
     if head.status >= 300 and (judged or head.status != 304 or x.method not in (M_GET, M_HEAD)):
         x.undone = True
-        return fail(x, provider_response_invalid, words_of_redirect(x, buf, head))
+        return x.fail(provider_response_invalid, words_of_redirect(x, buf, head))
     if not judged:
         x.mode = PASS
         if x.route.makers is not None and brings_id(x, buf, head):
             x.copy = Store.__new__(Store)
-        return 0
+        return AWAIT
     if head.status in NO_ANSWER:
         x.undone = True
-        return fail(x, provider_response_invalid, f"status {head.status} in place of an answer")
+        return x.fail(provider_response_invalid, f"status {head.status} in place of an answer")
     if field_of(head, K_CONTENT_ENCODING) != NULL and coding_of(buf, head) is not None:
-        return fail(x, provider_response_invalid, f"a content coding that was not asked for: {coding_of(buf, head)}")
+        return x.fail(provider_response_invalid, f"a content coding that was not asked for: {coding_of(buf, head)}")
     x.mode = STREAM if x.stream else PASS if head.content_length > HOLD_MAX else WHOLE
     x.unseen = x.mode != WHOLE
-    return 0
+    return AWAIT
 
 
 cdef int given_by(const char* buf, const Head* head) noexcept nogil:
@@ -87,22 +83,6 @@ cdef bytes correct_fields(Exchange x, const char* buf, Head* head):
     return b"content-type: text/event-stream\r\n" if streams else b"content-type: application/json\r\n"
 
 
-cdef bint is_event_stream(const char* buf, const Head* head) noexcept nogil:
-    cdef const Field* field = field_of(head, K_CONTENT_TYPE)
-    return field != NULL and field.value_len >= 17 and strncasecmp(buf + field.value, b"text/event-stream", 17) == 0
-
-
-cdef str coding_of(const char* buf, const Head* head):
-    """What the body is coded in, None for nothing. (Providers are asked for identity, which some say aloud.)"""
-    cdef int i
-    for i in range(head.n_fields):
-        if head.fields[i].known == K_CONTENT_ENCODING:
-            for coding in value_of(buf, &head.fields[i]).decode("latin-1").lower().split(","):
-                if coding.strip() not in ("", "identity"):
-                    return coding.strip()
-    return None
-
-
 cdef str words_of_redirect(Exchange x, const char* buf, const Head* head):
     """A redirect is not followed, here or by the client: it would carry prompt and key to whom nobody has chosen.
 
@@ -119,35 +99,9 @@ cdef str words_of_redirect(Exchange x, const char* buf, const Head* head):
     return f"status {head.status}, a redirect {f'to {host}' if host else f'within {base}'}: check base_url"
 
 
-cdef int look_at(const char* data, Py_ssize_t size) noexcept:
-    """What a body is, as soon as its first bytes say so. A byte order mark and empty lines say nothing."""
-    cdef const char* end = data + size
-    if size >= 3 and memcmp(data, b"\xef\xbb\xbf", 3) == 0:
-        data += 3
-    elif 0 < size < 3 and memcmp(data, b"\xef\xbb\xbf", <size_t>size) == 0:
-        return L_BLANK
-    while data < end and (data[0] == c" " or 9 <= data[0] <= 13):
-        data += 1
-    if data == end:
-        return L_BLANK
-    if data[0] == c"{":
-        return L_OBJECT
-    if data[0] == c":":
-        return L_EVENTS
-    for name in EVENT_FIELDS:
-        size = min(end - data, <Py_ssize_t>PyBytes_GET_SIZE(name))
-        if memcmp(data, PyBytes_AS_STRING(name), size) == 0:
-            if data + size == end:
-                return L_BLANK
-            if data[size] in b":\r\n":
-                return L_EVENTS
-    return L_OTHER
-
-
 cdef int answer_bytes(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """Some of the answer's body, its framing taken off; `ended` with the last of it."""
-    cdef int64_t due = x.gateway.now + x.target.pool.idle_ns
-    x.downstream.deadline = due if x.target.pool.idle_ns and due < x.deadline else x.deadline
+    await_within(x, AWAITS_MORE, x.target.pool.idle_ns)
     if x.mode == WHOLE:
         return hold(x, data, size, ended)
     if x.mode == STREAM:
@@ -160,84 +114,17 @@ cdef int answer_bytes(Exchange x, char* data, Py_ssize_t size, bint ended) excep
             x.upstream.keep_alive = False
         ended = True
     x.held.append(data, size)
-    return classify(x) if ended else 0
-
-
-cdef int hold(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
-    if x.held is None:
-        if ended:
-            return judge_whole(x, data, size)
-        x.held = Store.__new__(Store)
-        x.held.reserve(min(x.answer_length, HOLD_MAX) + 1 if x.answer_length > 0 else size)
-    x.held.append(data, size)
-    if ended:
-        return judge_whole(x, x.held.at, x.held.size)
-    if x.held.size > HOLD_MAX:
-        if x.stream:
-            return fail(x, provider_response_invalid, PLAIN)
-        x.mode = PASS
-        x.unseen = True
-        return pass_long(x, x.held.at, x.held.size, False)
-    return 0
-
-
-cdef str PLAIN = "a plain answer in place of an event stream"
-
-
-cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
-    """A complete JSON answer: good, an error in disguise, or no JSON at all."""
-    cdef iovec parts[2]
-    cdef int condition
-    if tap_body(&x.tap, data, size) != 0:
-        return not_an_object(x, look_at(data, size))
-    if x.tap.error:
-        return fail(x, condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data), None)
-    if x.stream:
-        return fail(x, provider_response_invalid, PLAIN)
-    x.answer_length = size
-    x.framing = F_LENGTH
-    part_of(&parts[1], data, size)
-    if x.tap.failed:
-        condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
-        send_head(x, parts, 2)
-        return end_failed(x, condition)
-    send_head(x, parts, 2)
-    return succeed(x)
-
-
-cdef int not_an_object(Exchange x, int look) except -1:
-    """A body, or its beginning, that is not what was asked for."""
-    x.undone = look == L_BLANK or look == L_OTHER
-    return fail(x, provider_response_invalid, (
-        "empty response", "response is not valid JSON", "an event stream in place of a plain answer",
-        "no event stream, but something else" if x.stream else "response is not a JSON object")[look])
-
-
-cdef int pass_long(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
-    """JSON that is too long to be held: its first byte that is not blank, and its last, must be an object's."""
-    cdef Py_ssize_t at = size
-    cdef int look
-    if size == 0 and not ended:
-        return 0
-    if x.unseen:
-        look = look_at(data, size)
-        if look != L_OBJECT and (look != L_BLANK or ended):
-            return not_an_object(x, look)
-        x.unseen = look == L_BLANK
-    while at and (data[at - 1] == c" " or 9 <= data[at - 1] <= 13):
-        at -= 1
-    if at:
-        x.closed = data[at - 1] == c"}"
-    if ended and not x.closed:
-        return fail(x, provider_cut, "JSON without its end")
-    return pass_on(x, data, size, ended)
+    return classify(x) if ended else AWAIT
 
 
 cdef int classify(Exchange x) except -1:
     """A provider's error status -> condition. Its 401, 402, 403 are about our key, never the client's."""
     cdef bytes body
-    if x.status == 404 and x.route.makers and ask_next(x):
-        return 0
+    if x.status == 404 and x.route.makers and is_to_be_had_elsewhere(x):
+        note_success(x)
+        x.next = pick(x)
+        x.undone = True
+        return x.refuse(shut_out(x)) if x.next is None else RETRY
     x.condition = condition_of(x, x.held.at, x.held.size)
     if x.condition == provider_misconfigured:
         if x.status == 400 or is_ours(x):
@@ -246,12 +133,14 @@ cdef int classify(Exchange x) except -1:
     if x.condition not in REJECTED:
         if x.retry_after_ms < 0 and (x.condition == provider_rate_limited or x.condition == provider_overloaded):
             x.retry_after_ms = 1000
-        return fail(x, x.condition, None)
+        return x.fail(x.condition, None)
     note_success(x)
-    if not x.surface.native or x.method == M_HEAD or not is_error(x.held.at, x.held.size):
-        return fail(x, x.condition, None)
-    if x.advice == ADVISED and retry(x, x.condition):
-        return 0
+    x.verbatim = x.surface.native and x.method != M_HEAD and is_error(x.held.at, x.held.size)
+    return FAILED
+
+
+cdef int pass_words(Exchange x) except -1:
+    """The provider's own words of the client's mistake are the answer."""
     x.answer_length = x.held.size
     x.mode = PASS
     return pass_on(x, x.held.at, x.held.size, True)
@@ -264,71 +153,6 @@ cdef bint is_ours(Exchange x) noexcept:
     if x.line.partition(b"?")[0] != x.route.path:
         return False
     return x.method == M_GET if x.route.name == "models" else x.method == M_POST and x.status == 404
-
-
-cdef Names ERROR = Names(("error",))
-
-
-cdef bint is_error(const char* data, Py_ssize_t size) noexcept:
-    """Whether this is an error as both dialects write it. A proxy's page or a framework's own form is nobody's."""
-    cdef Member found
-    cdef Py_ssize_t where
-    return scan(data, size, &ERROR.table, &found, &where) == SCAN_OK and found.kind == OBJECT
-
-
-cdef int hide_secrets(Exchange x, char* data, Py_ssize_t size) noexcept:
-    """Some servers repeat the key that they refuse: ours must not reach a client or a log. No length changes."""
-    cdef bytes secret
-    cdef char* end = data + size
-    cdef char* at
-    for secret in x.target.pool.secrets:
-        at = <char*>edge_find(data, end - data, PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret))
-        while at != NULL:
-            memset(at, c"*", PyBytes_GET_SIZE(secret))
-            at = <char*>edge_find(at, end - at, PyBytes_AS_STRING(secret), PyBytes_GET_SIZE(secret))
-    return 0
-
-
-cdef dict USUAL_STATUS = {
-    provider_auth: 401, provider_quota: 402, provider_region: 403, provider_rate_limited: 429, provider_overloaded: 503,
-    provider_rejected: 400, context_length: 400, model_unknown: 404}
-
-
-cdef int condition_of(Exchange x, char* data, Py_ssize_t size) except -1:
-    """What the provider's own error says, and its words for contracts that pass them on, free of our secrets."""
-    cdef int status = x.status
-    cdef bytes body
-    hide_secrets(x, data, size)
-    body = PyBytes_FromStringAndSize(data, size)
-    condition, message, _, x.doubtful = x.gateway.classify(status, body)
-    x.told = True
-    if status < 400:                # the answer had begun well: the status is not the error's
-        x.details = x.gateway.details(body)
-        status = x.details.status or USUAL_STATUS.get(condition, 500)
-    set_value(x, S_UPSTREAM_STATUS, status)
-    set_value(x, S_UPSTREAM_REASON, REASONS.get(status, "Unknown"))
-    if message:
-        set_value(x, S_MESSAGE, message)
-    if condition == provider_timeout:       # its patience, not ours
-        set_value(x, S_REASON, f"gave up: {status} {x.values[S_UPSTREAM_REASON]}")
-    return condition
-
-
-cdef int misplaced(Exchange x, str what) except -1:
-    """Who is asked does not know what we ask for, as the configuration leads to the wrong place."""
-    x.told = True
-    tell_misplaced(x.target.pool, what)
-    return fail(x, provider_misconfigured, what)
-
-
-cdef int tell_misplaced(Pool pool, str what) except -1:
-    """Said once, until the configuration changes: each request that fails of it has a line of its own."""
-    if not pool.misplaced:
-        pool.misplaced = True
-        pool.gateway.notice("provider is asked in the wrong place", {
-            "provider": pool.name, "base_url": pool.provider.base_url, "reason": what,
-            "way_out": f"check base_url of providers.{pool.name}: its scheme, host, port and path"})
-    return 0
 
 
 cdef int keep_provider_id(Exchange x, const char* buf, const Head* head) noexcept:
@@ -358,3 +182,27 @@ cdef int heed_head(Exchange x, const char* buf, const Head* head) except -1:
     said = fields.get(b"x-should-retry", b"").strip().lower()
     x.advice = ADVISED if said == b"true" else ADVISED_AGAINST if said == b"false" else UNADVISED
     return 0
+
+
+cdef int read_end(Exchange x, object reason) except -1:
+    """What the end of the connection means for the answer."""
+    cdef Upstream upstream = x.upstream
+    cdef Pool pool = upstream.pool
+    detach(x)
+    if upstream.answering and upstream.framing == F_CLOSE and reason == "Connection closed":
+        return answer_bytes(x, NULL, 0, True)
+    if upstream.answering and x.mode == FAULT and x.state == HOLDING:
+        return classify(x)          # its status has said enough
+    if upstream.answering:
+        return x.fail(provider_cut, reason)
+    if (upstream.pending is None and upstream.used and not x.redialled and not x.spent
+            and x.gateway.now - x.sent < STALE_NS):
+        # Closed while it was idle; the request crossed the closing on its way and was never read. It gets a new
+        # connection: another used one may be just closing as well, and it is not to be sent a third time.
+        x.redialled = 1
+        pool.prune(upstream.idle_since)
+        return REDIAL
+    if upstream.pending is not None:
+        return x.fail(provider_response_invalid, "the connection ended in the response head")
+    words = "reset" if reason == "Connection reset" else "closed"
+    return x.fail(provider_disconnected, f"{words} the connection without an answer")

@@ -1,4 +1,4 @@
-# How many requests a provider gets at once, and how long others wait for it.
+# load: how many requests a provider gets at once, and how long others wait for it.
 #
 # Without a sign of trouble the limit is the number of connections. A provider that has too much to do shows it in two
 # ways: it says so (503 and 529 with words to that effect, or no answer in time), or its answers come later than usual.
@@ -162,13 +162,14 @@ cdef int descriptor_limit() except -1:
     return min(soft, 1 << 20) if soft > 0 else 1 << 20
 
 
-cdef int crowd_out(Pool pool, Exchange x) except -1:
+cdef int crowd_out(Exchange x) except -1:
     """There is no room for a request at this provider: it goes to another target, or learns that there is none."""
+    cdef Pool pool = x.target.pool
     x.retry_after_ms = 1000
     pool.load.refused += 1
-    set_value(x, S_REASON, f"all connections to {pool.name} are in use" if pool.limit == pool.max_connections
-              else f"{pool.name} has too much to do")
-    return fail_other(x, gateway_overloaded, None)
+    x.say(S_REASON, f"all connections to {pool.name} are in use" if pool.limit == pool.max_connections
+          else f"{pool.name} has too much to do")
+    return x.fail(gateway_overloaded, None)
 
 
 cdef int watch_queue(Pool pool) except -1:
@@ -179,7 +180,7 @@ cdef int watch_queue(Pool pool) except -1:
         x = pool.waiting.late(now - patience(pool))
         if x is None:
             break
-        crowd_out(pool, x)
+        x.drive(CROWDED_OUT, 0, NULL, 0, None)
     if pool.waiting.count or pool.limit == pool.max_connections:
         pool.calm_since = now
     elif now - pool.calm_since > CALM_NS:

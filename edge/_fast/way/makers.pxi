@@ -74,11 +74,11 @@ cdef list ids_in(Exchange x, const Member* member):
     return [name.encode() for name in found if type(name) is str]
 
 
-cdef bint ask_next(Exchange x) except -1:
-    """Asks another provider for what this one does not have, where that changes nothing. False: nobody is left."""
+cdef bint is_to_be_had_elsewhere(Exchange x) except -1:
+    """Whether another provider may have what this one does not, and asking it changes nothing: it is the plan then."""
     cdef tuple makers = x.route.makers
     cdef Target target
-    cdef int i, condition, count = min(<int>len(makers), <int>MAKERS_MAX)
+    cdef int i, count = min(<int>len(makers), <int>MAKERS_MAX)
     if x.method not in (M_GET, M_HEAD, M_DELETE) or x.route.pinned or x.spent or x.gateway.now >= x.deadline:
         return False
     for i in range(count):
@@ -87,16 +87,8 @@ cdef bint ask_next(Exchange x) except -1:
             x.missed |= <uint64_t>1 << i
     for i in range(count):
         if not x.missed >> i & 1:
-            note_success(x)
-            begin_anew(x)
-            target = <Target>makers[i]
-            x.plan = (target,)
-            turn_to(x, target)
-            condition = route(x)
-            if condition:
-                refuse(x, condition, False)
-            else:
-                attempt(x)
+            x.plan = (<Target>makers[i],)
+            x.tried = 0
             return True
     return False
 

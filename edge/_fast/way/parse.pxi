@@ -12,48 +12,6 @@ cdef int head_condition(int result) noexcept nogil:
     return request_malformed
 
 
-cdef inline const Field* field_of(const Head* head, int known) noexcept nogil:
-    """The field, NULL where it is absent."""
-    if head.known[known] < 0:
-        return NULL
-    return &head.fields[head.known[known]]
-
-
-cdef inline bint same(bytes known, const char* at, Py_ssize_t size) noexcept:
-    """Whether a value that was looked up before has come again."""
-    return known is not None and PyBytes_GET_SIZE(known) == size and memcmp(PyBytes_AS_STRING(known), at, size) == 0
-
-
-cdef inline bytes value_of(const char* buf, const Field* field):
-    return PyBytes_FromStringAndSize(buf + field.value, field.value_len)
-
-
-cdef inline uint64_t next_random(Gateway g) noexcept:
-    """splitmix64: ids must be distinct, not secret."""
-    g.random += <uint64_t>0x9E3779B97F4A7C15
-    return mixed(g.random)
-
-
-cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
-    """splitmix64's finish: all bits depend on all."""
-    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-    return z ^ (z >> 31)
-
-
-cdef bint is_id(const char* at, Py_ssize_t size) noexcept nogil:
-    """A request id that may be echoed into headers, logs and bodies: 1 to ID_ROOM of [A-Za-z0-9._:-]."""
-    cdef Py_ssize_t i
-    cdef unsigned char c
-    if size < 1 or size > ID_ROOM:
-        return False
-    for i in range(size):
-        c = at[i]
-        if not (97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 58 or c == 45 or c == 46 or c == 95):
-            return False
-    return True
-
-
 cdef int name_request(Exchange x, const char* buf, const Head* head) except -1:
     """The client's own x-request-id where it is fit to be repeated, else req-<16 hex digits>."""
     cdef uint64_t value
@@ -88,24 +46,16 @@ cdef Exchange new_exchange(Downstream d):
     return x
 
 
-cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
-    """Reads a request's head and decides on all that a head can decide. Returns the bytes used; 0: not all there."""
-    cdef Gateway g = d.gateway
+cdef int read_head(Exchange x, const char* buf, Py_ssize_t size, int result) except -1:
+    """Decides on all that a request's head can decide. `result` is the parser's; the head is the gateway's."""
+    cdef Gateway g = x.gateway
+    cdef Downstream d = x.downstream
     cdef Head* head = &g.head
-    cdef Exchange x
-    cdef bint expects
     cdef int condition
-    cdef int result = parse_request(buf, size, g.max_head, g.max_target, head)
-    if result == HEAD_MORE:
-        return 0
-    x = new_exchange(d)
+    d.used = size
     if result < 0:
-        name_request(x, NULL, NULL)
-        x.surface = surface_like(g, PyBytes_FromStringAndSize(buf, min(size, <Py_ssize_t>64)).partition(b" ")[2], NULL)
-        if result == HEAD_CODING:
-            set_value(x, S_REASON, "a transfer coding other than chunked")
-        refuse(x, head_condition(result), True)
-        return size
+        return refuse_bytes(x, buf, size, result)
+    d.used = head.size
     name_request(x, buf, head)
     x.method = head.method
     x.minor = head.minor
@@ -115,29 +65,55 @@ cdef Py_ssize_t begin(Downstream d, const char* buf, Py_ssize_t size) except -1:
     if g.cors is not None and head.known[K_ORIGIN] >= 0:
         note_origin(x, buf, head)
         if is_preflight(x, buf, head):
-            answer_preflight(x, buf, head)
-            return head.size
+            pass_over(x)
+            return answer_preflight(x, buf, head)
     condition = judge_head(x, buf, head)
     if condition:
-        refuse_unread(x, condition)
-        return head.size
+        pass_over(x)
+        return x.refuse(condition)
     keep_head(x, buf, head)
     if x.route.own is not None:
         pass_over(x)
-        answer_own(x)
-        return head.size
-    expects = head.expect_continue and size == head.size
+        return answer_own(x)
     if is_upload(x):
         x.unread = x.length
+    x.expects = head.expect_continue and size == head.size and x.length != 0
     if x.unread or (x.length == 0 and not x.chunked):
-        accept(x)
+        return ARRIVED
+    d.set_timer(AWAITS_BODY, g.body_ns)
+    if x.chunked:
+        chunk_begin(&x.inbound)
+    invite(x)
+    return AWAIT
+
+
+cdef int refuse_bytes(Exchange x, const char* buf, Py_ssize_t size, int result) except -1:
+    """These are no head: where the next request would begin is not known either."""
+    name_request(x, NULL, NULL)
+    x.surface = surface_like(
+        x.gateway, PyBytes_FromStringAndSize(buf, min(size, <Py_ssize_t>64)).partition(b" ")[2], NULL)
+    if result == HEAD_CODING:
+        x.say(S_REASON, "a transfer coding other than chunked")
+    x.unsynced = True
+    return x.refuse(head_condition(result))
+
+
+cdef int invite(Exchange x) except -1:
+    """The client asks before it sends its body, which is welcome (RFC 9110 section 10.1.1)."""
+    if x.expects:
+        x.expects = False
+        x.downstream.write_bytes(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return 0
+
+
+cdef int pass_over(Exchange x) noexcept:
+    """Of a request that is answered on its head alone: a short body is skipped, a long one ends the connection."""
+    if x.chunked or x.gateway.head.expect_continue or x.length > SKIP_MAX or (x.length and not x.keep_alive):
+        x.unread = max(<int64_t>1, x.length)
+        x.keep_alive = False
     else:
-        d.deadline = g.now + g.body_ns
-        if x.chunked:
-            chunk_begin(&x.inbound)
-    if expects and x.length and x.state != ENDED:
-        d.write_bytes(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return head.size
+        x.downstream.skip = x.length
+    return 0
 
 
 cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
@@ -158,12 +134,12 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
         return condition
     if g.late and is_shed(x):
         x.retry_after_ms = 1000
-        set_value(x, S_REASON, "CPU (the event loop is late)")
+        x.say(S_REASON, "CPU (the event loop is late)")
         return gateway_overloaded
     if head.has_body and x.route.own is None and x.method in (M_GET, M_HEAD):
         # RFC 9110 9.3.1: servers that do not read such a body take it for the next request, which is another client's.
         x.keep_alive = False
-        set_value(x, S_REASON, "a body, which this method has none of")
+        x.say(S_REASON, "a body, which this method has none of")
         return request_malformed
     if head.known[K_CONTENT_ENCODING] >= 0 and head.has_body and x.route.own is None:
         condition = judge_coding(x, buf, head)
@@ -173,7 +149,7 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
         return content_type
     most = g.max_body if x.route.json or x.coding is not None else g.max_upload
     if x.length > most:
-        set_value(x, S_LIMIT, most)
+        x.say(S_LIMIT, most)
         return body_too_large
     if x.length and is_short_of_memory(0 if is_upload(x) else x.length):
         return out_of_memory
@@ -183,18 +159,6 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
 cdef bint wants_websocket(const char* buf, const Head* head):
     """Whether this is a WebSocket's opening handshake (RFC 6455 4.1). Other upgrades are ignored (RFC 9110 7.8)."""
     return head.method == M_GET and b"websocket" in value_of(buf, field_of(head, K_UPGRADE)).lower()
-
-
-cdef bint is_json(const char* buf, const Head* head) noexcept:
-    """application/json, or application/<anything>+json, with parameters or without."""
-    cdef const Field* field = field_of(head, K_CONTENT_TYPE)
-    cdef bytes value
-    if field == NULL:
-        return False
-    if field.value_len == 16 and memcmp(buf + field.value, b"application/json", 16) == 0:
-        return True
-    value = value_of(buf, field).lower().partition(b";")[0].strip()
-    return value == b"application/json" or (value.startswith(b"application/") and value.endswith(b"+json"))
 
 
 cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
@@ -236,60 +200,50 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     return 0
 
 
-cdef Py_ssize_t read_body(Downstream d, Exchange x, const char* buf, Py_ssize_t size) except -1:
-    """Takes the body's bytes out of what has arrived; returns how many were used."""
+cdef int read_body(Exchange x, const char* buf, Py_ssize_t size) except -1:
+    """Takes the body's bytes out of what has arrived; no `buf`: they lie in their place already."""
+    cdef Downstream d = x.downstream
     cdef Py_ssize_t take
     if x.chunked:
         return read_chunks(x, buf, size)
     if x.coded is not None:
-        return 0                        # it is whole and being decoded: what comes now is another request
-    take = x.length - x.body.size
-    if take > size:
-        take = size
-    x.body.append(buf, take)
-    if x.body.size == x.length:
-        accept(x)
+        return AWAIT                    # it is whole and being decoded: what comes now is another request
+    if buf == NULL:
+        x.body.filled(size)
     else:
-        scan_ahead(x)
-    return take
+        take = min(size, x.length - x.body.size)
+        x.body.append(buf, take)
+        d.used = take
+    if x.body.size == x.length:
+        return ARRIVED
+    scan_ahead(x)
+    if buf == NULL and x.body.size == x.body.room:
+        x.body.reserve(x.length - x.body.size)
+    return AWAIT
 
 
-cdef Py_ssize_t read_chunks(Exchange x, const char* buf, Py_ssize_t size) except -1:
+cdef int read_chunks(Exchange x, const char* buf, Py_ssize_t size) except -1:
     cdef size_t pos = 0, length
     cdef const char* data
     cdef int result
+    x.downstream.used = size
     while True:
         result = chunk_next(&x.inbound, buf, size, &pos, &data, &length)
         if result == CHUNK_DATA:
             if x.body.size + <Py_ssize_t>length > x.gateway.max_body:
-                set_value(x, S_LIMIT, x.gateway.max_body)
-                refuse(x, body_too_large, True)
-                return size
+                x.say(S_LIMIT, x.gateway.max_body)
+                x.unsynced = True
+                return x.refuse(body_too_large)
             x.body.append(data, length)
             scan_ahead(x)
         elif result == CHUNK_END:
             x.length = x.body.size
             x.chunked = False
-            accept(x)
-            return pos
+            x.downstream.used = pos
+            return ARRIVED
         elif result == CHUNK_BAD:
-            refuse(x, body_unreadable, True)
-            return size
+            x.unsynced = True
+            return x.refuse(body_unreadable)
         else:
-            return pos
-
-
-cdef int accept(Exchange x) except -1:
-    """The request is whole, or goes on as it comes: to the provider without a pause, where a connection is at hand."""
-    cdef int condition
-    if x.coding is not None:
-        return begin_decoding(x)
-    condition = read_intent(x) if x.route.json else read_relayed(x)
-    if condition:
-        return refuse(x, condition, False)
-    if x.route.makers is not None:
-        lead_home(x)
-    condition = admit(x) or route(x)
-    if condition:
-        return refuse(x, condition, False)
-    return forward(x)
+            x.downstream.used = pos
+            return AWAIT

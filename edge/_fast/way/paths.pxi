@@ -27,7 +27,7 @@ cdef int find_route(Exchange x, const char* buf, const Head* head) except -1:
     x.route = route
     x.surface = route.surface
     if not route.methods >> head.method & 1:
-        set_value(x, S_METHOD, method_of(buf, head))
+        x.say(S_METHOD, method_of(buf, head))
         return method_not_allowed
     if route.json:
         d.route = route
@@ -48,11 +48,11 @@ cdef int miss(Exchange x, const char* buf, const Head* head) except -1:
     cdef bytes path = x.line
     cdef bytes meant = nearest(x.gateway, path)
     if usual(path) == b"/v1/realtime" or usual(path).startswith(b"/v1/realtime/"):
-        set_value(x, S_REASON, "the Realtime API")
+        x.say(S_REASON, "the Realtime API")
         return not_implemented
     x.surface = surface_like(x.gateway, usual(path), head)
-    set_value(x, S_PATH, path[:256] if meant is None else b"%b. Did you mean %b?" % (path[:256], meant))
-    set_value(x, S_METHOD, method_of(buf, head))
+    x.say(S_PATH, path[:256] if meant is None else b"%b. Did you mean %b?" % (path[:256], meant))
+    x.say(S_METHOD, method_of(buf, head))
     return endpoint_unknown
 
 

@@ -1,4 +1,4 @@
-# Who waits for a provider: in the order of priority, then of coming.
+# queue: who waits for a provider, in the order of priority, then of coming.
 
 cdef class Queue:
 

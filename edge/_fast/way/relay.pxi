@@ -1,6 +1,9 @@
 # relay: the provider's answer on its way to the client. Until its first good byte is sent on, an answer can still
 # become a proper error; afterwards trouble is told inside the stream.
 
+cdef enum Framing:              # of an answer, at either side
+    F_NONE, F_LENGTH, F_CHUNKED, F_CLOSE
+
 cdef enum Mode:
     WHOLE       # a JSON answer: held until it is complete and valid, then sent at once with its length
     STREAM      # server-sent events: whole events go on as they come, the first one takes the head along
@@ -31,14 +34,25 @@ cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
                      else F_NONE if x.status == 304 or x.method == M_HEAD else F_CHUNKED if x.minor else F_CLOSE)
     send_piece(x, data, 0 if x.method == M_HEAD else size, ended)
     if ended:
-        return succeed(x) if x.status < 400 else finish(x, E_DONE, x.condition)
+        return succeed(x) if x.status < 400 else DONE
     return hold_back(x)
 
 
 cdef int succeed(Exchange x) except -1:
     """The answer has ended, and it is good: only now is that known of the target as well."""
     note_success(x)
-    return finish(x, E_DONE, ok)
+    x.condition = ok
+    return DONE
+
+
+cdef int end_failed(Exchange x, int condition) except -1:
+    """An answer that was relayed, and says itself that it has failed."""
+    if condition in REJECTED:
+        note_success(x)
+    else:
+        note_failure(x, condition, TRAITS[condition])
+    x.condition = condition
+    return DONE
 
 
 cdef int put_chunk(Exchange x, iovec* parts, int count, Writer* line, const char* data, Py_ssize_t size) except -1:
@@ -114,7 +128,7 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         put(&out, b"connection: keep-alive\r\n", 24)
     put(&out, b"\r\n", 2)
     part_of(&parts[0], g.scratch, written(&out))
-    move(x, E_GOOD)
+    x.move(GOOD)
     x.head_sent = True
     x.downstream.write_owned(parts, count, x.held if x.mode == WHOLE else None)
     x.overhead -= g.now
@@ -139,17 +153,8 @@ cdef int put_missing(Writer* out, Exchange x) except -1:
     return 0
 
 
-cdef inline void put_ids(Writer* out, Exchange x) noexcept:
-    """Both names: OpenAI's SDK reads x-request-id, Anthropic's request-id."""
-    put(out, b"x-request-id: ", 14)
-    put(out, x.request_id, x.request_id_size)
-    put(out, b"\r\nrequest-id: ", 14)
-    put(out, x.request_id, x.request_id_size)
-    put(out, b"\r\n", 2)
-
-
 cdef int hold_back(Exchange x) except -1:
     """A client that does not read stops the reading from the provider: what is in memory stays bounded."""
     if x.downstream.paused and x.upstream is not None:
         x.upstream.pause_reads(EPOLLIN | EPOLLRDHUP)
-    return 0
+    return AWAIT

@@ -11,6 +11,9 @@ cdef extern from *:
     void EDGE_TALLY(uint64_t* p) noexcept nogil
 
 
+cdef int64_t PROBE_NS = 600000000000            # a probe that nobody has ended by then has died with its worker
+
+
 cdef inline bint is_fit(const Health* health, int64_t now) noexcept nogil:
     """Nothing is known against it: the usual case, a look at one cache line."""
     return (health.open_until == 0 and health.closed_at == 0 and health.forced == 0 and health.ailing == 0
@@ -23,12 +26,16 @@ cdef int route(Exchange x) except -1:
     if target.alone and is_fit(target.health, x.gateway.now):
         x.tried = 1
         return 0
-    target = choose(x)
-    if target is None:
-        if x.gateway.rules.refuses or is_forced(x.plan):
-            return shut_out(x)
+    target = pick(x)
+    return shut_out(x) if target is None else turn_to(x, target)
+
+
+cdef Target pick(Exchange x):
+    """The best target, if need be one that is out; None: even that is forbidden."""
+    cdef Target target = choose(x)
+    if target is None and not x.gateway.rules.refuses and not is_forced(x.plan):
         target = least_bad(x)
-    return turn_to(x, target)
+    return target
 
 
 cdef Target choose(Exchange x):
@@ -127,7 +134,7 @@ cdef int shut_out(Exchange x) except -1:
         if back < first:
             first, why = back, why_benched(target.health, target.pool.keys)
     x.retry_after_ms = 30000 if first == INT64_MAX else max(<int64_t>1000, (first - g.now) // 1000000)
-    set_value(x, S_REASON, "its targets are taken out for now")
+    x.say(S_REASON, "its targets are taken out for now")
     if not only_keys:
         return circuit_open
     return keys_limited if why == provider_rate_limited else why
@@ -143,11 +150,6 @@ cdef int turn_to(Exchange x, Target target) except -1:
         x.series = x.gateway.slab.series(x.gateway.index, target.series[x.route.index])
         x.series.in_flight += 1
     return 0
-
-
-cdef inline double chance(Gateway g) noexcept:
-    """0 to 1."""
-    return (next_random(g) >> 11) * (1.0 / 9007199254740992.0)
 
 
 cdef uint64_t session_of(const char* buf, const Head* head, bytes name) noexcept:

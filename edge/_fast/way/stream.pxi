@@ -4,7 +4,7 @@
 # cleanly: every choice has finished, the message has stopped. What is missing then is added. All else is a cut, or the
 # provider's own failure, and ends as the dialect's error. One event is never looked into: that too long to be held.
 
-cdef bytes DONE = b"data: [DONE]\n\n"
+cdef bytes CHAT_DONE = b"data: [DONE]\n\n"
 cdef bytes MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
@@ -37,7 +37,7 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     if x.tap.events == 0:
         x.tap.passed += whole       # comments alone are no answer yet, and nobody needs them
         if x.tap.passed > EVENT_MAX or (size - whole > EVENT_MAX and data[whole] == c":"):
-            return fail(x, provider_response_invalid, "a stream without an event")
+            return x.fail(provider_response_invalid, "a stream without an event")
     if whole < size:
         if size - whole > EVENT_MAX:
             return begin_blindly(x, data, kept, data + whole, size - whole, ended)
@@ -54,20 +54,20 @@ cdef int begin_blindly(Exchange x, char* data, Py_ssize_t kept, char* rest, Py_s
     tap_blind(&x.tap, rest, size)
     x.tap.passed = size
     send_events(x, rest, size, False)
-    return fail(x, provider_cut, "stream ended within an event") if ended else hold_back(x)
+    return x.fail(provider_cut, "stream ended within an event") if ended else hold_back(x)
 
 
 cdef int go_blindly(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     cdef Py_ssize_t whole = tap_skip(&x.tap, data, size)
     x.tap.passed += whole
     if x.tap.passed > BLIND_MAX:
-        return fail(x, provider_response_invalid, "an event without an end")
+        return x.fail(provider_response_invalid, "an event without an end")
     if whole or x.tap.terminal:
         send_events(x, data, whole, x.tap.terminal)
     if x.tap.terminal:
         return succeed(x)
     if x.tap.blind:
-        return fail(x, provider_cut, "stream ended within an event") if ended else hold_back(x)
+        return x.fail(provider_cut, "stream ended within an event") if ended else hold_back(x)
     return stream(x, data + whole, size - whole, ended)
 
 
@@ -76,24 +76,15 @@ cdef int end_stream(Exchange x, char* data, Py_ssize_t kept) except -1:
     cdef int condition
     if x.tap.events == 1 and x.tap.dialect == D_CHAT:
         x.undone = True
-        return fail(x, provider_response_invalid, "a stream without a choice")
+        return x.fail(provider_response_invalid, "a stream without a choice")
     if not x.tap.failed:
         send_events(x, data, kept, True)
         return succeed(x)
     condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
     if x.tap.events == 1:
-        return fail(x, condition, None)
+        return x.fail(condition, None)
     send_events(x, data, kept, True)
     return end_failed(x, condition)
-
-
-cdef int end_failed(Exchange x, int condition) except -1:
-    """An answer that was relayed, and says itself that it has failed."""
-    if condition in REJECTED:
-        note_success(x)
-    else:
-        note_failure(x, condition, TRAITS[condition])
-    return finish(x, E_DONE, condition)
 
 
 cdef int complete(Exchange x) except -1:
@@ -113,8 +104,8 @@ cdef int complete(Exchange x) except -1:
         if x.tap.events > events:
             send_events(x, tail.at, x.tap.kept, False)
     if not tap_is_whole(&x.tap):
-        return fail(x, provider_cut, "stream ended without its last event")
-    last = DONE if x.tap.dialect == D_CHAT else MESSAGE_STOP
+        return x.fail(provider_cut, "stream ended without its last event")
+    last = CHAT_DONE if x.tap.dialect == D_CHAT else MESSAGE_STOP
     x.tap.terminal = 1
     send_events(x, PyBytes_AS_STRING(last), PyBytes_GET_SIZE(last), True)
     return succeed(x)
@@ -126,10 +117,10 @@ cdef int stream_error(Exchange x, char* data, Py_ssize_t kept) except -1:
     if x.tap.error == T_SAID:
         condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
     else:
-        set_value(x, S_REASON, "an event that is not a JSON object")
+        x.say(S_REASON, "an event that is not a JSON object")
     if kept and x.tap.events:
         send_events(x, data, kept, False)
-    return fail(x, condition, None)
+    return x.fail(condition, None)
 
 
 cdef bint is_silent(Exchange x) noexcept:
@@ -140,4 +131,6 @@ cdef bint is_silent(Exchange x) noexcept:
 
 cdef int ping(Exchange x) except -1:
     """A comment, between two events. It says nothing of the provider, whose own time runs on."""
-    return send_piece(x, b": ping\n\n", 8, False)
+    if x.state == RELAYING:
+        send_piece(x, b": ping\n\n", 8, False)
+    return AWAIT

@@ -7,21 +7,22 @@ cdef bint is_upload(Exchange x) noexcept:
     return not x.route.json and x.length > x.gateway.max_body
 
 
-cdef Py_ssize_t send_on(Exchange x, const char* buf, Py_ssize_t size) except -1:
-    """Hands a piece of the body to the provider; returns the bytes used, 0 while no provider takes them."""
+cdef int send_on(Exchange x, const char* buf, Py_ssize_t size) except -1:
+    """Hands a piece of the body to the provider; none of it is used while no provider takes it."""
     cdef iovec part
     if x.upstream is None or x.upstream.paused:
         x.downstream.pause_reads(EPOLLIN)
-        return 0
+        return AWAIT
     if size > x.unread:
         size = x.unread
     x.unread -= size
     x.spent = True
     part_of(&part, buf, size)
     x.upstream.write(&part, 1)
+    x.downstream.used = size
     if x.unread == 0 and x.state == SENT:
         await_answer(x)
-    return size
+    return AWAIT
 
 
 cdef int await_answer(Exchange x) except -1:
@@ -32,17 +33,10 @@ cdef int await_answer(Exchange x) except -1:
     if due < x.deadline and not x.stream:
         x.allowed = limit
         x.deadline = due
-    x.downstream.deadline = min(due, x.deadline)
-    return 0
+    return await_within(x, AWAITS_ANSWER, limit)
 
 
 cdef int await_client(Exchange x) except -1:
     """The provider takes more of the body: the client is to send it."""
-    x.downstream.deadline = min(x.gateway.now + x.gateway.body_ns, x.deadline)
+    await_within(x, AWAITS_BODY, x.gateway.body_ns)
     return x.downstream.resume()
-
-
-cdef bint awaits_client(Exchange x) noexcept:
-    """Whether it is the client's turn: to send more of its body."""
-    return (x.state == READING
-            or x.state == SENT and x.unread and not x.upstream.paused and x.gateway.now < x.deadline)

@@ -63,3 +63,48 @@ cdef int write_request(Exchange x, Upstream upstream) except -1:
         part_of(&parts[count], x.body.at + at, x.body.size - at)
         count += 1
     return upstream.write_owned(parts, count, x.body if x.body.size > at else None)
+
+
+cdef int put_request_head(Writer* out, Exchange x, Py_ssize_t length) except -1:
+    """The head for the provider, made of parsed fields alone: nothing ambiguous can go on (RFC 9112 section 11.2)."""
+    cdef Pool pool = x.target.pool
+    cdef bytes line = x.line
+    cdef Py_ssize_t strip = pool.strip if line.startswith(b"/v1/") else 0
+    if pool.query:
+        line = x.gateway.joined(line, pool.query) if b"?" in line else line + pool.query
+    put_bytes(out, METHODS[x.method])
+    put(out, b" ", 1)
+    put_bytes(out, pool.base)
+    put(out, PyBytes_AS_STRING(line) + strip, PyBytes_GET_SIZE(line) - strip)
+    if pool.keys > 1:
+        x.key = fresh_key(x)
+        if x.key < 0:               # all rest, or were tried: the one in turn
+            x.key = pool.next_key
+        x.tried_keys |= <uint64_t>1 << x.key
+        pool.next_key = (x.key + 1) % pool.keys
+    else:
+        x.key = 0
+    put_bytes(out, <bytes>pool.heads[x.key])
+    put_bytes(out, x.relayed)
+    put(out, b"x-request-id: ", 14)
+    put(out, x.request_id, x.request_id_size)
+    if length or x.method == M_POST or x.method == M_PUT or x.method == M_PATCH:
+        put(out, b"\r\ncontent-length: ", 18)
+        put_number(out, length)
+    put(out, b"\r\n\r\n", 4)
+    return 0
+
+
+cdef int send_request(Exchange x) except -1:
+    """The request goes out; of an upload its head, and then it is the client's turn."""
+    cdef Gateway g = x.gateway
+    cdef int64_t begun = g.now
+    x.move(CONNECTED)
+    write_request(x, x.upstream)
+    g.now = x.sent = monotonic_ns()
+    x.overhead += x.sent - begun
+    if x.unread:
+        await_client(x)
+    else:
+        await_answer(x)
+    return AWAIT

@@ -1,0 +1,65 @@
+# lines: what all answers that the gateway makes, or hands on, have in their heads.
+
+cdef int put_date(Writer* out, Gateway g) except -1:
+    """RFC 9110 section 6.6.1, made once a second."""
+    if g.now >= g.date_until:
+        g.date = b"date: " + formatdate(time(NULL), usegmt=True).encode() + b"\r\n"
+        g.date_until = g.now + 1000000000
+    put_bytes(out, g.date)
+    return 0
+
+
+cdef inline void put_ids(Writer* out, Exchange x) noexcept:
+    """Both names: OpenAI's SDK reads x-request-id, Anthropic's request-id."""
+    put(out, b"x-request-id: ", 14)
+    put(out, x.request_id, x.request_id_size)
+    put(out, b"\r\nrequest-id: ", 14)
+    put(out, x.request_id, x.request_id_size)
+    put(out, b"\r\n", 2)
+
+
+cdef int put_way(Writer* out, Exchange x) except -1:
+    """Which target answered, after how many attempts, and whether that is second best."""
+    if x.attempts == 0:
+        return 0
+    put_bytes(out, x.target.line)
+    if x.attempts > 1:
+        put(out, b"x-edge-attempts: ", 17)
+        put_number(out, x.attempts)
+        put(out, b"\r\n", 2)
+    if x.target.priority != (<Target>x.plan[0]).priority:
+        put(out, b"x-edge-degraded: fallback\r\n", 27)
+    return 0
+
+
+cdef void put_limits(Writer* out, Exchange x) noexcept:
+    """X-RateLimit-*: the binding limit of the two, the one that will run out first. Reset is a Unix time."""
+    cdef Gateway g = x.gateway
+    cdef Bucket* key = x.tenant.bucket if x.tenant is not None else NULL
+    cdef Bucket* binding = g.bucket
+    cdef int64_t left = bucket_left(binding, g.now), key_left
+    if key != NULL:
+        key_left = bucket_left(key, g.now)
+        if key_left <= left:
+            binding = key
+            left = key_left
+    if left == INT64_MAX:
+        return                      # unlimited, both
+    put(out, b"x-ratelimit-limit: ", 19)
+    put_number(out, bucket_limit(binding))
+    put(out, b"\r\nx-ratelimit-remaining: ", 25)
+    put_number(out, left if left > 0 else 0)
+    put(out, b"\r\nx-ratelimit-reset: ", 21)
+    put_number(out, time(NULL) + (bucket_full_in(binding, g.now) + 999999999) // 1000000000)
+    put(out, b"\r\n", 2)
+
+
+cdef int put_cors(Writer* out, Exchange x) except -1:
+    """Answers differ by origin, whether it may read them or not; caches must know."""
+    put(out, b"vary: origin\r\n", 14)
+    if x.origin is not None:
+        put(out, b"access-control-allow-origin: ", 29)
+        put_bytes(out, x.origin)
+        put(out, b"\r\n", 2)
+        put_bytes(out, EXPOSED)
+    return 0

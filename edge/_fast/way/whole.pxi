@@ -1,0 +1,63 @@
+# whole: plain answers. JSON is held until it is complete and known to be good; what is too long for that is looked at
+# at its ends.
+
+cdef int hold(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
+    if x.held is None:
+        if ended:
+            return judge_whole(x, data, size)
+        x.held = Store.__new__(Store)
+        x.held.reserve(min(x.answer_length, HOLD_MAX) + 1 if x.answer_length > 0 else size)
+    x.held.append(data, size)
+    if ended:
+        return judge_whole(x, x.held.at, x.held.size)
+    if x.held.size > HOLD_MAX:
+        if x.stream:
+            return x.fail(provider_response_invalid, PLAIN)
+        x.mode = PASS
+        x.unseen = True
+        return pass_long(x, x.held.at, x.held.size, False)
+    return AWAIT
+
+
+cdef str PLAIN = "a plain answer in place of an event stream"
+
+
+cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
+    """A complete JSON answer: good, an error in disguise, or no JSON at all."""
+    cdef iovec parts[2]
+    cdef int condition
+    if tap_body(&x.tap, data, size) != 0:
+        return not_an_object(x, look_at(data, size))
+    if x.tap.error:
+        return x.fail(condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data), None)
+    if x.stream:
+        return x.fail(provider_response_invalid, PLAIN)
+    x.answer_length = size
+    x.framing = F_LENGTH
+    part_of(&parts[1], data, size)
+    if x.tap.failed:
+        condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
+        send_head(x, parts, 2)
+        return end_failed(x, condition)
+    send_head(x, parts, 2)
+    return succeed(x)
+
+
+cdef int pass_long(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
+    """JSON that is too long to be held: its first byte that is not blank, and its last, must be an object's."""
+    cdef Py_ssize_t at = size
+    cdef int look
+    if size == 0 and not ended:
+        return AWAIT
+    if x.unseen:
+        look = look_at(data, size)
+        if look != L_OBJECT and (look != L_BLANK or ended):
+            return not_an_object(x, look)
+        x.unseen = look == L_BLANK
+    while at and (data[at - 1] == c" " or 9 <= data[at - 1] <= 13):
+        at -= 1
+    if at:
+        x.closed = data[at - 1] == c"}"
+    if ended and not x.closed:
+        return x.fail(provider_cut, "JSON without its end")
+    return pass_on(x, data, size, ended)

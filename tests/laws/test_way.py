@@ -1,0 +1,60 @@
+"""The files of a request's way call each other in one direction: the order in which they are included."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.laws.sources import files
+
+UNIT = next(path for path in files(".pyx") if path.name == "gateway.pyx")
+INCLUDED = re.compile(r'^include "([\w/]+\.pxi)"$', re.M)
+FUNCTION = re.compile(r"^cdef (?:inline )?(?:[\w*]+ )*\**(\w+)\(", re.M)
+CALL = re.compile(r"(?<![.\w])(\w+)\(")
+
+
+def code(path: Path) -> str:
+    """A file without what only people read."""
+    return re.sub(r"#.*", "", re.sub(r'""".*?"""', "", path.read_text(), flags=re.S))
+
+
+def way() -> dict[str, str]:
+    """The code of the included files by their names, in the order in which they are included."""
+    order = [UNIT.parent / name for name in INCLUDED.findall(UNIT.read_text())]
+    return {path.stem: code(path) for path in order}
+
+
+def calls(text: str) -> set[str]:
+    """The names of all plain functions that a file calls."""
+    return set(CALL.findall(re.sub(r"^ *(?:cdef|cpdef|def) .*$", "", text, flags=re.M)))
+
+
+def test_the_way_is_included_whole() -> None:
+    """Every file of the way is included once, and has functions or classes that others call."""
+    names = INCLUDED.findall(UNIT.read_text())
+    assert len(names) == len(set(names))
+    assert {path.stem for path in files(".pxi")} >= set(way())
+
+
+def test_files_call_only_those_before_them() -> None:
+    """No file of the way calls a function of one that is included behind it: there is no way back, and no circle."""
+    parts = way()
+    order = list(parts)
+    home = {name: part for part in parts for name in FUNCTION.findall(parts[part])}
+    own = set(FUNCTION.findall(code(UNIT)))
+    assert [f"{part} calls {name} of {home.get(name, UNIT.stem)}"
+            for part in order for name in sorted(calls(parts[part]))
+            if name in own or (name in home and order.index(home[name]) > order.index(part))] == []
+
+
+def test_one_file_ends_requests() -> None:
+    """A stage returns its verdict: only the driver settles, answers a refusal or begins another attempt."""
+    parts = way()
+    ends = {"settle", "write_refusal", "write_trouble", "attempt", "recover", "prepare", "follow", "meet"}
+    assert {name: {part for part in parts if name in calls(parts[part])} for name in ends} == {
+        name: {"exchange"} for name in ends}
+
+
+def test_states_are_changed_by_verdicts() -> None:
+    """A request's state is set by the one gate, which knows the table."""
+    assert {part for part, text in way().items() if re.search(r"\b(?:x|self)\.state = ", text)} <= {"exchange", "parse"}
