@@ -109,15 +109,26 @@ cdef class Route:
     cdef int stream_at
     cdef int options_at                 # of stream_options
     cdef int count_at                   # of choices
+    cdef uint32_t most_output           # bits of those that say how long an answer may be
     cdef uint32_t refers                # bits: members that hold ids
     cdef int fill_at                    # the member that has a default; -1: there is none
     cdef bytes fill                     # as it is put in, and its value alone
     cdef bytes fill_value
     cdef Check checks[MAX_NAMES]
 
+cdef enum:
+    MOST_LIMITS = 5             # of one key, one model or the gateway
+
+cdef class Limits:              # of requests and tokens, whose they are is their holder's business
+    cdef Bucket* buckets[MOST_LIMITS]
+    cdef uint8_t kinds[MOST_LIMITS]         # what each counts: see Kind in permit.pxi
+    cdef int count
+    cdef bint tokens            # one of them counts tokens
+    cdef bint shadow            # they refuse nothing, and count what they would
+
 cdef class Tenant:
     cdef readonly str name
-    cdef Bucket* bucket
+    cdef Limits limits
     cdef int priority                   # 0 to 2, the first is served first
     cdef bint disabled
     cdef double expires
@@ -142,6 +153,7 @@ cdef class Target:
 cdef class Model:
     cdef readonly str name
     cdef tuple targets                  # by surface: tuple of Target
+    cdef Limits limits
 
 cdef class Queue:
     cdef tuple rows
@@ -331,6 +343,13 @@ cdef class Exchange:                    # one request's way
     cdef int64_t deadline               # of all of it
     cdef int64_t allowed                # ns that this deadline gives
     cdef int64_t retry_after_ms
+    cdef Limits model_limits            # what was taken from,
+    cdef Limits gateway_limits          # with the key's
+    cdef Bucket* binding                # of the limit that has refused it
+    cdef uint32_t untaken               # bits of the limits that were not taken from: their shadow was only counted
+    cdef int64_t most_output            # tokens, as the client limits its answer; 0: it does not
+    cdef int64_t reserved_input
+    cdef int64_t reserved_output
     cdef int drive(self, int event, int number, char* data, Py_ssize_t size, object words) except -1
     cdef int move(self, int verdict) except -1
     cdef int refuse(self, int condition) noexcept
@@ -408,7 +427,7 @@ cdef class Gateway:
     cdef list graves                    # peers closed in this turn: events of theirs may still be listed
     cdef readonly int index             # the stripe that it writes
     cdef Worker* counts
-    cdef Bucket* bucket
+    cdef Limits limits
     cdef Head head                      # of the request being parsed
     cdef Head answer                    # of the answer being parsed
     cdef Member members[MAX_NAMES]

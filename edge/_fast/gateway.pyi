@@ -2,7 +2,7 @@
 
 import socket
 from asyncio import BufferedProtocol
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from typing_extensions import disjoint_base
@@ -34,12 +34,18 @@ class Route:
     def share(self, makers: tuple[Target, ...]) -> Route: ...
 
 @disjoint_base
+class Limits:
+    """Buckets by index, each with what it counts: requests, tokens, input_tokens or output_tokens."""
+
+    def __init__(self, slab: Slab, takes: Sequence[tuple[int, str]], shadow: bool) -> None: ...
+
+@disjoint_base
 class Tenant:
-    """A key (edge.values.snapshot.Key) with its bucket, its scopes as bits by route index, and its models."""
+    """A key (edge.values.snapshot.Key) with its limits, its scopes as bits by route index, and its models."""
 
     name: str
     def __init__(
-        self, slab: Slab, key: Any, bucket: int, scopes: int, allows: Callable[[str], bool] | None
+        self, key: Any, limits: Limits, scopes: int, allows: Callable[[str], bool] | None
     ) -> None: ...
 
 @disjoint_base
@@ -56,7 +62,7 @@ class Model:
     """A name and its targets: a tuple of targets per surface."""
 
     name: str
-    def __init__(self, name: str, targets: tuple[tuple[Target, ...], ...]) -> None: ...
+    def __init__(self, name: str, targets: tuple[tuple[Target, ...], ...], limits: Limits | None) -> None: ...
 
 @disjoint_base
 class Pool:

@@ -8,7 +8,7 @@
     codings     a body that comes compressed        whole       plain answers
     cors        whose pages may read answers        stream      events, and the end of a stream
     own         what the gateway answers itself     relay       the answer's way back
-    admit       key -> tenant; limits are taken     usage       tokens that are asked for, or estimated
+    admit       key -> tenant; what it may          permit      what is taken of limits, and given back
     intent      body -> model, targets              refuse      what a client is told of a failure
     makers      ids -> the provider that made them  lines       what all heads of answers have
     route       plan x health -> target             overdue     what it means that something has not come
@@ -17,6 +17,7 @@
     queue       who waits for it                    fields      a head's fields, read
     pool        a provider's connections            chance      numbers that need not be secret
     request     what the provider is sent           upload      a body too long to be held
+    usage       tokens asked for, or estimated
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing. Each calls
 functions of those before it alone; objects are called by the methods that gateway.pxd names.
@@ -55,12 +56,12 @@ from posix.uio cimport iovec
 from .contract.condition cimport (
     body_too_large, body_unreadable, circuit_open, client_closed, content_coding, content_type, context_length,
     draining, endpoint_unknown, field_missing, field_type, field_value, gateway_overloaded, global_rate_limited,
-    headers_too_large, internal_error, json_invalid, key_disabled, key_expired, key_malformed, key_missing, key_unknown,
-    keys_limited, method_not_allowed, model_denied, model_unknown, not_implemented, ok, out_of_memory, provider_auth,
-    provider_cut, provider_disconnected, provider_error, provider_misconfigured, provider_overloaded, provider_quota,
-    provider_rate_limited, provider_region, provider_rejected, provider_response_invalid, provider_stalled,
-    provider_timeout, provider_unreachable, rate_limited, request_malformed, request_timeout, scope_missing,
-    upgrade_refused, uri_too_long, version_unsupported,
+    headers_too_large, internal_error, json_invalid, key_disabled, key_expired, key_malformed, key_missing,
+    key_unknown, keys_limited, method_not_allowed, model_denied, model_rate_limited, model_unknown, not_implemented,
+    ok, out_of_memory, provider_auth, provider_cut, provider_disconnected, provider_error, provider_misconfigured,
+    provider_overloaded, provider_quota, provider_rate_limited, provider_region, provider_rejected,
+    provider_response_invalid, provider_stalled, provider_timeout, provider_unreachable, rate_limited,
+    request_malformed, request_timeout, scope_missing, upgrade_refused, uri_too_long, version_unsupported,
 )
 from .contract.render cimport (
     NEVER_MS, N_SLOTS, S_EXPECTED, S_FIELD, S_FINAL, S_GOT, S_LIMIT, S_MESSAGE, S_METHOD, S_MODEL, S_PATH, S_REASON,
@@ -87,8 +88,8 @@ from .shared.health cimport (
     succeeded, take_probe, usable_key, why_benched, within_budget,
 )
 from .shared.slab cimport (
-    MAX_PROVIDER_KEYS, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_take, hash_of, monotonic_ns,
-    observe_long, observe_short, relayed_slot,
+    MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_reserve,
+    bucket_take, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
 )
 
 cdef extern from "Python.h":
@@ -114,8 +115,10 @@ cdef int64_t TERMINAL_NS = 1000000000       # from a stream's last event to the 
 
 cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
 cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
+cdef tuple KINDS_OF_LIMITS = ("requests", "tokens", "input_tokens", "output_tokens")
 cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
                        "string": 1 << STRING, "array": 1 << ARRAY, "object": 1 << OBJECT}
+cdef tuple MOST_OUTPUT = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 cdef object HOST_NAME = re.compile(r"[0-9A-Za-z.:_-]{1,253}")
 cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, **PHRASES}
 
@@ -124,6 +127,7 @@ include "io/wire.pxi"
 include "way/chance.pxi"
 include "way/fields.pxi"
 include "way/timers.pxi"
+include "way/permit.pxi"
 include "way/lines.pxi"
 include "way/queue.pxi"
 include "way/load.pxi"
@@ -197,6 +201,8 @@ cdef class Route:
                 self.models_at = i
             elif rule.name == "stream":
                 self.stream_at = i
+            elif rule.name in MOST_OUTPUT:
+                self.most_output |= 1 << i
             elif rule.name == "n":
                 self.count_at = i
             elif rule.name == "stream_options":
@@ -227,10 +233,10 @@ cdef class Route:
 
 cdef class Tenant:
 
-    def __init__(self, Slab slab, key, int bucket, uint64_t scopes, allows):
+    def __init__(self, key, Limits limits, uint64_t scopes, allows):
         self.named = scopes if key.scopes else 0
         self.name = key.name
-        self.bucket = slab.bucket(bucket)
+        self.limits = limits
         self.priority = key.priority
         self.disabled = key.disabled
         self.expires = key.expires or 0
@@ -266,10 +272,11 @@ cdef class Target:
 
 cdef class Model:
 
-    def __init__(self, str name, tuple targets):
+    def __init__(self, str name, tuple targets, Limits limits):
         """Targets by surface, each of them by priority."""
         cdef Target target
         self.name = name
+        self.limits = limits
         self.targets = targets
         for plan in targets:
             for target in plan:
@@ -294,7 +301,6 @@ cdef class Gateway:
         self.fault = log_fault
         self.counts = slab.worker(stripe)
         self.listeners = []
-        self.bucket = slab.bucket(0)
         self.inbox = <char*>malloc(BUFFER)
         self.outbox = <char*>malloc(BUFFER)
         self.scratch = <char*>malloc(BUFFER)
@@ -336,6 +342,7 @@ cdef class Gateway:
         self.paths = tuple((path, frozenset(bare(path).split(b"/"))) for path in tables.known)
         self.named, self.is_plain, self.says_model = tables.named, tables.is_plain, tables.says_model
         self.models = dict(tables.models)
+        self.limits = tables.limits
         self.resolve = tables.resolve
         self.tenants, self.digest = tables.tenants, tables.digest
         self.known = {}

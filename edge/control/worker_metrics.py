@@ -32,7 +32,8 @@ class Row:
 
 SUMS = (            # over all workers
     Row(Counter, "edge_limiter_decisions", "Requests that asked the limits.",
-        {"admitted": "admitted", "refused_key": "refused_key", "refused_gateway": "refused_gateway"}, "decision"),
+        {"admitted": "admitted", "refused_key": "refused_key", "refused_model": "refused_model",
+         "refused_gateway": "refused_gateway", "shadowed": "shadowed"}, "decision"),
     Row(Gauge, "edge_connections", "Open connections.",
         {"downstream": "connections", "upstream": "upstream_connections"}, "side"),
     Row(Counter, "edge_log_lines_lost", "Lines that standard error did not take from a worker.", "lines_lost"),

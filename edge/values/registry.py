@@ -17,13 +17,13 @@ from typing import Any
 
 from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.dialects.routes import MODELS, NAMES, RELAY, ROUTES
-from edge.values.snapshot import Snapshot
+from edge.values.snapshot import Counted, Limit, Minute, Snapshot
 
 Labels = tuple[str, str, str]       # route, provider, model: what was configured, never what a client sent
 
 NOWHERE: Labels = ("", "", "")      # requests that ended before they had a route
 OTHER: Labels = ("other", "other", "other")     # what came after the last free series
-WORDS = {"buckets": "keys", "targets": "targets", "pools": "providers"}
+WORDS = {"buckets": "limits", "targets": "targets", "pools": "providers"}
 
 
 Place = tuple[str, str]             # of a target: provider, and the model's name there; "" where it has none
@@ -103,8 +103,13 @@ class Registry:
         return self._series.indices.get((route, provider, model), self._series.indices[OTHER])
 
     def bucket(self, name: str) -> int:
-        """The index of a planned bucket: `gateway`, or `key:` and a key's name. KeyError: not planned."""
+        """The index of a planned bucket, see `terms`. KeyError: not planned."""
         return self._buckets.indices[name]
+
+    def takes(self, owner: str, limit: Limit | None, minute: Minute) -> list[tuple[int, Counted]]:
+        """The buckets of an owner that limit anything, and what each counts."""
+        takes: list[tuple[int, Counted]] = [(self.bucket(owner), "requests")] if limit else []
+        return takes + [(self.bucket(f"{kind}@{owner}"), kind) for kind, _ in minute.units]
 
     def target(self, provider: str, model: str) -> int:
         """The index of a planned target's health. KeyError: not planned."""
@@ -130,7 +135,7 @@ class Registry:
         No process has a request that began before version `settled`. RegistryFull: there is no room; forget this copy.
         """
         wanted: dict[str, Iterable[Any]] = {
-            "buckets": ["gateway", *(f"key:{key.name}" for key in snapshot.keys)],
+            "buckets": list(terms(snapshot)),
             "targets": places(snapshot),
             "pools": [provider.name for provider in snapshot.providers],
             "series": [NOWHERE, OTHER, *countable(snapshot)]}
@@ -178,9 +183,26 @@ def countable(snapshot: Snapshot) -> Iterator[Labels]:
 
 
 def terms(snapshot: Snapshot) -> dict[str, tuple[float, int]]:
-    """Rate and burst of each bucket; a rate of 0 is no limit."""
-    limits = [("gateway", snapshot.limit), *((f"key:{key.name}", key.limit) for key in snapshot.keys)]
-    return {name: (limit.rate, limit.burst) if limit else (0.0, 0) for name, limit in limits}
+    """Rate and burst of each bucket; a rate of 0 is no limit.
+
+    An owner (`gateway`, `key:` and a key's name, `model:` and a model's) has one of its name for requests per second,
+    and `tokens@` and the owner's name is one of those for a minute.
+    """
+    found: dict[str, tuple[float, int]] = {}
+    for owner, limit, minute in owners(snapshot):
+        found[owner] = (limit.rate, limit.burst) if limit else (0.0, 0)
+        for kind, units in minute.units:
+            found[f"{kind}@{owner}"] = (units / 60, units)
+    return found
+
+
+def owners(snapshot: Snapshot) -> Iterator[tuple[str, Limit | None, Minute]]:
+    """Who has limits, and which."""
+    yield "gateway", snapshot.limit, snapshot.minute
+    for key in snapshot.keys:
+        yield f"key:{key.name}", key.limit, key.minute
+    for each in snapshot.model_limits:
+        yield f"model:{each.model}", each.limit, each.minute
 
 
 def prepare(slab: Slab, registry: Registry, snapshot: Snapshot, settled: int = 0) -> Fresh:

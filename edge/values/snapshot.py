@@ -42,6 +42,26 @@ class Limit:
     burst: int
 
 
+Counted = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """Units that a minute may use, by what is counted. `shadow`: they refuse nothing, nor does a Limit beside them."""
+
+    units: tuple[tuple[Counted, int], ...] = ()
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimit:
+    """What all keys together may use of a model: a name or a pattern of the snapshot's models."""
+
+    model: str
+    limit: Limit | None
+    minute: Minute
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Further attempts at a request of which the client has seen no byte. Times in seconds."""
@@ -141,6 +161,7 @@ class Key:
     name: str
     digest: bytes
     limit: Limit | None = None
+    minute: Minute = Minute()
     disabled: bool = False
     expires: float | None = None        # Unix time
     models: tuple[str, ...] = ()        # allowed patterns; empty: all
@@ -183,6 +204,8 @@ class Snapshot:
     relays: tuple[Relay, ...] = ()
     keys: tuple[Key, ...] = ()
     limit: Limit | None = None
+    minute: Minute = Minute()
+    model_limits: tuple[ModelLimit, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
     contracts: tuple[tuple[str, str], ...] = (("openai", "openai"), ("anthropic", "anthropic"))
     contract_files: tuple[str, ...] = ()        # the operator's own contracts; read, and not needed any more

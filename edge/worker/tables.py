@@ -17,8 +17,8 @@ from edge.dialects.kinds import Kind
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
-from edge.values.registry import Registry
-from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
+from edge.values.registry import Registry, owners
+from edge.values.snapshot import Bounds, Breaker, Key, Limit, Minute, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings
 from edge.worker.notes import Notes
 
@@ -46,6 +46,7 @@ class Tables:
     models: dict[bytes, Any]
     resolve: Callable[[bytes], Any]
     tenants: dict[bytes, Any]
+    limits: Any
     digest: Callable[[bytes], bytes]
     surfaces: tuple[Any, ...]
     owned: frozenset[bytes]
@@ -106,7 +107,9 @@ class Compiler:
         pools = {provider.name: self.pool(provider, registry) for provider in snapshot.providers}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         targets = Targets(registry, pools)
-        models = [(model, self.model(model, kinds, targets)) for model in snapshot.models]
+        limits = {owner: self.limits(registry, owner, limit, minute) for owner, limit, minute in owners(snapshot)}
+        models = [(model, self.model(model, kinds, targets, limits.get(f"model:{model.name}")))
+                  for model in snapshot.models]
         surfaces = {surface.name: compiled_surface(index, surface, snapshot) for index, surface in enumerate(SURFACES)}
         routes, prefixes = self.routes(snapshot, targets, registry, own, surfaces)
         owned = frozenset(name.lower().encode() for provider in snapshot.providers
@@ -120,7 +123,8 @@ class Compiler:
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
             models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
             resolve=resolver([(pattern(model.name), compiled) for model, compiled in models if "*" in model.name]),
-            tenants={key.digest: self.tenant(key, registry) for key in snapshot.keys},
+            tenants={key.digest: self.tenant(key, limits[f"key:{key.name}"]) for key in snapshot.keys},
+            limits=limits["gateway"],
             digest=partial(digest, secret=snapshot.key_secret),
             surfaces=tuple(surfaces.values()), owned=owned,
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
@@ -138,19 +142,23 @@ class Compiler:
         strip = len("/v1") if base.endswith(b"/v1") or provider.kind == "openai" else 0
         return _fast.Pool(self.gateway, provider, base + query, strip, heads(provider), registry.pool(provider.name))
 
+    def limits(self, registry: Registry, owner: str, limit: Limit | None, minute: Minute) -> Any:
+        """What an owner's requests take from."""
+        return _fast.Limits(self.slab, registry.takes(owner, limit, minute), minute.shadow)
+
     @staticmethod
-    def model(model: Model, kinds: Mapping[str, str], targets: Targets) -> Any:
+    def model(model: Model, kinds: Mapping[str, str], targets: Targets, limits: Any) -> Any:
         """Its targets, by surface and priority: a provider serves the dialect that it speaks."""
         ordered = sorted(model.targets, key=lambda target: target.priority)
         return _fast.Model(model.name, tuple(
             tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == surface.name)
-            for surface in SURFACES))
+            for surface in SURFACES), limits)
 
-    def tenant(self, key: Key, registry: Registry) -> Any:
-        """A key's own bucket, scopes and models."""
+    @staticmethod
+    def tenant(key: Key, limits: Any) -> Any:
+        """A key's own limits, scopes and models."""
         scopes = sum(1 << index for index, name in enumerate(NAMES) if not key.scopes or name in key.scopes)
-        return _fast.Tenant(self.slab, key, registry.bucket(f"key:{key.name}"), scopes,
-                            matcher(key.models) if key.models else None)
+        return _fast.Tenant(key, limits, scopes, matcher(key.models) if key.models else None)
 
     @staticmethod
     def routes(snapshot: Snapshot, targets: Targets, registry: Registry, own: dict[str, Answer],

@@ -38,7 +38,8 @@ def maxima(node: dict[str, Any], at: Path, kinds: dict[str, Any]) -> Iterator[tu
     for name, value in node.get("properties", {}).items():
         yield from maxima(value, (*at, name), kinds)
     if isinstance(node.get("additionalProperties"), dict):
-        yield from maxima(node["additionalProperties"], (*at, "m" if at == ("models",) else "openai"), kinds)
+        name = "m" if at in (("models",), ("model_limits",)) else "openai"
+        yield from maxima(node["additionalProperties"], (*at, name), kinds)
     if isinstance(node.get("items"), dict):
         yield from maxima(node["items"], (*at, 0), kinds)
 

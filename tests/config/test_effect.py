@@ -31,7 +31,8 @@ VALUES: tuple[Any, ...] = (
     "/x", "::1", "2030-01-01", "http://127.0.0.1:2/v1", "env:KEY_C", "ca.pem", "blake2b:" + "1" * 64, ["env:KEY_C"],
     300_000, ["x"], [NAME], ["chat"], ["mine.yaml"], {"x-one": "1"}, {"/v1/x": "other"},
     {"path": "/x"}, {"first_byte": 1}, {"max": 1}, {"enabled": False}, {"origins": ["*"]}, {"queue_size": 1},
-    {"connections": 1}, {"openai": "tokenpak"}, {"port": 1}, {"requests_per_second": 2}, {"model": ["other/x"]},
+    {"connections": 1}, {"openai": "tokenpak"}, {"port": 1}, {"requests_per_second": 2},
+    {"model": {"requests_per_second": 2}}, {"model": ["other/x"]},
     {NAME: ["other/x"]}, [{"name": "c", "key": "env:KEY_C"}], ["http://a.example"], {NAME: OTHER, "other": OTHER})
 ENVIRON = {"KEY_B": "sk-b123456789abcdefghij", "KEY_C": "sk-c123456789abcdefghij"}
 EXCLUDE = {"key": ("keys", "hash"), "keys": ("key",), "hash": ("key",)}     # keys that stand for each other

@@ -130,9 +130,9 @@ def test_keys_that_find_no_bucket_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(m, "MAX_BUCKETS", 4)
     registry = planned(make_snapshot())
     keys = tuple(Key(name, b"") for name in ("carol", "dave", "eve", "fred"))
-    with pytest.raises(RegistryFull, match="room for 1 keys until the last requests of 2 others have ended"):
+    with pytest.raises(RegistryFull, match="room for 1 limits until the last requests of 2 others have ended"):
         copy.deepcopy(registry).plan(make_snapshot(version=2, keys=keys))
-    with pytest.raises(RegistryFull, match=r"room for 3 keys$"):
+    with pytest.raises(RegistryFull, match=r"room for 3 limits$"):
         copy.deepcopy(registry).plan(make_snapshot(version=2, keys=keys), 2)
     registry.plan(make_snapshot(version=2, keys=keys[:1]))
     assert registry.bucket("key:carol") == 3

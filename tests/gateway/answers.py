@@ -63,6 +63,7 @@ CONDITIONS = """
     config_invalid edge never
     config_missing_field edge never
     config_value edge never config_invalid
+    model_rate_limited tenant later rate_limited
 """
 
 OPENAI = """

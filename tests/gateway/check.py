@@ -21,8 +21,8 @@ PHRASES = {
     504: "Gateway Timeout", 505: "HTTP Version Not Supported", 529: "Overloaded",
 }
 # Until they are admitted, requests are told nothing of limits.
-ADMITTED = ("rate_limited", "global_rate_limited", "gateway_overloaded", "provider_", "circuit_open", "keys_limited",
-            "context_length")
+ADMITTED = ("rate_limited", "global_rate_limited", "model_rate_limited", "gateway_overloaded", "provider_",
+            "circuit_open", "keys_limited", "context_length")
 PATIENCE_SECONDS = 60
 # Retry-After where no retry is advised: Token Factory has it in its 408. Libraries obey x-should-retry before it.
 PROMISED = {("tokenfactory", "provider_timeout")}
@@ -80,7 +80,7 @@ def check_limits(fields: dict[str, str], name: str, told_of: bool = True) -> Non
     limit, remaining, reset = (int(told[f"x-ratelimit-{part}"]) for part in ("limit", "remaining", "reset"))
     assert 0 <= remaining <= limit
     assert -2 <= reset - time.time() <= 3600
-    if name in ("rate_limited", "global_rate_limited"):
+    if name in ("rate_limited", "global_rate_limited", "model_rate_limited"):
         assert remaining == 0
         assert int(fields["retry-after"]) <= reset - time.time() + 2
 

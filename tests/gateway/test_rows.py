@@ -90,7 +90,7 @@ ROWS = (
     Row("tokenpak/provider-unreachable", UNREACHABLE, 502, pak("PROVIDER_003", "Unable to reach provider: {reason}")),
     Row("tokenpak/provider-error", FAILED, 502,
         pak("PROVIDER_004", "Provider error: {upstream_status} {upstream_reason}")),
-    Row("tokenpak/limited", ("limit of a key", "global limit"), 429,
+    Row("tokenpak/limited", ("limit of a key", "global limit", "model limit"), 429,
         pak("RATELIMIT_001", "Rate limit exceeded. Retry-After: {retry_after}"), LIMIT),
     Row("tokenpak/memory", ("memory",), 500, pak("RESOURCE_001", "Cannot allocate memory")),
     Row("tokenpak/timeout", LATE, 504, pak("TIMEOUT_001", "Request to upstream took too long (>{timeout}s)")),
@@ -109,7 +109,7 @@ ROWS = (
     Row("tokenfactory/slow-client", ("slow client",), 408, {}),
     Row("tokenfactory/slow-worker", LATE, 408, {}, WAIT),
     Row("tokenfactory/value", VALUES, 422, {"param": "{field}"}),
-    Row("tokenfactory/rate", ("limit of a key", "global limit"), 429, {}, WAIT),
+    Row("tokenfactory/rate", ("limit of a key", "global limit", "model limit"), 429, {}, WAIT),
     Row("tokenfactory/internal", ("internal_error",), 500, {}),
     Row("tokenfactory/upstream", ("provider_unreachable", *FAILED), 502, {}),
     Row("tokenfactory/no-healthy", ("open circuit",), 503, {"param": "model", "message": SICK}, WAIT),
@@ -121,6 +121,7 @@ ROWS = (
     Row("tokenbay/model-unknown", NO_MODEL, 404, {"code": "model_not_found"}),
     Row("tokenbay/route", NOWHERE, 404, {}),
     Row("tokenbay/body-large", ("body_too_large", "chunks too large"), 413, {}),
+    Row("tokenbay/model-rate", ("model limit",), 429, {}, WAIT),
     Row("tokenbay/global-rate", ("global limit",), 429, {}, WAIT),
     Row("tokenbay/saturated", (*LIMITED, "provider_overloaded", "provider 503"), 429, {}, WAIT),
     Row("tokenbay/invoke", (*UNREACHABLE, *FAILED), 500, {}),
@@ -140,7 +141,7 @@ ROWS = (
                                           "message": "The requested model does not exist"}),
     Row("token360/frozen", ("key_disabled",), 403, {"type": "api_key_frozen"}),
     Row("token360/model-access", ("model_denied", "scope_missing"), 403, {"type": "model_access_denied"}),
-    Row("token360/rate", ("limit of a key", "global limit"), 429, SLOW, WAIT),
+    Row("token360/rate", ("limit of a key", "global limit", "model limit"), 429, SLOW, WAIT),
     Row("token360/internal", ("internal_error",), 500,
         {"type": "api_error", "code": "500", "message": "An internal error occurred"}),
     Row("token360/upstream", (*REFUSED, *LIMITED, *UNREACHABLE, *FAILED, *GARBLED, *LATE), 502, {"type": "api_error"}),
@@ -148,13 +149,13 @@ ROWS = (
     Row("generic/400", ("json_invalid", *MISSING, *TYPES, *VALUES), 400, {}),
     Row("generic/401", ("key_missing", "key_unknown", *MALFORMED), 401, {}),
     Row("generic/403", ("scope_missing", "model_denied"), 403, {}),
-    Row("generic/429", ("limit of a key", "global limit"), 429, {}, WAIT),
+    Row("generic/429", ("limit of a key", "global limit", "model limit"), 429, {}, WAIT),
     Row("generic/500", ("internal_error",), 500, {}),
     Row("generic/502", (*REFUSED, *LIMITED, *UNREACHABLE, *FAILED, *GARBLED), 502, {}),
     Row("generic/503", ("full queue", "draining"), 503, {}, WAIT),
     Row("generic/504", LATE, 504, {}),
 )
-NEEDS_MODELS = {"model_unknown"}     # without, every name is the provider's
+NEEDS_MODELS = {"model_unknown", "model limit"}     # without, every name is the provider's
 Asked = tuple[Answer, str, Facts]
 Make = Callable[..., Gateway]
 
@@ -172,6 +173,13 @@ def global_limit(start: Make, serving: Make, **settings: Any) -> Asked:
     with start(rate_limit={"requests_per_second": 0.02, "burst_size": 1}, **settings) as gateway:
         assert ask(gateway.port, post("openai")).status == 200
         return ask(gateway.port, post("openai")), "global_rate_limited", {}
+
+
+def model_limit(start: Make, serving: Make, **settings: Any) -> Asked:
+    """The second request for a model that takes one."""
+    with start(model_limits={"sim-*": {"requests_per_minute": 1}}, **settings) as gateway:
+        assert ask(gateway.port, post("openai")).status == 200
+        return ask(gateway.port, post("openai")), "model_rate_limited", {}
 
 
 def masked(start: Make, serving: Make, **settings: Any) -> Asked:
@@ -261,8 +269,8 @@ def draining(start: Make, serving: Make, **settings: Any) -> Asked:
 
 
 DEEDS: dict[str, Callable[..., Asked]] = {deed.__name__.replace("_", " "): deed for deed in (
-    limit_of_a_key, global_limit, masked, memory, late, slow_client, full_queue, open_circuit, refused_key, limited_key,
-    draining)}
+    limit_of_a_key, global_limit, model_limit, masked, memory, late, slow_client, full_queue, open_circuit, refused_key,
+    limited_key, draining)}
 
 
 def usual(serving: Make, **settings: Any) -> Gateway:

@@ -55,3 +55,4 @@ cpdef enum Condition:
     config_invalid
     config_missing_field
     config_value
+    model_rate_limited

@@ -59,3 +59,4 @@ class Condition(IntEnum):
     config_invalid = 51
     config_missing_field = 52
     config_value = 53
+    model_rate_limited = 54

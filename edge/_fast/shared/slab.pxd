@@ -81,7 +81,9 @@ cdef struct Worker:             # what one worker counted whatever the series
     int64_t upstream_connections
     uint64_t admitted
     uint64_t refused_key
+    uint64_t refused_model
     uint64_t refused_gateway
+    uint64_t shadowed           # refusals of limits that only count what they would refuse
     uint64_t upstream_opened
     uint64_t upstream_reused
     uint64_t restarts           # written by the supervisor, between two lives of the worker
@@ -126,6 +128,8 @@ cdef class Slab:
     cdef int maker(self, uint64_t hash) noexcept nogil
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
+cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
+cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil
 cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil
 cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil

@@ -53,7 +53,9 @@ class WorkerTotal(NamedTuple):
     upstream_connections: int
     admitted: int
     refused_key: int
+    refused_model: int
     refused_gateway: int
+    shadowed: int
     upstream_opened: int
     upstream_reused: int
     restarts: int

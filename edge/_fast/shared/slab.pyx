@@ -47,6 +47,7 @@ cdef enum:
     OVERFLOW = 1                # the series that counts what has none of its own (edge.values.registry)
 
 MAX_WINDOW = 2**61              # ns (73 years): arrival times stay far from the end of a word
+cdef int64_t MOST_DEBT = 2**60  # ns
 
 cdef dict NOTHING = {}
 cdef uint64_t MAGIC = 0x62616C7365676465        # "edgeslab" in a core dump
@@ -71,8 +72,8 @@ SeriesTotal = namedtuple(
     "estimated_input estimated_output")
 WorkerTotal = namedtuple(
     "WorkerTotal",
-    "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_gateway "
-    "upstream_opened upstream_reused restarts in_flight retrying retries fallbacks budget_refused shed memory "
+    "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_model refused_gateway "
+    "shadowed upstream_opened upstream_reused restarts in_flight retrying retries fallbacks budget_refused shed memory "
     "lines_lost")
 LoadTotal = namedtuple("LoadTotal", "active waiting limit refused")
 
@@ -138,8 +139,34 @@ cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nog
             return 0
 
 
+cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """The same of an estimate, which may be more than a full bucket holds: a full one lets it pass, and is in debt."""
+    cdef int64_t most = bucket_limit(bucket), wait
+    if cost <= most:
+        return bucket_take(bucket, now, cost)
+    wait = bucket_take(bucket, now, most)
+    if wait == 0:
+        bucket_charge(bucket, now, cost - most)
+    return wait
+
+
+cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """Take what was used already, whether it is there or not. A debt is paid within 37 years at most."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t span, interval
+    while True:
+        interval = bucket.terms[word & 1].interval
+        if interval == 0:
+            return
+        if EDGE_MULTIPLY(cost, interval, &span) or span > MOST_DEBT:
+            span = MOST_DEBT
+        span = min(later(word >> 1, now) + span, now + MOST_DEBT)
+        if EDGE_SWAP(&bucket.word, &word, later(span, word >> 1) * 2 + (word & 1)):
+            return
+
+
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil:
-    """Put back what bucket_take took just now: the undoing of one limit when the next one refuses."""
+    """Put back what was taken and not used. (What was full again meanwhile stays full: nothing is made of it.)"""
     cdef int64_t word = EDGE_LOAD(&bucket.word)
     cdef int64_t interval
     while True:
@@ -506,7 +533,8 @@ cdef class Slab:
         return WorkerTotal(
             max(w.heartbeat_ns, v.heartbeat_ns), w.accepted + v.accepted, w.connections + v.connections,
             w.upstream_connections + v.upstream_connections, w.admitted + v.admitted, w.refused_key + v.refused_key,
-            w.refused_gateway + v.refused_gateway, w.upstream_opened + v.upstream_opened,
+            w.refused_model + v.refused_model, w.refused_gateway + v.refused_gateway, w.shadowed + v.shadowed,
+            w.upstream_opened + v.upstream_opened,
             w.upstream_reused + v.upstream_reused, w.restarts + v.restarts,
             w.in_flight + v.in_flight, w.retrying + v.retrying, w.retries + v.retries, w.fallbacks + v.fallbacks,
             w.budget_refused + v.budget_refused, w.shed + v.shed, w.memory + v.memory,
@@ -603,7 +631,9 @@ cdef class Slab:
         w.upstream_connections += <int64_t> counts.get("upstream_connections", 0)
         w.admitted += <uint64_t> counts.get("admitted", 0)
         w.refused_key += <uint64_t> counts.get("refused_key", 0)
+        w.refused_model += <uint64_t> counts.get("refused_model", 0)
         w.refused_gateway += <uint64_t> counts.get("refused_gateway", 0)
+        w.shadowed += <uint64_t> counts.get("shadowed", 0)
         w.upstream_opened += <uint64_t> counts.get("upstream_opened", 0)
         w.upstream_reused += <uint64_t> counts.get("upstream_reused", 0)
         w.in_flight += <int64_t> counts.get("in_flight", 0)

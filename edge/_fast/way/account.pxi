@@ -63,18 +63,39 @@ cdef int account(Exchange x) except -1:
     if x.first_byte:
         observe_long(&series.first_byte, x.first_byte - x.started)
         observe_short(&series.overhead, x.overhead)
-    if x.head_sent and x.status < 400 and x.tap.usage.input < 0 and x.tap.usage.output < 0:
-        estimate_usage(x, series)
-    if x.tap.usage.input > 0:
-        series.input_tokens += x.tap.usage.input
-    if x.tap.usage.output > 0:
-        series.output_tokens += x.tap.usage.output
-    if x.tap.usage.cached > 0:
-        series.cached_tokens += x.tap.usage.cached
+    settle_usage(x, series)
     if x.counted:                   # last: what is no longer in flight has been counted
         series.in_flight -= 1
         g.counts.in_flight -= 1
         x.counted = False
+    return 0
+
+
+cdef int settle_usage(Exchange x, Series* series) noexcept:
+    """Counts the tokens that were used, told or estimated, and takes them from the limits in place of the reserved."""
+    cdef int64_t input = -1, output = -1
+    if x.first_byte:
+        input, output = x.tap.usage.input, x.tap.usage.output
+    if x.head_sent and x.status < 400 and input < 0 and output < 0:
+        if estimate(x, &input, &output):
+            series.without_usage += 1
+            series.estimated_input += input
+            series.estimated_output += output
+    else:
+        if input > 0:
+            series.input_tokens += input
+        if output > 0:
+            series.output_tokens += output
+        if x.tap.usage.cached > 0:
+            series.cached_tokens += x.tap.usage.cached
+        if input < 0 and output < 0 and is_unanswered(x):
+            return 0                    # the provider may have done it all: what was reserved stays spent
+    if x.counted:
+        input = min(max(input, <int64_t>0), <int64_t>MOST_TOKENS)
+        output = min(max(output, <int64_t>0), <int64_t>MOST_TOKENS)
+        settle_limits(x, x.tenant.limits, 0, input, output)
+        settle_limits(x, x.model_limits, MOST_LIMITS, input, output)
+        settle_limits(x, x.gateway_limits, 2 * MOST_LIMITS, input, output)
     return 0
 
 

@@ -83,19 +83,31 @@ cdef bint is_allowed(Tenant tenant, bytes model) except -1:
 
 
 cdef int admit(Exchange x) except -1:
-    """Takes one request from the key's bucket and the gateway's: both or none. Returns the condition, or 0."""
+    """Takes from the limits of key, model and gateway: all or none. Returns the condition, or 0."""
     cdef Gateway g = x.gateway
+    cdef Limits key = x.tenant.limits, model = x.model_limits, shared = g.limits
     cdef int64_t wait
     cdef int target = x.target.series[x.route.index]
     x.series = g.slab.series(g.index, target)
     x.limited = True
-    wait = bucket_take(x.tenant.bucket, g.now, 1)
+    x.gateway_limits = shared
+    if key.tokens or shared.tokens or (model is not None and model.tokens):
+        reserve_tokens(x)
+    wait = take_limits(x, key, 0)
     if wait > 0:
         g.counts.refused_key += 1
         return limit_reached(x, rate_limited, wait)
-    wait = bucket_take(g.bucket, g.now, 1)
+    if model is not None:
+        wait = take_limits(x, model, MOST_LIMITS)
+        if wait > 0:
+            give_limits(x, key, 0, key.count)
+            g.counts.refused_model += 1
+            return limit_reached(x, model_rate_limited, wait)
+    wait = take_limits(x, shared, 2 * MOST_LIMITS)
     if wait > 0:
-        bucket_give(x.tenant.bucket, 1)
+        give_limits(x, key, 0, key.count)
+        if model is not None:
+            give_limits(x, model, MOST_LIMITS, model.count)
         g.counts.refused_gateway += 1
         note_limit(g, "rate_limit")
         return limit_reached(x, global_rate_limited, wait)

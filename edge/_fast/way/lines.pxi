@@ -33,18 +33,18 @@ cdef int put_way(Writer* out, Exchange x) except -1:
 
 
 cdef void put_limits(Writer* out, Exchange x) noexcept:
-    """X-RateLimit-*: the binding limit of the two, the one that will run out first. Reset is a Unix time."""
+    """X-RateLimit-*: the limit that has refused, else the one of requests that runs out first. Reset is a Unix time."""
     cdef Gateway g = x.gateway
-    cdef Bucket* key = x.tenant.bucket if x.tenant is not None else NULL
-    cdef Bucket* binding = g.bucket
-    cdef int64_t left = bucket_left(binding, g.now), key_left
-    if key != NULL:
-        key_left = bucket_left(key, g.now)
-        if key_left <= left:
-            binding = key
-            left = key_left
-    if left == INT64_MAX:
-        return                      # unlimited, both
+    cdef Bucket* binding = x.binding
+    cdef int64_t left = INT64_MAX
+    if binding != NULL:
+        left = bucket_left(binding, g.now)
+    else:
+        find_binding(x.gateway_limits if x.gateway_limits is not None else g.limits, g.now, &binding, &left)
+        find_binding(x.model_limits, g.now, &binding, &left)
+        find_binding(x.tenant.limits if x.tenant is not None else None, g.now, &binding, &left)
+    if binding == NULL or left == INT64_MAX:
+        return                      # unlimited, all
     put(out, b"x-ratelimit-limit: ", 19)
     put_number(out, bucket_limit(binding))
     put(out, b"\r\nx-ratelimit-remaining: ", 25)
@@ -52,6 +52,18 @@ cdef void put_limits(Writer* out, Exchange x) noexcept:
     put(out, b"\r\nx-ratelimit-reset: ", 21)
     put_number(out, time(NULL) + (bucket_full_in(binding, g.now) + 999999999) // 1000000000)
     put(out, b"\r\n", 2)
+
+
+cdef void find_binding(Limits limits, int64_t now, Bucket** binding, int64_t* least) noexcept:
+    cdef int64_t left
+    cdef int i
+    if limits is None or limits.shadow:
+        return
+    for i in range(limits.count):
+        if limits.kinds[i] == REQUESTS:
+            left = bucket_left(limits.buckets[i], now)
+            if left <= least[0]:
+                binding[0], least[0] = limits.buckets[i], left
 
 
 cdef int put_cors(Writer* out, Exchange x) except -1:

@@ -3,7 +3,6 @@
 # asked for. Of an answer that has no usage all the same tokens are estimated, and counted apart.
 
 cdef Names OPTIONS = Names(("include_usage",))
-cdef int64_t BYTES_A_TOKEN = 4      # of English, and less of other languages: an estimate's order of magnitude
 
 
 cdef int plan_usage(Exchange x, const Member* options) except -1:
@@ -32,17 +31,17 @@ cdef int plan_usage(Exchange x, const Member* options) except -1:
     return 0
 
 
-cdef int estimate_usage(Exchange x, Series* series) noexcept:
-    """Counts an answer of which no tokens are known, at BYTES_A_TOKEN: the request's body, and what the answer has
-    beyond its form, which a stream's shortest event shows. (What is relayed, or has no text, is not estimated.)"""
+cdef int estimate(Exchange x, int64_t* input, int64_t* output) noexcept:
+    """Tokens of an answer that tells none, at BYTES_A_TOKEN: the request's body, and what the answer has beyond its
+    form, which a stream's shortest event shows. (What is relayed, or has no text, is not estimated.)"""
     cdef uint64_t form
+    input[0] = output[0] = 0
     if x.route.dialect == D_NONE or x.route.dialect == D_OBJECT:
         return 0
-    series.without_usage += 1
-    series.estimated_input += max(x.length, <int64_t>0) // BYTES_A_TOKEN
+    input[0] = max(x.length, <int64_t>0) // BYTES_A_TOKEN
     if x.mode == STREAM and x.tap.events > 1:
         form = min(x.tap.bytes, (x.tap.events - 1) * x.tap.least)
-        series.estimated_output += (x.tap.bytes - form) // <uint64_t>BYTES_A_TOKEN
+        output[0] = (x.tap.bytes - form) // <uint64_t>BYTES_A_TOKEN
     elif x.mode == WHOLE and x.route.stream_at >= 0:
-        series.estimated_output += x.answer_length // BYTES_A_TOKEN
-    return 0
+        output[0] = x.answer_length // BYTES_A_TOKEN
+    return 1

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from edge.config import keys
 from edge.config.building import patterns
 from edge.config.building.references import Secrets
 from edge.config.report import Report
-from edge.config.sections.keys import ClientKey
+from edge.config.sections.keys import ClientKey, KeyRateLimit, MinuteLimit
 from edge.config.sections.maximums import MAX_KEYS
 from edge.dialects.routes import NAMES, RELAY
 from edge.strict_yaml import Path
 from edge.values import snapshot
-from edge.values.snapshot import Limit, Secret
+from edge.values.snapshot import Counted, Limit, Minute, ModelLimit, Secret
 
 PRIORITIES = ("high", "normal", "low")
 
@@ -48,7 +48,8 @@ def clients(report: Report, given: Sequence[ClientKey], secrets: Secrets,
             report.warn((*at, "scopes"), "let it pass its models: a relayed request whose model cannot be read (files, "
                         "batches, what is stored) may be for any")
         made.append(snapshot.Key(
-            name=item.name, digest=digest or b"", limit=_key_limit(report, at, item), disabled=item.disabled,
+            name=item.name, digest=digest or b"", limit=_limit(report, (*at, "rate_limit"), item.rate_limit),
+            minute=minute(item.rate_limit), disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),
             scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority)))
     return tuple(made)
@@ -60,6 +61,25 @@ def limit(report: Report, at: Path, rate: float, burst: int) -> Limit | None:
         report.problem(at, "takes more than a year to refill",
                        "raise requests_per_second, or lower burst_size")
     return Limit(rate, burst) if rate else None
+
+
+def minute(given: MinuteLimit | None) -> Minute:
+    """What a minute may use."""
+    if given is None:
+        return Minute()
+    units: dict[Counted, int | None] = {
+        "requests": given.requests_per_minute, "tokens": given.tokens_per_minute,
+        "input_tokens": given.input_tokens_per_minute, "output_tokens": given.output_tokens_per_minute}
+    return Minute(tuple((kind, most) for kind, most in units.items() if most), given.shadow)
+
+
+def model_limits(report: Report, given: Mapping[str, KeyRateLimit], models: Collection[str]) -> tuple[ModelLimit, ...]:
+    """Limits of models. A name that is not written so under `models` is a problem: it would limit nobody."""
+    for name in given:
+        if name not in models:
+            report.problem(("model_limits", name), f"there is no model {name}", report.suggest(name, models))
+    return tuple(ModelLimit(name, _limit(report, ("model_limits", name), limits), minute(limits))
+                 for name, limits in given.items() if name in models)
 
 
 def client_key_fault(report: Report, at: Path, key: Secret) -> bool:
@@ -84,9 +104,8 @@ def _digest(report: Report, at: Path, item: ClientKey, secrets: Secrets,
     return keys.digest(key.reveal(), key_secret)
 
 
-def _key_limit(report: Report, at: Path, item: ClientKey) -> Limit | None:
-    given = item.rate_limit
-    return limit(report, (*at, "rate_limit"), given.requests_per_second, given.burst) if given else None
+def _limit(report: Report, at: Path, given: KeyRateLimit | None) -> Limit | None:
+    return limit(report, at, given.requests_per_second, given.burst) if given else None
 
 
 def _expires(report: Report, at: Path, text: str | None) -> float | None:

@@ -7,22 +7,32 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from edge.config.sections.base import Burst, Name, Rate, Strict, Text, about
+from edge.config.sections.base import Burst, Count, Name, Rate, Strict, Text, about
 
 Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
 
 
-class RateLimit(Strict):
+class MinuteLimit(Strict):
+    """What a minute may use. Tokens are reserved when a request comes, and settled by what its answer used."""
+
+    requests_per_minute: Annotated[Count | None, about("requests per minute, all at once at most", 600)] = None
+    tokens_per_minute: Annotated[Count | None, about("tokens per minute, input and output", 100000)] = None
+    input_tokens_per_minute: Annotated[Count | None, about("tokens per minute of requests", 80000)] = None
+    output_tokens_per_minute: Annotated[Count | None, about("tokens per minute of answers", 20000)] = None
+    shadow: Annotated[bool, about("refuse nothing, and count what would be refused", True)] = False
+
+
+class RateLimit(MinuteLimit):
     """The gateway's own limit. A number that is left out is TokenPak's."""
 
     requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 100)] = 100.0
     burst_size: Annotated[Burst, about("requests that may come at once", 500)] = 500
 
 
-class KeyRateLimit(Strict):
-    """One key's limit."""
+class KeyRateLimit(MinuteLimit):
+    """One key's limit, or one model's."""
 
-    requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 10)]
+    requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 10)] = 0.0
     burst_size: Annotated[
         Burst | None, about("requests that may come at once; one second's worth unless set", 20)] = None
 

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 from edge.config.sections.admin import Admin
 from edge.config.sections.base import Port, Seconds, Strict, Text, about, wrong
 from edge.config.sections.failures import CircuitBreaker, Retry
-from edge.config.sections.keys import ClientKey, RateLimit
+from edge.config.sections.keys import ClientKey, KeyRateLimit, RateLimit
 from edge.config.sections.limits import Limits, Queue
 from edge.config.sections.maximums import MAX_WORKERS
 from edge.config.sections.models import FallBack, Targets
@@ -58,6 +58,9 @@ class Settings(Strict):
         "paths relayed as they are to a provider", {"/v1/rerank": "cohere"})] = {}
     rate_limit: Annotated[RateLimit | None, about(
         "the gateway's own limit; none unless this is here", {"requests_per_second": 100})] = None
+    model_limits: Annotated[dict[str, KeyRateLimit], about(
+        "limits of models, by their names or patterns under `models`, for all keys together",
+        {"fast": {"tokens_per_minute": 1000000}})] = {}
     timeout: Annotated[Seconds | None, about(
         "seconds until a stream begins, and for the whole of a plain answer", 30)] = None
     provider_rate_limit: Annotated[Literal["pass", "mask"], about(
