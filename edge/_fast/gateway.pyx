@@ -512,6 +512,11 @@ cdef class Gateway:
         self.listeners.clear()
 
     @property
+    def taken(self):
+        """How often requests of this process have taken each row of TRANSITIONS: (state, verdict) -> count."""
+        return {row: TAKEN[<int>STATES.index(row[0])][<int>VERDICTS.index(row[1])] for row in TRANSITIONS}
+
+    @property
     def clients(self):
         """Connections of clients, idle ones among them."""
         return len(self.connections)

@@ -101,6 +101,17 @@ def test_a_provider_names_the_time(pair: Pair) -> None:
     assert pair.calls() == (1, 0)
 
 
+def test_the_last_attempt_is_told(pair: Pair) -> None:
+    """A provider's own words, after which it wants to be asked again, are not the answer where that fails otherwise."""
+    edge = pair.edge(retry={"max": 1, "backoff": 0.01})
+    body = 'body={"error":{"message":"no such thing"}}'
+    pair.first.faults([{"match": {}, "times": 1, "fault": f"status=400;should-retry=true;{body}"},
+                       {"match": {}, "times": 1, "fault": "status=500"}])
+    found = ask(edge, "lone")
+    assert (found.status_code, found.headers["x-edge-condition"]) == (502, "provider_error")
+    assert "no such thing" not in found.text and "Traceback" not in edge.log()
+
+
 @pytest.mark.parametrize(("most", "headers", "calls"), [
     (2, {}, 3), (0, {}, 1), (2, {"x-stainless-retry-count": "1"}, 2), (2, {"x-stainless-retry-count": "0"}, 3)])
 def test_how_often(pair: Pair, most: int, headers: dict[str, str], calls: int) -> None:

@@ -72,6 +72,7 @@ TRANSITIONS = {
 }
 
 cdef signed char FOLLOWING[N_STATES][N_ROWS]
+cdef uint64_t TAKEN[N_STATES][N_ROWS]         # how often, by all gateways of the process: see Gateway.taken
 
 
 cdef int fill_transitions() except -1:
@@ -127,6 +128,7 @@ cdef class Exchange:
         cdef int state = FOLLOWING[self.state][verdict]
         if state < 0:
             raise RuntimeError(f"a request that is {STATES[self.state]} cannot be {VERDICTS[verdict]}")
+        TAKEN[self.state][verdict] += 1
         self.state = state
         return 0
 
@@ -225,6 +227,7 @@ cdef int begin_anew(Exchange x, int verdict) except -1:
     x.move(verdict)
     x.sent = 0
     x.told = False
+    x.verbatim = False
     x.doubtful = False
     x.undone = False
     x.provider_id_size = 0
