@@ -20,6 +20,7 @@ from tests.support.looks import faults, figures
 from tests.support.simulator import Simulator
 from tests.support.talk import Answer, Talk, ask, chat, in_contract
 
+CLOCK = Path(__file__).parents[1] / "support/clock.c"
 YEAR = 365 * 86400.0
 SOON = "sk-soon-0123456789abcdef"
 Step = Callable[[float], None]
@@ -29,7 +30,7 @@ Step = Callable[[float], None]
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clock's compiled form."""
     library = tmp_path_factory.mktemp("clock") / "clock.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, Path(__file__).with_name("clock.c")], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, CLOCK], check=True)
     return library
 
 
