@@ -23,7 +23,7 @@ def base() -> dict[str, Any]:
     """A configuration with one entry of each kind."""
     return {"port": 8766, "listen_addr": "127.0.0.1", "workers": 1,
             "providers": {"openai": {"key": "env:OPENAI_API_KEY", "health_check": {"path": "/models"}}},
-            "models": {"m": [{"provider": "openai", "model": "n"}]},
+            "models": {"m": [{"provider": "openai", "model": "n"}]}, "model_limits": {"m": {"requests_per_second": 1}},
             "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}}]}
 
 
@@ -109,7 +109,7 @@ TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
         **{f"h{i:03}": "v" * 1016 for i in range(15)}, **header(n - 15 * 1024)}, maximums.MAX_HEADERS),
     "target's model": (("models", "m"), lambda n: [{"provider": "openai", "model": "m" * n}], maximums.MAX_MODEL),
     "target in short": (("models", "m"), lambda n: "openai/" + "m" * n, maximums.MAX_MODEL),
-    "model": (("models",), lambda n: {"m" * n: "openai"}, maximums.MAX_MODEL),
+    "model": (("models",), lambda n: {"m": "openai", "m" * n: "openai"}, maximums.MAX_MODEL),
     "fallback": (("fallback",), lambda n: {"m": "openai/" + "m" * n}, maximums.MAX_MODEL),
     "provider's models": (("providers", "openai", "models"), lambda n: ["m", "n", "m" * n], 4096),
     "sticky": (("sticky",), lambda n: "s" * n, maximums.MAX_FIELD_NAME),

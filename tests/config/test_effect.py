@@ -21,7 +21,7 @@ BASE: dict[str, Any] = {
     "port": 8000, "listen_addr": "127.0.0.1", "rate_limit": {},
     "providers": {NAME: {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "key": "env:OPENAI_API_KEY",
                          "health_check": {"path": "/"}}, "other": OTHER},
-    "models": {"model": "other", NAME: [{"provider": NAME}]},
+    "models": {"model": "other", NAME: [{"provider": NAME}]}, "model_limits": {NAME: {"requests_per_second": 1}},
     "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}},
              {"name": "b", "key": "env:KEY_B"}],
 }

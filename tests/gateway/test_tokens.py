@@ -157,7 +157,8 @@ def test_a_shadow_refuses_nobody(limited: Callable[..., Gateway]) -> None:
 @pytest.mark.parametrize(("limits", "words"), [
     ({"tokens_per_minute": 0}, "tokens_per_minute"), ({"tokens_per_minute": -1}, "tokens_per_minute"),
     ({"requests_per_minute": 1.5}, "requests_per_minute"), ({"tokens_per_hour": 1}, "tokens_per_hour"),
-    ({"shadow": 3}, "shadow"),
+    ({"shadow": 3}, "shadow"), ({}, "has no requests_per_second"), ({"shadow": True}, "has no requests_per_second"),
+    ({"burst_size": 5, "tokens_per_minute": 9}, "has no requests_per_second"),
 ])
 def test_wrong_limits_are_told(limited: Callable[..., Gateway], limits: dict[str, Any], words: str) -> None:
     """A number that is none of a limit's is an error that names its key."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import get_args
 
 from edge.config import keys
 from edge.config.building import patterns
@@ -11,6 +12,7 @@ from edge.config.building.references import Secrets
 from edge.config.report import Report
 from edge.config.sections.keys import ClientKey, KeyRateLimit, MinuteLimit
 from edge.config.sections.maximums import MAX_KEYS
+from edge.config.tree import find
 from edge.dialects.routes import NAMES, RELAY
 from edge.strict_yaml import Path
 from edge.values import snapshot
@@ -67,10 +69,8 @@ def minute(given: MinuteLimit | None) -> Minute:
     """What a minute may use."""
     if given is None:
         return Minute()
-    units: dict[Counted, int | None] = {
-        "requests": given.requests_per_minute, "tokens": given.tokens_per_minute,
-        "input_tokens": given.input_tokens_per_minute, "output_tokens": given.output_tokens_per_minute}
-    return Minute(tuple((kind, most) for kind, most in units.items() if most), given.shadow)
+    units = ((kind, getattr(given, f"{kind}_per_minute")) for kind in get_args(Counted))
+    return Minute(tuple((kind, most) for kind, most in units if most), given.shadow)
 
 
 def model_limits(report: Report, given: Mapping[str, KeyRateLimit], models: Collection[str]) -> tuple[ModelLimit, ...]:
@@ -105,7 +105,14 @@ def _digest(report: Report, at: Path, item: ClientKey, secrets: Secrets,
 
 
 def _limit(report: Report, at: Path, given: KeyRateLimit | None) -> Limit | None:
-    return limit(report, at, given.requests_per_second, given.burst) if given else None
+    """A burst is one of requests per second, and a limit without any number would limit nobody."""
+    if given is None:
+        return None
+    written = find(report.layers.data, at)
+    minute = any(name.endswith("_per_minute") for name in written)
+    if "requests_per_second" not in written and ("burst_size" in written or not minute):
+        report.problem(at, "has no requests_per_second", "set it (0: no limit), or numbers for a minute alone")
+    return limit(report, at, given.requests_per_second, given.burst)
 
 
 def _expires(report: Report, at: Path, text: str | None) -> float | None:
