@@ -141,12 +141,12 @@ cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nog
 
 cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
     """The same of an estimate, which may be more than a full bucket holds: a full one lets it pass, and is in debt."""
-    cdef int64_t most = bucket_limit(bucket), wait
-    if cost <= most:
-        return bucket_take(bucket, now, cost)
-    wait = bucket_take(bucket, now, most)
-    if wait == 0:
-        bucket_charge(bucket, now, cost - most)
+    cdef int64_t wait = bucket_take(bucket, now, cost), most
+    if wait == INT64_MAX:
+        most = bucket_limit(bucket)
+        wait = bucket_take(bucket, now, most)
+        if wait == 0:
+            bucket_charge(bucket, now, cost - most)
     return wait
 
 

@@ -77,7 +77,8 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
     if x.first_byte:
         input, output = x.tap.usage.input, x.tap.usage.output
     if x.head_sent and x.status < 400 and input < 0 and output < 0:
-        if estimate(x, &input, &output):
+        if has_tokens(x):
+            input, output = body_tokens(x), answer_tokens(x)
             series.without_usage += 1
             series.estimated_input += input
             series.estimated_output += output
@@ -93,9 +94,7 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
     if x.counted:
         input = min(max(input, <int64_t>0), <int64_t>MOST_TOKENS)
         output = min(max(output, <int64_t>0), <int64_t>MOST_TOKENS)
-        settle_limits(x, x.tenant.limits, 0, input, output)
-        settle_limits(x, x.model_limits, MOST_LIMITS, input, output)
-        settle_limits(x, x.gateway_limits, 2 * MOST_LIMITS, input, output)
+        settle_limits(x, input, output)
     return 0
 
 

@@ -85,29 +85,22 @@ cdef bint is_allowed(Tenant tenant, bytes model) except -1:
 cdef int admit(Exchange x) except -1:
     """Takes from the limits of key, model and gateway: all or none. Returns the condition, or 0."""
     cdef Gateway g = x.gateway
-    cdef Limits key = x.tenant.limits, model = x.model_limits, shared = g.limits
     cdef int64_t wait
-    cdef int target = x.target.series[x.route.index]
-    x.series = g.slab.series(g.index, target)
+    x.series = g.slab.series(g.index, x.target.series[x.route.index])
     x.limited = True
-    x.gateway_limits = shared
-    if key.tokens or shared.tokens or (model is not None and model.tokens):
+    x.gateway_limits = g.limits
+    if x.tenant.limits.tokens or g.limits.tokens or (x.model_limits is not None and x.model_limits.tokens):
         reserve_tokens(x)
-    wait = take_limits(x, key, 0)
+    wait = take_limits(x, OF_KEY)
     if wait > 0:
         g.counts.refused_key += 1
         return limit_reached(x, rate_limited, wait)
-    if model is not None:
-        wait = take_limits(x, model, MOST_LIMITS)
-        if wait > 0:
-            give_limits(x, key, 0, key.count)
-            g.counts.refused_model += 1
-            return limit_reached(x, model_rate_limited, wait)
-    wait = take_limits(x, shared, 2 * MOST_LIMITS)
+    wait = take_limits(x, OF_MODEL)
     if wait > 0:
-        give_limits(x, key, 0, key.count)
-        if model is not None:
-            give_limits(x, model, MOST_LIMITS, model.count)
+        g.counts.refused_model += 1
+        return limit_reached(x, model_rate_limited, wait)
+    wait = take_limits(x, OF_GATEWAY)
+    if wait > 0:
         g.counts.refused_gateway += 1
         note_limit(g, "rate_limit")
         return limit_reached(x, global_rate_limited, wait)

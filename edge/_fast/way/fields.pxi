@@ -1,4 +1,4 @@
-# fields: a head's fields as the stages read them.
+# fields: a head's fields, and a body's members, as the stages read them.
 
 cdef inline const Field* field_of(const Head* head, int known) noexcept nogil:
     """The field, NULL where it is absent."""
@@ -65,3 +65,10 @@ cdef bytes field_named(const char* buf, const Head* head, bytes name):
                 buf + head.fields[i].name, PyBytes_AS_STRING(name), head.fields[i].name_len) == 0):
             return value_of(buf, &head.fields[i])
     return None
+
+
+cdef inline const Member* members_of(Exchange x) noexcept:
+    """The members of a JSON body that was just read, in the order of its route's names."""
+    if x.scanning is not None:
+        return x.scanning.members
+    return x.gateway.members

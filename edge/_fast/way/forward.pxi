@@ -91,7 +91,7 @@ cdef int retry(Exchange x, int condition) except -1:
     else:
         g.counts.fallbacks += 1
     x.next = target
-    x.paused = x.paused + pause
+    x.paused += pause
     x.pause = pause
     return PAUSE if target is None else RETRY
 

@@ -83,8 +83,6 @@ cdef int read_intent(Exchange x) except -1:
         plan_usage(x, &members[route.options_at])
     if route.count_at >= 0 and members[route.count_at].kind == NUMBER:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
-    if route.most_output:
-        x.most_output = most_output(x, members)
     if route.fill_at >= 0 and members[route.fill_at].kind <= NULL_:
         fill_in(x, &members[route.fill_at])
     if x.tenant.allows is not None and route.models_at >= 0:
@@ -95,16 +93,6 @@ cdef int read_intent(Exchange x) except -1:
         place_in_json(x, &members[route.model_at])
         return find_named(x, x.deployment)
     return find_model(x, &members[route.model_at])
-
-
-cdef int64_t most_output(Exchange x, const Member* members) noexcept:
-    """Tokens that the answer may have, as the client says; 0: it does not."""
-    cdef int64_t most = 0
-    cdef int i
-    for i in range(x.route.names.table.count):
-        if x.route.most_output >> i & 1 and members[i].kind == NUMBER:
-            most = max(most, <int64_t>min(number(x.body.at, &members[i]), <double>MOST_TOKENS))
-    return most
 
 
 cdef int judge_others(Exchange x, const Member* models) except -1:

@@ -120,7 +120,7 @@ cdef int answer_bytes(Exchange x, char* data, Py_ssize_t size, bint ended) excep
 cdef int classify(Exchange x) except -1:
     """A provider's error status -> condition. Its 401, 402, 403 are about our key, never the client's."""
     cdef bytes body
-    if x.status == 404 and x.route.makers and is_to_be_had_elsewhere(x):
+    if x.status == 404 and x.route.makers and look_elsewhere(x):
         note_success(x)
         x.next = pick(x)
         x.undone = True

@@ -34,36 +34,39 @@ cdef int put_way(Writer* out, Exchange x) except -1:
 
 cdef void put_limits(Writer* out, Exchange x) noexcept:
     """X-RateLimit-*: the limit that has refused, else the one of requests that runs out first. Reset is a Unix time."""
-    cdef Gateway g = x.gateway
+    cdef int64_t now = x.gateway.now, left = INT64_MAX
     cdef Bucket* binding = x.binding
-    cdef int64_t left = INT64_MAX
+    if binding == NULL:
+        binding = find_binding(x)
     if binding != NULL:
-        left = bucket_left(binding, g.now)
-    else:
-        find_binding(x.gateway_limits if x.gateway_limits is not None else g.limits, g.now, &binding, &left)
-        find_binding(x.model_limits, g.now, &binding, &left)
-        find_binding(x.tenant.limits if x.tenant is not None else None, g.now, &binding, &left)
-    if binding == NULL or left == INT64_MAX:
+        left = bucket_left(binding, now)
+    if left == INT64_MAX:
         return                      # unlimited, all
     put(out, b"x-ratelimit-limit: ", 19)
     put_number(out, bucket_limit(binding))
     put(out, b"\r\nx-ratelimit-remaining: ", 25)
-    put_number(out, left if left > 0 else 0)
+    put_number(out, left)
     put(out, b"\r\nx-ratelimit-reset: ", 21)
-    put_number(out, time(NULL) + (bucket_full_in(binding, g.now) + 999999999) // 1000000000)
+    put_number(out, time(NULL) + (bucket_full_in(binding, now) + 999999999) // 1000000000)
     put(out, b"\r\n", 2)
 
 
-cdef void find_binding(Limits limits, int64_t now, Bucket** binding, int64_t* least) noexcept:
-    cdef int64_t left
-    cdef int i
-    if limits is None or limits.shadow:
-        return
-    for i in range(limits.count):
-        if limits.kinds[i] == REQUESTS:
-            left = bucket_left(limits.buckets[i], now)
-            if left <= least[0]:
-                binding[0], least[0] = limits.buckets[i], left
+cdef Bucket* find_binding(Exchange x) noexcept:
+    """The limit of requests that will run out first; the key's before the gateway's. NULL: there is none."""
+    cdef Limits limits
+    cdef Bucket* binding = NULL
+    cdef int64_t left, least = INT64_MAX
+    cdef int owner, i
+    for owner in range(<int>N_OWNERS):
+        limits = limits_of(x, owner)
+        if limits is None or limits.shadow:
+            continue
+        for i in range(limits.count):
+            if limits.kinds[i] == REQUESTS:
+                left = bucket_left(limits.buckets[i], x.gateway.now)
+                if left < least:
+                    binding, least = limits.buckets[i], left
+    return binding
 
 
 cdef int put_cors(Writer* out, Exchange x) except -1:

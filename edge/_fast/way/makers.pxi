@@ -48,10 +48,8 @@ cdef int maker_in_path(Exchange x) except -2:
 
 cdef int maker_in_body(Exchange x) except -2:
     """Of the first member that refers to something."""
-    cdef const Member* members = x.gateway.members
+    cdef const Member* members = members_of(x)
     cdef int i, maker = -1
-    if x.scanning is not None:
-        members = x.scanning.members
     for i in range(x.route.names.table.count):
         if not x.route.refers >> i & 1 or members[i].kind < STRING:
             continue
@@ -74,7 +72,7 @@ cdef list ids_in(Exchange x, const Member* member):
     return [name.encode() for name in found if type(name) is str]
 
 
-cdef bint is_to_be_had_elsewhere(Exchange x) except -1:
+cdef bint look_elsewhere(Exchange x) except -1:
     """Whether another provider may have what this one does not, and asking it changes nothing: it is the plan then."""
     cdef tuple makers = x.route.makers
     cdef Target target

@@ -30,60 +30,94 @@ cdef inline int64_t units_of(int kind, int64_t input, int64_t output) noexcept n
     return (1 if kind == REQUESTS else input + output if kind == TOKENS else input if kind == INPUT_TOKENS else output)
 
 
-cdef int64_t take_limits(Exchange x, Limits limits, int first) noexcept:
-    """All of them or none. 0, else ns until it can succeed. `first` is their place in x.untaken."""
+cdef enum Owner:                # in the order in which they are asked
+    OF_KEY, OF_MODEL, OF_GATEWAY, N_OWNERS
+
+
+cdef inline Limits limits_of(Exchange x, int owner):
+    """None: a request for no model that is limited, or that was not admitted yet."""
+    if owner == OF_KEY:
+        return x.tenant.limits if x.tenant is not None else None
+    return x.model_limits if owner == OF_MODEL else x.gateway_limits
+
+
+cdef inline bint is_taken(Exchange x, int owner, int i) noexcept nogil:
+    return not x.untaken >> (owner * MOST_LIMITS + i) & 1
+
+
+cdef int64_t take_limits(Exchange x, int owner) noexcept:
+    """All of an owner's, or none of anybody's. 0, else ns until it can succeed."""
     cdef Gateway g = x.gateway
-    cdef int64_t wait, units
-    cdef int i
+    cdef Limits limits = limits_of(x, owner)
+    cdef int64_t wait
+    cdef int i, earlier
+    if limits is None:
+        return 0
     for i in range(limits.count):
-        if limits.kinds[i] == REQUESTS:
-            wait = bucket_take(limits.buckets[i], g.now, 1)
-        else:
-            units = units_of(limits.kinds[i], x.reserved_input, x.reserved_output)
-            wait = bucket_reserve(limits.buckets[i], g.now, units)
+        wait = bucket_reserve(limits.buckets[i], g.now,
+                              units_of(limits.kinds[i], x.reserved_input, x.reserved_output))
         if wait <= 0:
             continue
-        x.untaken |= 1 << (first + i)
-        if limits.shadow:
-            g.counts.shadowed += 1
-            continue
-        x.binding = limits.buckets[i]
-        give_limits(x, limits, first, i)
-        return wait
+        if not limits.shadow:
+            x.binding = limits.buckets[i]
+            give_limits(x, owner, i)
+            for earlier in range(owner):
+                give_limits(x, earlier, MOST_LIMITS)
+            return wait
+        x.untaken |= 1 << (owner * MOST_LIMITS + i)
+        g.counts.shadowed += 1
     return 0
 
 
-cdef int give_limits(Exchange x, Limits limits, int first, int count) noexcept:
-    """Undoes the first `count`, as another limit refuses."""
+cdef int give_limits(Exchange x, int owner, int most) noexcept:
+    """Undoes an owner's, the first `most` of them."""
+    cdef Limits limits = limits_of(x, owner)
     cdef int i
-    for i in range(count):
-        if not x.untaken >> (first + i) & 1:
+    for i in range(0 if limits is None else min(most, limits.count)):
+        if is_taken(x, owner, i):
             bucket_give(limits.buckets[i], units_of(limits.kinds[i], x.reserved_input, x.reserved_output))
     return 0
 
 
+cdef inline bint has_tokens(Exchange x) noexcept:
+    """Whether what is asked for is made of tokens. (What is relayed, or has no text, is not estimated.)"""
+    return x.route.dialect != D_NONE and x.route.dialect != D_OBJECT
+
+
+cdef inline int64_t body_tokens(Exchange x) noexcept:
+    """What the request's body may have."""
+    return max(x.length, <int64_t>0) // BYTES_A_TOKEN
+
+
 cdef int reserve_tokens(Exchange x) noexcept:
     """What the request may use, as far as one can tell before."""
-    if x.route.dialect == D_NONE or x.route.dialect == D_OBJECT:
+    cdef const Member* members = members_of(x)
+    cdef double most = 0.0
+    cdef int i
+    if not has_tokens(x):
         return 0
-    x.reserved_input = min(max(x.length, <int64_t>0) // BYTES_A_TOKEN, <int64_t>MOST_TOKENS)
-    x.reserved_output = min(x.most_output * max(<int64_t>1, x.choices), <int64_t>MOST_TOKENS)
+    x.reserved_input = min(body_tokens(x), <int64_t>MOST_TOKENS)
+    for i in range(x.route.names.table.count):
+        if x.route.most_output >> i & 1 and members[i].kind == NUMBER:
+            most = max(most, min(number(x.body.at, &members[i]), <double>MOST_TOKENS))
+    x.reserved_output = min(<int64_t>most * max(<int64_t>1, x.choices), <int64_t>MOST_TOKENS)
     return 0
 
 
-cdef int settle_limits(Exchange x, Limits limits, int first, int64_t input, int64_t output) noexcept:
+cdef int settle_limits(Exchange x, int64_t input, int64_t output) noexcept:
     """What was used in place of what was reserved."""
+    cdef Limits limits
     cdef int64_t more
-    cdef int i
-    if limits is None or not limits.tokens:
-        return 0
-    for i in range(limits.count):
-        if limits.kinds[i] == REQUESTS or x.untaken >> (first + i) & 1:
+    cdef int owner, i
+    for owner in range(<int>N_OWNERS):
+        limits = limits_of(x, owner)
+        if limits is None or not limits.tokens:
             continue
-        more = (units_of(limits.kinds[i], input, output)
-                - units_of(limits.kinds[i], x.reserved_input, x.reserved_output))
-        if more > 0:
-            bucket_charge(limits.buckets[i], x.gateway.now, more)
-        elif more < 0:
-            bucket_give(limits.buckets[i], -more)
+        for i in range(limits.count):
+            more = (units_of(limits.kinds[i], input, output)
+                    - units_of(limits.kinds[i], x.reserved_input, x.reserved_output))
+            if more > 0 and is_taken(x, owner, i):
+                bucket_charge(limits.buckets[i], x.gateway.now, more)
+            elif more < 0 and is_taken(x, owner, i):
+                bucket_give(limits.buckets[i], -more)
     return 0

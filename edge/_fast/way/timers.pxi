@@ -1,4 +1,4 @@
-# timers: what a connection of a client awaits, until when, and what it means that it has not come.
+# timers: what a connection of a client awaits, and until when. What it means that it has not come: see overdue.
 #
 # There is one timer at a time, with one reason. All that a request awaits ends with the request's own time at the
 # latest.

@@ -31,17 +31,11 @@ cdef int plan_usage(Exchange x, const Member* options) except -1:
     return 0
 
 
-cdef int estimate(Exchange x, int64_t* input, int64_t* output) noexcept:
-    """Tokens of an answer that tells none, at BYTES_A_TOKEN: the request's body, and what the answer has beyond its
-    form, which a stream's shortest event shows. (What is relayed, or has no text, is not estimated.)"""
+cdef int64_t answer_tokens(Exchange x) noexcept:
+    """Tokens of an answer that tells none, at BYTES_A_TOKEN: what it has beyond its form, which a stream's shortest
+    event shows."""
     cdef uint64_t form
-    input[0] = output[0] = 0
-    if x.route.dialect == D_NONE or x.route.dialect == D_OBJECT:
-        return 0
-    input[0] = max(x.length, <int64_t>0) // BYTES_A_TOKEN
     if x.mode == STREAM and x.tap.events > 1:
         form = min(x.tap.bytes, (x.tap.events - 1) * x.tap.least)
-        output[0] = (x.tap.bytes - form) // <uint64_t>BYTES_A_TOKEN
-    elif x.mode == WHOLE and x.route.stream_at >= 0:
-        output[0] = x.answer_length // BYTES_A_TOKEN
-    return 1
+        return (x.tap.bytes - form) // <uint64_t>BYTES_A_TOKEN
+    return x.answer_length // BYTES_A_TOKEN if x.mode == WHOLE and x.route.stream_at >= 0 else 0
