@@ -70,6 +70,7 @@ cdef enum:
 cdef class Limits:              # of requests and tokens, whose they are is their holder's business
     cdef Bucket* buckets[MOST_LIMITS]
     cdef uint8_t kinds[MOST_LIMITS]         # what each counts: see Kind in permit.pxi
+    cdef int64_t most[MOST_LIMITS]          # units of a full one
     cdef int count
     cdef bint tokens            # one of them counts tokens
     cdef bint shadow            # they refuse nothing, and count what they would
@@ -294,7 +295,7 @@ cdef class Exchange:                    # one request's way
     cdef Limits model_limits            # what was taken from,
     cdef Limits gateway_limits          # with the key's
     cdef Bucket* binding                # of the limit that has refused it
-    cdef uint32_t untaken               # bits of shadows' limits that it could not take from
+    cdef uint8_t untaken                # bits of the owners whose limits are shadows, and would have refused it
     cdef int64_t reserved_input
     cdef int64_t reserved_output
     cdef int drive(self, int event, int number, char* data, Py_ssize_t size, object words) except -1

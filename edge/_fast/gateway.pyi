@@ -35,9 +35,9 @@ class Route:
 
 @disjoint_base
 class Limits:
-    """Buckets by index, each with what it counts: requests, tokens, input_tokens or output_tokens."""
+    """Buckets by index, each with what it counts (requests, tokens, input_tokens or output_tokens) and holds."""
 
-    def __init__(self, slab: Slab, takes: Sequence[tuple[int, str]], shadow: bool) -> None: ...
+    def __init__(self, slab: Slab, takes: Sequence[tuple[int, str, int]], shadow: bool) -> None: ...
 
 @disjoint_base
 class Tenant:

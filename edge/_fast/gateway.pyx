@@ -89,7 +89,7 @@ from .shared.health cimport (
 )
 from .shared.slab cimport (
     MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_reserve,
-    hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
+    bucket_wait, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
 )
 
 cdef extern from "Python.h":

@@ -85,6 +85,6 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
 def of_key(slab: Slab, registry: Registry, snapshot: Snapshot, name: str) -> dict[str, Any]:
     """What belongs to one key, and no word of other keys, of targets or of how the gateway is: for the data port."""
     key = next(key for key in snapshot.keys if key.name == name)
-    minute = {kind: limit(slab, index) for index, kind in registry.takes(f"key:{name}", None, key.minute)}
+    minute = {kind: limit(slab, index) for index, kind, _ in registry.takes(f"key:{name}", None, key.minute)}
     return {"key": name, "limit": limit(slab, registry.bucket(f"key:{name}")), "minute": minute,
             "priority": key.priority, "models": key.models, "scopes": key.scopes, "expires": key.expires}

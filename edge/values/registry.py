@@ -106,10 +106,10 @@ class Registry:
         """The index of a planned bucket, see `terms`. KeyError: not planned."""
         return self._buckets.indices[name]
 
-    def takes(self, owner: str, limit: Limit | None, minute: Minute) -> list[tuple[int, Counted]]:
-        """The buckets of an owner that limit anything, and what each counts."""
-        takes: list[tuple[int, Counted]] = [(self.bucket(owner), "requests")] if limit else []
-        return takes + [(self.bucket(f"{kind}@{owner}"), kind) for kind, _ in minute.units]
+    def takes(self, owner: str, limit: Limit | None, minute: Minute) -> list[tuple[int, Counted, int]]:
+        """The buckets of an owner that limit anything, what each counts, and how many a full one holds."""
+        takes: list[tuple[int, Counted, int]] = [(self.bucket(owner), "requests", limit.burst)] if limit else []
+        return takes + [(self.bucket(f"{kind}@{owner}"), kind, units) for kind, units in minute.units]
 
     def target(self, provider: str, model: str) -> int:
         """The index of a planned target's health. KeyError: not planned."""

@@ -142,6 +142,17 @@ def start(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -> 
     return lambda **changes: Gateway(configure(**changes), environ=environ)
 
 
+@pytest.fixture
+def limited(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways whose first key has these limits."""
+    with ExitStack() as stack:
+        def begin(limits: dict[str, Any], **changes: Any) -> Gateway:
+            config = configure(**changes)
+            config["keys"][0]["rate_limit"] = limits
+            return stack.enter_context(Gateway(config, environ=environ))
+        yield begin
+
+
 @pytest.fixture(scope="session")
 def serving(start: Callable[..., Gateway]) -> Iterator[Callable[..., Gateway]]:
     """Gives the one gateway for these settings, which runs until the last test has ended."""

@@ -4,53 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.gateway import client
 from tests.gateway.check import check
-from tests.gateway.client import SURFACES, Answer, ask, post, receive
+from tests.gateway.client import SURFACES, ask, post, receive
+from tests.gateway.minute import LIMIT, left, used
 from tests.gateway.script import Script, answer, completion
 from tests.simulator.wire import Wire
 from tests.support.gateway import Gateway
 
-LIMIT = 600             # tokens a minute: ten come back each second
 NONE = {"requests_per_second": 0}
 Start = Callable[..., Gateway]
 TOKENS = [("tokens_per_minute", "tokens"), ("input_tokens_per_minute", "input_tokens"),
           ("output_tokens_per_minute", "output_tokens")]
-
-
-@pytest.fixture
-def limited(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -> Iterator[Callable[..., Gateway]]:
-    """Starts gateways whose first key has these limits."""
-    started: list[Gateway] = []
-
-    def start(limits: dict[str, Any], **changes: Any) -> Gateway:
-        config = configure(**changes)
-        config["keys"][0]["rate_limit"] = limits
-        gateway = Gateway(config, environ=environ)
-        started.append(gateway.__enter__())
-        return gateway
-    yield start
-    for gateway in started:
-        gateway.__exit__(None, None, None)
-
-
-def left(gateway: Gateway, kind: str = "tokens") -> int:
-    """What is left of the key's minute, once nothing is on its way."""
-    gateway.wait(lambda: gateway.metric("edge_requests_in_flight") == 0)
-    told = ask(gateway.port, client.request(path="/stats", method="GET"))
-    return int(told.json()["minute"][kind]["left"])
-
-
-def used(found: Answer) -> dict[str, int]:
-    """The tokens that an answer of the OpenAI dialect says it used, by what limits count."""
-    usage = found.json()["usage"]
-    return {"tokens": usage["total_tokens"], "input_tokens": usage["prompt_tokens"],
-            "output_tokens": usage["completion_tokens"]}
 
 
 @pytest.mark.parametrize(("setting", "kind"), TOKENS)

@@ -129,6 +129,7 @@ cdef class Slab:
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
+cdef int64_t bucket_wait(const Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil
 cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil

@@ -150,6 +150,15 @@ cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept 
     return wait
 
 
+cdef int64_t bucket_wait(const Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """What `bucket_reserve` would return, but that nothing is taken."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t window = bucket.terms[word & 1].window, span
+    if EDGE_MULTIPLY(cost, bucket.terms[word & 1].interval, &span) or span > window:
+        span = window
+    return later(0, later(word >> 1, now) + span - now - window)
+
+
 cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
     """Take what was used already, whether it is there or not. A debt is paid within 37 years at most."""
     cdef int64_t word = EDGE_LOAD(&bucket.word)
@@ -193,9 +202,7 @@ cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil:
 cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil:
     """Nanoseconds until the bucket is full again, if nobody takes from it."""
     cdef int64_t word = EDGE_LOAD(&bucket.word)
-    if bucket.terms[word & 1].interval == 0:
-        return 0
-    return later(0, (word >> 1) - now)
+    return later(0, (word >> 1) - now) if bucket.terms[word & 1].interval else 0
 
 
 # Counters

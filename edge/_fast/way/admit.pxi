@@ -86,24 +86,16 @@ cdef int admit(Exchange x) except -1:
     """Takes from the limits of key, model and gateway: all or none. Returns the condition, or 0."""
     cdef Gateway g = x.gateway
     cdef int64_t wait
+    cdef int owner
     x.series = g.slab.series(g.index, x.target.series[x.route.index])
     x.limited = True
     x.gateway_limits = g.limits
     if x.tenant.limits.tokens or g.limits.tokens or (x.model_limits is not None and x.model_limits.tokens):
         reserve_tokens(x)
-    wait = take_limits(x, OF_KEY)
-    if wait > 0:
-        g.counts.refused_key += 1
-        return limit_reached(x, rate_limited, wait)
-    wait = take_limits(x, OF_MODEL)
-    if wait > 0:
-        g.counts.refused_model += 1
-        return limit_reached(x, model_rate_limited, wait)
-    wait = take_limits(x, OF_GATEWAY)
-    if wait > 0:
-        g.counts.refused_gateway += 1
-        note_limit(g, "rate_limit")
-        return limit_reached(x, global_rate_limited, wait)
+    for owner in range(<int>N_OWNERS):
+        wait = take_limits(x, owner)
+        if wait > 0:
+            return limit_reached(x, owner, wait)
     g.counts.admitted += 1
     g.counts.in_flight += 1
     x.series.in_flight += 1
@@ -139,6 +131,17 @@ cdef bint is_shed(Exchange x) noexcept:
     return True
 
 
-cdef int limit_reached(Exchange x, int condition, int64_t wait) except -1:
-    x.retry_after_ms = (wait + 999999) // 1000000
-    return condition
+cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
+    """The condition of a request that a limit of `owner` has refused for `wait` ns, or another one for longer."""
+    cdef Gateway g = x.gateway
+    owner = await_limits(x, owner, &wait)
+    x.retry_after_ms = (wait - 1) // 1000000 + 1
+    if owner == OF_KEY:
+        g.counts.refused_key += 1
+        return rate_limited
+    if owner == OF_MODEL:
+        g.counts.refused_model += 1
+        return model_rate_limited
+    g.counts.refused_gateway += 1
+    note_limit(g, "rate_limit")
+    return global_rate_limited
