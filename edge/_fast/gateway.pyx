@@ -69,6 +69,7 @@ from .contract.render cimport (
 )
 from .dialect.tap cimport (
     D_CHAT, D_NONE, D_OBJECT, D_RESPONSES, T_SAID, tap_begin, tap_blind, tap_body, tap_events, tap_is_whole, tap_skip,
+    tap_tail,
 )
 from .http.chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
 from .http.head cimport (

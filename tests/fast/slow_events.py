@@ -147,7 +147,12 @@ class Slow:
             return
         said = {"input": usage.get(f"{before}_tokens"), "output": usage.get(f"{after}_tokens"),
                 "cached": cached}
-        self.counts |= {name: n for name, n in said.items() if type(n) is int and 0 <= n < 2**63}
+        said = {name: n for name, n in said.items() if type(n) is int and 0 <= n < 2**63}
+        self.counts |= said
+        total = usage.get("total_tokens")
+        if type(total) is int and 0 <= total < 2**63 and total > said.get("input", 0) + said.get("output", 0):
+            whole = "output" if "input" in said else "input"
+            self.counts[whole] = total - said.get("output" if whole == "input" else "input", 0)
 
     def _count_parts(self, usage: dict[str, Any]) -> None:
         """Anthropic's input is what no cache had to do with, what was written to one, and what was read from one."""

@@ -24,7 +24,7 @@ TOP = ("error", "usage", "type", "id", "choices", "data", "message", "response",
 # Of usage and of choices. One of them in letters of another case means it to some readers: the gateway takes neither.
 INSIDE = ("prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens", "output_tokens",
           "input_tokens_details", "cache_read_input_tokens", "cached_tokens", "cache_creation_input_tokens",
-          "index", "finish_reason", "stop_reason")
+          "total_tokens", "index", "finish_reason", "stop_reason")
 # An escape that stands for a letter: wanted names and types are not looked for behind those.
 ESCAPED = re.compile(rb"\\u00[2-7]")
 

@@ -77,3 +77,4 @@ cdef void tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
 cdef Py_ssize_t tap_skip(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
 cdef bint tap_is_whole(const Tap* tap) noexcept nogil
 cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
+cdef void tap_tail(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil

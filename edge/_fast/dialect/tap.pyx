@@ -29,14 +29,14 @@ cdef extern from "dialect/tap_kernel.h" nogil:
 cdef enum:                      # indices of _top
     ERROR, USAGE, TYPE, ID, CHOICES, DATA, MESSAGE, RESPONSE, SEQUENCE, DELTA, STATUS
 cdef enum:                      # indices of _counts
-    PROMPT, COMPLETION, PROMPT_DETAILS, INPUT, OUTPUT, INPUT_DETAILS, CACHE_READ, CACHED, CACHE_CREATION
+    PROMPT, COMPLETION, PROMPT_DETAILS, INPUT, OUTPUT, INPUT_DETAILS, CACHE_READ, CACHED, CACHE_CREATION, TOTAL
 
 cdef Names _top = Names(("error", "usage", "type", "id", "choices", "data", "message", "response",
                          "sequence_number", "delta", "status"))
 cdef Names _counts = Names((
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "input_tokens", "output_tokens",
     "input_tokens_details", "cache_read_input_tokens", "cached_tokens",
-    "cache_creation_input_tokens"))
+    "cache_creation_input_tokens", "total_tokens"))
 cdef enum:                      # indices of _ends
     INDEX, FINISH, STOP
 cdef Names _ends = Names(("index", "finish_reason", "stop_reason"))

@@ -29,6 +29,18 @@ cdef void read_cache(Tap* tap, const char* buf, const Member* members) noexcept 
         tap.usage.input = bounded(tap.fresh) + bounded(tap.written) + bounded(tap.usage.cached)
 
 
+cdef void keep_rest(Tap* tap, const char* buf, const Member* total, int64_t input, int64_t output) noexcept nogil:
+    """What a total has beyond both: reasoning, which some providers leave out of the output (xAI, Gemini); or all of
+    the input, where nothing else is told (embeddings of Voyage)."""
+    cdef int64_t whole = integer(buf, total)
+    if whole <= 0 or whole - max(input, <int64_t>0) <= max(output, <int64_t>0):
+        return
+    if input < 0:
+        tap.usage.input = whole - max(output, <int64_t>0)
+    else:
+        tap.usage.output = whole - input
+
+
 cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept nogil:
     """Takes over what a usage object says in the tap's dialect."""
     cdef Member members[MAX_NAMES]
@@ -41,11 +53,13 @@ cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept no
     if tap.dialect == D_CHAT:
         keep(&tap.usage.input, buf, &members[PROMPT])
         keep(&tap.usage.output, buf, &members[COMPLETION])
+        keep_rest(tap, buf, &members[TOTAL], integer(buf, &members[PROMPT]), integer(buf, &members[COMPLETION]))
         read_details(tap, buf, &members[PROMPT_DETAILS])
         return
     keep(&tap.usage.input, buf, &members[INPUT])
     keep(&tap.usage.output, buf, &members[OUTPUT])
     if tap.dialect == D_RESPONSES:
+        keep_rest(tap, buf, &members[TOTAL], integer(buf, &members[INPUT]), integer(buf, &members[OUTPUT]))
         read_details(tap, buf, &members[INPUT_DETAILS])
     else:
         read_cache(tap, buf, members)
@@ -130,3 +144,33 @@ cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
     tap.data = members[ERROR].start if members[ERROR].kind != ABSENT else 0
     tap.data_end = members[ERROR].end if members[ERROR].kind != ABSENT else size
     return 0
+
+
+cdef void tap_tail(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
+    """Takes the usage of JSON that was not held, and has ended, from its last bytes: the last object of that name.
+
+    It stands behind all content in each of the dialects, and no string looks like it: its quotes would be escaped.
+    """
+    cdef Member usage
+    cdef const char* end = buf + size
+    cdef const char* p = end - 8
+    cdef const char* at
+    tap.terminal = 1
+    while tap.dialect != D_OBJECT and p > buf:
+        if p[0] == c'"' and (p - 1)[0] != c"\\" and memcmp(p, b'"usage"', 7) == 0:
+            at = behind_blanks(p + 7, end)
+            at = behind_blanks(at + 1, end) if at < end and at[0] == c":" else end
+            if at < end and at[0] == c"{":
+                memset(&usage, 0, sizeof(Member))
+                usage.kind = OBJECT
+                usage.start = at - buf
+                usage.end = behind_value(at, end) - buf
+                read_usage(tap, buf, &usage)
+                return
+        p -= 1
+
+
+cdef inline const char* behind_blanks(const char* p, const char* end) noexcept nogil:
+    while p < end and is_blank(p[0]):
+        p += 1
+    return p

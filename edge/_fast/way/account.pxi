@@ -72,29 +72,29 @@ cdef int account(Exchange x) except -1:
 
 
 cdef int settle_usage(Exchange x, Series* series) noexcept:
-    """Counts the tokens that were used, told or estimated, and takes them from the limits in place of the reserved."""
-    cdef int64_t input = -1, output = -1
+    """Counts the tokens that were used, and takes them from the limits in place of the reserved.
+
+    What the provider has not told is estimated; so is what it may have told too early, of an answer that has no end.
+    """
+    cdef int64_t input = -1, output = -1, estimate
     if x.first_byte:
-        input, output = x.tap.usage.input, x.tap.usage.output
-    if x.head_sent and x.status < 400 and input < 0 and output < 0:
-        if has_tokens(x):
-            input, output = body_tokens(x), answer_tokens(x)
-            series.without_usage += 1
+        input, output = min(x.tap.usage.input, <int64_t>MOST_TOKENS), min(x.tap.usage.output, <int64_t>MOST_TOKENS)
+        series.input_tokens += max(input, <int64_t>0)
+        series.output_tokens += max(output, <int64_t>0)
+        series.cached_tokens += max(<int64_t>0, min(x.tap.usage.cached, <int64_t>MOST_TOKENS))
+    if x.head_sent and x.status < 400 and has_tokens(x):
+        series.without_usage += input < 0 and output < 0
+        if input < 0:
+            input = min(body_tokens(x), <int64_t>MOST_TOKENS)
             series.estimated_input += input
-            series.estimated_output += output
-    else:
-        if input > 0:
-            series.input_tokens += input
-        if output > 0:
-            series.output_tokens += output
-        if x.tap.usage.cached > 0:
-            series.cached_tokens += x.tap.usage.cached
-        if input < 0 and output < 0 and is_unanswered(x):
-            return 0                    # the provider may have done it all: what was reserved stays spent
+        estimate = min(answer_tokens(x), <int64_t>MOST_TOKENS)
+        if output < 0 or not x.tap.terminal and output < estimate:
+            series.estimated_output += estimate - max(output, <int64_t>0)
+            output = estimate
+    elif input < 0 and output < 0 and is_unanswered(x):
+        return 0                        # the provider may have done it all: what was reserved stays spent
     if x.counted:
-        input = min(max(input, <int64_t>0), <int64_t>MOST_TOKENS)
-        output = min(max(output, <int64_t>0), <int64_t>MOST_TOKENS)
-        settle_limits(x, input, output)
+        settle_limits(x, max(input, <int64_t>0), max(output, <int64_t>0))
     return 0
 
 

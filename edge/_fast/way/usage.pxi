@@ -33,9 +33,12 @@ cdef int plan_usage(Exchange x, const Member* options) except -1:
 
 cdef int64_t answer_tokens(Exchange x) noexcept:
     """Tokens of an answer that tells none, at BYTES_A_TOKEN: what it has beyond its form, which a stream's shortest
-    event shows."""
+    event shows, and one an event at least. What is too long to be looked at has used what was reserved: it may be
+    pictures or sound."""
     cdef uint64_t form
+    if x.mode == PASS:
+        return x.reserved_output
     if x.mode == STREAM and x.tap.events > 1:
         form = min(x.tap.bytes, (x.tap.events - 1) * x.tap.least)
-        return (x.tap.bytes - form) // <uint64_t>BYTES_A_TOKEN
+        return max(<int64_t>((x.tap.bytes - form) // <uint64_t>BYTES_A_TOKEN), <int64_t>x.tap.events)
     return x.answer_length // BYTES_A_TOKEN if x.mode == WHOLE and x.route.stream_at >= 0 else 0

@@ -43,6 +43,21 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
     return succeed(x)
 
 
+cdef enum:
+    TAIL = 16384                # bytes of the end of long JSON, in which its usage is looked for
+
+
+cdef int keep_tail(Exchange x, const char* data, Py_ssize_t size) except -1:
+    """The last bytes of what has come, TAIL of them at least."""
+    cdef Store tail = x.tail
+    if tail is None or size >= TAIL:
+        x.tail = stored(data + max(size - TAIL, <Py_ssize_t>0), min(size, <Py_ssize_t>TAIL))
+        return 0
+    if tail.size + size > 2 * TAIL:
+        tail.drop_head(tail.size - TAIL)
+    return tail.append(data, size)
+
+
 cdef int pass_long(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """JSON that is too long to be held: its first byte that is not blank, and its last, must be an object's."""
     cdef Py_ssize_t at = size
@@ -60,4 +75,8 @@ cdef int pass_long(Exchange x, char* data, Py_ssize_t size, bint ended) except -
         x.closed = data[at - 1] == c"}"
     if ended and not x.closed:
         return x.fail(provider_cut, "JSON without its end")
+    if size:
+        keep_tail(x, data, size)
+    if ended:
+        tap_tail(&x.tap, x.tail.at, x.tail.size)
     return pass_on(x, data, size, ended)
