@@ -373,6 +373,7 @@ cdef class Gateway:
         for pool, provider, heads, targets in tables.leading:
             if pool.provider is not provider or pool.heads != heads:
                 pool.update(provider, heads)
+                wake(self, pool)                # there may be room now for who waits
             pool.targets = targets
             pool.version = tables.version
         for pool in replaced:
@@ -524,11 +525,11 @@ cdef class Gateway:
 
     @property
     def busy(self):
-        """Requests on their way."""
+        """Clients whose request is on its way, or who still read what they got."""
         cdef Downstream downstream
         cdef int count = 0
         for downstream in self.connections:
-            count += downstream.exchange is not None
+            count += downstream.exchange is not None or downstream.out is not None or downstream.lingering
         return count
 
     def close(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -223,6 +224,45 @@ def test_a_client_that_pauses(uploads: Uploads) -> None:
     """A client that sends nothing for limits.body_timeout gets 408, whatever the provider thinks."""
     uploads.play(sizes)
     in_contract(ask(uploads.port, upload(1 << 20) + FILE[:1 << 19]), "request_timeout")
+
+
+def test_a_client_that_pauses_behind_an_answer(uploads: Uploads) -> None:
+    """A client that stops sending when it has a part of the answer already is cut off, and gets no other answer."""
+    more = threading.Event()
+
+    def script(line: Line) -> None:
+        line.head()
+        line.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegun")
+        more.wait(10)
+        while line.socket.recv(1 << 20):
+            pass
+
+    uploads.play(script)
+    before = uploads.edge.metric("edge_requests_total", condition="request_timeout")
+    with Talk(uploads.port) as talk:
+        talk.send(upload(SLOW))
+        while select.select([], [talk.socket], [], 0.3)[1]:
+            talk.socket.send(bytes(1 << 16))
+        more.set()
+        told = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := talk.socket.recv(1 << 16):
+                told += piece
+    assert told.endswith(b"\r\n\r\nbegun") and told.count(b"HTTP/1.1 ") == 1
+    assert uploads.edge.metric("edge_requests_total", condition="request_timeout") == before + 1
+
+
+def test_a_client_that_takes_too_long() -> None:
+    """A file that has not come when the request's time is over is its client's delay, not the provider's failure."""
+    with Provider(sizes) as provider:
+        config = configuration(provider.url, limits={"body_bytes": HELD, "body_timeout": 1})
+        config["providers"]["openai"]["timeouts"] = {"total": 1.5}
+        with Gateway(config) as edge, Talk(edge.port) as talk:
+            talk.send(upload(1 << 20), FILE[:1 << 19])
+            while talk.silent():
+                talk.send(bytes(1 << 12))
+            in_contract(talk.answer(), "request_timeout")
+            assert edge.metric("edge_attempt_failures_total") == 0
 
 
 def test_a_provider_that_does_not_read(uploads: Uploads) -> None:

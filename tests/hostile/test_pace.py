@@ -196,6 +196,35 @@ def test_pipelined_flood_is_bounded(edge: Gateway) -> None:
         assert talk.answer().status == 200
 
 
+@pytest.mark.parametrize("data", [
+    request(method="GET", path="/health", key=None), request(path="/nowhere", key=None), chat(fault="big=900000")],
+    ids=["health", "refusals", "long answers"])
+def test_pipelined_answers_that_nobody_reads(edge: Gateway, data: bytes) -> None:
+    """A client that asks without end and reads nothing gets as many answers as fit, and its next requests wait."""
+    worker = edge.children()[1]
+    before = resident(worker)
+    with Talk(edge.port, receive=65536) as talk:
+        talk.socket.settimeout(0.2)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64_000_000:
+                sent += talk.socket.send(data * 5000)
+        assert sent < 32_000_000
+        assert resident(worker) - before < 8_000_000
+        for _ in range(8):
+            assert talk.answer().status in (200, 404)
+    at_rest(edge, others=1)
+
+
+def test_an_answer_before_bytes_that_nobody_wants(edge: Gateway) -> None:
+    """The last answer of a connection reaches its end, whatever the client has sent behind its request."""
+    with Talk(edge.port, receive=4096) as talk:
+        talk.send(chat(fault="big=900000", connection="close"), chat(text="x" * 300_000))
+        answer = talk.answer()
+        assert answer.status == 200 and len(answer.body) > 900_000
+        assert talk.end() == "fin"
+
+
 def test_a_client_that_reads_nothing(edge: Gateway) -> None:
     """Answers to a client that does not read wait within bounds, and its leaving ends them."""
     worker = edge.children()[1]

@@ -113,6 +113,20 @@ def test_draining_is_quiet(edge: Gateway, stack: contextlib.ExitStack) -> None:
     assert processor_seconds(edge.process.pid) - before < 0.2 * took
 
 
+def test_the_last_answer_is_read_to_its_end(edge: Gateway, simulator: Simulator) -> None:
+    """A gateway that is told to end waits for clients who still read what they were answered."""
+    with Talk(edge.port, receive=4096) as talk:
+        talk.send(chat(fault="big=900000") * 8)         # more than all sockets hold
+        edge.wait(lambda: figures(edge)["in_flight"] == 0 and edge.metric("edge_memory_bytes") > 0)
+        answered = len(simulator.requests())
+        edge.process.send_signal(signal.SIGTERM)
+        time_is_up = time.monotonic() + 0.5     # time for who thinks that nothing is left to do to be gone
+        edge.wait(lambda: time.monotonic() > time_is_up)
+        whole = [talk.answer() for _ in range(answered)]
+        assert all(answer.status == 200 and answer.json["object"] == "chat.completion" for answer in whole)
+    assert edge.process.wait(5) == 0
+
+
 def test_drain_has_a_limit(simulator: Simulator, stack: contextlib.ExitStack) -> None:
     """What outlives drain_timeout is told so, a stream by its error event, a request by 503, and the process ends."""
     with Gateway(configuration(simulator.url, workers=2, drain_timeout=0.6)) as edge:

@@ -238,6 +238,20 @@ def test_who_waits_at_a_provider_that_is_replaced(simulator: Simulator, freed: b
         edge.wait(lambda: edge.metric("edge_connections", side="upstream") <= 1)
 
 
+def test_who_waits_for_more_connections(simulator: Simulator) -> None:
+    """A request that waits for one of a provider's connections goes on at once when a reload gives it more of them."""
+    base = configuration(simulator.url, queue={"timeout": 60})
+    base["providers"]["openai"]["max_connections"] = 1
+    with Gateway(base) as edge, Talk(edge.port) as busy, Talk(edge.port) as waiting:
+        busy.send(chat(fault="hang"))
+        edge.wait(lambda: len(simulator.requests()) == 1)
+        waiting.send(chat())
+        edge.wait(lambda: edge.metric("edge_provider_waiting") == 1)
+        more = {**base["providers"]["openai"], "max_connections": 2}
+        assert edge.reload({**base, "providers": {**base["providers"], "openai": more}}).status_code == 200
+        assert waiting.answer().status == 200
+
+
 def test_who_comes_to_a_provider_that_was_replaced(simulator: Simulator) -> None:
     """A request that was still being read at the reload waits at the old address, and no longer than any other."""
     base = configuration(simulator.url, queue={"timeout": 1})

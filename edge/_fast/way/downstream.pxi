@@ -176,6 +176,8 @@ cdef class Downstream(Peer):
                 if self.skip:
                     self.used = self.skip if self.skip < size - pos else size - pos
                     self.skip -= self.used
+                elif self.is_full():
+                    pass
                 elif self.exchange is None:
                     self.begin(buf + pos, size - pos)
                 elif self.exchange.state == READING:
@@ -189,11 +191,11 @@ cdef class Downstream(Peer):
             self.consuming = False
         if pos < size and not self.lingering and not self.closing and self.fd >= 0:
             self.pending = stored(buf + pos, size - pos)
-            if self.exchange is None:
-                if pos:
-                    self.set_timer(AWAITS_HEAD, self.gateway.head_ns)       # another head has begun
-            elif size - pos > PIPELINE_MAX:
-                self.pause_reads(EPOLLIN)
+            if self.exchange is not None or self.is_full():
+                if size - pos > PIPELINE_MAX:
+                    self.pause_reads(EPOLLIN)
+            elif pos:
+                self.set_timer(AWAITS_HEAD, self.gateway.head_ns)       # another head has begun
         return 0
 
     cdef int begin(self, char* buf, Py_ssize_t size) except -1:
@@ -202,9 +204,13 @@ cdef class Downstream(Peer):
         cdef int result = parse_request(buf, size, g.max_head, g.max_target, &g.head)
         return 0 if result == HEAD_MORE else new_exchange(self).drive(HEAD_CAME, result, buf, size, None)
 
+    cdef bint is_full(self) noexcept:
+        """Whether its client must read what it was answered before a further request begins."""
+        return self.paused and self.exchange is None
+
     cdef int resume(self) except -1:
         """The request has ended, or its upload may go on: more may already be here."""
-        if self.consuming or self.closing or self.fd < 0:
+        if self.consuming or self.closing or self.fd < 0 or self.is_full():
             return 0
         self.resume_reads()
         return wake(self.gateway, self) if self.pending is not None else 0
@@ -212,7 +218,7 @@ cdef class Downstream(Peer):
     cdef int run(self) except -1:
         """What has come behind a request that has ended."""
         cdef Store pending = self.pending
-        if pending is None or self.lingering or self.closing or self.fd < 0:
+        if pending is None or self.lingering or self.closing or self.fd < 0 or self.is_full():
             return 0
         self.pending = None
         if self.exchange is None:
@@ -233,6 +239,10 @@ cdef class Downstream(Peer):
         self.due = self.gateway.now + limit
         return 0
 
+    cdef bint is_behind(self) noexcept:
+        """Whether the client has yet to read, or we have."""
+        return self.out is not None or self.pending is not None or self.reading_paused
+
     cdef int sever(self) except -1:
         """Closes at once, in the middle of a request, which does not hear of it as the client's leaving."""
         self.exchange = None
@@ -244,11 +254,11 @@ cdef class Downstream(Peer):
 
     cdef int expired(self) except -1:
         """What was awaited has not come; what that means for a request, see expire()."""
-        if self.stuck or self.lingering:
+        if self.stuck:
             return self.abort()
         if self.exchange is not None:
             return self.exchange.drive(EXPIRED, 0, NULL, 0, None)
-        if self.pending is not None:
+        if self.pending is not None and not self.is_full():
             return nameless(self).drive(EXPIRED, 0, NULL, 0, None)
         return self.abort() if self.out is None else self.await_next()      # it reads its last answer: see is_stuck()
 
@@ -276,10 +286,12 @@ cdef class Downstream(Peer):
     cdef int drained(self) except -1:
         """The client has caught up."""
         cdef Exchange x = self.exchange
-        if x is not None and x.upstream is not None:
+        if x is None:
+            return self.resume()
+        if x.upstream is not None:
             x.upstream.resume_reads()
             if x.state == RELAYING:
-                await_within(x, AWAITS_MORE, x.target.pool.idle_ns)
+                await_more(x)
         return 0
 
     cdef int lost(self, bint reset) except -1:

@@ -133,9 +133,9 @@ cdef class Exchange:
         return 0
 
     cdef int refuse(self, int condition) noexcept:
-        """The verdict of a stage that will not have the request."""
+        """The verdict of a stage that will not have the request; once the client has a head, it cannot get another."""
         self.condition = condition
-        return REFUSED
+        return BROKEN if self.state == RELAYING else REFUSED
 
     cdef int fail(self, int condition, object reason) except -1:
         """The verdict of a stage in which an attempt has failed. `reason` is for the error's words, if there is one."""

@@ -101,7 +101,7 @@ cdef str words_of_redirect(Exchange x, const char* buf, const Head* head):
 
 cdef int answer_bytes(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """Some of the answer's body, its framing taken off; `ended` with the last of it."""
-    await_within(x, AWAITS_MORE, x.target.pool.idle_ns)
+    await_more(x)
     if x.mode == WHOLE:
         return hold(x, data, size, ended)
     if x.mode == STREAM:

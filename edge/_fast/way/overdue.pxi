@@ -8,19 +8,19 @@ cdef int expire(Exchange x) except -1:
     """What a request awaited has not come."""
     cdef Downstream d = x.downstream
     cdef int why = d.why
-    if x.state != READING and x.gateway.now >= x.deadline:
-        why = AWAITS_END
+    if x.state == HOLDING and x.mode == FAULT:
+        return classify(x)              # its status has said enough
     if x.state == READING or why == AWAITS_BODY:
         x.unsynced = True
         return x.refuse(OVERDUE[why])
+    if x.gateway.now >= x.deadline:
+        why = AWAITS_END
     if x.upstream is not None and x.upstream.reading_paused:
         if why == AWAITS_END:
             d.sever()                   # it takes nothing more: it has left
             return LEFT
         await_within(x, AWAITS_END, 0)  # the provider waits for the client: see is_stuck()
         return AWAIT
-    if x.state == HOLDING and x.mode == FAULT:
-        return classify(x)              # its status has said enough
     return late_provider(x, why)
 
 

@@ -20,8 +20,8 @@ cdef int send_on(Exchange x, const char* buf, Py_ssize_t size) except -1:
     part_of(&part, buf, size)
     x.upstream.write(&part, 1)
     x.downstream.used = size
-    if x.unread == 0 and x.state == SENT:
-        await_answer(x)
+    if x.unread == 0:
+        await_answer(x) if x.state == SENT else await_more(x)
     return AWAIT
 
 
@@ -36,7 +36,13 @@ cdef int await_answer(Exchange x) except -1:
     return await_within(x, AWAITS_ANSWER, limit)
 
 
+cdef int await_more(Exchange x) noexcept:
+    """More of an answer is due, but not while its request goes on: until then others are awaited."""
+    return 0 if x.unread else await_within(x, AWAITS_MORE, x.target.pool.idle_ns)
+
+
 cdef int await_client(Exchange x) except -1:
-    """The provider takes more of the body: the client is to send it."""
+    """The provider takes more of the body: the client is to send it, and is at fault if it does not."""
     await_within(x, AWAITS_BODY, x.gateway.body_ns)
+    x.downstream.why = AWAITS_BODY
     return x.downstream.resume()
