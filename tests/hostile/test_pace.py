@@ -218,7 +218,7 @@ def test_pipelined_answers_that_nobody_reads(edge: Gateway, data: bytes) -> None
 
 def test_an_answer_before_bytes_that_nobody_wants(edge: Gateway) -> None:
     """The last answer of a connection reaches its end, whatever the client has sent behind its request."""
-    with Talk(edge.port, receive=4096) as talk:
+    with Talk(edge.port, receive=65536) as talk:
         talk.send(chat(fault="big=900000", connection="close"), chat(text="x" * 300_000))
         answer = talk.answer()
         assert answer.status == 200 and len(answer.body) > 900_000
