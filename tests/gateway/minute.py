@@ -9,9 +9,9 @@ from tests.support.gateway import Gateway
 LIMIT = 600             # tokens a minute: ten come back each second
 
 
-def left(gateway: Gateway, kind: str = "tokens") -> int:
-    """What is left of the key's minute, once nothing is on its way."""
-    gateway.wait(lambda: gateway.metric("edge_requests_in_flight") == 0)
+def left(gateway: Gateway, kind: str = "tokens", flying: int = 0) -> int:
+    """What is left of the key's minute, once no more than these are on their way."""
+    gateway.wait(lambda: gateway.metric("edge_requests_in_flight") == flying)
     told = ask(gateway.port, client.request(path="/stats", method="GET"))
     return int(told.json()["minute"][kind]["left"])
 

@@ -424,8 +424,8 @@ cdef class Slab:
     def set_bucket(self, int index, double rate, int64_t burst, now=None):
         """Give a bucket its `terms`; ValueError.
 
-        Only one process may do so. What is missing from the bucket stays missing, up to the new burst; the
-        same terms again change nothing.
+        Only one process may do so. What is missing from the bucket stays missing, up to the new burst, and what is
+        owed stays owed; the same terms again change nothing.
         """
         check("bucket", index, MAX_BUCKETS)
         cdef Bucket* bucket = self.bucket(index)
@@ -437,11 +437,11 @@ cdef class Slab:
         bucket.terms[1 - (word & 1)] = Terms(interval, window)
         cdef int64_t at = monotonic_ns() if now is None else now
         cdef int64_t arrival
+        share = Fraction(interval, before.interval) if before.interval else 0
         while True:
-            missing = 0
-            if before.interval:
-                missing = min(-(-max((word >> 1) - at, 0) * interval // before.interval), window)
-            arrival = at + missing
+            missing = max((word >> 1) - at, 0)
+            owed = max(missing - before.window, 0)
+            arrival = at + min(ceil((missing - owed) * share), window) + min(ceil(owed * share), MOST_DEBT)
             if EDGE_SWAP(&bucket.word, &word, arrival * 2 + 1 - (word & 1)):
                 return
 
