@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import time
@@ -14,7 +16,7 @@ import pytest
 
 from tests.support.gateway import Gateway, configuration
 from tests.support.simulator import Simulator
-from tests.support.talk import ask, chat, in_contract
+from tests.support.talk import ask, asked, chat, in_contract, request
 
 SECONDS = 1.0
 OTHER = "sk-other-0123456789abcdef"
@@ -81,6 +83,52 @@ async def test_exact_over_all_workers(simulator: Simulator, workers: int, whose:
                              "refused_gateway": count.refused if whose == "gateway" else 0}
         busy = [worker["admitted"] for worker in httpx.get(f"{edge.admin}/stats").json()["workers"]]
         assert len(busy) == workers and sum(amount > 0 for amount in busy) >= 2
+
+
+async def stream_tokens(edge: Gateway, until: float) -> tuple[int, int]:
+    """One connection that asks for a hundred tokens as often as it can: the tokens that it was told, the refusals."""
+    used = refused = 0
+    data = request(asked("gpt-4o", "x", max_tokens=100), x_simulate="tokens=100")
+    while time.monotonic() < until:
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        writer.write(data)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):     # of a worker that was killed
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+            body = json.loads(await reader.readexactly(length))
+            used += body["usage"]["total_tokens"] if head[9:12] == b"200" else 0
+            refused += head[9:12] == b"429"
+        writer.transport.abort()
+        await asyncio.sleep(0.001)
+    return used, refused
+
+
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("whose", ["gateway", "key", "model"])
+async def test_tokens_over_all_workers(simulator: Simulator, whose: str, dies: bool) -> None:
+    """What many connections use together is the tokens of a minute and of the time, however many workers reserve and
+    settle, and also where one of them is killed."""
+    units = 12_000
+    limit = {"tokens_per_minute": units}
+    config = configuration(simulator.url, workers=2, rate_limit={"requests_per_second": 0}, models={"*": "openai"})
+    if whose == "key":
+        config["keys"][0]["rate_limit"] = limit
+    elif whose == "model":
+        config["model_limits"] = {"*": limit}
+    else:
+        config["rate_limit"] |= limit
+    with Gateway(config) as edge:
+        begun = time.monotonic()
+        tasks = [asyncio.create_task(stream_tokens(edge, begun + 3 * SECONDS)) for _ in range(24)]
+        if dies:
+            await asyncio.sleep(SECONDS)
+            os.kill(edge.children()[1], signal.SIGKILL)
+        used, refused = map(sum, zip(*await asyncio.gather(*tasks), strict=True))
+        most = units + units / 60 * (time.monotonic() - begun)
+        assert refused > 100
+        assert used <= most
+        lost = 24 * 130 if dies else 0              # reservations of those who were on their way there
+        assert used >= most - lost - 200 - units / 60
 
 
 def slow(burst: int) -> dict[str, Any]:
