@@ -236,7 +236,7 @@ cdef class Exchange:                    # one request's way
     cdef int64_t length                 # of the request's body; -1: chunked
     cdef int64_t unread                 # bytes to come of a body that is not held: it goes on, or nobody wants it
     cdef uint8_t beta                   # the client asks for something that its provider may refuse our key for
-    cdef uint8_t given                  # what of Given the answer brings
+    cdef uint8_t dated                  # the answer brings a date
     cdef uint8_t undone                 # the answer, which is none, shows that the provider has not done the work
     cdef uint8_t unseen                 # nothing of the answer's body has shown yet what it is
     cdef uint8_t closed                 # of long JSON: the last byte that came is a closing brace

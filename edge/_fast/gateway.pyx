@@ -121,6 +121,7 @@ cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, 
                        "string": 1 << STRING, "array": 1 << ARRAY, "object": 1 << OBJECT}
 cdef tuple MOST_OUTPUT = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 cdef object HOST_NAME = re.compile(r"[0-9A-Za-z.:_-]{1,253}")
+cdef object UNCACHED = re.compile(rb'(?is)(?:[^"]*,)?[ \t]*no-(?:cache|store)[ \t]*(?:,[^"]*)?')    # RFC 9111 5.2.2
 cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, **PHRASES}
 
 include "io/runlist.pxi"

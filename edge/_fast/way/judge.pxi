@@ -5,12 +5,6 @@
 #
 # Paths that are relayed as they are promise no form, so that only a redirect is judged there.
 
-cdef enum Given:                # of an answer's head: what need not be added, and that it is a stream
-    G_DATE = 1
-    G_BUFFERING = 2
-    G_CACHING = 4
-    G_EVENTS = 8
-
 cdef enum:
     STALE_NS = 1000000000       # a reused connection that breaks sooner after a request was never read by the provider
 
@@ -27,8 +21,10 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.status = head.status
     x.answer_length = head.content_length
     x.undone = False
-    x.given = given_by(buf, head)
+    x.dated = field_of(head, K_DATE) != NULL
     x.fields = correct_fields(x, buf, head) if judged or head.status >= 400 else b""
+    if head.status < 400 and (x.stream if judged else is_event_stream(buf, head)):
+        x.fields += let_flow(buf, head)
     write_into(&out, g.scratch, BUFFER)
     write_relayed(buf, head, &out)
     hide_secrets(x, g.scratch, written(&out))
@@ -60,11 +56,23 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     return AWAIT
 
 
-cdef int given_by(const char* buf, const Head* head) noexcept nogil:
-    return ((G_DATE if field_of(head, K_DATE) != NULL else 0)
-            | (G_BUFFERING if field_of(head, K_X_ACCEL_BUFFERING) != NULL else 0)
-            | (G_CACHING if field_of(head, K_CACHE_CONTROL) != NULL else 0)
-            | (G_EVENTS if is_event_stream(buf, head) else 0))
+cdef bytes let_flow(const char* buf, Head* head):
+    """What makes proxies and caches in front hand a stream on as it comes, whatever the provider said to its own.
+
+    Of its Cache-Control, what forbids as much or more stands.
+    """
+    cdef int i, known
+    cdef list said = []
+    for i in range(head.n_fields):
+        known = head.fields[i].known
+        if known == K_CACHE_CONTROL:
+            said.append(value_of(buf, &head.fields[i]))
+        if known == K_CACHE_CONTROL or known == K_X_ACCEL_BUFFERING:
+            head.fields[i].relay = 0
+    caching = b", ".join(said)
+    if not UNCACHED.fullmatch(caching):
+        caching = b"no-cache"
+    return b"x-accel-buffering: no\r\ncache-control: %b\r\n" % caching
 
 
 cdef bytes correct_fields(Exchange x, const char* buf, Head* head):

@@ -103,8 +103,8 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     write_into(&out, g.scratch, BUFFER)
     put_bytes(&out, <bytes>g.status_lines[x.status])
     put_bytes(&out, x.fields)
-    if x.given != G_DATE:
-        put_missing(&out, x)
+    if not x.dated:
+        put_date(&out, g)                   # RFC 9110 6.6.1
     put_ids(&out, x)
     put_way(&out, x)
     if g.cors is not None:
@@ -138,18 +138,6 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         x.body = None               # no further attempt will need them
         x.relayed = None
         x.fields = None
-    return 0
-
-
-cdef int put_missing(Writer* out, Exchange x) except -1:
-    """The date (RFC 9110 6.6.1); and what lets nginx and caches in front hand a stream on as it comes."""
-    if not x.given & G_DATE:
-        put_date(out, x.gateway)
-    if x.mode == STREAM or x.given & G_EVENTS:
-        if not x.given & G_BUFFERING:
-            put(out, b"x-accel-buffering: no\r\n", 23)
-        if not x.given & G_CACHING:
-            put(out, b"cache-control: no-cache\r\n", 25)
     return 0
 
 
