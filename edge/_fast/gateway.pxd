@@ -57,6 +57,7 @@ cdef class Route:
     cdef int stream_at
     cdef int options_at                 # of stream_options
     cdef int count_at                   # of choices
+    cdef int keep_at                    # the member by which a provider keeps the answer; -1: it does, or never
     cdef uint32_t most_output           # bits of those that say how long an answer may be
     cdef uint32_t refers                # bits: members that hold ids
     cdef int fill_at                    # the member that has a default; -1: there is none
@@ -226,6 +227,7 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t framing                # of the answer to the client
     cdef uint8_t stream
     cdef uint8_t asks_usage             # of the provider, and not for the client
+    cdef uint8_t keeps                  # the provider keeps the answer, and others like it may be asked for it
     cdef uint8_t choices                # that were asked for; 0: one
     cdef uint8_t head_sent
     cdef uint8_t limited

@@ -189,7 +189,8 @@ cdef class Route:
         self.json = route.json
         self.methods = sum(1 << METHODS.index(method) for method in route.methods)
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
-        self.model_at = self.models_at = self.stream_at = self.count_at = self.options_at = self.fill_at = -1
+        self.model_at = self.models_at = self.stream_at = self.count_at = self.keep_at = -1
+        self.options_at = self.fill_at = -1
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(rule.types) for rule in route.fields)
         for i, rule in enumerate(route.fields):
@@ -207,6 +208,8 @@ cdef class Route:
                 self.most_output |= 1 << i
             elif rule.name == "n":
                 self.count_at = i
+            elif rule.name == "store":
+                self.keep_at = i
             elif rule.name == "stream_options":
                 self.options_at = i
             if rule.refers:

@@ -21,7 +21,7 @@ class FieldRule:
 
     Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages). With
     `default` a member that is absent is sent on with that value. One that `refers` holds ids that providers gave out:
-    a string, several, or an object with an `id`.
+    a string, several, or an object with an `id`; by one that `keeps` the provider keeps the answer, under an id.
     """
 
     name: str
@@ -31,6 +31,7 @@ class FieldRule:
     low: float | None = None
     high: float | None = None
     refers: bool = False
+    keeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ REFERRED = (_PREVIOUS, _CONVERSATION,           # and, where several providers m
             *(FieldRule(name, ("string",), refers=True) for name in ("input_file_id", "training_file", "file_id")),
             FieldRule("file_ids", ("array",), refers=True))
 _STREAM = FieldRule("stream", ("boolean",))
+_STORE = FieldRule("store", ("boolean",), keeps=True)
 _STREAM_OPTIONS = FieldRule("stream_options", ("object", "boolean"))
 _TEMPERATURE = FieldRule("temperature", ("number",), low=0, high=2)
 _TOP_P = FieldRule("top_p", ("number",), low=0, high=1)
@@ -88,7 +90,7 @@ ROUTES: tuple[Route, ...] = (
     Route("chat", "POST", "/v1/chat/completions", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
         _count("max_tokens"), _count("max_completion_tokens"), _count("n"), *_SAMPLING, *_TOOLS,
-        *_object("response_format", "metadata"), FieldRule("logprobs", ("boolean",)))),
+        *_object("response_format", "metadata"), FieldRule("logprobs", ("boolean",)), _STORE)),
     Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("prompt", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P,
         _count("max_tokens", low=0), _count("n"), *_SAMPLING)),

@@ -170,7 +170,7 @@ class Compiler:
         makers = targets.of_kinds(kinds)
         for route in (lenient(snapshot, route) for route in ROUTES):
             compiled = compiled_route(route, surfaces).bind(registry.series(route.name, "", ""))
-            if route.surface in makers and any(rule.refers for rule in route.fields):
+            if route.surface in makers and any(rule.refers or rule.keeps for rule in route.fields):
                 compiled.share(())
             exact[route.path.encode()] = compiled
         for route in OWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -120,6 +121,52 @@ def test_a_plain_error_that_says_it_is_coded(stage: Stage, name: str, status: st
         found = ask(stage.edge.port, request(asked, path=path or DIALECTS[name].path))
         assert (found.status, found.header("content-encoding")) == (int(status[:3]), None)
         assert found.header("content-type") == "application/json" and found.json["error"]["message"] == "m"
+
+
+LONG = "x" * (2 << 20)
+LONG_ERRORS = {
+    "chat": {"error": {"message": LONG}}, "chat, before what is long": {"error": {"message": "m"}, "more": LONG},
+    "chat, words": {"error": LONG}, "embeddings": {"object": "error", "error": {"message": LONG}},
+    "messages": {"type": "error", "error": {"type": "api_error", "message": LONG}},
+    "responses": {"error": {"message": LONG}}, "count_tokens": {"error": {"message": LONG}},
+}
+
+
+@pytest.mark.parametrize("case", LONG_ERRORS)
+def test_a_long_error_in_disguise(stage: Stage, case: str) -> None:
+    """An error under 200 is the provider's fault however long it is, and whatever its framing."""
+    name = case.partition(",")[0]
+    path = {"embeddings": "/v1/embeddings", "count_tokens": "/v1/messages/count_tokens"}.get(name)
+    asked = {"model": "lone", "messages": [], "input": "x", "max_tokens": 5}
+    body = json.dumps(LONG_ERRORS[case]).encode()
+    for sent in (plain(body), head("transfer-encoding: chunked\r\n") + chunk(body[:9]) + chunk(body[9:]) + chunk(b""),
+                 head("") + body):
+        stage.play(sent)
+        found = ask(stage.edge.port, request(asked, path=path or DIALECTS[name].path))
+        assert (found.status, found.header("x-edge-condition")) == (502, "provider_error")
+        assert len(found.body) < 2000
+
+
+def test_a_long_response_that_failed(stage: Stage) -> None:
+    """A long response that says it has failed goes to the client as it is, and is counted as what it says."""
+    body = json.dumps({"id": "resp_1", "status": "failed", "error": {"code": "server_error", "message": "m"},
+                       "output": LONG}).encode()
+    labels = {"route": "responses", "condition": "provider_error"}
+    before = stage.edge.metric("edge_requests_total", **labels)
+    stage.play(plain(body))
+    assert stage.ask("responses").body == body
+    stage.edge.wait(lambda: stage.edge.metric("edge_requests_total", **labels) == before + 1)
+
+
+def test_long_answers_are_as_they_came(stage: Stage) -> None:
+    """A good long answer goes on byte for byte, wherever the part ends by which it is judged."""
+    good = b'{"choices": [], "more": "%b", "usage": {"prompt_tokens": 101}, "error": null}'
+    for name, size in [("chat", (1 << 20) - cut) for cut in range(20, len(good))] + [("messages", 2 << 20)]:
+        body = good % (b"x" * size) + b" " * 90
+        for sent in (plain(body), head("") + body) if size % 9 == 0 else (plain(body),):
+            stage.play(sent)
+            found = stage.ask(name)
+            assert (found.status, found.body) == (200, body), size
 
 
 def test_a_stream_of_nothing_but_its_end(stage: Stage) -> None:

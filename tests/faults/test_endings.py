@@ -193,6 +193,55 @@ def test_an_event_too_long_to_be_held(stage: Stage, name: str) -> None:
             assert not data.endswith(b"0\r\n\r\n") and b"event: error" not in data
 
 
+LONG = "x" * (9 << 20)
+LONG_ERRORS = {
+    "chat, an object": ("chat", event({"error": {"message": LONG, "code": "E42"}})),
+    "chat, an object behind other members": ("chat", event({"id": "1", "error": {"code": None, "message": LONG}})),
+    "chat, words": ("chat", event({"error": LONG})),
+    "chat, before what is long": ("chat", event({"error": {"message": "m", "code": "E42"}, "more": LONG})),
+    "chat, by its type": ("chat", event({"message": LONG}, "error")),
+    "chat, of another type": ("chat", event({"error": {"message": LONG}}, "odd")),
+    "completions": ("completions", event({"error": {"message": LONG}})),
+    "messages": ("messages", event({"type": "error", "error": {"type": "api_error", "message": LONG}}, "error")),
+    "messages without a type": ("messages", event({"type": "error", "error": {"message": LONG}})),
+    "responses": ("responses", event({"type": "error", "code": "E42", "message": LONG}, "error")),
+    "responses without a type": ("responses", event({"type": "error", "code": "E42", "message": LONG})),
+    "responses, an object": ("responses", event({"error": {"message": LONG}})),
+}
+
+
+@pytest.mark.parametrize("case", LONG_ERRORS)
+def test_an_error_too_long_to_be_held(stage: Stage, case: str) -> None:
+    """A provider's error of any length is one error of the contract, whatever follows it, and before the first event a
+    status; it is counted as the provider's."""
+    name, error = LONG_ERRORS[case]
+    first, *rest = DIALECTS[name].events
+    labels = {"route": DIALECTS[name].route, "condition": "provider_error"}
+    before = stage.edge.metric("edge_requests_total", **labels)
+    for behind in (b"", b"".join(rest), error):
+        stage.play(streamed(first + error + behind))
+        found = stage.ask(name, stream=True)
+        ours = found.body.removeprefix(first)
+        assert ours.startswith(b"event: error\ndata: {") and len(ours) < 2000
+        assert ours.count(b"\n\n") == ours.count(b"event: ") == (2 if name == "responses" else 1)
+    stage.play(streamed(error))
+    assert stage.ask(name, stream=True).status == 502
+    stage.edge.wait(lambda: stage.edge.metric("edge_requests_total", **labels) == before + 4)
+
+
+def test_a_long_response_that_says_it_has_failed(stage: Stage) -> None:
+    """response.failed with a picture in it is relayed as it is, ends the stream, and is counted as a failure."""
+    response = {"id": "resp_1", "status": "failed", "error": {"code": "server_error", "message": "m"}, "output": LONG}
+    failed = event({"type": "response.failed", "sequence_number": 2, "response": response}, "response.failed")
+    labels = {"route": "responses", "condition": "provider_error"}
+    before = stage.edge.metric("edge_requests_total", **labels)
+    stage.play(streamed(RESPONSE + failed + TEXT))
+    assert stage.ask("responses", stream=True).body == RESPONSE + failed
+    stage.play(streamed(failed))
+    assert stage.ask("responses", stream=True).status == 502
+    stage.edge.wait(lambda: stage.edge.metric("edge_requests_total", **labels) == before + 2)
+
+
 def test_streams_that_all_break_open_the_circuit(pair: Pair) -> None:
     """A target whose streams are all cut behind their first event is left alone after as many as the rule says."""
     edge = pair.edge(circuit_breaker={"failures": 3, "open_time": 60})

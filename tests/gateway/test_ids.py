@@ -31,6 +31,7 @@ class Maker:
         self.ids: set[str] = set()
         self.seen: list[str] = []           # requests, each with its body
         self.down = False
+        self.size = 0                       # bytes more of what a POST makes
         self.lock = threading.Lock()
 
     def make(self, kind: str) -> str:
@@ -67,13 +68,15 @@ class Maker:
             line.send(answer(json.dumps({"id": "file_of_others", "by": self.name}).encode()))
         elif path == ["responses"] and said.get("stream"):
             self.stream(line)
+        elif path == ["chat", "completions"] and said.get("stream"):
+            self.stream_chat(line)
         elif method == "POST" and path[-1] == "complete":
             line.send(answer(json.dumps({"id": path[1], "file": {"id": self.make("file")}, "by": self.name}).encode()))
         elif method == "POST":
-            made = {"id": self.make(path[0]), "by": self.name, "output": []}
+            made = {"id": self.make(path[0]), "by": self.name, "output": [], "choices": []}
             if path == ["batches"]:
                 made["output_file_id"] = self.make("file")
-            whole = json.dumps(made).encode()
+            whole = json.dumps(made | {"picture": "x" * self.size}).encode()
             head, _, _ = answer(whole).partition(b"\r\n\r\n")
             line.send(head + b"\r\n\r\n" + whole[:9])       # in the middle of the id
             line.send(whole[9:])
@@ -87,6 +90,15 @@ class Maker:
         for kind in ("response.created", "response.completed"):
             data = json.dumps({"type": kind, "response": whole})
             line.send((SSE if kind == "response.created" else b"") + f"event: {kind}\ndata: {data}\n\n".encode())
+        line.socket.close()
+
+
+    def stream_chat(self, line: Line) -> None:
+        """A completion as chunks, each with its id."""
+        begun = {"id": self.make("chatcmpl"), "object": "chat.completion.chunk"}
+        chunks = [{**begun, "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": end}]}
+                  for end in (None, "stop")]
+        line.send(SSE + b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in chunks) + b"data: [DONE]\n\n")
         line.socket.close()
 
 
@@ -133,7 +145,8 @@ def made(found: Answer) -> str:
     assert found.status == 200, found
     if found.fields["content-type"] == "text/event-stream":
         line = next(line for line in found.body.splitlines() if line.startswith(b"data: {"))
-        return str(json.loads(line[6:])["response"]["id"])
+        said = json.loads(line[6:])
+        return str(said.get("response", said)["id"])
     return str(found.json()["id"])
 
 
@@ -168,6 +181,42 @@ def test_responses(stage: Stage, model: str, streamed: bool) -> None:
         for _ in range(3):
             found = stage.ask(method, path.replace("%s", name), filled(body, name))
             assert (found.status, stage.asked()) == (200, [provider]), (method, path, found)
+
+
+CHAT = {"model": "two", "messages": []}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("model", ["one", "two", "three"])
+def test_stored_completions(stage: Stage, model: str, streamed: bool) -> None:
+    """A completion that its provider was to store, plain or streamed, is had, changed and deleted there alone."""
+    provider = {"one": "first", "two": "second", "three": "third"}[model]
+    name = made(stage.ask("POST", "/v1/chat/completions", CHAT | {"model": model, "stream": streamed, "store": True}))
+    for method, path, body in (
+            ("GET", f"/v1/chat/completions/{name}", None), ("GET", f"/chat/completions/{name}/messages?limit=2", None),
+            ("POST", f"/v1/chat/completions/{name}", {"metadata": {}}), ("HEAD", f"/v1/chat/completions/{name}", None),
+            ("DELETE", f"/v1/chat/completions/{name}", None)):
+        assert (stage.ask(method, path, body).status, stage.asked()) == (200, [provider]), (method, path)
+
+
+@pytest.mark.parametrize("store", [{}, {"store": False}, {"store": None}])
+def test_completions_that_are_not_stored(stage: Stage, store: dict[str, Any]) -> None:
+    """Ids of completions that nobody stores take no place from those that are."""
+    name = made(stage.ask("POST", "/v1/chat/completions", CHAT | {"model": "three"} | store))
+    assert stage.ask("GET", f"/v1/chat/completions/{name}").status == 200
+    assert stage.asked() == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions", "/v1/images/generations"])
+def test_long_answers(stage: Stage, path: str) -> None:
+    """An id is remembered of an answer however long it is, since it stands at its beginning."""
+    maker = stage.makers["third"]
+    maker.size = 3 << 20
+    try:
+        name = made(stage.ask("POST", path, CHAT | {"model": "three", "input": "x", "store": True}))
+    finally:
+        maker.size = 0
+    assert stage.ask("POST", f"{path}/{name}", {}).status == 200 and stage.asked() == ["third"]
 
 
 FORM = (b"--b\r\ncontent-disposition: form-data; name=\"file\"; filename=a\r\n\r\n{}\r\n--b\r\n"

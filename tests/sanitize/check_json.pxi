@@ -176,7 +176,7 @@ cdef const char* check_body(Case* c) noexcept:
         use_kernel(name)
         cover_on = True
         tap_begin(&tap, c.dialect)
-        wrong = tell(&tap, tap_body(&tap, text, c.size), &part)
+        wrong = tell(&tap, tap_body(&tap, text, c.size, False), &part)
         cover_on = False
         if wrong == NULL:
             wrong = tell_error(&tap, text, c.size, c.out, &part)
@@ -189,4 +189,17 @@ cdef const char* check_body(Case* c) noexcept:
         if memcmp(&whole, &part, sizeof(Told)):
             return "two kernels disagree"
     c.accepted = whole.valid == 0
+    return check_beginning(c) if c.accepted and c.size else NULL
+
+
+cdef const char* check_beginning(Case* c) noexcept:
+    """Wherever a good answer is cut, its beginning is one, and what is said of an error in it lies in it."""
+    cdef Tap tap
+    cdef Py_ssize_t size = edge_below(&c.chance, <uint32_t>c.size) + 1
+    tap_begin(&tap, c.dialect)
+    tap.keeps = True
+    if tap_body(&tap, put(c, 0, size), size, True) != 0:
+        return "a good answer has a beginning that is none"
+    if not 0 <= tap.data <= tap.data_end <= size:
+        return "an error beyond the beginning"
     return NULL

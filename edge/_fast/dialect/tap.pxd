@@ -49,6 +49,7 @@ cdef struct Tap:
     uint8_t terminal            # the dialect's last event was seen
     uint8_t error               # of an event, or of a whole body: Trouble
     uint8_t failed              # D_RESPONSES: the answer is one, and says that it has failed
+    uint8_t keeps               # the provider keeps the answer: its id is wanted
     uint8_t hide                # D_CHAT: usage is read and taken out, as the client has not asked for it
     uint8_t blind               # an event too long to be held is on its way: 1, or 2 where it is the last
     uint8_t line_begun          # of such an event: where the last byte was left
@@ -58,7 +59,7 @@ cdef struct Tap:
     uint8_t choices             # D_CHAT: how many were asked for; 0: one
     uint8_t name_size
     char name[NAME_ROOM]        # D_RESPONSES: the response's id, as JSON without its quotes
-    uint64_t made               # hash_of() the id; 0: none has come
+    uint64_t made               # with keeps: hash_of() the answer's id; 0: none has come
     int64_t sequence            # and the number of its last event; -1: none has one
     uint64_t seen               # D_CHAT: choices that have begun, by index,
     uint64_t finished           # and those that have said why they end
@@ -73,8 +74,8 @@ cdef struct Tap:
 
 cdef void tap_begin(Tap* tap, int dialect) noexcept nogil
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
-cdef void tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
+cdef bint tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
 cdef Py_ssize_t tap_skip(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
 cdef bint tap_is_whole(const Tap* tap) noexcept nogil
-cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil
+cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size, bint more) noexcept nogil
 cdef void tap_tail(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil

@@ -16,8 +16,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from edge._fast.json.scan cimport (
-    ABSENT, ARRAY, FALSE_, MAX_NAMES, NULL_, NUMBER, OBJECT, SCAN_NOT_OBJECT, SCAN_OK, STRING, Member, Names,
-    NameTable, Scan, integer, number, scan, scan_begin, scan_on,
+    ABSENT, ARRAY, FALSE_, MAX_NAMES, NULL_, NUMBER, OBJECT, SCAN_MORE, SCAN_NOT_OBJECT, SCAN_OK, STRING, Member,
+    Names, NameTable, Scan, integer, number, scan, scan_begin, scan_on,
 )
 from edge._fast.shared.slab cimport hash_of
 
@@ -197,6 +197,8 @@ cdef int judge_chat(Tap* tap, Event* event) noexcept nogil:
         return SAYS_LAST if is_done(event.data) else unreadable(event.data)
     if is_trouble(text, &members[ERROR]):
         return SAYS_ERROR
+    if tap.keeps and not tap.made:
+        remember_id(tap, text, &members[ID])
     if members[CHOICES].kind != ABSENT:
         read_choices(tap, text, &members[CHOICES], event.seen)
     if members[USAGE].kind == ABSENT:
@@ -241,9 +243,8 @@ cdef void remember_name(Tap* tap, const char* text, const Member* response) noex
     cdef Text name
     if response.kind == OBJECT and scan(text + response.start, response.end - response.start, TOP, members,
                                         &where) == SCAN_OK:
+        remember_id(tap, text + response.start, &members[ID])
         name = string_of(text + response.start, &members[ID])
-        if name.size > 0:
-            tap.made = hash_of(name.text, name.size)
         if 0 < name.size <= NAME_ROOM:
             memcpy(tap.name, name.text, <size_t>name.size)
             tap.name_size = <uint8_t>name.size
@@ -368,12 +369,28 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
 
 # ---- an event too long to be held ----
 
-cdef void tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
-    """Lets an event go on without looking into it; `buf` has its beginning, by which its type is known."""
-    cdef Event event
+cdef int type_by(Tap* tap, const Event* event) noexcept nogil:
+    """What an event says of itself by its beginning, as judge() reads whole ones: its type, or an `error`."""
     cdef Member members[MAX_NAMES]
     cdef Scan s
     cdef Py_ssize_t where
+    cdef const char* text = event.data.text
+    cdef int said = type_says(tap.dialect, event.type)
+    if said & SAYS_ERROR or event.lines == 0 or (event.type.size and tap.dialect != D_CHAT):
+        return said
+    scan_begin(&s, TOP, members)
+    scan_on(&s, text, event.data.size, True, &where)
+    if is_trouble(text, &members[ERROR]):
+        return SAYS_ERROR
+    return said if tap.dialect == D_CHAT else type_says(tap.dialect, string_of(text, &members[TYPE]))
+
+
+cdef bint tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
+    """Lets an event go on without looking into it; `buf` has its beginning, by which its type is known.
+
+    False: it is the provider's error, which nobody is to see.
+    """
+    cdef Event event
     cdef unsigned seen = 0
     cdef int said
     cdef const char* p = buf
@@ -384,17 +401,19 @@ cdef void tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
         at = edge_line(p, end, &seen)
         take_line(&event, p, at, 0)
         p = at + 1
-    said = type_says(tap.dialect, event.type)
-    if event.lines and not event.type.size:
-        scan_begin(&s, TOP, members)
-        scan_on(&s, event.data.text, event.data.size, True, &where)
-        said = type_says(tap.dialect, string_of(event.data.text, &members[TYPE]))
+    said = type_by(tap, &event)
+    tap.data = tap.data_end = 0             # its words are too many
+    tap.scanned = 0
+    if said & SAYS_ERROR:
+        tap.error = T_SAID
+        return False
+    tap.failed = 1 if said & SAYS_FAILED else 0
     tap.blind = 2 if said & SAYS_LAST else 1
     tap.events += 1
     tap.line_begun = (end - 1)[0] != c"\n" and (end - 1)[0] != c"\r"
     tap.line_cr = (end - 1)[0] == c"\r"
-    tap.scanned = 0
     tap.begun = 1
+    return True
 
 
 cdef Py_ssize_t tap_skip(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
@@ -496,6 +515,6 @@ def tap_answer(dialect, body):
     cdef Py_buffer view
     tap_begin(&tap, _DIALECTS[dialect])
     PyObject_GetBuffer(body, &view, PyBUF_SIMPLE)
-    valid = tap_body(&tap, <const char*>view.buf, view.len) == 0
+    valid = tap_body(&tap, <const char*>view.buf, view.len, False) == 0
     PyBuffer_Release(&view)
     return {"valid": valid, **show(&tap, body)}

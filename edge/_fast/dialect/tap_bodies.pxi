@@ -45,7 +45,7 @@ cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept no
     """Takes over what a usage object says in the tap's dialect."""
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
-    if usage.kind != OBJECT:
+    if usage.kind != OBJECT or usage.end == 0:
         return
     buf += usage.start
     if scan(buf, usage.end - usage.start, COUNTS, members, &where) != SCAN_OK:
@@ -92,6 +92,8 @@ cdef bint is_trouble(const char* buf, const Member* error) noexcept nogil:
     cdef Py_ssize_t at = error.start + 1
     if error.kind == ABSENT or error.kind == NULL_ or error.kind == FALSE_:
         return False
+    if error.end == 0:
+        return True                         # it has begun, and goes on behind what is there
     if error.kind == NUMBER:
         return number(buf, error) != 0
     if error.kind == STRING:
@@ -105,28 +107,34 @@ cdef bint is_trouble(const char* buf, const Member* error) noexcept nogil:
 
 # ---- whole answers ----
 
-cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
-    """Reads a whole answer that is not a stream. 0: it is a JSON object; -1: it is not.
+cdef inline void remember_id(Tap* tap, const char* buf, const Member* member) noexcept nogil:
+    cdef Text name = string_of(buf, member)
+    if tap.keeps and name.size > 0:
+        tap.made = hash_of(name.text, name.size)
 
-    Takes its usage, and sets `terminal`; or `error` with the span of the error object, where a provider sent
-    an error under a status of 200. (In D_NONE nothing is looked at and every answer is well.)
+
+cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size, bint more) noexcept nogil:
+    """Reads an answer that is not a stream, whole, or with `more` the beginning of one that is too long for that.
+
+    0: it is a JSON object, as far as it is there; -1: it is not. Takes its usage, and sets `terminal`; or `error` with
+    the span of the error object, where a provider sent an error under a status of 200. (In D_NONE nothing is looked at
+    and every answer is well.)
     """
+    cdef Scan s
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
     cdef bint failed
-    cdef Text name
     if tap.dialect == D_NONE:
         tap.terminal = 1
         return 0
-    if scan(buf, size, TOP, members, &where) != SCAN_OK:
+    scan_begin(&s, TOP, members)
+    if scan_on(&s, buf, size, more, &where) != (SCAN_MORE if more else SCAN_OK):
         return -1
+    remember_id(tap, buf, &members[ID])
     if tap.dialect == D_MESSAGES:
         failed = says(string_of(buf, &members[TYPE]), "error", 5)
     elif tap.dialect == D_RESPONSES:            # a stored response that failed has an `error` and an `id`
         failed = members[ID].kind == ABSENT and is_trouble(buf, &members[ERROR])
-        name = string_of(buf, &members[ID])
-        if name.size > 0:
-            tap.made = hash_of(name.text, name.size)
     else:
         failed = (members[CHOICES].kind == ABSENT and members[DATA].kind == ABSENT
                   and is_trouble(buf, &members[ERROR]))
@@ -141,8 +149,10 @@ cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
         tap.error = T_SAID
     else:
         tap.terminal = 1
-    tap.data = members[ERROR].start if members[ERROR].kind != ABSENT else 0
-    tap.data_end = members[ERROR].end if members[ERROR].kind != ABSENT else size
+    if members[ERROR].end:
+        tap.data, tap.data_end = members[ERROR].start, members[ERROR].end
+    elif not more:
+        tap.data, tap.data_end = 0, size
     return 0
 
 

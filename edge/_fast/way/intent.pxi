@@ -81,6 +81,7 @@ cdef int read_intent(Exchange x) except -1:
         x.stream = members[route.stream_at].kind == TRUE_
     if x.stream and route.options_at >= 0:
         plan_usage(x, &members[route.options_at])
+    x.keeps = route.makers is not None and (route.keep_at < 0 or members[route.keep_at].kind == TRUE_)
     if route.count_at >= 0 and members[route.count_at].kind == NUMBER:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
     if route.fill_at >= 0 and members[route.fill_at].kind <= NULL_:

@@ -31,6 +31,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.fields += PyBytes_FromStringAndSize(g.scratch, written(&out))
     tap_begin(&x.tap, x.route.dialect)
     x.tap.choices = x.choices
+    x.tap.keeps = x.keeps
     keep_provider_id(x, buf, head)
     x.tap.hide = x.asks_usage
     if head.status >= 400:
@@ -51,8 +52,8 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
         return x.fail(provider_response_invalid, f"status {head.status} in place of an answer")
     if field_of(head, K_CONTENT_ENCODING) != NULL and coding_of(buf, head) is not None:
         return x.fail(provider_response_invalid, f"a content coding that was not asked for: {coding_of(buf, head)}")
-    x.mode = STREAM if x.stream else PASS if head.content_length > HOLD_MAX else WHOLE
-    x.unseen = x.mode != WHOLE
+    x.mode = STREAM if x.stream else WHOLE
+    x.unseen = x.stream
     return AWAIT
 
 

@@ -16,7 +16,7 @@ cdef int lead_home(Exchange x) except -1:
     """To the provider that has what the request refers to, where that is known and it may serve the request."""
     cdef Target target
     cdef int maker
-    if x.route.pinned:
+    if x.route.pinned or not x.route.refers:
         return 0
     maker = -1 if x.route.json else maker_in_path(x)
     if maker < 0 and (x.route.json or x.legible):
@@ -93,43 +93,44 @@ cdef bint look_elsewhere(Exchange x) except -1:
 
 cdef bint brings_id(Exchange x, const char* buf, const Head* head) except -1:
     """Whether a relayed answer may give out an id, or show again what a GET has named."""
-    return (head.status < 300 and (x.method == M_POST or x.method == M_GET) and head.content_length <= HOLD_MAX
+    return (head.status < 300 and (x.method == M_POST or x.method == M_GET)
             and is_json(buf, head) and coding_of(buf, head) is None)
 
 
 cdef int look_for_ids(Exchange x, const char* data, Py_ssize_t size, bint ended) except -1:
-    """Reads a relayed JSON answer once it is whole; longer ones are no such objects."""
+    """Reads a relayed JSON answer once it is whole; a longer one by its beginning, where ids stand."""
     cdef Store copy = x.copy
-    if copy.size + size > HOLD_MAX:
-        x.copy = None
-        return 0
-    if not ended:
+    cdef bint more = not ended and copy.size + size > HOLD_MAX
+    if not ended and not more:
         return copy.append(data, size)
     x.copy = None
     if copy.size:
-        copy.append(data, size)
+        copy.append(data, min(size, HOLD_MAX - copy.size))
         data, size = copy.at, copy.size
-    return note_ids(x, data, size)
+    return note_ids(x, data, min(size, <Py_ssize_t>HOLD_MAX), more)
 
 
-cdef int note_ids(Exchange x, const char* data, Py_ssize_t size) except -1:
+cdef int note_ids(Exchange x, const char* data, Py_ssize_t size, bint more) except -1:
     """Remembers who has given out what an answer names.
 
     What a GET brings may be a client's own text, a file's content say: it counts where it is the object at that path.
     """
-    cdef Gateway g = x.gateway
+    cdef Scan s
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
     cdef bytes path
     cdef int i
-    if scan(data, size, &MADE.table, members, &where) != SCAN_OK:
+    scan_begin(&s, &MADE.table, members)
+    if scan_on(&s, data, size, more, &where) != (SCAN_MORE if more else SCAN_OK):
         return 0
     if x.method == M_GET:
         path = x.line.partition(b"?")[0]
-        if members[0].kind != STRING or not path.endswith(
+        if members[0].kind != STRING or members[0].end == 0 or not path.endswith(
                 b"/" + PyBytes_FromStringAndSize(data + members[0].start + 1, members[0].end - members[0].start - 2)):
             return 0
     for i in range(MADE.table.count):
+        if members[i].end == 0:
+            continue                                    # it is not there, or not to its end
         if members[i].kind == OBJECT:                   # a file, of an upload that is complete
             note_inner(x, data + members[i].start, members[i].end - members[i].start)
         else:

@@ -34,7 +34,7 @@ cdef int pass_on(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
                      else F_NONE if x.status == 304 or x.method == M_HEAD else F_CHUNKED if x.minor else F_CLOSE)
     send_piece(x, data, 0 if x.method == M_HEAD else size, ended)
     if ended:
-        return succeed(x) if x.status < 400 else DONE
+        return DONE if x.status >= 400 else end_failed(x, x.condition) if x.tap.failed else succeed(x)
     return hold_back(x)
 
 
@@ -98,7 +98,7 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
     cdef Gateway g = x.gateway
     cdef Writer out
     learn_pace(x.target.pool, x)
-    if x.tap.made and x.route.makers is not None:
+    if x.tap.made:
         g.slab.note_maker(x.tap.made, x.target.pool.index, g.now)
     write_into(&out, g.scratch, BUFFER)
     put_bytes(&out, <bytes>g.status_lines[x.status])

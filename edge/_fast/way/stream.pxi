@@ -49,9 +49,12 @@ cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
 
 cdef int begin_blindly(Exchange x, char* data, Py_ssize_t kept, char* rest, Py_ssize_t size, bint ended) except -1:
     """An event too long to be held goes on as it comes; only where it ends is looked for."""
+    if not tap_blind(&x.tap, rest, size):
+        return stream_error(x, data, kept)
+    if x.tap.failed and x.tap.events == 1:
+        return x.fail(condition_of(x, rest, 0), None)
     if kept:
         send_events(x, data, kept, False)
-    tap_blind(&x.tap, rest, size)
     x.tap.passed = size
     send_events(x, rest, size, False)
     return x.fail(provider_cut, "stream ended within an event") if ended else hold_back(x)
@@ -65,7 +68,7 @@ cdef int go_blindly(Exchange x, char* data, Py_ssize_t size, bint ended) except 
     if whole or x.tap.terminal:
         send_events(x, data, whole, x.tap.terminal)
     if x.tap.terminal:
-        return succeed(x)
+        return end_failed(x, condition_of(x, data, 0)) if x.tap.failed else succeed(x)
     if x.tap.blind:
         return x.fail(provider_cut, "stream ended within an event") if ended else hold_back(x)
     return stream(x, data + whole, size - whole, ended)

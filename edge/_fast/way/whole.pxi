@@ -1,5 +1,5 @@
-# whole: plain answers. JSON is held until it is complete and known to be good; what is too long for that is looked at
-# at its ends.
+# whole: plain answers. JSON is held until it is complete and known to be good; what is too long for that is judged by
+# its beginning, and by how it ends.
 
 cdef int hold(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     if x.held is None:
@@ -10,13 +10,7 @@ cdef int hold(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     x.held.append(data, size)
     if ended:
         return judge_whole(x, x.held.at, x.held.size)
-    if x.held.size > HOLD_MAX:
-        if x.stream:
-            return x.fail(provider_response_invalid, PLAIN)
-        x.mode = PASS
-        x.unseen = True
-        return pass_long(x, x.held.at, x.held.size, False)
-    return AWAIT
+    return AWAIT if x.held.size <= HOLD_MAX else judge_beginning(x, x.held.at, x.held.size)
 
 
 cdef str PLAIN = "a plain answer in place of an event stream"
@@ -26,7 +20,7 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
     """A complete JSON answer: good, an error in disguise, or no JSON at all."""
     cdef iovec parts[2]
     cdef int condition
-    if tap_body(&x.tap, data, size) != 0:
+    if tap_body(&x.tap, data, size, False) != 0:
         return not_an_object(x, look_at(data, size))
     if x.tap.error:
         return x.fail(condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data), None)
@@ -41,6 +35,23 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
         return end_failed(x, condition)
     send_head(x, parts, 2)
     return succeed(x)
+
+
+cdef int judge_beginning(Exchange x, char* data, Py_ssize_t size) except -1:
+    """The same of an answer that is too long to be held, by what is there of it: the rest goes on as it comes."""
+    cdef int look = look_at(data, size), verdict
+    if look != L_OBJECT or tap_body(&x.tap, data, size, True) != 0:
+        return not_an_object(x, look)
+    if x.stream:
+        return x.fail(provider_response_invalid, PLAIN)
+    if x.tap.error or x.tap.failed:
+        x.condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
+    if x.tap.error:
+        return x.fail(x.condition, None)
+    x.mode = PASS
+    verdict = pass_long(x, data, size, False)
+    x.held = None
+    return verdict
 
 
 cdef enum:
@@ -59,16 +70,8 @@ cdef int keep_tail(Exchange x, const char* data, Py_ssize_t size) except -1:
 
 
 cdef int pass_long(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
-    """JSON that is too long to be held: its first byte that is not blank, and its last, must be an object's."""
+    """JSON that is too long to be held: its last byte that is not blank must be an object's."""
     cdef Py_ssize_t at = size
-    cdef int look
-    if size == 0 and not ended:
-        return AWAIT
-    if x.unseen:
-        look = look_at(data, size)
-        if look != L_OBJECT and (look != L_BLANK or ended):
-            return not_an_object(x, look)
-        x.unseen = look == L_BLANK
     while at and (data[at - 1] == c" " or 9 <= data[at - 1] <= 13):
         at -= 1
     if at:
