@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -13,9 +12,6 @@ from click.shell_completion import CompletionItem
 
 from edge import __version__
 from edge.cli.streams import UNWRITTEN, complete_stdio, mute, tell
-
-if sys.argv[1:2] == ["serve"]:          # what is interrupted before anything has begun ends without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # name: its module, and what `edge --help` says of it. The command in the module bears the same name.
 COMMANDS = {

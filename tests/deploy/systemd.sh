@@ -48,7 +48,7 @@ cp -r "$packages"/. "$root/opt/edge/lib/"python3*/site-packages/
 cp -r "$repository/edge" "$root/opt/edge/lib/"python3*/site-packages/
 rm -f "$root/opt/edge/lib/"python3*/site-packages/__editable__*edge*
 # The environment was made at another place; its python is found by the way to it.
-printf '#!/opt/edge/bin/python3\nfrom edge.cli import main\nmain(prog_name="edge")\n' > "$root/opt/edge/bin/edge"
+printf '#!/opt/edge/bin/python3\nfrom edge.__main__ import main\nmain(prog_name="edge")\n' > "$root/opt/edge/bin/edge"
 chmod 755 "$root/opt/edge/bin/edge"; chmod -R a+rX "$root/opt/edge"
 cp "$repository/deploy/edge.service" "$root/etc/systemd/system/edge.service"
 for each in networkd networkd-wait-online resolved timesyncd; do        # the loopback of these namespaces is all there is

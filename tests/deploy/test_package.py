@@ -71,6 +71,6 @@ def test_it_brings_the_examples(wheel: zipfile.ZipFile) -> None:
 def test_it_has_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:
     """The wheel brings the `edge` command, its licence and a compiled module."""
     names = {Path(name).name: name for name in wheel.namelist()}
-    assert b"edge = edge.cli:main" in wheel.read(names["entry_points.txt"])
+    assert b"edge = edge.__main__:main" in wheel.read(names["entry_points.txt"])
     assert b"License-Expression: Apache-2.0" in wheel.read(names["METADATA"])
     assert "LICENSE" in names and any(name.endswith(".so") for name in names)
