@@ -84,6 +84,7 @@ cdef class Tenant:
     cdef double expires
     cdef uint64_t scopes
     cdef uint64_t named                 # those of them that the key names itself
+    cdef tuple models                   # that it may use, patterns among them; none: all
     cdef object allows                  # callable(model name) -> bool, or None: all
     cdef dict allowed                   # what it said, by name
 

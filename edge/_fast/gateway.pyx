@@ -36,7 +36,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from .contract.render import PHRASES
-from .http.multipart import boundary_of
+from .http.multipart import boundary_of, names_model
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -246,6 +246,7 @@ cdef class Tenant:
         self.disabled = key.disabled
         self.expires = key.expires or 0
         self.scopes = scopes
+        self.models = key.models
         self.allows = allows
         self.allowed = {}
 

@@ -28,7 +28,7 @@ class Refused(Exception):
 
 def folded(name: bytes) -> str:
     """A name without case, as lenient decoders compare them."""
-    text = name.decode()
+    text = name.decode().partition("\0")[0]
     small = "".join(c.lower() if c.isascii() else c for c in text)
     return small.translate({0x17f: "s", 0x212a: "k", 0x130: "i", 0x131: "i"})
 

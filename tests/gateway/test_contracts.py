@@ -112,7 +112,7 @@ CASES = {case.condition: case for case in (
     Case("key_expired", key(f"Bearer {key_of('expired')}"), OURS),
     Case("scope_missing", elsewhere(UNSCOPED, {"model": "sim-1"}, bearer=key_of("chat-only")),
          {"field": SCOPES, **OURS}),
-    Case("model_denied", key(f"Bearer {key_of('one-model')}"), {"model": "sim-1"}),
+    Case("model_denied", key(f"Bearer {key_of('one-model')}"), {"model": "sim-1", "expected": "sim-allowed", **OURS}),
     Case("model_unknown", body(model="nobody-has-it"), {"model": "nobody-has-it"}),
     Case("not_implemented", head("POST PATH HTTP/1.1", *FIELDS, "transfer-encoding: gzip, chunked"),
          surfaces=("openai",)),

@@ -38,6 +38,7 @@ _DISPOSITION = re.compile(rb"form-data" + _PARAMETERS, re.IGNORECASE)
 _TYPE = re.compile(rb"multipart/form-data" + _PARAMETERS, re.IGNORECASE)
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _LINE = re.compile(rb"(%b):[ \t]*([^\r\n\0]*)" % _TOKEN)
+_MODELS = frozenset(("model", "models"))
 _TEXT = re.compile(rb'text/plain(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-ascii)"?)?', re.IGNORECASE)
 
 
@@ -62,6 +63,15 @@ def _parameters(form, value):
     found = dict(pairs)
     alike = len(found) < len(pairs) or any(b"*" in name for name in found if name != b"filename*")
     return None if alike else found
+
+
+def names_model(bytes query not None):
+    """The first parameter of a query that some reader takes for the model, or for more of them; None: there is none."""
+    for name in re.findall(rb"[^&;=?]+[^&;]*", query):
+        name = name.partition(b"=")[0].replace(b"+", b" ")
+        if not _MODELS.isdisjoint(map(_folded, _spellings(name))):
+            return name
+    return None
 
 
 def _spellings(name):

@@ -4,7 +4,7 @@ It accepts less than orjson, never more, and reads what it accepts alike: UTF-8 
 skipped members too, a lone surrogate escape and a number beyond the range of a double are refused. Stricter
 than orjson: nesting ends at MAX_DEPTH, a wanted member may be there once, its name is written without escapes, and no
 other name may be taken for it by a decoder that ignores case. Where two readers could see two values of `model`, the
-gateway must not be the one that picks.
+gateway must not be the one that picks. (What C's strings end at, an escaped NUL, ends a name for them.)
 
 There is no recursion: the nesting is one bit per level. So a text can be read as it arrives, each piece while it is in
 the processor's cache: what is known of its beginning is a Scan. The loops over bytes are in scan_kernel.h, those for
@@ -14,7 +14,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.math cimport NAN
 from libc.stdint cimport INT64_MAX, INT64_MIN, uint64_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memchr, memcmp, memset
 
 cdef extern from "json/scan_kernel.h" nogil:
     int EDGE_KERNELS
@@ -131,6 +131,8 @@ cdef bint is_alike(const NameTable* names, edge_text name, edge_text end, bint e
     if escaped:
         size = unescape(name, end, plain)
         name = plain
+        if size > 0 and memchr(name, 0, <size_t>size) != NULL:
+            size = <edge_text>memchr(name, 0, <size_t>size) - name      # where C ends a string
     if not 0 < size <= LONGEST:
         return False
     count = fold(name, size, folded)

@@ -10,6 +10,7 @@ cdef enum Reading:              # how a body is read
 
 cdef enum:
     REMEMBERED_MAX = 256        # bytes of a model's name that a memo takes: clients may send as many as a body has
+    SHOWN_MAX = 200             # characters of a key's models that a message names
 
 
 cdef int reading_of(Exchange x, const char* buf, const Head* head) except -1:
@@ -66,6 +67,9 @@ cdef int read_intent(Exchange x) except -1:
     cdef Member* members = g.members
     cdef Py_ssize_t where = 0
     cdef int i, condition, result
+    condition = judge_query(x)
+    if condition:
+        return condition
     if x.scanning is None:
         result = scan(x.body.at, x.body.size, &route.names.table, members, &where)
     else:
@@ -96,15 +100,45 @@ cdef int read_intent(Exchange x) except -1:
     return find_model(x, &members[route.model_at])
 
 
+cdef int judge_query(Exchange x) except -1:
+    """A parameter that some servers put before the body's model. (Behind an operator's own path it may be the one.)"""
+    if b"?" not in x.line or x.route.pinned and x.tenant.allows is None:
+        return 0
+    name = names_model(x.line.partition(b"?")[2])
+    if name is None:
+        return 0
+    x.say(S_FIELD, "model")
+    x.say(S_EXPECTED, "in the body alone")
+    x.say(S_GOT, b"%b in the query" % name[:256])
+    return field_value
+
+
 cdef int judge_others(Exchange x, const Member* models) except -1:
     """The models that a provider may take in place of the one asked for: a key that may not use one may not name it."""
-    if models.kind != ARRAY:
+    if models.kind <= NULL_:
         return 0
-    for name in orjson.loads(PyBytes_FromStringAndSize(x.body.at + models.start, models.end - models.start)):
+    try:
+        names = orjson.loads(PyBytes_FromStringAndSize(x.body.at + models.start, models.end - models.start))
+    except ValueError:
+        names = None                # right JSON, but with a number that nothing here can hold
+    for name in names if isinstance(names, list) else (names,):
         if not isinstance(name, str) or not is_allowed(x.tenant, name.encode()):
-            x.say(S_MODEL, orjson.dumps(name))
-            return model_denied
+            return deny(x, orjson.dumps(name))
     return 0
+
+
+cdef int deny(Exchange x, bytes name) except -1:
+    """The key may not use the model, and hears which it may: its own, as the operator wrote them."""
+    cdef tuple models = x.tenant.models
+    cdef int count = 1
+    cdef Py_ssize_t size = len(models[0])
+    while count < len(models) and size + len(models[count]) <= SHOWN_MAX:
+        size += len(models[count])
+        count += 1
+    more = len(models) - count
+    x.say(S_MODEL, name)
+    x.say(S_EXPECTED, f"{', '.join(models[:count])}{f' and {more} more' if more else ''}")
+    return model_denied
 
 
 cdef int unreadable(Exchange x, int result, Py_ssize_t where) except -1:
@@ -124,7 +158,7 @@ cdef int misnamed(Exchange x, bytes name) except -1:
         plain = orjson.loads(b'"' + name + b'"')
     except ValueError:
         plain = name.decode("utf-8", "replace")
-    small = plain.casefold().replace("\u0131", "i").replace("i\u0307", "i")
+    small = plain.partition("\0")[0].casefold().replace("\u0131", "i").replace("i\u0307", "i")
     x.say(S_FIELD, small if small in x.route.names.names else "model")
     x.say(S_EXPECTED, "there once, under exactly this name")
     x.say(S_GOT, name)
@@ -237,8 +271,7 @@ cdef int find_named(Exchange x, bytes name) except -1:
 cdef int find_targets(Exchange x, Model model) except -1:
     """The targets of the model that was asked for, if the key may use it and the route's dialect serves it."""
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
-        x.say(S_MODEL, x.asked)
-        return model_denied
+        return deny(x, x.asked)
     targets = model.targets[x.surface.index]
     x.model_limits = model.limits
     if not targets:
@@ -276,8 +309,7 @@ cdef int read_relayed(Exchange x) except -1:
     if name is None:
         return 0
     if x.tenant.allows is not None and not is_allowed(x.tenant, name):
-        x.say(S_MODEL, name)
-        return model_denied
+        return deny(x, name)
     return lead(x, look_up(x.gateway, name))
 
 
@@ -311,6 +343,10 @@ cdef int read_name(Exchange x) except -1:
     x.place = NOWHERE
     if x.route.name == "models":
         return read_listed(x)
+    if x.reads == AS_JSON or x.reads == AS_FORM:
+        result = judge_query(x)
+        if result:
+            return result
     if x.reads == UNREAD or x.body.size == 0:
         return 0
     if x.reads == AS_FORM:
@@ -327,7 +363,7 @@ cdef int read_name(Exchange x) except -1:
         return unreadable(x, result, where)
     if result != SCAN_OK:
         return 0                    # whatever it is: the provider will say
-    if members[0].kind != ABSENT and members[0].kind != NULL_:
+    if x.deployment is None and members[0].kind > NULL_:
         result = check_member(x, 0, &members[0])
         if result:
             return result
@@ -349,8 +385,7 @@ cdef int read_form(Exchange x) except -1:
     if result != FORM_OK:
         return 0 if x.tenant.allows is None else body_unreadable
     if x.form.others and x.tenant.allows is not None:
-        x.say(S_MODEL, b"models")
-        return model_denied
+        return deny(x, b"of the field models")
     if x.form.start:
         x.place, x.model_start, x.model_end = IN_FORM, x.form.start, x.form.end
         if x.asked is None:
