@@ -2,7 +2,20 @@
 
 from .contract.condition import Condition
 from .contract.render import NEVER, PHRASES, SLOTS, Slot, Template
-from .gateway import STATES, TRANSITIONS, VERDICTS, Gateway, Limits, Model, Pool, Route, Surface, Target, Tenant
+from .gateway import (
+    KINDS_OF_LIMITS,
+    STATES,
+    TRANSITIONS,
+    VERDICTS,
+    Gateway,
+    Limits,
+    Model,
+    Pool,
+    Route,
+    Surface,
+    Target,
+    Tenant,
+)
 from .shared.health import Healths, HealthTotal
 from .shared.slab import (
     CONTROL,
@@ -23,8 +36,8 @@ from .shared.slab import (
 )
 
 __all__ = [
-    "CONTROL", "GENERATION", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES",
-    "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS",
-    "UNLIMITED", "VERDICTS", "Condition", "Gateway", "HealthTotal", "Healths", "Limits", "Model", "Pool",
+    "CONTROL", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS",
+    "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES",
+    "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "Gateway", "HealthTotal", "Healths", "Limits", "Model", "Pool",
     "Route", "SeriesTotal", "Slab", "Slot", "Surface", "Target", "Template", "Tenant", "monotonic",
 ]

@@ -66,14 +66,16 @@ cdef class Route:
     cdef Check checks[MAX_NAMES]
 
 cdef enum:
-    MOST_LIMITS = 5             # of one key, one model or the gateway
+    MOST_LIMITS = 6             # of one key, one model or the gateway
 
 cdef class Limits:              # of requests and tokens, whose they are is their holder's business
+    cdef int indices[MOST_LIMITS]
     cdef Bucket* buckets[MOST_LIMITS]
     cdef uint8_t kinds[MOST_LIMITS]         # what each counts: see Kind in permit.pxi
     cdef int64_t most[MOST_LIMITS]          # units of a full one
     cdef int count
-    cdef bint tokens            # one of them counts tokens
+    cdef bint tokens            # one of them counts tokens,
+    cdef bint concurrent        # one concurrent requests
     cdef bint shadow            # they refuse nothing, and count what they would
 
 cdef class Tenant:
@@ -297,7 +299,8 @@ cdef class Exchange:                    # one request's way
     cdef int64_t retry_after_ms
     cdef Limits model_limits            # what was taken from,
     cdef Limits gateway_limits          # with the key's
-    cdef Bucket* binding                # of the limit that has refused it
+    cdef Bucket* binding                # of the limit that has refused it,
+    cdef uint8_t crowded                # which is one of concurrent requests
     cdef uint8_t untaken                # bits of the owners whose limits are shadows, and would have refused it
     cdef int64_t reserved_input
     cdef int64_t reserved_output

@@ -13,6 +13,7 @@ from edge._fast.shared.slab import Slab
 STATES: Final[tuple[str, ...]]
 VERDICTS: Final[tuple[str, ...]]
 TRANSITIONS: Final[dict[tuple[str, str], str]]
+KINDS_OF_LIMITS: Final[tuple[str, ...]]
 
 @disjoint_base
 class Surface:
@@ -35,7 +36,7 @@ class Route:
 
 @disjoint_base
 class Limits:
-    """Buckets by index, each with what it counts (requests, tokens, input_tokens or output_tokens) and holds."""
+    """Buckets by index, each with what it counts (one of KINDS_OF_LIMITS) and how many a full one holds."""
 
     def __init__(self, slab: Slab, takes: Sequence[tuple[int, str, int]], shadow: bool) -> None: ...
 

@@ -54,14 +54,15 @@ from posix.strings cimport strncasecmp
 from posix.uio cimport iovec
 
 from .contract.condition cimport (
-    body_too_large, body_unreadable, circuit_open, client_closed, content_coding, content_type, context_length,
-    draining, endpoint_unknown, field_missing, field_type, field_value, gateway_overloaded, global_rate_limited,
-    headers_too_large, internal_error, json_invalid, key_disabled, key_expired, key_malformed, key_missing,
-    key_unknown, keys_limited, method_not_allowed, model_denied, model_rate_limited, model_unknown, not_implemented,
-    ok, out_of_memory, provider_auth, provider_cut, provider_disconnected, provider_error, provider_misconfigured,
-    provider_overloaded, provider_quota, provider_rate_limited, provider_region, provider_rejected,
-    provider_response_invalid, provider_stalled, provider_timeout, provider_unreachable, rate_limited,
-    request_malformed, request_timeout, scope_missing, upgrade_refused, uri_too_long, version_unsupported,
+    body_too_large, body_unreadable, circuit_open, client_closed, concurrency_limited, content_coding, content_type,
+    context_length, draining, endpoint_unknown, field_missing, field_type, field_value, gateway_overloaded,
+    global_concurrency_limited, global_rate_limited, headers_too_large, internal_error, json_invalid, key_disabled,
+    key_expired, key_malformed, key_missing, key_unknown, keys_limited, method_not_allowed, model_concurrency_limited,
+    model_denied, model_rate_limited, model_unknown, not_implemented, ok, out_of_memory, provider_auth, provider_cut,
+    provider_disconnected, provider_error, provider_misconfigured, provider_overloaded, provider_quota,
+    provider_rate_limited, provider_region, provider_rejected, provider_response_invalid, provider_stalled,
+    provider_timeout, provider_unreachable, rate_limited, request_malformed, request_timeout, scope_missing,
+    upgrade_refused, uri_too_long, version_unsupported,
 )
 from .contract.render cimport (
     NEVER_MS, N_SLOTS, S_EXPECTED, S_FIELD, S_FINAL, S_GOT, S_LIMIT, S_MESSAGE, S_METHOD, S_MODEL, S_PATH, S_REASON,
@@ -90,7 +91,8 @@ from .shared.health cimport (
 )
 from .shared.slab cimport (
     MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_reserve,
-    bucket_wait, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
+    bucket_wait, concurrency_give, concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long,
+    observe_short, relayed_slot,
 )
 
 cdef extern from "Python.h":
@@ -116,7 +118,6 @@ cdef int64_t TERMINAL_NS = 1000000000       # from a stream's last event to the 
 
 cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
 cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
-cdef tuple KINDS_OF_LIMITS = ("requests", "tokens", "input_tokens", "output_tokens")
 cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
                        "string": 1 << STRING, "array": 1 << ARRAY, "object": 1 << OBJECT}
 cdef tuple MOST_OUTPUT = ("max_tokens", "max_completion_tokens", "max_output_tokens")

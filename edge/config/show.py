@@ -78,6 +78,8 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
             section["proxy"] = MASK if "@" in proxy else proxy
         elif variable := proxies.variable(provider.base_url, environ):
             section["proxy"] = _Noted(f"env:{variable}", variable)
+    if settings.rate_limit and settings.rate_limit.requests_per_second is None:
+        tree["rate_limit"]["requests_per_second"] = _Noted(settings.rate_limit.rate, "default")
     for index, key in enumerate(settings.keys):
         if key.rate_limit and key.rate_limit.burst_size is None:
             limit = tree["keys"][index]["rate_limit"]

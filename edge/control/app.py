@@ -106,7 +106,9 @@ class Routes:
         state = self.state()
         keys = {key.name: figures.limit(state.slab, state.registry.bucket(f"key:{key.name}"))
                 for key in state.snapshot.keys if key.limit is not None}
-        return answer({**figures.collect(state.slab, state.registry, state.snapshot), "keys": keys})
+        everything = state.slab, state.registry, state.snapshot
+        return answer({**figures.collect(*everything), "concurrent_requests": figures.concurrencies(*everything),
+                       "keys": keys})
 
     @admin
     async def workers(self, request: Request) -> Response:

@@ -24,8 +24,8 @@ from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Con
 from edge.control.health_metrics import of_providers, of_targets
 from edge.control.state import State
 from edge.control.worker_metrics import of_workers
-from edge.values.figures import limit
-from edge.values.registry import Labels
+from edge.values.figures import concurrency, limit
+from edge.values.registry import Labels, owners
 
 SERIES = ("route", "provider", "model")
 LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")
@@ -119,10 +119,16 @@ def gauges_and_tokens(totals: Totals) -> Iterator[Metric]:
 
 
 def of_gateway(state: State) -> Iterator[Metric]:
-    """The gateway's limit, version and build."""
+    """The gateway's limits and the models', version and build. (Keys are too many for labels.)"""
     bucket = limit(state.slab, state.registry.bucket("gateway"))
     if bucket is not None:
         yield Gauge("edge_limit_left", "Requests that the gateway's limit would admit now.", bucket["left"])
+    left = Gauge("edge_concurrent_requests_left", "Requests that there may be at once besides those that there are.",
+                 labels=["owner"])
+    for owner, limited in owners(state.snapshot):
+        if limited.concurrent_requests and not owner.startswith("key:"):
+            left.add_metric([owner], concurrency(state.slab, state.registry, owner)["left"])
+    yield left
     yield Gauge("edge_config_version", "Version of the configuration in force.", state.snapshot.version)
     yield Info("edge_build", "The program that runs.", {"version": __version__})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Slab, monotonic
-from edge.values.registry import Place, Registry, named, places
+from edge.values.registry import Place, Registry, bucket_name, named, owners, places
 from edge.values.snapshot import Snapshot
 
 _CONDITIONS = {int(condition): condition.name for condition in Condition}
@@ -35,6 +35,18 @@ def limit(slab: Slab, bucket: int) -> dict[str, int] | None:
     """What a bucket holds when it is full, and what is left; None: unlimited."""
     full = slab.limit(bucket)
     return None if full == UNLIMITED else {"limit": full, "left": slab.left(bucket)}
+
+
+def concurrencies(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, dict[str, int]]:
+    """How many requests at once each owner may have, and how many more there may be now; the others: any number."""
+    return {owner: concurrency(slab, registry, owner) for owner, limited in owners(snapshot)
+            if limited.concurrent_requests}
+
+
+def concurrency(slab: Slab, registry: Registry, owner: str) -> dict[str, int]:
+    """The same of one that has such a limit."""
+    most, held = slab.concurrency(registry.bucket(bucket_name("concurrent_requests", owner)))
+    return {"limit": most, "left": max(0, most - held)}
 
 
 def target(slab: Slab, registry: Registry, snapshot: Snapshot, place: Place) -> dict[str, Any]:
@@ -85,6 +97,8 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
 def of_key(slab: Slab, registry: Registry, snapshot: Snapshot, name: str) -> dict[str, Any]:
     """What belongs to one key, and no word of other keys, of targets or of how the gateway is: for the data port."""
     key = next(key for key in snapshot.keys if key.name == name)
-    minute = {kind: limit(slab, index) for index, kind, _ in registry.takes(f"key:{name}", None, key.minute)}
-    return {"key": name, "limit": limit(slab, registry.bucket(f"key:{name}")), "minute": minute,
+    owner = f"key:{name}"
+    minute = {kind: limit(slab, registry.bucket(bucket_name(kind, owner))) for kind, _ in key.minute.units}
+    return {"key": name, "limit": limit(slab, registry.bucket(owner)), "minute": minute,
+            "concurrent_requests": concurrency(slab, registry, owner) if key.concurrent_requests else None,
             "priority": key.priority, "models": key.models, "scopes": key.scopes, "expires": key.expires}

@@ -17,12 +17,14 @@ from typing import Any
 
 from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.dialects.routes import MODELS, NAMES, RELAY, ROUTES
-from edge.values.snapshot import Counted, Limit, Minute, Snapshot
+from edge.values.snapshot import Key, ModelLimit, Snapshot
 
+Limited = Snapshot | Key | ModelLimit       # who has limits
 Labels = tuple[str, str, str]       # route, provider, model: what was configured, never what a client sent
 
 NOWHERE: Labels = ("", "", "")      # requests that ended before they had a route
 OTHER: Labels = ("other", "other", "other")     # what came after the last free series
+REQUESTS, CONCURRENT = "requests", "concurrent_requests"       # of KINDS_OF_LIMITS
 WORDS = {"buckets": "limits", "targets": "targets", "pools": "providers"}
 
 
@@ -106,10 +108,12 @@ class Registry:
         """The index of a planned bucket, see `terms`. KeyError: not planned."""
         return self._buckets.indices[name]
 
-    def takes(self, owner: str, limit: Limit | None, minute: Minute) -> list[tuple[int, Counted, int]]:
+    def takes(self, owner: str, limited: Limited) -> list[tuple[int, str, int]]:
         """The buckets of an owner that limit anything, what each counts, and how many a full one holds."""
-        takes: list[tuple[int, Counted, int]] = [(self.bucket(owner), "requests", limit.burst)] if limit else []
-        return takes + [(self.bucket(f"{kind}@{owner}"), kind, units) for kind, units in minute.units]
+        found = [(bucket_name(CONCURRENT, owner), CONCURRENT, limited.concurrent_requests)]
+        found += [(owner, REQUESTS, limited.limit.burst)] if limited.limit else []
+        found += [(bucket_name(kind, owner), kind, units) for kind, units in limited.minute.units]
+        return [(self.bucket(name), kind, most) for name, kind, most in found if most]
 
     def target(self, provider: str, model: str) -> int:
         """The index of a planned target's health. KeyError: not planned."""
@@ -135,7 +139,7 @@ class Registry:
         No process has a request that began before version `settled`. RegistryFull: there is no room; forget this copy.
         """
         wanted: dict[str, Iterable[Any]] = {
-            "buckets": list(terms(snapshot)),
+            "buckets": [*terms(snapshot), *concurrencies(snapshot)],
             "targets": places(snapshot),
             "pools": [provider.name for provider in snapshot.providers],
             "series": [NOWHERE, OTHER, *countable(snapshot)]}
@@ -185,24 +189,34 @@ def countable(snapshot: Snapshot) -> Iterator[Labels]:
 def terms(snapshot: Snapshot) -> dict[str, tuple[float, int]]:
     """Rate and burst of each bucket; a rate of 0 is no limit.
 
-    An owner (`gateway`, `key:` and a key's name, `model:` and a model's) has one of its name for requests per second,
-    and `tokens@` and the owner's name is one of those for a minute.
+    An owner has one of its name for requests per second, and others of a `bucket_name`.
     """
     found: dict[str, tuple[float, int]] = {}
-    for owner, limit, minute in owners(snapshot):
-        found[owner] = (limit.rate, limit.burst) if limit else (0.0, 0)
-        for kind, units in minute.units:
-            found[f"{kind}@{owner}"] = (units / 60, units)
+    for owner, limited in owners(snapshot):
+        found[owner] = (limited.limit.rate, limited.limit.burst) if limited.limit else (0.0, 0)
+        for kind, units in limited.minute.units:
+            found[bucket_name(kind, owner)] = (units / 60, units)
     return found
 
 
-def owners(snapshot: Snapshot) -> Iterator[tuple[str, Limit | None, Minute]]:
-    """Who has limits, and which."""
-    yield "gateway", snapshot.limit, snapshot.minute
+def concurrencies(snapshot: Snapshot) -> dict[str, int]:
+    """How many requests at once, of each bucket that says so and nothing else."""
+    return {bucket_name(CONCURRENT, owner): limited.concurrent_requests
+            for owner, limited in owners(snapshot) if limited.concurrent_requests}
+
+
+def bucket_name(kind: str, owner: str) -> str:
+    """Of a minute's units, or of concurrent requests."""
+    return f"{kind}@{owner}"
+
+
+def owners(snapshot: Snapshot) -> Iterator[tuple[str, Limited]]:
+    """Who has limits: `gateway`, `key:` and a key's name, `model:` and a model's."""
+    yield "gateway", snapshot
     for key in snapshot.keys:
-        yield f"key:{key.name}", key.limit, key.minute
+        yield f"key:{key.name}", key
     for each in snapshot.model_limits:
-        yield f"model:{each.model}", each.limit, each.minute
+        yield f"model:{each.model}", each
 
 
 def prepare(slab: Slab, registry: Registry, snapshot: Snapshot, settled: int = 0) -> Fresh:
@@ -217,3 +231,5 @@ def apply(slab: Slab, registry: Registry, snapshot: Snapshot, fresh: Fresh) -> N
     slab.clear(fresh.series, fresh.buckets, fresh.targets, fresh.pools)
     for name, (rate, burst) in terms(snapshot).items():
         slab.set_bucket(registry.bucket(name), rate, burst)
+    for name, most in concurrencies(snapshot).items():
+        slab.set_concurrency(registry.bucket(name), most)

@@ -42,14 +42,14 @@ class Limit:
     burst: int
 
 
-Counted = Literal["requests", "tokens", "input_tokens", "output_tokens"]
-
-
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """Units that a minute may use, by what is counted. `shadow`: they refuse nothing, nor does a Limit beside them."""
+    """Units that a minute may use, by what is counted: names of KINDS_OF_LIMITS.
 
-    units: tuple[tuple[Counted, int], ...] = ()
+    `shadow`: they refuse nothing, nor do the other limits of the same owner.
+    """
+
+    units: tuple[tuple[str, int], ...] = ()
     shadow: bool = False
 
 
@@ -60,6 +60,7 @@ class ModelLimit:
     model: str
     limit: Limit | None
     minute: Minute
+    concurrent_requests: int = 0        # 0: any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ class Key:
     digest: bytes
     limit: Limit | None = None
     minute: Minute = Minute()
+    concurrent_requests: int = 0        # 0: any number
     disabled: bool = False
     expires: float | None = None        # Unix time
     models: tuple[str, ...] = ()        # allowed patterns; empty: all
@@ -205,6 +207,7 @@ class Snapshot:
     keys: tuple[Key, ...] = ()
     limit: Limit | None = None
     minute: Minute = Minute()
+    concurrent_requests: int = 0        # 0: any number
     model_limits: tuple[ModelLimit, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
     contracts: tuple[tuple[str, str], ...] = (("openai", "openai"), ("anthropic", "anthropic"))

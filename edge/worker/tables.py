@@ -17,8 +17,8 @@ from edge.dialects.kinds import Kind
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
-from edge.values.registry import Registry, owners
-from edge.values.snapshot import Bounds, Breaker, Key, Limit, Minute, Model, Provider, Retry, Snapshot, Target
+from edge.values.registry import Limited, Registry, owners
+from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings
 from edge.worker.notes import Notes
 
@@ -107,7 +107,7 @@ class Compiler:
         pools = {provider.name: self.pool(provider, registry) for provider in snapshot.providers}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         targets = Targets(registry, pools)
-        limits = {owner: self.limits(registry, owner, limit, minute) for owner, limit, minute in owners(snapshot)}
+        limits = {owner: self.limits(registry, owner, limited) for owner, limited in owners(snapshot)}
         models = [(model, self.model(model, kinds, targets, limits.get(f"model:{model.name}")))
                   for model in snapshot.models]
         surfaces = {surface.name: compiled_surface(index, surface, snapshot) for index, surface in enumerate(SURFACES)}
@@ -142,9 +142,9 @@ class Compiler:
         strip = len("/v1") if base.endswith(b"/v1") or provider.kind == "openai" else 0
         return _fast.Pool(self.gateway, provider, base + query, strip, heads(provider), registry.pool(provider.name))
 
-    def limits(self, registry: Registry, owner: str, limit: Limit | None, minute: Minute) -> Any:
+    def limits(self, registry: Registry, owner: str, limited: Limited) -> Any:
         """What an owner's requests take from."""
-        return _fast.Limits(self.slab, registry.takes(owner, limit, minute), minute.shadow)
+        return _fast.Limits(self.slab, registry.takes(owner, limited), limited.minute.shadow)
 
     @staticmethod
     def model(model: Model, kinds: Mapping[str, str], targets: Targets, limits: Any) -> Any:

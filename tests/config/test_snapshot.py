@@ -97,9 +97,13 @@ def test_no_limit(config: Any) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("", None), ("rate_limit:\n", Limit(100, 500)), ("rate_limit: {}\n", Limit(100, 500)),
-    ("rate_limit: {burst_size: 5}\n", Limit(100, 5)), ("rate_limit: {requests_per_second: 5}\n", Limit(5, 500))])
+    ("rate_limit: {burst_size: 5}\n", Limit(100, 5)), ("rate_limit: {requests_per_second: 5}\n", Limit(5, 500)),
+    ("rate_limit: {shadow: true}\n", Limit(100, 500)), ("rate_limit: {concurrent_requests: 5}\n", None),
+    ("rate_limit: {tokens_per_minute: 5}\n", None),
+    ("rate_limit: {burst_size: 5, tokens_per_minute: 5}\n", Limit(100, 5))])
 def test_limit_only_where_it_is_written(config: Any, text: str, expected: Limit | None) -> None:
-    """Without rate_limit there is no limit; where it is written, a number that it lacks is TokenPak's."""
+    """Without rate_limit there is no limit; where it is written and limits nothing else, a number that it lacks is
+    TokenPak's."""
     assert config.load(config.good + text).limit == expected
 
 

@@ -64,6 +64,9 @@ CONDITIONS = """
     config_missing_field edge never
     config_value edge never config_invalid
     model_rate_limited tenant later rate_limited
+    concurrency_limited tenant later rate_limited
+    model_concurrency_limited tenant later rate_limited
+    global_concurrency_limited edge later global_rate_limited
 """
 
 OPENAI = """
@@ -305,6 +308,9 @@ TOKENBAY = """
     model_denied 403 = api_key_model_not_allowed -
     model_unknown 404 = model_not_found -
     rate_limited 429 = api_key_rate_limited -
+    model_rate_limited 429 = model_rate_limited -
+    concurrency_limited 429 = concurrency_limited -
+    model_concurrency_limited 429 = model_concurrency_limited -
     global_rate_limited 429 = global_rate_limited -
     gateway_overloaded 503 = gateway_overloaded -
     draining 503 = draining -

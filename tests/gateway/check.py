@@ -21,7 +21,8 @@ PHRASES = {
     504: "Gateway Timeout", 505: "HTTP Version Not Supported", 529: "Overloaded",
 }
 # Until they are admitted, requests are told nothing of limits.
-ADMITTED = ("rate_limited", "global_rate_limited", "model_rate_limited", "gateway_overloaded", "provider_",
+ADMITTED = ("rate_limited", "global_rate_limited", "model_rate_limited", "concurrency_limited",
+            "model_concurrency_limited", "global_concurrency_limited", "gateway_overloaded", "provider_",
             "circuit_open", "keys_limited", "context_length")
 PATIENCE_SECONDS = 60
 # Retry-After where no retry is advised: Token Factory has it in its 408. Libraries obey x-should-retry before it.

@@ -22,6 +22,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "one-model": {"models": ["sim-allowed"]},
     "planted": {"models": ["planted"]},
     "low": {"priority": "low"},
+    "single": {"rate_limit": {"concurrent_requests": 1}},
     "limited-openai": {"rate_limit": {"requests_per_second": 0.02, "burst_size": 1}},
     "limited-anthropic": {"rate_limit": {"requests_per_second": 0.02, "burst_size": 1}},
 }

@@ -138,8 +138,9 @@ CASES = {case.condition: case for case in (
         surface, model="sim-planted", headers={"authorization": f"Bearer {key_of('planted')}"})),
 )}
 APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limited", "global_rate_limited",
-         "model_rate_limited", "gateway_overloaded", "draining", "out_of_memory", "config_invalid",
-         "config_missing_field", "config_value", "circuit_open", "keys_limited", "disk_full"}
+         "model_rate_limited", "concurrency_limited", "model_concurrency_limited", "global_concurrency_limited",
+         "gateway_overloaded", "draining", "out_of_memory", "config_invalid", "config_missing_field", "config_value",
+         "circuit_open", "keys_limited", "disk_full"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {

@@ -43,6 +43,8 @@ NOWHERE = ("endpoint_unknown", "path like a route")
 REFUSED = ("provider_auth", "provider 403")
 LIMITED = ("provider_rate_limited", "limit in milliseconds", "limit, unsaid")
 SICK = "No provider of the model {model} is healthy. Retry after {retry_after} s"
+LIMITS_REACHED = ("limit of a key", "global limit", "model limit", "too many at once", "too many of a key",
+                  "too many for a model")
 UNREACHABLE = ("provider_unreachable", "provider_disconnected", "reset at once")
 FAILED = ("provider_error", "provider 504", "error in 200")
 GARBLED = ("provider_response_invalid", "malformed head", "malformed chunk", "malformed length", "no body", "no JSON")
@@ -90,7 +92,7 @@ ROWS = (
     Row("tokenpak/provider-unreachable", UNREACHABLE, 502, pak("PROVIDER_003", "Unable to reach provider: {reason}")),
     Row("tokenpak/provider-error", FAILED, 502,
         pak("PROVIDER_004", "Provider error: {upstream_status} {upstream_reason}")),
-    Row("tokenpak/limited", ("limit of a key", "global limit", "model limit"), 429,
+    Row("tokenpak/limited", LIMITS_REACHED, 429,
         pak("RATELIMIT_001", "Rate limit exceeded. Retry-After: {retry_after}"), LIMIT),
     Row("tokenpak/memory", ("memory",), 500, pak("RESOURCE_001", "Cannot allocate memory")),
     Row("tokenpak/timeout", LATE, 504, pak("TIMEOUT_001", "Request to upstream took too long (>{timeout}s)")),
@@ -109,7 +111,7 @@ ROWS = (
     Row("tokenfactory/slow-client", ("slow client",), 408, {}),
     Row("tokenfactory/slow-worker", LATE, 408, {}, WAIT),
     Row("tokenfactory/value", VALUES, 422, {"param": "{field}"}),
-    Row("tokenfactory/rate", ("limit of a key", "global limit", "model limit"), 429, {}, WAIT),
+    Row("tokenfactory/rate", LIMITS_REACHED, 429, {}, WAIT),
     Row("tokenfactory/internal", ("internal_error",), 500, {}),
     Row("tokenfactory/upstream", ("provider_unreachable", *FAILED), 502, {}),
     Row("tokenfactory/no-healthy", ("open circuit",), 503, {"param": "model", "message": SICK}, WAIT),
@@ -141,7 +143,7 @@ ROWS = (
                                           "message": "The requested model does not exist"}),
     Row("token360/frozen", ("key_disabled",), 403, {"type": "api_key_frozen"}),
     Row("token360/model-access", ("model_denied", "scope_missing"), 403, {"type": "model_access_denied"}),
-    Row("token360/rate", ("limit of a key", "global limit", "model limit"), 429, SLOW, WAIT),
+    Row("token360/rate", LIMITS_REACHED, 429, SLOW, WAIT),
     Row("token360/internal", ("internal_error",), 500,
         {"type": "api_error", "code": "500", "message": "An internal error occurred"}),
     Row("token360/upstream", (*REFUSED, *LIMITED, *UNREACHABLE, *FAILED, *GARBLED, *LATE), 502, {"type": "api_error"}),
@@ -149,13 +151,13 @@ ROWS = (
     Row("generic/400", ("json_invalid", *MISSING, *TYPES, *VALUES), 400, {}),
     Row("generic/401", ("key_missing", "key_unknown", *MALFORMED), 401, {}),
     Row("generic/403", ("scope_missing", "model_denied"), 403, {}),
-    Row("generic/429", ("limit of a key", "global limit", "model limit"), 429, {}, WAIT),
+    Row("generic/429", LIMITS_REACHED, 429, {}, WAIT),
     Row("generic/500", ("internal_error",), 500, {}),
     Row("generic/502", (*REFUSED, *LIMITED, *UNREACHABLE, *FAILED, *GARBLED), 502, {}),
     Row("generic/503", ("full queue", "draining"), 503, {}, WAIT),
     Row("generic/504", LATE, 504, {}),
 )
-NEEDS_MODELS = {"model_unknown", "model limit"}     # without, every name is the provider's
+NEEDS_MODELS = {"model_unknown", "model limit", "too many for a model"}     # without, every name is the provider's
 Asked = tuple[Answer, str, Facts]
 Make = Callable[..., Gateway]
 
@@ -180,6 +182,31 @@ def model_limit(start: Make, serving: Make, **settings: Any) -> Asked:
     with start(model_limits={"sim-*": {"requests_per_minute": 1}}, **settings) as gateway:
         assert ask(gateway.port, post("openai")).status == 200
         return ask(gateway.port, post("openai")), "model_rate_limited", {}
+
+
+def crowded(gateway: Gateway, key: str = client.KEY) -> Answer:
+    """A second request where there may be one at once."""
+    with Wire(gateway.port) as wire:
+        headers = {"authorization": f"Bearer {key}"}
+        receive(wire.send(post("openai", headers=headers, stream=True, spec="stall=1")), b"data: ")
+        return ask(gateway.port, post("openai", headers=headers))
+
+
+def too_many_at_once(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A gateway that has room for one."""
+    with start(rate_limit={"requests_per_second": 1000, "concurrent_requests": 1}, **settings) as gateway:
+        return crowded(gateway), "global_concurrency_limited", {}
+
+
+def too_many_of_a_key(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A key that may have one."""
+    return crowded(usual(serving, **settings), key_of("single")), "concurrency_limited", {}
+
+
+def too_many_for_a_model(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A model for which there may be one."""
+    with start(model_limits={"sim-*": {"concurrent_requests": 1}}, **settings) as gateway:
+        return crowded(gateway), "model_concurrency_limited", {}
 
 
 def masked(start: Make, serving: Make, **settings: Any) -> Asked:
@@ -269,8 +296,8 @@ def draining(start: Make, serving: Make, **settings: Any) -> Asked:
 
 
 DEEDS: dict[str, Callable[..., Asked]] = {deed.__name__.replace("_", " "): deed for deed in (
-    limit_of_a_key, global_limit, model_limit, masked, memory, late, slow_client, full_queue, open_circuit, refused_key,
-    limited_key, draining)}
+    limit_of_a_key, global_limit, model_limit, too_many_at_once, too_many_of_a_key, too_many_for_a_model, masked,
+    memory, late, slow_client, full_queue, open_circuit, refused_key, limited_key, draining)}
 
 
 def usual(serving: Make, **settings: Any) -> Gateway:

@@ -108,6 +108,6 @@ def test_a_key_sees_its_own_figures_alone(simulator: Simulator) -> None:
         assert ask(running.port, request(method="GET", path="/stats", key=None), "GET").status == 401
         everything = httpx.get(f"{running.admin}/stats", **PLAIN).json()
     assert one["limit"]["limit"] == 9 and one["limit"]["left"] < 9 and (one["key"], one["models"]) == ("one", [])
-    assert two == {"key": "two", "limit": None, "minute": {}, "priority": 1, "models": ["gpt-*"], "scopes": [],
-                   "expires": None}
+    assert two == {"key": "two", "limit": None, "minute": {}, "concurrent_requests": None, "priority": 1,
+                   "models": ["gpt-*"], "scopes": [], "expires": None}
     assert {"workers", "targets", "series", "keys"} <= set(everything)

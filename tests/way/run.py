@@ -4,9 +4,9 @@
 
 Each run is made of its seed alone: a few clients and connections to providers, and some dozen steps in which any of
 them goes on, breaks off, says something wrong or lets time pass. At its end everything is closed, and nothing may be
-left: no request, no slot, no place in a queue, no retry, no byte of memory; each request is counted once. A fault
-prints its seed and its steps; `--runs 1 --seed N` shows it again, if neither what was before it nor the gateway's
-own chance matters.
+left: no request, no slot, no place under a limit or in a queue, no retry, no byte of memory; each request is counted
+once. A fault prints its seed and its steps; `--runs 1 --seed N` shows it again, if neither what was before it nor the
+gateway's own chance matters.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ CONFIG = {
     "port": 0, "listen_addr": "127.0.0.1", "workers": 1, "providers": PROVIDERS,
     "queue": {"queue_size": 1, "timeout": 5},
     "models": {"m": ["one/a", "two/b"], "lone": "one", "claude": "far"},
-    "keys": [{"name": "k", "key": "env:K", "rate_limit": {"requests_per_second": 1e5, "tokens_per_minute": 10**8}}],
+    "keys": [{"name": "k", "key": "env:K", "rate_limit": {
+        "requests_per_second": 1e5, "tokens_per_minute": 10**8, "concurrent_requests": 4}}],
+    "model_limits": {"m": {"concurrent_requests": 2}, "lone": {"concurrent_requests": 1, "shadow": True}},
+    "rate_limit": {"concurrent_requests": 3},
     "limits": {"body_bytes": 4096, "head_timeout": 5, "body_timeout": 5}, "retry": {"max": 2, "budget": 1},
     "circuit_breaker": {"failures": 3, "open_time": 1}}
 DATA = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}%b}]}\n\n'
@@ -129,6 +132,7 @@ class World:
             file.write(orjson.dumps(CONFIG))
             file.flush()
             snapshot = configured(file.name, environ={"K": KEY, "P": "sk-provider-1", "Q": "sk-provider-2"})
+        self.snapshot = snapshot
         self.slab, self.registry = _fast.Slab(1), Registry()
         values.apply(self.slab, self.registry, snapshot, values.prepare(self.slab, self.registry, snapshot))
         self.dialled: list[Any] = []
@@ -289,6 +293,8 @@ class Run:
         for name in PROVIDERS:
             load = world.slab.load_total(world.registry.pool(name))
             left[f"{name} active"], left[f"{name} waiting"] = load.active, load.waiting
+        for owner in values.concurrencies(world.snapshot):
+            left[owner] = world.slab.concurrency(world.registry.bucket(owner))[1]
         ends = sum(count for row, count in world.gateway.taken.items() if TRANSITIONS[row] == "ended")
         left["uncounted"] = ends - world.ended()
         if any(left.values()):

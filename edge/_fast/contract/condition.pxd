@@ -56,3 +56,6 @@ cpdef enum Condition:
     config_missing_field
     config_value
     model_rate_limited
+    concurrency_limited
+    model_concurrency_limited
+    global_concurrency_limited

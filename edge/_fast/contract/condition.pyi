@@ -60,3 +60,6 @@ class Condition(IntEnum):
     config_missing_field = 52
     config_value = 53
     model_rate_limited = 54
+    concurrency_limited = 55
+    model_concurrency_limited = 56
+    global_concurrency_limited = 57

@@ -1,5 +1,5 @@
 """The host's shared memory: token buckets, counters, histograms. Lock-free, touched by this module alone."""
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 cpdef enum:
     MAX_WORKERS = 64
@@ -25,6 +25,7 @@ cdef struct Terms:              # what a bucket grants
 cdef struct Bucket:             # GCRA: one word says all, so that a step is one compare-and-swap
     int64_t word                # theoretical arrival time (CLOCK_MONOTONIC, ns) * 2 + the terms in force
     Terms terms[2]              # new terms are written beside the old ones, and come into force with the word
+    int64_t most                # of a limit of concurrency, which is all of it: requests at once; 0: any number
 
 cdef struct Histogram:
     uint64_t counts[N_BOUNDS + 1]
@@ -96,6 +97,7 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t series_used        # series from here on were never touched, and their pages cost nothing
     int64_t memory              # bytes held for requests and answers
     uint64_t lines_lost         # of the log: standard error would not take them
+    uint64_t held_used          # counts of concurrency from here on were never touched
     uint64_t oldest             # version of the configuration that is still needed: by the oldest request on its way
     Load loads[MAX_POOLS]
     uint64_t asked[MAX_TARGETS]     # attempts
@@ -119,6 +121,7 @@ cdef class Slab:
     cdef Series* series(self, int stripe, int index) noexcept nogil
     cdef Series* peek(self, int stripe, int index) noexcept nogil
     cdef Worker* worker(self, int stripe) noexcept nogil
+    cdef int32_t* held(self, int stripe, int index) noexcept nogil
     cdef int used(self, int stripe) noexcept nogil
     cdef int check_stripe(self, int stripe) except -1
     cdef Health* health(self, int index) noexcept nogil
@@ -135,6 +138,9 @@ cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil
 cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil
 cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil
 cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil
+cdef int64_t concurrency_held(Slab slab, int index) noexcept nogil
+cdef bint concurrency_take(Slab slab, int stripe, int index, int64_t most) noexcept nogil
+cdef void concurrency_give(Slab slab, int stripe, int index) noexcept nogil
 cdef int relayed_slot(int status) noexcept nogil
 cdef void observe_long(Histogram* histogram, int64_t ns) noexcept nogil
 cdef void observe_short(Histogram* histogram, int64_t ns) noexcept nogil

@@ -25,7 +25,7 @@ from zlib import crc32
 from edge._fast.contract.condition import Condition
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close
@@ -82,25 +82,6 @@ cdef struct Header:
     uint64_t layout             # of the version that made it
     uint64_t workers            # the most there have been
     uint64_t made               # whether there has been an id at all
-
-cdef int64_t long_bounds[31]    # ns; padded with what nothing exceeds, so that the search needs no end
-cdef int64_t short_bounds[31]
-cdef uint8_t relayed_slots[600]
-
-
-cdef int fill_tables() except -1:
-    cdef int i
-    for i in range(31):
-        long_bounds[i] = round(LONG_BOUNDS[i] * 1e9) if i < N_BOUNDS else INT64_MAX
-        short_bounds[i] = round(SHORT_BOUNDS[i] * 1e9) if i < N_BOUNDS else INT64_MAX
-    memset(relayed_slots, RELAYED + len(RELAYED_STATUSES), sizeof(relayed_slots))
-    for i, status in enumerate(RELAYED_STATUSES):
-        relayed_slots[<int> status] = RELAYED + i
-    relayed_slots[200] = 0
-    return 0
-
-
-fill_tables()
 
 
 # Token buckets
@@ -205,38 +186,6 @@ cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil:
     return later(0, (word >> 1) - now) if bucket.terms[word & 1].interval else 0
 
 
-# Counters
-
-cdef inline int bound_of(const int64_t* bounds, int64_t ns) noexcept nogil:
-    """How many bounds are below `ns`: a search of five steps that compiles to no branch at all."""
-    cdef int i = (bounds[15] < ns) * 16
-    i += (bounds[i + 7] < ns) * 8
-    i += (bounds[i + 3] < ns) * 4
-    i += (bounds[i + 1] < ns) * 2
-    return i + (bounds[i] < ns)
-
-
-cdef inline void observe(Histogram* histogram, const int64_t* bounds, int64_t ns) noexcept nogil:
-    ns = later(ns, 0)
-    histogram.counts[bound_of(bounds, ns)] += 1
-    histogram.sum_ns += <uint64_t> ns
-
-
-cdef void observe_long(Histogram* histogram, int64_t ns) noexcept nogil:
-    """Count a time of the total or first-byte kind: see LONG_BOUNDS."""
-    observe(histogram, long_bounds, ns)
-
-
-cdef void observe_short(Histogram* histogram, int64_t ns) noexcept nogil:
-    """Count a time of the overhead kind: see SHORT_BOUNDS."""
-    observe(histogram, short_bounds, ns)
-
-
-cdef int relayed_slot(int status) noexcept nogil:
-    """Where Series.outcomes counts a provider's status that was relayed: 0 for 200, else from RELAYED."""
-    return relayed_slots[status if 0 <= status < 600 else 0]
-
-
 cdef int64_t monotonic_ns() noexcept nogil:
     """CLOCK_MONOTONIC, the same for all processes of the host, in ns."""
     cdef timespec at
@@ -244,7 +193,9 @@ cdef int64_t monotonic_ns() noexcept nogil:
     return at.tv_sec * <int64_t> 1000000000 + at.tv_nsec
 
 
+include "slab_counters.pxi"
 include "slab_ids.pxi"
+include "slab_concurrency.pxi"
 
 
 # The mapping
@@ -265,8 +216,13 @@ cdef inline size_t stripes_at() noexcept nogil:
     return ids_at() + MAX_IDS * sizeof(int64_t)
 
 
+cdef inline size_t held_at() noexcept nogil:
+    """Of a stripe."""
+    return aligned(sizeof(Worker), LINE) + MAX_SERIES * aligned(sizeof(Series), LINE)
+
+
 cdef inline size_t stripe_size() noexcept nogil:
-    return aligned(aligned(sizeof(Worker), LINE) + MAX_SERIES * aligned(sizeof(Series), LINE), PAGE)
+    return aligned(held_at() + MAX_BUCKETS * sizeof(int32_t), PAGE)
 
 
 cdef inline size_t mapping_size() noexcept nogil:
@@ -275,7 +231,7 @@ cdef inline size_t mapping_size() noexcept nogil:
 
 # Whatever gives a word of the mapping its place or its meaning.
 cdef uint64_t LAYOUT = crc32(repr((
-    ids_at(), stripes_at(), stripe_size(), mapping_size(),
+    ids_at(), stripes_at(), held_at(), stripe_size(), mapping_size(),
     sizeof(Bucket), sizeof(Health), sizeof(Worker), sizeof(Series), LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
     [(condition.name, condition.value) for condition in Condition])).encode())
 
@@ -386,6 +342,10 @@ cdef class Slab:
             worker.series_used = max(worker.series_used, <uint64_t> index + 1)
         return self.peek(stripe, index)
 
+    cdef int32_t* held(self, int stripe, int index) noexcept nogil:
+        """How many requests of a stripe's hold a place under a limit of concurrency."""
+        return <int32_t*> (<char*> self.worker(stripe) + held_at()) + index
+
     cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil:
         """A provider, by its pool's index, has given out an id."""
         (<Header*>self.base).made = 1
@@ -445,6 +405,28 @@ cdef class Slab:
             if EDGE_SWAP(&bucket.word, &word, arrival * 2 + 1 - (word & 1)):
                 return
 
+    def set_concurrency(self, int index, int64_t most):
+        """So many requests at once; 0: any number. Those that are here stay."""
+        check("bucket", index, MAX_BUCKETS)
+        self.bucket(index).most = most
+
+    def concurrency(self, int index):
+        """How many requests there may be, and how many there are."""
+        check("bucket", index, MAX_BUCKETS)
+        return self.bucket(index).most, concurrency_held(self, index)
+
+    def enter_limit(self, int stripe, int index):
+        """Whether there was a place under a limit of concurrency, as a worker takes it (the tests' way in)."""
+        self.check_stripe(stripe)
+        check("bucket", index, MAX_BUCKETS)
+        return concurrency_take(self, stripe, index, self.bucket(index).most)
+
+    def leave_limit(self, int stripe, int index):
+        """Give such a place back (likewise)."""
+        self.check_stripe(stripe)
+        check("bucket", index, MAX_BUCKETS)
+        concurrency_give(self, stripe, index)
+
     def take(self, int index, int64_t cost=1, now=None):
         """Take `cost` (>= 0) units: 0 when taken, else ns until it can succeed; 2**63 - 1: never."""
         check("bucket", index, MAX_BUCKETS)
@@ -482,6 +464,7 @@ cdef class Slab:
         for index in buckets:
             check("bucket", index, MAX_BUCKETS)
             memset(self.bucket(index), 0, sizeof(Bucket))
+            concurrency_clear(self, index)
         for index in targets:
             check("target", index, MAX_TARGETS)
             memset(self.health(index), 0, sizeof(Health))
@@ -579,6 +562,7 @@ cdef class Slab:
         worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
         worker.oldest = 0
         worker.memory = 0
+        concurrency_forget(self, stripe)
         for index in range(<uint64_t> MAX_POOLS):
             worker.loads[index].active = worker.loads[index].waiting = worker.loads[index].limit = 0
         for index in range(<uint64_t> MAX_TARGETS):

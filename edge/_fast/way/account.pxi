@@ -3,11 +3,14 @@
 cdef int settle(Exchange x) except -1:
     """Gives back what the request holds, counts it once, and frees both of its connections."""
     cdef Downstream d = x.downstream
-    leave_queues(x)
-    account(x)
-    x.downstream = None
-    d.exchange = None
-    detach(x)
+    try:
+        leave_queues(x)
+        account(x)
+        x.downstream = None
+        d.exchange = None
+        detach(x)
+    finally:
+        leave_flight(x)
     if x.gateway.reported[x.condition] and is_noted(x.gateway, x.condition):
         report(x)
     d.await_next()
@@ -64,9 +67,15 @@ cdef int account(Exchange x) except -1:
         observe_long(&series.first_byte, x.first_byte - x.started)
         observe_short(&series.overhead, x.overhead)
     settle_usage(x, series)
-    if x.counted:                   # last: what is no longer in flight has been counted
-        series.in_flight -= 1
-        g.counts.in_flight -= 1
+    return 0
+
+
+cdef int leave_flight(Exchange x) noexcept:
+    """Last: what is no longer in flight has been counted, and its provider works for it no more. Others may come."""
+    if x.counted:
+        x.series.in_flight -= 1
+        x.gateway.counts.in_flight -= 1
+        give_places(x)
         x.counted = False
     return 0
 

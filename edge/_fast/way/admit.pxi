@@ -138,10 +138,10 @@ cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
     x.retry_after_ms = (wait - 1) // 1000000 + 1
     if owner == OF_KEY:
         g.counts.refused_key += 1
-        return rate_limited
+        return concurrency_limited if x.crowded else rate_limited
     if owner == OF_MODEL:
         g.counts.refused_model += 1
-        return model_rate_limited
+        return model_concurrency_limited if x.crowded else model_rate_limited
     g.counts.refused_gateway += 1
-    note_limit(g, "rate_limit")
-    return global_rate_limited
+    note_limit(g, "rate_limit.concurrent_requests" if x.crowded else "rate_limit")
+    return global_concurrency_limited if x.crowded else global_rate_limited

@@ -35,7 +35,7 @@ cdef int put_way(Writer* out, Exchange x) except -1:
 cdef void put_limits(Writer* out, Exchange x) noexcept:
     """X-RateLimit-*: the limit that has refused, else the one of requests that runs out first. Reset is a Unix time."""
     cdef int64_t now = x.gateway.now, left = INT64_MAX
-    cdef Bucket* binding = x.binding
+    cdef Bucket* binding = NULL if x.crowded else x.binding
     if binding == NULL:
         binding = find_binding(x)
     if binding != NULL:

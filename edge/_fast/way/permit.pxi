@@ -3,13 +3,18 @@
 # Requests are taken, tokens are reserved: as many as the body may have, and as the client lets the answer have at most,
 # but no more than a full bucket holds: an estimate is no debt, also where nobody is left to settle it. What was used in
 # truth is settled at the end, once: the rest goes back, and what was used beyond is a debt, which refuses further
-# requests until it is paid. What is not known to have been unused stays spent.
+# requests until it is paid. What is not known to have been unused stays spent. A place under a limit of concurrent
+# requests is held from here to the end, whatever that is.
 
 cdef enum Kind:
-    REQUESTS, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+    REQUESTS, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, CONCURRENT_REQUESTS
+
+KINDS_OF_LIMITS = ("requests", "tokens", "input_tokens", "output_tokens", "concurrent_requests")     # the one list
 
 cdef enum:
     MOST_TOKENS = 10000000      # of one request, each way, lest a number from outside fill a bucket's word
+
+cdef int64_t A_WHILE = 1000000000     # ns until another request ends, as nobody can tell
 
 cdef int64_t BYTES_A_TOKEN = 4      # of English, and less of other languages: an estimate's order of magnitude
 
@@ -20,16 +25,21 @@ cdef class Limits:
         """`takes` are (index of a bucket, name of what it counts, units of a full one)."""
         cdef int i
         for i, (index, kind, most) in enumerate(takes):
+            self.indices[i] = index
             self.buckets[i] = slab.bucket(index)
             self.kinds[i] = KINDS_OF_LIMITS.index(kind)
             self.most[i] = most
-            self.tokens = self.tokens or self.kinds[i] != REQUESTS
+            if self.kinds[i] == CONCURRENT_REQUESTS:
+                self.concurrent = True
+            elif self.kinds[i] != REQUESTS:
+                self.tokens = True
         self.count = len(takes)
         self.shadow = shadow
 
 
 cdef inline int64_t units_of(int kind, int64_t input, int64_t output) noexcept nogil:
-    return (1 if kind == REQUESTS else input + output if kind == TOKENS else input if kind == INPUT_TOKENS else output)
+    return (input + output if kind == TOKENS else input if kind == INPUT_TOKENS else output if kind == OUTPUT_TOKENS
+            else 1)
 
 
 cdef enum Owner:                # in the order in which they are asked
@@ -60,7 +70,7 @@ cdef int64_t take_limits(Exchange x, int owner) noexcept:
     if limits is None:
         return 0
     for i in range(limits.count):
-        wait = bucket_reserve(limits.buckets[i], x.gateway.now, reserved_units(x, limits, i))
+        wait = take_limit(x, limits, i)
         if wait <= 0:
             continue
         give_limits(x, owner, i)
@@ -71,8 +81,17 @@ cdef int64_t take_limits(Exchange x, int owner) noexcept:
         for earlier in range(owner):
             give_limits(x, earlier, MOST_LIMITS)
         x.binding = limits.buckets[i]
+        x.crowded = limits.kinds[i] == CONCURRENT_REQUESTS
         return wait
     return 0
+
+
+cdef int64_t take_limit(Exchange x, Limits limits, int i) noexcept:
+    """0, else ns until it has enough."""
+    cdef Gateway g = x.gateway
+    if limits.kinds[i] != CONCURRENT_REQUESTS:
+        return bucket_reserve(limits.buckets[i], g.now, reserved_units(x, limits, i))
+    return 0 if concurrency_take(g.slab, g.index, limits.indices[i], limits.buckets[i].most) else A_WHILE
 
 
 cdef int give_limits(Exchange x, int owner, int most) noexcept:
@@ -82,7 +101,24 @@ cdef int give_limits(Exchange x, int owner, int most) noexcept:
     if limits is None or not is_taken(x, owner):
         return 0
     for i in range(min(most, limits.count)):
-        bucket_give(limits.buckets[i], reserved_units(x, limits, i))
+        if limits.kinds[i] == CONCURRENT_REQUESTS:
+            concurrency_give(x.gateway.slab, x.gateway.index, limits.indices[i])
+        else:
+            bucket_give(limits.buckets[i], reserved_units(x, limits, i))
+    return 0
+
+
+cdef int give_places(Exchange x) noexcept:
+    """The request's end: others may come."""
+    cdef Limits limits
+    cdef int owner, i
+    for owner in range(<int>N_OWNERS):
+        limits = limits_of(x, owner)
+        if limits is None or not limits.concurrent or not is_taken(x, owner):
+            continue
+        for i in range(limits.count):
+            if limits.kinds[i] == CONCURRENT_REQUESTS:
+                concurrency_give(x.gateway.slab, x.gateway.index, limits.indices[i])
     return 0
 
 
@@ -99,10 +135,19 @@ cdef int await_limits(Exchange x, int owner, int64_t* wait) noexcept:
         if limits is None or limits.shadow:
             continue
         for i in range(limits.count):
-            longer = bucket_wait(limits.buckets[i], x.gateway.now, reserved_units(x, limits, i))
+            longer = wait_of(x, limits, i)
             if longer > wait[0]:
                 owner, wait[0], x.binding = each, longer, limits.buckets[i]
+                x.crowded = limits.kinds[i] == CONCURRENT_REQUESTS
     return owner
+
+
+cdef int64_t wait_of(Exchange x, Limits limits, int i) noexcept:
+    """What `take_limit` would return, but that nothing is taken."""
+    cdef Gateway g = x.gateway
+    if limits.kinds[i] != CONCURRENT_REQUESTS:
+        return bucket_wait(limits.buckets[i], g.now, reserved_units(x, limits, i))
+    return A_WHILE if concurrency_held(g.slab, limits.indices[i]) >= limits.buckets[i].most else 0
 
 
 cdef inline bint has_tokens(Exchange x) noexcept:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import get_args
 
+from edge._fast import KINDS_OF_LIMITS
 from edge.config import keys
 from edge.config.building import patterns
 from edge.config.building.references import Secrets
 from edge.config.report import Report
-from edge.config.sections.keys import ClientKey, KeyRateLimit, MinuteLimit
+from edge.config.sections.keys import AnyLimit, ClientKey, KeyRateLimit
 from edge.config.sections.maximums import MAX_KEYS
 from edge.config.tree import find
 from edge.dialects.routes import NAMES, RELAY
 from edge.strict_yaml import Path
 from edge.values import snapshot
-from edge.values.snapshot import Counted, Limit, Minute, ModelLimit, Secret
+from edge.values.snapshot import Limit, Minute, ModelLimit, Secret
 
 PRIORITIES = ("high", "normal", "low")
+# The settings of a minute, by what they count. (The one limit besides is of what is there at once.)
+MINUTES = {kind: f"{kind}_per_minute" for kind in KINDS_OF_LIMITS if kind != "concurrent_requests"}
 
 # A bucket's word counts nanoseconds in 63 bits (slab.pxd); a year leaves ample room and is beyond any use.
 _LONGEST_REFILL = 365 * 86400
@@ -51,7 +53,8 @@ def clients(report: Report, given: Sequence[ClientKey], secrets: Secrets,
                         "batches, what is stored) may be for any")
         made.append(snapshot.Key(
             name=item.name, digest=digest or b"", limit=_limit(report, (*at, "rate_limit"), item.rate_limit),
-            minute=minute(item.rate_limit), disabled=item.disabled,
+            minute=minute(item.rate_limit), concurrent_requests=concurrent_requests(item.rate_limit),
+            disabled=item.disabled,
             expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),
             scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority)))
     return tuple(made)
@@ -65,12 +68,17 @@ def limit(report: Report, at: Path, rate: float, burst: int) -> Limit | None:
     return Limit(rate, burst) if rate else None
 
 
-def minute(given: MinuteLimit | None) -> Minute:
+def minute(given: AnyLimit | None) -> Minute:
     """What a minute may use."""
     if given is None:
         return Minute()
-    units = ((kind, getattr(given, f"{kind}_per_minute")) for kind in get_args(Counted))
+    units = ((kind, getattr(given, setting)) for kind, setting in MINUTES.items())
     return Minute(tuple((kind, most) for kind, most in units if most), given.shadow)
+
+
+def concurrent_requests(given: AnyLimit | None) -> int:
+    """How many requests at once; 0: any number."""
+    return (given and given.concurrent_requests) or 0
 
 
 def model_limits(report: Report, given: Mapping[str, KeyRateLimit], models: Collection[str]) -> tuple[ModelLimit, ...]:
@@ -78,7 +86,8 @@ def model_limits(report: Report, given: Mapping[str, KeyRateLimit], models: Coll
     for name in given:
         if name not in models:
             report.problem(("model_limits", name), f"there is no model {name}", report.suggest(name, models))
-    return tuple(ModelLimit(name, _limit(report, ("model_limits", name), limits), minute(limits))
+    return tuple(ModelLimit(name, _limit(report, ("model_limits", name), limits), minute(limits),
+                            concurrent_requests(limits))
                  for name, limits in given.items() if name in models)
 
 
@@ -109,9 +118,9 @@ def _limit(report: Report, at: Path, given: KeyRateLimit | None) -> Limit | None
     if given is None:
         return None
     written = find(report.layers.data, at)
-    minute = any(name.endswith("_per_minute") for name in written)
-    if "requests_per_second" not in written and ("burst_size" in written or not minute):
-        report.problem(at, "has no requests_per_second", "set it (0: no limit), or numbers for a minute alone")
+    others = {"concurrent_requests", *MINUTES.values()} & set(written)
+    if "requests_per_second" not in written and ("burst_size" in written or not others):
+        report.problem(at, "has no requests_per_second", "set it (0: no limit), or another limit alone")
     return limit(report, at, given.requests_per_second, given.burst)
 
 

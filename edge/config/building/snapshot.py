@@ -69,9 +69,8 @@ class Builder:
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, relays=relays,
             keys=clients.clients(self.report, settings.keys, self.secrets, secret),
-            limit=clients.limit(self.report, ("rate_limit",), limit.requests_per_second, limit.burst_size)
-            if limit else None,
-            minute=clients.minute(limit),
+            limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
+            minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
                           queue=queue.queue_size, queue_timeout=queue.timeout, keepalive=settings.keepalive),

@@ -1,4 +1,4 @@
-"""The keys that clients present, and limits of rate: each key's and the gateway's."""
+"""The keys that clients present, and limits of requests and tokens: each key's, the models' and the gateway's."""
 
 from __future__ import annotations
 
@@ -12,24 +12,33 @@ from edge.config.sections.base import Burst, Count, Name, Rate, Strict, Text, ab
 Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
 
 
-class MinuteLimit(Strict):
-    """What a minute may use. Tokens are reserved when a request comes, and settled by what its answer used."""
+class AnyLimit(Strict):
+    """What all have. Tokens are reserved when a request comes, and settled by what its answer used."""
 
     requests_per_minute: Annotated[Count | None, about("requests per minute, all at once at most", 600)] = None
     tokens_per_minute: Annotated[Count | None, about("tokens per minute, input and output", 100000)] = None
     input_tokens_per_minute: Annotated[Count | None, about("tokens per minute of requests", 80000)] = None
     output_tokens_per_minute: Annotated[Count | None, about("tokens per minute of answers", 20000)] = None
+    concurrent_requests: Annotated[Count | None, about("requests at once; a stream is one until its end", 20)] = None
     shadow: Annotated[bool, about("refuse nothing, and count what would be refused", True)] = False
 
 
-class RateLimit(MinuteLimit):
-    """The gateway's own limit. A number that is left out is TokenPak's."""
+class RateLimit(AnyLimit):
+    """The gateway's own limit. A number of requests per second that is left out is TokenPak's."""
 
-    requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 100)] = 100.0
+    requests_per_second: Annotated[
+        Rate | None, about("requests per second, 0 for no limit; 100 unless there are other limits", 100)] = None
     burst_size: Annotated[Burst, about("requests that may come at once", 500)] = 500
 
+    @property
+    def rate(self) -> float:
+        """As set. Who limits something else alone has not asked for TokenPak's 100 requests per second."""
+        if self.requests_per_second is not None:
+            return self.requests_per_second
+        return 100.0 if "burst_size" in self.model_fields_set or not self.model_fields_set - {"shadow"} else 0.0
 
-class KeyRateLimit(MinuteLimit):
+
+class KeyRateLimit(AnyLimit):
     """One key's limit, or one model's."""
 
     requests_per_second: Annotated[Rate, about("requests per second, 0 for no limit", 10)] = 0.0
