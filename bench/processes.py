@@ -1,6 +1,7 @@
-"""Proportional memory (PSS) of each of edge's processes with one worker: after a start, requests and scrapes.
+"""Memory of each of edge's processes with one worker: after a start, requests and scrapes.
 
-What processes share counts for each in parts (smaps_rollup of proc(5)), so that the sum is what the gateway takes.
+What they share counts for each in parts, and what they share with strangers in full, so that the sum is what the
+gateway takes on a machine of its own. A start before it, which may have to compile modules, is not counted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import click
 from harness.load import KEY, chat_body
-from harness.processes import LOAD_CORE, TARGET_CORE, Stage, Trouble, free_port, proportional_kilobytes
+from harness.processes import LOAD_CORE, TARGET_CORE, Stage, Trouble, free_port, own_kilobytes
 
 EDGE = str(Path(sys.executable).with_name("edge"))
 FILE = """\
@@ -29,6 +30,14 @@ keys: [{{name: bench, key: {key}}}]
 @click.option("--scrapes", default=5, help="of /metrics")
 def main(count: int, scrapes: int) -> None:
     """Prints a line per process and the sum, in KB."""
+    measured(1, 1)
+    found = measured(count, scrapes)
+    for name, size in (*found.items(), ("in all", sum(found.values()))):
+        print(f"{name:24} {size:6} KB")
+
+
+def measured(count: int, scrapes: int) -> dict[str, int]:
+    """KB of each process of a gateway that has answered so many requests and scrapes."""
     port, admin, simulator = free_port(), free_port(), free_port()
     with Stage() as stage:
         file = stage.folder / "edge.yaml"
@@ -42,9 +51,7 @@ def main(count: int, scrapes: int) -> None:
             opener.open(asked).read()
         for _ in range(scrapes):
             opener.open(f"http://127.0.0.1:{admin}/metrics").read()
-        found = proportional_kilobytes(gateway.pid)
-    for name, size in (*found.items(), ("in all", sum(found.values()))):
-        print(f"{name:24} {size:6} KB")
+        return own_kilobytes(gateway.pid)
 
 
 if __name__ == "__main__":

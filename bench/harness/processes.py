@@ -8,17 +8,22 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = resource.getpagesize()
+PAGE_KB = PAGE / 1024
 LOAD_CORE, TARGET_CORE = 0, 1
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+Page = tuple[str, str, int]         # device and inode of a file, and the number of a page in it
 
 
 class Trouble(Exception):
@@ -60,15 +65,39 @@ def resident_bytes(pid: int) -> int:
     return total
 
 
-def proportional_kilobytes(pid: int) -> dict[str, int]:
-    """Pss of each process of a tree, by its title: what is shared counts in parts (smaps_rollup; see proc(5))."""
-    found = {}
+def own_kilobytes(pid: int) -> dict[str, int]:
+    """What each process of a tree takes, by its title; what several of them share counts in parts, as in Pss.
+
+    Pss (proc(5)) counts a file's page the less, the more strangers have mapped it: here it counts as if the tree were
+    alone, and no other interpreter ran on the machine.
+    """
+    mapped: dict[int, set[Page]] = {}
+    private: dict[int, int] = {}
+    titles: dict[int, str] = {}
     for member in tree(pid):
         with contextlib.suppress(OSError):
-            title = Path(f"/proc/{member}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
-            for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    found[f"{title} ({member})"] = int(line.split()[1])
+            mapped[member] = file_pages(member)
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+            private[member] = next(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
+            titles[member] = Path(f"/proc/{member}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+    sharers = Counter(page for pages in mapped.values() for page in pages)
+    return {f"{title} ({member})": private[member] + round(sum(PAGE_KB / sharers[page] for page in mapped[member]))
+            for member, title in titles.items()}
+
+
+def file_pages(pid: int) -> set[Page]:
+    """The pages of files and of shared memory that a process has mapped, and not copied (pagemap, proc(5))."""
+    found = set()
+    with Path(f"/proc/{pid}/pagemap").open("rb") as pagemap:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            addresses, _, offset, device, inode = line.split()[:5]
+            if inode == "0":
+                continue
+            first, end = (int(address, 16) // PAGE for address in addresses.split("-"))
+            pagemap.seek(first * 8)
+            entries = struct.unpack(f"{end - first}Q", pagemap.read((end - first) * 8))
+            found |= {(device, inode, int(offset, 16) // PAGE + place) for place, entry in enumerate(entries)
+                      if entry >> 63 and entry >> 61 & 1}       # present, and of a file or shared
     return found
 
 
@@ -126,7 +155,8 @@ class Stage:
     def start(self, name: str, argv: Sequence[str], core: int, port: int) -> subprocess.Popen[bytes]:
         """Starts a process that is going to listen on `port`, and waits until it does."""
         log = self.folder / f"{name}.log"
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("EDGE_", "OPENAI_"))}
+        clean = {key: value for key, value in os.environ.items()
+                 if not key.startswith(("EDGE_", "OPENAI_", "PYTHONDONTWRITEBYTECODE"))}
         with log.open("wb") as out:
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder, env=clean,

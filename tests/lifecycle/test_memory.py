@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx2 as httpx
 import pytest
+from harness.processes import own_kilobytes
 
 from tests.support.gateway import Gateway, configuration
 from tests.support.simulator import Simulator
 from tests.support.talk import Talk, chat
 
-MOST = 52_000       # KB; bench/processes.py has 42,000 here, and other systems' libraries differ
+# KB for supervisor, control and a worker, whatever else runs: what they share with strangers counts in full.
+# bench/README.md has the figure of a quiet machine, counted alike; other systems' libraries differ.
+MOST = 58_000
 
 
 @pytest.mark.unsanitized
-def test_proportional_memory(simulator: Simulator) -> None:
+def test_memory_of_all_processes(simulator: Simulator) -> None:
     """Supervisor, control and a worker take little after requests and scrapes: what is shared is shared."""
+    with Gateway(configuration(simulator.url)):
+        pass                # compiles what is not compiled yet; who compiles takes more
     with Gateway(configuration(simulator.url)) as edge:
         with Talk(edge.port) as talk:
             for _ in range(200):
                 assert talk.send(chat()).answer().status == 200
         for _ in range(3):
             assert httpx.get(f"{edge.admin}/metrics", trust_env=False).status_code == 200
-        sizes = {}
-        for pid in (edge.process.pid, *edge.children()):
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            sizes[pid] = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        sizes = own_kilobytes(edge.process.pid)
+    assert len(sizes) == 3
     assert sum(sizes.values()) < MOST, sizes
