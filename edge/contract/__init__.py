@@ -7,17 +7,17 @@ providers mean by their own errors: `classify` and `wait_ms` read an answer for 
 
 from __future__ import annotations
 
-from edge.contract.conditions import Meaning, conditions
+from edge.contract.conditions import Conditions, Meaning, conditions
 from edge.contract.endings import Begun, ending
 from edge.contract.files import Contract, Row, load, names, values
 from edge.contract.problems import ContractError, Problem
-from edge.contract.provider_errors import Details, Verdict, classify, details
+from edge.contract.provider_errors import Details, Rules, Verdict, classify, details, rules
 from edge.contract.templates import compile_surface, statuses
 from edge.contract.waits import wait_ms
 
 __all__ = ["Begun", "Contract", "ContractError", "Details", "Meaning", "Problem", "Row", "Verdict", "blames",
-           "classify", "compile_surface", "details", "ending", "load", "meanings", "names", "ready", "statuses",
-           "values", "wait_ms"]
+           "classify", "compile_surface", "details", "ending", "hold", "load", "meanings", "names", "statuses",
+           "tables", "values", "wait_ms"]
 
 
 def meanings() -> dict[str, Meaning]:
@@ -25,10 +25,15 @@ def meanings() -> dict[str, Meaning]:
     return conditions().meanings
 
 
-def ready() -> None:
-    """Reads all that is here to be read, for processes that are forked then."""
-    blames()
-    classify(500, b"{}")
+def tables() -> tuple[Conditions, Rules]:
+    """What the two files say that every process needs."""
+    return conditions(), rules()
+
+
+def hold(said: tuple[Conditions, Rules]) -> None:
+    """Let this process, and those that are forked from it, have what another one has read."""
+    conditions.hold(said[0])
+    rules.hold(said[1])
 
 
 def blames() -> dict[str, str]:

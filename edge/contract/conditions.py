@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from edge._fast import SLOTS, Condition
+from edge.contract.held import Held
 from edge.contract.problems import Reader, instead
 from edge.contract.words import names
 
@@ -50,7 +50,7 @@ class Conditions:
     neutral: dict[str, str]
 
 
-@cache
+@Held
 def conditions() -> Conditions:
     """The conditions as shipped."""
     return read(_FILE.read_text("utf-8"), _FILE.name)

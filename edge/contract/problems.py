@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.strict_yaml import Document, Path, StrictYAMLError, dotted, load
+from edge import strict_yaml
+from edge.strict_yaml import Document, Path, StrictYAMLError, dotted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Reader:
         self.file = file
         self.problems: list[Problem] = []
         try:
-            self.document = load(text, file)
+            self.document = strict_yaml.load(text, file)
         except StrictYAMLError as error:
             raise ContractError([Problem(file, p.line, p.column, p.key, p.message, p.way_out)
                                  for p in error.problems]) from None

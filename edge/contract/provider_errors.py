@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import orjson
 
 from edge import strict_yaml
 from edge._fast import Condition
+from edge.contract.held import Held
 
 LOOKED_AT = 1 << 16         # bytes of a body
 LONGEST_MESSAGE = 2048      # characters
@@ -71,6 +71,9 @@ class _Rule:
                 and (self.says is None or self.says.fullmatch(error.said) is not None))
 
 
+Rules = dict[int, tuple[_Rule, ...]]
+
+
 def classify(status: int, body: bytes) -> Verdict:
     """What an answer of 300 to 599 means, or with 200 an error object: a whole body, or the data of one event.
 
@@ -79,8 +82,8 @@ def classify(status: int, body: bytes) -> Verdict:
     error = _read(body[:LOOKED_AT])
     if status < 300:
         status = next((given for given in error.statuses if 400 <= given <= 599), _BEGAN_WELL)
-    rules = _rules()
-    rule = next(rule for rule in rules.get(status, rules[500]) if rule.fits(error))
+    known = rules()
+    rule = next(rule for rule in known.get(status, known[500]) if rule.fits(error))
     return Verdict(rule.condition, error.message, error.kind, rule.doubtful)
 
 
@@ -99,8 +102,8 @@ def details(body: bytes) -> Details:
                    code[:LONGEST_NAME] if isinstance(code, str) and code else None)
 
 
-@cache
-def _rules() -> dict[int, tuple[_Rule, ...]]:
+@Held
+def rules() -> Rules:
     """The rules that there are for each status, in their order."""
     found: dict[int, list[_Rule]] = {status: [] for status in _STATUSES}
     for entry in strict_yaml.load(_FILE.read_text("utf-8"), _FILE.name).data["rules"]:

@@ -33,7 +33,7 @@ def apart(make: Callable[[], Made]) -> Made:
             os._exit(status)
     try:
         if os.waitpid(pid, 0)[1]:
-            raise RuntimeError("the configuration could not be read: the process that did so has ended")
+            raise RuntimeError("the process that was to read what is needed has ended")
         good, value = pickle.loads(whole(memory))
     finally:
         os.close(memory)

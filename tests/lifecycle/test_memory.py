@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx2 as httpx
 import pytest
-from harness.processes import own_kilobytes
+from harness.processes import own_kilobytes, tree
 
 from tests.support.gateway import Gateway, configuration
 from tests.support.simulator import Simulator
@@ -29,3 +31,11 @@ def test_memory_of_all_processes(simulator: Simulator) -> None:
         sizes = own_kilobytes(edge.process.pid)
     assert len(sizes) == 3
     assert sum(sizes.values()) < MOST, sizes
+
+
+def test_what_reads_files_is_in_no_process(simulator: Simulator) -> None:
+    """No process that stays holds the parser of YAML or pydantic, which only whoever reads files needs."""
+    with Gateway(configuration(simulator.url)) as edge:
+        maps = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in tree(edge.process.pid)}
+    assert len(maps) == 3
+    assert [pid for pid, text in maps.items() if "_yaml" in text or "pydantic" in text] == []
