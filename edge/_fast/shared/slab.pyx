@@ -18,8 +18,6 @@ import fcntl
 import mmap
 import os
 from collections import namedtuple
-from fractions import Fraction
-from math import ceil
 from zlib import crc32
 
 from edge._fast.contract.condition import Condition
@@ -96,6 +94,10 @@ cdef struct Header:
 
 cdef inline int64_t later(int64_t a, int64_t b) noexcept nogil:
     return a if a > b else b
+
+
+cdef object share(object amount, object part, object of):       # exactly, rounded up; of nothing it is nothing
+    return -(-amount * part // of) if of else 0
 
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
@@ -376,7 +378,8 @@ cdef class Slab:
         if not 0 <= rate < float("inf") or (rate and burst < 1):
             raise ValueError(f"a bucket of {burst} refilled at {rate}/s is none")
         # Rounded up: a bucket may grant a billionth less than asked, and never more.
-        interval = ceil(Fraction(10**9) / Fraction(rate)) if rate else 0
+        above, below = (<object> rate).as_integer_ratio()
+        interval = share(10**9, below, above)
         if interval * burst > MAX_WINDOW:
             raise ValueError(f"a bucket of {burst} refilled at {rate}/s takes over 73 years to fill")
         return interval, interval * burst
@@ -395,13 +398,12 @@ cdef class Slab:
         if before.interval == interval and before.window == window:
             return
         bucket.terms[1 - (word & 1)] = Terms(interval, window)
-        cdef int64_t at = monotonic_ns() if now is None else now
-        cdef int64_t arrival
-        share = Fraction(interval, before.interval) if before.interval else 0
+        cdef int64_t arrival, at = monotonic_ns() if now is None else now
         while True:
             missing = max((word >> 1) - at, 0)
             owed = max(missing - before.window, 0)
-            arrival = at + min(ceil((missing - owed) * share), window) + min(ceil(owed * share), MOST_DEBT)
+            arrival = at + min(share(missing - owed, interval, before.interval), window) + min(
+                share(owed, interval, before.interval), MOST_DEBT)
             if EDGE_SWAP(&bucket.word, &word, arrival * 2 + 1 - (word & 1)):
                 return
 
