@@ -209,7 +209,7 @@ def date() -> bytes:
 
 
 def dated(app: ASGIApp) -> ASGIApp:
-    """Adds Date and an id to every response; uvicorn's own Date needs its clock, which `process.Server` stops."""
+    """Adds Date and an id to every response."""
     async def with_date(scope: Scope, receive: Receive, send: Send) -> None:
         async def begin(message: Message) -> None:
             if message["type"] == "http.response.start":

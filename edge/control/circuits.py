@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import orjson
@@ -17,7 +16,6 @@ from edge.values import figures
 from edge.values.registry import named, places
 
 STATES = ("open", "closed", "auto")
-MAX_BODY = 65536            # bytes
 SHOWN = 100                 # characters of a wrong value
 
 log = logging.getLogger("edge")
@@ -33,13 +31,8 @@ class Order:
 
 async def order(request: Request) -> Order:
     """Read one, or raise the Refusal that says what is wrong with it."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise Refusal(Condition.body_too_large, {Slot.S_LIMIT: MAX_BODY})
     try:
-        said = orjson.loads(body)
+        said = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
         raise Refusal(Condition.json_invalid, {Slot.S_REASON: str(error)}) from None
     if not isinstance(said, dict):
@@ -73,6 +66,8 @@ def force(state: State, said: Order) -> dict[str, Any]:
     known = {named(place): place for place in places(state.snapshot)}
     place = known.get(said.target)
     if place is None:
+        from difflib import get_close_matches  # for mistakes alone
+
         near = get_close_matches(said.target, known, n=3, cutoff=0.4) or list(known)[:3]
         raise Refusal(Condition.field_value, {
             Slot.S_FIELD: "target", Slot.S_EXPECTED: f"among the targets, such as {', '.join(near)}",

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
 
-import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edge._fast import Condition
 from edge.control import circuits
 from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.refusal import Refusal
+from edge.control.server import Server
 from edge.control.state import State
 from edge.process import claims, log
 from edge.process.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
@@ -37,9 +33,6 @@ def main(state: State, channel: socket.socket, listener: socket.socket, stripe: 
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     logger = log.setup("control", debug=state.snapshot.debug)
-    server = logging.getLogger("uvicorn")       # its errors are faults of ours, its warnings those of clients
-    server.handlers[:], server.propagate = logger.handlers, False
-    server.setLevel(logging.ERROR)
     control = Control(state, channel, logger, stripe)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(control.serve(listener))
@@ -72,8 +65,12 @@ class Control:
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
         self.ours = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
-        await Server(self, routes).serve([listener])
+        await Server(routes.app(), self.refuse).serve(listener, self.ending)
         self.loop.remove_reader(self.channel)
+
+    def refuse(self, refusal: Refusal) -> bytes:
+        """What is refused before there is a request for the routes."""
+        return self.state.refusals.render(refusal, extra=b"date: %s\r\n" % date(), close=True)
 
     def listen(self) -> None:
         """What comes from the supervisor; when it has died there is nothing left to be in control of."""
@@ -156,32 +153,3 @@ class Control:
             self.ending.set()
         else:
             self.loop.call_later(LOOK_SECONDS, self.drain, until)
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its clock: that wakes ten times a second to see a flag, this awaits an event."""
-
-    def __init__(self, control: Control, routes: Routes) -> None:
-        class Protocol(HttpToolsProtocol):
-            """Answers in contract also what is no HTTP."""
-
-            def send_400_response(self, msg: str) -> None:
-                refusal = Refusal(Condition.request_malformed)
-                extra = b"date: %s\r\n" % date()
-                self.transport.write(control.state.refusals.render(refusal, extra=extra, close=True))
-                self.transport.close()
-
-        super().__init__(uvicorn.Config(
-            routes.app(), http=Protocol, ws="none", lifespan="off", interface="asgi3", log_config=None,
-            access_log=False, proxy_headers=False, server_header=False, date_header=False,
-            timeout_graceful_shutdown=1))
-        self.control = control
-
-    async def main_loop(self) -> None:
-        """Until the process ends."""
-        await self.control.ending.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are `main`'s."""
-        yield
