@@ -3,10 +3,12 @@
     .venv/bin/python tests/way/run.py [--seed 0] [--runs 10000]
 
 Each run is made of its seed alone: a few clients and connections to providers, and some dozen steps in which any of
-them goes on, breaks off, says something wrong or lets time pass. At its end everything is closed, and nothing may be
-left: no request, no slot, no place under a limit or in a queue, no retry, no byte of memory; each request is counted
-once. A fault prints its seed and its steps; `--runs 1 --seed N` shows it again, if neither what was before it nor the
-gateway's own chance matters.
+them goes on, breaks off, says something wrong or lets time pass. At the end of some everybody does what is awaited of
+him, for less time than anybody waits: then nobody may wait for anything. At the end of all everything is closed, and
+nothing may be left: no request, no slot, no place under a limit or in a queue, no retry, no byte of memory; each
+request is counted once, and what each client has read are whole answers, one to a request at most, the last of which
+may break off. A fault prints its seed and its steps; `--runs 1 --seed N` shows it again, if neither what was before it
+nor the gateway's own chance matters.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import logging
 import mmap
 import os
 import random
+import re
 import socket
 import struct
 import subprocess
@@ -23,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +63,16 @@ EVENTS = (DATA % b"", DATA % b',"finish_reason":"stop"', b"data: [DONE]\n\n", b"
 PLAIN = orjson.dumps({"id": "c", "object": "chat.completion", "choices": [
     {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}})
+LONG = PLAIN.replace(b"hi", b"h" * 700_000)            # more than a socket takes at once
 ERROR = b'{"error":{"message":"no","type":"x"}}'
+
+
+class Unwatched:
+    """What looks like a connection until epoll is to watch it."""
+
+    def detach(self) -> int:
+        """A descriptor."""
+        return os.open(os.devnull, os.O_RDONLY)
 
 
 class Fault(Exception):
@@ -83,7 +95,7 @@ def request(rng: random.Random) -> bytes:
         path = b"/v1/files"
     text = orjson.dumps(body)[:None if kind != 2 else -1]
     if kind == 1:
-        text = b"f" * rng.choice((10, 9000))
+        text = b"f" * rng.choice((10, 9000, 700_000))
     more = b"expect: 100-continue\r\n" if kind == 3 else b""
     head = (b"POST %b HTTP/1.%d\r\nhost: e\r\ncontent-type: application/json\r\nauthorization: Bearer %b\r\n%b" % (
         path, kind != 4, KEY.encode() if kind != 5 else b"sk-wrong-0123456789abcdef", more))
@@ -96,8 +108,7 @@ def answer(rng: random.Random) -> list[bytes]:
     """A provider's answer in pieces: good, bad, or broken off."""
     kind = rng.randrange(12)
     if kind < 3:
-        whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
-            len(PLAIN), PLAIN)
+        whole = good(rng.choice((PLAIN, PLAIN, LONG)))
     elif kind < 7:
         events = [DATA % b""] * rng.randrange(3) + [rng.choice(EVENTS) for _ in range(rng.randrange(4))]
         if rng.random() < 0.6:
@@ -115,10 +126,73 @@ def answer(rng: random.Random) -> list[bytes]:
     return in_pieces(rng, whole)
 
 
+def good(body: bytes) -> bytes:
+    """A good plain answer."""
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
 def in_pieces(rng: random.Random, whole: bytes) -> list[bytes]:
     """The bytes, cut at up to three places."""
     cut = sorted(rng.randrange(len(whole)) for _ in range(rng.randrange(4)))
     return [whole[a:b] for a, b in zip([0, *cut], [*cut, len(whole)], strict=True) if a < b]
+
+
+@dataclass
+class End:
+    """One end of a connection: what it has to send, in pieces; of a client, how many requests, and what it has read."""
+
+    socket: socket.socket
+    left: list[bytes]
+    requests: int = 0
+    read: bytearray = field(default_factory=bytearray)
+
+    def send(self) -> None:
+        """The next piece, as far as the other side takes it."""
+        if self.left:
+            try:
+                self.left[0] = self.left[0][self.socket.send(self.left[0]):]
+            except BlockingIOError:
+                return
+            except OSError:
+                self.left.clear()
+            if self.left and not self.left[0]:
+                self.left.pop(0)
+
+    def receive(self, most: int) -> bytes | None:
+        """What has come; None: the other side has closed."""
+        try:
+            return self.socket.recv(most) or None
+        except BlockingIOError:
+            return b""
+        except OSError:
+            return None
+
+
+def judge(client: End) -> None:
+    """Fault: what a client has read is not one whole answer after the other."""
+    rest, answers = bytes(client.read), 0
+    while b"\r\n\r\n" in rest:
+        head, _, rest = rest.partition(b"\r\n\r\n")
+        if not re.match(rb"HTTP/1\.1 [1-5]\d\d [ -~]+(\r\n|$)", head):
+            raise Fault(f"no answer: {head[:200]!r}")
+        if head.startswith(b"HTTP/1.1 100 "):
+            continue
+        answers += 1
+        if b"\r\nx-request-id: " not in head:
+            raise Fault(f"an answer without an id: {head!r}")
+        length = re.search(rb"\r\ncontent-length: (\d+)(\r\n|$)", head)
+        if length is not None:
+            rest = rest[int(length[1]):]
+        elif b"\r\ntransfer-encoding: chunked" not in head:
+            break
+        else:
+            while (size := re.match(rb"([0-9a-f]+)\r\n", rest)) and int(size[1], 16):
+                rest = rest[size.end() + int(size[1], 16) + 2:]
+            rest = rest.removeprefix(b"0\r\n\r\n")
+            if re.match(rb"[^0-9a-f]", rest) and not rest.startswith(b"HTTP/1.1 "):
+                raise Fault(f"no chunk: {rest[:200]!r}")
+    if answers > client.requests:
+        raise Fault(f"{answers} answers to {client.requests} requests")
 
 
 class World:
@@ -157,6 +231,11 @@ class World:
             self.gateway.tick()
             self.advance(SECOND // 10)
 
+    def pass_some(self) -> None:
+        """A tick, in time."""
+        self.advance(SECOND // 10)
+        self.gateway.tick()
+
     def reload(self) -> None:
         """The next version of the same configuration comes into force."""
         self.version += 1
@@ -179,8 +258,9 @@ class Run:
         self.world = world
         self.rng = random.Random(seed)
         self.steps: list[str] = []
-        self.clients: list[tuple[socket.socket, list[bytes]]] = []
-        self.providers: list[tuple[socket.socket, list[bytes]]] = []
+        self.clients: list[End] = []
+        self.gone: list[End] = []
+        self.providers: list[End] = []
 
     def turn(self) -> None:
         """The gateway sees what has happened."""
@@ -191,22 +271,28 @@ class Run:
         if len(self.clients) < 4:
             sock = socket.create_connection(self.world.listener.getsockname())
             sock.setblocking(False)
-            whole = b"".join(request(self.rng) for _ in range(self.rng.choice((1, 1, 1, 2))))
-            self.clients.append((sock, in_pieces(self.rng, whole)))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)      # the kernel's clock is not ours
+            requests = [request(self.rng) for _ in range(self.rng.choice((1, 1, 1, 2, 5)))]
+            self.clients.append(End(sock, in_pieces(self.rng, b"".join(requests)), len(requests)))
             self.client_sends()
 
     def client_sends(self) -> None:
         """A client's next piece goes out."""
         if self.clients:
-            sock, left = self.rng.choice(self.clients)
-            if left:
-                self.send(sock, left)
+            self.rng.choice(self.clients).send()
+
+    def client_reads(self) -> None:
+        """A client reads some of what has come."""
+        if self.clients:
+            client = self.rng.choice(self.clients)
+            client.read += client.receive(self.rng.choice((10, 10_000, 1 << 20))) or b""
 
     def client_leaves(self) -> None:
         """A client closes."""
         if self.clients:
-            sock, _ = self.clients.pop(self.rng.randrange(len(self.clients)))
-            sock.close()
+            client = self.clients.pop(self.rng.randrange(len(self.clients)))
+            client.socket.close()
+            self.gone.append(client)
 
     def dialled(self) -> None:
         """A connection that the gateway wants is there, or is not to be had."""
@@ -215,33 +301,31 @@ class Run:
             if self.rng.random() < 0.2:
                 pool.failed(Condition.provider_unreachable, "Connection refused")
                 return
-            ours, theirs = socket.socketpair()
-            ours.setblocking(False)
-            theirs.setblocking(False)
-            self.providers.append((theirs, []))
-            pool.opened(ours)
+            if self.rng.random() < 0.05:
+                pool.opened(Unwatched())
+                return
+            self.open(pool)
+
+    def open(self, pool: Any) -> None:
+        """A connection to a provider."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        self.providers.append(End(theirs, []))
+        pool.opened(ours)
 
     def provider_sends(self) -> None:
-        """A provider reads what it is asked, and says the next piece of its answer."""
+        """A provider reads some of what it is asked, and says the next piece of its answer."""
         if self.providers:
-            sock, left = self.rng.choice(self.providers)
-            asked = b""
-            try:
-                asked = sock.recv(1 << 20)
-            except BlockingIOError:
-                pass
-            except OSError:
-                return
-            if asked and not left:
-                left += answer(self.rng)
-            if left:
-                self.send(sock, left)
+            provider = self.rng.choice(self.providers)
+            if provider.receive(self.rng.choice((1000, 1 << 20, 1 << 20))) and not provider.left:
+                provider.left += answer(self.rng)
+            provider.send()
 
     def provider_leaves(self) -> None:
         """A provider closes a connection."""
         if self.providers:
-            sock, _ = self.providers.pop(self.rng.randrange(len(self.providers)))
-            sock.close()
+            self.providers.pop(self.rng.randrange(len(self.providers))).socket.close()
 
     def time_passes(self) -> None:
         """A moment, or long."""
@@ -253,16 +337,9 @@ class Run:
         if self.rng.random() < 0.05:
             self.world.reload()
 
-    def send(self, sock: socket.socket, left: list[bytes]) -> None:
-        """The next piece, if the other side still takes any."""
-        try:
-            sock.send(left.pop(0))
-        except OSError:
-            left.clear()
-
     STEPS: tuple[Callable[[Run], None], ...] = (
-        *[new_client] * 3, *[client_sends] * 4, client_leaves, *[dialled] * 5, *[provider_sends] * 8, provider_leaves,
-        *[time_passes] * 2, reloads)
+        *[new_client] * 3, *[client_sends] * 4, *[client_reads] * 3, client_leaves, *[dialled] * 5,
+        *[provider_sends] * 8, provider_leaves, *[time_passes] * 2, reloads)
 
     def go(self) -> None:
         """All of it. Fault: something is wrong."""
@@ -273,19 +350,65 @@ class Run:
             self.turn()
             if self.world.faults:
                 raise self.world.faults[0]
+        if self.rng.random() < 0.2:
+            self.steps.append("finish")
+            self.finish()
         self.end()
+
+    def finish(self) -> None:
+        """Everybody does what is awaited of him, for less time than anybody waits."""
+        for provider in self.providers:
+            while provider.left:
+                before = len(provider.left[0])
+                provider.send()
+                self.turn()
+                if provider.left and len(provider.left[0]) == before and not self.client_catches_up():
+                    break
+            provider.socket.close()
+        self.providers.clear()
+        for _ in range(44):
+            for _ in range(4):
+                while self.world.dialled:
+                    self.open(self.world.dialled.pop())
+                self.turn()
+                self.client_catches_up()
+                for provider in self.providers:
+                    if provider.receive(1 << 20) and not provider.left:
+                        provider.left.append(good(PLAIN))
+                    provider.send()
+                self.turn()
+            self.world.pass_some()
+        if self.world.gateway.busy:
+            raise Fault(f"{self.world.gateway.busy} still wait for something")
+
+    def client_catches_up(self) -> bool:
+        """All clients read all that has come, send what they have to, and close behind the gateway; did any read?"""
+        some = False
+        for client in tuple(self.clients):
+            client.send()
+            while piece := client.receive(1 << 20):
+                client.read += piece
+                some = True
+            if piece is None:
+                client.socket.close()
+                self.clients.remove(client)
+                self.gone.append(client)
+        return some
 
     def end(self) -> None:
         """Everybody leaves, and nothing may stay."""
         world = self.world
-        for sock, _ in self.clients + self.providers:
-            sock.close()
+        for end in self.clients + self.providers:
+            end.socket.close()
         self.turn()
-        while world.dialled:
-            world.dialled.pop().failed(Condition.provider_unreachable, "Connection refused")
-        for _ in range(3):
+        for _ in range(30):             # a close comes behind what was sent before it, some requests maybe
+            while world.dialled:
+                world.dialled.pop().failed(Condition.provider_unreachable, "Connection refused")
             world.pass_time(100 * SECOND)
             self.turn()
+            if not world.gateway.clients and not world.dialled:
+                break
+        world.pass_time(100 * SECOND)
         total = world.slab.worker_total(0)
         left = {"faults": world.faults, "busy": world.gateway.busy, "clients": world.gateway.clients,
                 "in flight": total.in_flight, "retrying": total.retrying, "connections": total.connections,
@@ -299,6 +422,8 @@ class Run:
         left["uncounted"] = ends - world.ended()
         if any(left.values()):
             raise Fault(str({name: value for name, value in left.items() if value}))
+        for client in self.clients + self.gone:
+            judge(client)
 
 
 def with_clock() -> int:

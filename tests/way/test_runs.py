@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-RUNS = 100_000
+RUNS = 25_000
 RUN = Path(__file__).with_name("run.py")
 
 

@@ -66,7 +66,11 @@ cdef class Pool:
     def opened(self, sock):
         """A plain connection is open; its descriptor is ours from now on."""
         cdef Upstream upstream = self.connection()
-        upstream.watch(sock.detach())
+        try:
+            upstream.watch(sock.detach())
+        except OSError:                     # epoll will not have it (fs.epoll.max_user_watches)
+            self.failed(gateway_overloaded, "file descriptors")
+            return
         self.gateway.now = monotonic_ns()
         upstream.join()
         run_jobs(self.gateway)
