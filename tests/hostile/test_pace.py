@@ -196,6 +196,7 @@ def test_pipelined_flood_is_bounded(edge: Gateway) -> None:
         assert talk.answer().status == 200
 
 
+@pytest.mark.unsanitized
 @pytest.mark.parametrize("data", [
     request(method="GET", path="/health", key=None), request(path="/nowhere", key=None), chat(fault="big=900000")],
     ids=["health", "refusals", "long answers"])

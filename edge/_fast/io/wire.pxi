@@ -57,6 +57,9 @@ cdef extern from * nogil:
         return connect(fd, &nobody, sizeof nobody);
     }
     extern void *memmem(const void *, size_t, const void *, size_t);     /* of glibc and musl; declared for GNU alone */
+    static const char *edge_find(const char *text, size_t size, const char *wanted, size_t length) {
+        return size < length ? NULL : memmem(text, size, wanted, length);       /* nothing has no place either */
+    }
     static int edge_reserve(void) {
         return open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
@@ -71,7 +74,7 @@ cdef extern from * nogil:
     int edge_accept(int fd, uint64_t* address)
     int edge_unacknowledged(int fd)
     int edge_reserve()
-    const char* edge_find "memmem"(const char* text, size_t size, const char* wanted, size_t length)
+    const char* edge_find(const char* text, size_t size, const char* wanted, size_t length)
     int edge_break(int fd)
     int edge_epoll_ctl(int epoll, int operation, int fd, uint32_t events, void* data)
     ssize_t recv(int fd, void* data, size_t size, int flags)
