@@ -199,6 +199,18 @@ def test_a_queue_of_none() -> None:
             assert statuses == [200, 200, 503]
 
 
+def test_waiting_for_all_of_its_time(simulator: Simulator) -> None:
+    """A request whose whole time has passed in the queue has not failed at the provider, of which it was nothing."""
+    config = {**providers(one={"base_url": simulator.openai_url, "max_connections": 1}), "queue": {"timeout": 60}}
+    with Gateway(config) as edge, Talk(edge.port) as busy, Talk(edge.port) as waits:
+        busy.send(chat("by-one", fault="hang"))
+        simulator.wait_for(lambda state: state["log"])
+        config["providers"]["one"]["timeouts"] = {"total": 0.3}
+        assert edge.reload(config).status_code == 200
+        in_contract(waits.send(chat("by-one")).answer(), "gateway_overloaded")
+        assert edge.metric("edge_attempt_failures_total", condition="provider_timeout") == 0
+
+
 def test_waiting_ends_with_the_client(simulator: Simulator) -> None:
     """A client that leaves while its request waits for a connection gives its place up."""
     config = providers(one={"base_url": simulator.openai_url, "max_connections": 1})
