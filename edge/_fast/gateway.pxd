@@ -338,6 +338,7 @@ cdef class Downstream(Peer):
     cdef int begin_service(self, uint64_t address) except -1
     cdef bint into_body(self, Exchange x) noexcept
     cdef int consume(self, char* buf, Py_ssize_t size) except -1
+    cdef int keep_rest(self, const char* buf, Py_ssize_t size) except -1
     cdef int begin(self, char* buf, Py_ssize_t size) except -1
     cdef int set_timer(self, int why, int64_t limit) except -1
     cdef int await_next(self) except -1

@@ -71,6 +71,31 @@ def test_shedding_before_memory_ends(small: Gateway) -> None:
         assert talk.send(chat()).answer().status == 200
 
 
+def test_heads_beyond_memory(small: Gateway) -> None:
+    """A client whose half head passes the ceiling is told so in contract, and no fault is logged."""
+    with contextlib.ExitStack() as stack:
+        fill(small, stack)
+        talks = [stack.enter_context(Talk(small.port)).send(b"GET / HTTP/1.1\r\nx: " + b"h" * 7000) for _ in range(200)]
+        small.wait(lambda: small.metric("edge_requests_total", condition="out_of_memory") > 50)
+        told = [talk for talk in talks if not talk.silent(0)]
+        assert len(told) > 50
+        for talk in told:
+            in_contract(talk.answer(), "out_of_memory")
+
+
+def test_requests_behind_another_beyond_memory(small: Gateway) -> None:
+    """Requests that there is no memory for, behind one that is on its way, do not harm it: it ends its connection."""
+    with contextlib.ExitStack() as stack:
+        talks = [stack.enter_context(Talk(small.port)).send(chat(fault="latency=2000")) for _ in range(40)]
+        small.wait(lambda: small.metric("edge_requests_in_flight") == 40)
+        fill(small, stack)
+        for talk in talks:
+            talk.send(chat(text="y" * 50_000))
+        answers = [talk.answer() for talk in talks]
+        assert {answer.status for answer in answers} == {200}
+        assert sum(answer.header("connection") == "close" for answer in answers) > 5
+
+
 def test_answers_beyond_memory(simulator: Simulator) -> None:
     """An answer that cannot be held is 500 in contract; the next one is served, by the same worker."""
     with Gateway(configuration(simulator.url, limits={"memory_bytes": 300_000})) as edge:

@@ -98,6 +98,7 @@ cdef int turn_away(Exchange x, int condition, object what) except -1:
     if what is not None:
         x.retry_after_ms = 1000
         x.say(S_REASON, what)
+    x.unsynced = x.unsynced or x.state == READING
     return x.refuse(condition) if x.state == READING else x.fail(condition, None)
 
 
@@ -190,12 +191,24 @@ cdef class Downstream(Peer):
         finally:
             self.consuming = False
         if pos < size and not self.lingering and not self.closing and self.fd >= 0:
-            self.pending = stored(buf + pos, size - pos)
+            self.keep_rest(buf + pos, size - pos)
             if self.exchange is not None or self.is_full():
                 if size - pos > PIPELINE_MAX:
                     self.pause_reads(EPOLLIN)
             elif pos:
                 self.set_timer(AWAITS_HEAD, self.gateway.head_ns)       # another head has begun
+        return 0
+
+    cdef int keep_rest(self, const char* buf, Py_ssize_t size) except -1:
+        """Bytes whose turn has not come. Where there is no memory for them, whose they are gets no further."""
+        cdef Exchange x = self.exchange
+        try:
+            self.pending = stored(buf, size)
+        except MemoryError:
+            if x is not None and x.state != READING and not x.unread:
+                x.keep_alive = False        # they are of what would come behind it
+                return 0
+            return (nameless(self) if x is None else x).drive(TURNED_AWAY, out_of_memory, NULL, 0, None)
         return 0
 
     cdef int begin(self, char* buf, Py_ssize_t size) except -1:
