@@ -17,6 +17,7 @@ from .gateway import (
     Tenant,
 )
 from .shared.health import Healths, HealthTotal
+from .shared.purse import FleetTotal, Held, Purses
 from .shared.slab import (
     CONTROL,
     GENERATION,
@@ -38,6 +39,7 @@ from .shared.slab import (
 __all__ = [
     "CONTROL", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS",
     "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES",
-    "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "Gateway", "HealthTotal", "Healths", "Limits", "Model", "Pool",
-    "Route", "SeriesTotal", "Slab", "Slot", "Surface", "Target", "Template", "Tenant", "monotonic",
+    "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held",
+    "Limits", "Model", "Pool", "Purses", "Route", "SeriesTotal", "Slab", "Slot", "Surface", "Target", "Template",
+    "Tenant", "monotonic",
 ]

@@ -9,7 +9,7 @@ from .http.head cimport Head
 from .http.multipart cimport Form
 from .json.scan cimport MAX_NAMES, Member, Names, Scan
 from .shared.health cimport Rules
-from .shared.slab cimport N_OUTCOMES, Bucket, Health, Load, Series, Slab, Worker
+from .shared.slab cimport N_OUTCOMES, Bucket, Fleet, Health, Load, Series, Slab, Worker
 
 cdef enum:
     MAX_ROUTES = 32
@@ -69,14 +69,16 @@ cdef enum:
     MOST_LIMITS = 6             # of one key, one model or the gateway
 
 cdef class Limits:              # of requests and tokens, whose they are is their holder's business
-    cdef int indices[MOST_LIMITS]
     cdef Bucket* buckets[MOST_LIMITS]
+    cdef int indices[MOST_LIMITS]           # of buckets, and of purses
     cdef uint8_t kinds[MOST_LIMITS]         # what each counts: see Kind in permit.pxi
     cdef int64_t most[MOST_LIMITS]          # units of a full one
     cdef int count
     cdef bint tokens            # one of them counts tokens,
     cdef bint concurrent        # one concurrent requests
     cdef bint shadow            # they refuse nothing, and count what they would
+    cdef bint shared            # by hosts
+    cdef uint8_t outage         # what they do while Redis does not answer: see Outage
 
 cdef class Tenant:
     cdef readonly str name
@@ -299,9 +301,13 @@ cdef class Exchange:                    # one request's way
     cdef int64_t retry_after_ms
     cdef Limits model_limits            # what was taken from,
     cdef Limits gateway_limits          # with the key's
-    cdef Bucket* binding                # of the limit that has refused it,
-    cdef uint8_t crowded                # which is one of concurrent requests
-    cdef uint8_t untaken                # bits of the owners whose limits are shadows, and would have refused it
+    cdef int binding                    # bucket of the limit that has refused it; -1: none has
+    cdef bint binding_shared
+    cdef uint8_t crowded                # it is one of concurrent requests
+    cdef uint8_t untaken                # bits of the owners from whose limits it has taken nothing, and who let it pass
+    cdef uint32_t alone                 # and of the limits that let it pass without Redis's word
+    cdef int64_t drawn_by               # until then it waits for what its limits lack; 0: it has not missed anything
+    cdef int64_t admitted               # when
     cdef int64_t reserved_input
     cdef int64_t reserved_output
     cdef int drive(self, int event, int number, char* data, Py_ssize_t size, object words) except -1
@@ -428,7 +434,10 @@ cdef class Gateway:
     cdef object ending                  # callable: what a failed stream ends with, made of the contract's event
     cdef object begun                   # callable: what `ending` needs to know of a response
     cdef object wait_ms                 # callable(fields, Unix time) -> ms until a provider wants to be asked again
-    cdef list delayed                   # requests whose next attempt is put off
+    cdef list delayed                   # requests whose next attempt is put off, or that wait for what they miss
+    cdef int drawing                    # how many of them do that
+    cdef int64_t patience_ns            # and for how long at most
+    cdef object ring                    # callable(): control is to look at the purses
     cdef dict bound                     # limits that have refused or delayed somebody, and when they did last
     cdef Rules rules                    # of circuit breakers
     cdef int max_retries

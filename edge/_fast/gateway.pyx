@@ -89,6 +89,9 @@ from .shared.health cimport (
     FORCED_OPEN, HALF_OPEN, RETURNING, SHUT, back_at, bench, count_failure, drop_probe, failed, set_rules, standing,
     succeeded, take_probe, usable_key, why_benched, within_budget,
 )
+from .shared.purse cimport (
+    SHORT, purse_full_in, purse_left, purse_settle, purse_take, purse_wait, take_alone,
+)
 from .shared.slab cimport (
     MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_reserve,
     bucket_wait, concurrency_give, concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long,
@@ -130,6 +133,7 @@ include "io/wire.pxi"
 include "way/chance.pxi"
 include "way/fields.pxi"
 include "way/timers.pxi"
+include "way/draw.pxi"
 include "way/permit.pxi"
 include "way/lines.pxi"
 include "way/queue.pxi"
@@ -358,6 +362,8 @@ cdef class Gateway:
         self.cors = tables.cors
         self.bearer_only = tables.bearer_only
         self.report, self.notice = tables.notes.report, tables.notes.notice
+        self.ring = tables.ring
+        self.patience_ns = to_ns(tables.patience)
         self.classify = tables.classify
         self.decoded, self.joined = tables.decoded, tables.joined
         self.details = tables.details
@@ -505,6 +511,18 @@ cdef class Gateway:
         for x in waiting:
             if x.decoding is not None:
                 x.drive(PIECE_DECODED, 0, NULL, 0, None)
+        run_jobs(self)
+
+    def redraw(self):
+        """Requests that wait for what their limits lack look again."""
+        cdef Exchange x
+        self.now = monotonic_ns()
+        for x in tuple(self.delayed):
+            if x.drawn_by and x.due:
+                x.drive(PAUSE_OVER, 0, NULL, 0, None)
+        if self.drawing:
+            self.ring()
+            get_running_loop().call_later(REDRAW_NS / 1e9, self.redraw)
         run_jobs(self)
 
     def drain(self):

@@ -30,8 +30,12 @@ def circuits(word: str | None, target: str | None, **given: str | None) -> None:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """One line a target, in columns."""
-    rows = [HEAD, *map(row, found)]
+    """One line a target."""
+    return columns([HEAD, *map(row, found)])
+
+
+def columns(rows: list[tuple[str, ...]]) -> str:
+    """Lines of cells below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
                      for line in rows)

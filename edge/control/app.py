@@ -8,7 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.applications import Starlette
@@ -30,6 +30,9 @@ from edge.process.channel import Reloaded
 from edge.values import figures
 from edge.values.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from edge.control.fleet.process import Fleet
+
 FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
 
 Handler = Callable[["Routes", Request], Awaitable[Response]]
@@ -48,12 +51,14 @@ class Routes:
     """The handlers. `state` and `draining` are asked for at each request; `reload` asks the supervisor."""
 
     def __init__(self, state: Callable[[], State], draining: Callable[[], bool],
-                 reload: Callable[[], Awaitable[Reloaded]], supervisor: int) -> None:
+                 reload: Callable[[], Awaitable[Reloaded]], supervisor: int,
+                 fleet: Callable[[], Fleet | None] = lambda: None) -> None:
         self.state = state
+        self.ask_fleet = fleet
         self.supervisor = supervisor
         self.draining = draining
         self.ask_reload = reload
-        self.collector = SlabCollector(state)
+        self.collector = SlabCollector(state, fleet)
 
     def app(self) -> ASGIApp:
         """All routes as one application, whatever goes wrong in contract."""
@@ -68,6 +73,7 @@ class Routes:
                 Route("/admin/workers", self.workers),
                 Route("/admin/circuits", self.circuits, methods=["GET", "POST"]),
                 Route("/admin/config", self.config),
+                Route("/admin/fleet", self.fleet),
                 Route("/admin/reload", self.reload, methods=["POST"]),
                 Route("/admin/status", self.status),
                 Route("/admin/stop", self.stop, methods=["POST"]),
@@ -104,7 +110,7 @@ class Routes:
     async def stats(self, request: Request) -> Response:
         """All figures, also those of single keys."""
         state = self.state()
-        keys = {key.name: figures.limit(state.slab, state.registry.bucket(f"key:{key.name}"))
+        keys = {key.name: figures.limit(state.slab, state.registry.bucket(f"key:{key.name}"), state.snapshot)
                 for key in state.snapshot.keys if key.limit is not None}
         everything = state.slab, state.registry, state.snapshot
         return answer({**figures.collect(*everything), "concurrent_requests": figures.concurrencies(*everything),
@@ -122,6 +128,16 @@ class Routes:
         if request.method == "POST":
             return answer(circuits.force(state, await circuits.order(request)))
         return answer({"circuits": figures.targets(state.slab, state.registry, state.snapshot)})
+
+    @admin
+    async def fleet(self, request: Request) -> Response:
+        """The hosts that share limits, and those limits; `redis` is null where there are none."""
+        fleet = self.ask_fleet()
+        if fleet is None:
+            return answer({"redis": None})
+        from edge.control.fleet.report import report
+
+        return answer(report(fleet))
 
     @admin
     async def config(self, request: Request) -> Response:

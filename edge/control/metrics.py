@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
@@ -27,6 +28,9 @@ from edge.control.worker_metrics import of_workers
 from edge.values.figures import concurrency, limit
 from edge.values.registry import Labels, owners
 
+if TYPE_CHECKING:
+    from edge.control.fleet.process import Fleet
+
 SERIES = ("route", "provider", "model")
 LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")
 SHORT = (*map(floatToGoString, SHORT_BOUNDS), "+Inf")
@@ -36,8 +40,9 @@ Totals = list[tuple[Labels, SeriesTotal]]
 class SlabCollector(Collector):
     """Collects for prometheus_client; `state` is asked for at every scrape."""
 
-    def __init__(self, state: Callable[[], State]) -> None:
+    def __init__(self, state: Callable[[], State], fleet: Callable[[], Fleet | None] = lambda: None) -> None:
         self._state = state
+        self._fleet = fleet
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -51,6 +56,11 @@ class SlabCollector(Collector):
         yield from of_targets(state)
         yield from of_providers(state)
         yield from of_gateway(state)
+        fleet = self._fleet()
+        if fleet is not None:
+            from edge.control.fleet.report import metrics
+
+            yield from metrics(fleet)
 
 
 def requests(state: State, totals: Totals) -> Metric:
@@ -120,7 +130,7 @@ def gauges_and_tokens(totals: Totals) -> Iterator[Metric]:
 
 def of_gateway(state: State) -> Iterator[Metric]:
     """The gateway's limits and the models', version and build. (Keys are too many for labels.)"""
-    bucket = limit(state.slab, state.registry.bucket("gateway"))
+    bucket = limit(state.slab, state.registry.bucket("gateway"), state.snapshot)
     if bucket is not None:
         yield Gauge("edge_limit_left", "Requests that the gateway's limit would admit now.", bucket["left"])
     left = Gauge("edge_concurrent_requests_left", "Requests that there may be at once besides those that there are.",

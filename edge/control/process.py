@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -20,6 +21,9 @@ from edge.control.state import State
 from edge.process import claims, log
 from edge.process.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
 from edge.values import figures
+
+if TYPE_CHECKING:
+    from edge.control.fleet.process import Fleet
 
 RELOAD_SECONDS = 30.0       # the supervisor's time for an answer
 LINGER_SECONDS = 1.0        # from the workers' last moment to ours: their last counts can be read
@@ -51,6 +55,8 @@ class Control:
         self.draining = False
         self.ending = asyncio.Event()
         self.ids = itertools.count(1)
+        self.fleet: Fleet | None = None
+        self.speaking: asyncio.Task[None] | None = None
         self.reloads: dict[int, asyncio.Future[Reloaded]] = {}
 
     async def serve(self, listener: socket.socket) -> None:
@@ -59,8 +65,10 @@ class Control:
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         self.loop.add_reader(self.channel, self.listen)
         self.beat()
-        routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid())
+        routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
+                        lambda: self.fleet)
         self.checks = Checks(self.loop, self.mark)
+        self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
         self.ours = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
@@ -122,6 +130,7 @@ class Control:
             return
         (_, self.state), self.prepared = self.prepared, None
         self.log.setLevel(log.level(self.state.snapshot.debug))
+        self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
@@ -130,6 +139,20 @@ class Control:
         """Health checks as the version in force wants them."""
         circuits.settle(self.state)
         self.checks.load(self.state.snapshot.providers)
+
+    def join(self) -> None:
+        """The fleet that the version in force is part of, if it is."""
+        redis = self.state.snapshot.redis
+        if self.fleet is not None and self.fleet.redis == redis:
+            return self.fleet.load(self.state)
+        if self.speaking is not None:
+            self.speaking.cancel()
+        self.fleet = self.speaking = None
+        if redis is not None:
+            from edge.control.fleet.process import Fleet  # what nobody shares with needs no memory
+
+            self.fleet = Fleet(redis, self.state)
+            self.speaking = self.loop.create_task(self.fleet.run())
 
     def mark(self, provider: str, well: bool) -> None:
         """A verdict of the health checks."""

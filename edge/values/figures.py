@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Slab, monotonic
+from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Purses, Slab, monotonic
 from edge.values.registry import Place, Registry, bucket_name, named, owners, places
 from edge.values.snapshot import Snapshot
 
@@ -31,10 +31,11 @@ def workers(slab: Slab) -> list[dict[str, Any]]:
     return found
 
 
-def limit(slab: Slab, bucket: int) -> dict[str, int] | None:
-    """What a bucket holds when it is full, and what is left; None: unlimited."""
+def limit(slab: Slab, bucket: int, snapshot: Snapshot) -> dict[str, int] | None:
+    """What a bucket holds when it is full, and what is left, on all hosts that share it; None: unlimited."""
     full = slab.limit(bucket)
-    return None if full == UNLIMITED else {"limit": full, "left": slab.left(bucket)}
+    left = slab.left if snapshot.redis is None else Purses(slab).left
+    return None if full == UNLIMITED else {"limit": full, "left": left(bucket)}
 
 
 def concurrencies(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, dict[str, int]]:
@@ -86,7 +87,7 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
         "version": snapshot.version,
         "in_flight": sum(each["in_flight"] for each in series),
         "requests": sum(sum(each["requests"].values()) for each in series),
-        "limit": limit(slab, registry.bucket("gateway")),
+        "limit": limit(slab, registry.bucket("gateway"), snapshot),
         "workers": workers(slab),
         "providers": providers(slab, registry, snapshot),
         "targets": targets(slab, registry, snapshot),
@@ -98,7 +99,7 @@ def of_key(slab: Slab, registry: Registry, snapshot: Snapshot, name: str) -> dic
     """What belongs to one key, and no word of other keys, of targets or of how the gateway is: for the data port."""
     key = next(key for key in snapshot.keys if key.name == name)
     owner = f"key:{name}"
-    minute = {kind: limit(slab, registry.bucket(bucket_name(kind, owner))) for kind, _ in key.minute.units}
-    return {"key": name, "limit": limit(slab, registry.bucket(owner)), "minute": minute,
+    minute = {kind: limit(slab, registry.bucket(bucket_name(kind, owner)), snapshot) for kind, _ in key.minute.units}
+    return {"key": name, "limit": limit(slab, registry.bucket(owner), snapshot), "minute": minute,
             "concurrent_requests": concurrency(slab, registry, owner) if key.concurrent_requests else None,
             "priority": key.priority, "models": key.models, "scopes": key.scopes, "expires": key.expires}

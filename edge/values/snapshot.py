@@ -42,15 +42,20 @@ class Limit:
     burst: int
 
 
+Outage = Literal["share", "closed", "open"]     # what a limit does while Redis does not answer
+
+
 @dataclass(frozen=True, slots=True)
 class Minute:
     """Units that a minute may use, by what is counted: names of KINDS_OF_LIMITS.
 
-    `shadow`: they refuse nothing, nor do the other limits of the same owner.
+    `shadow`: they refuse nothing, nor do the other limits of the same owner. `outage` is theirs too; None: as Redis's
+    section says.
     """
 
     units: tuple[tuple[str, int], ...] = ()
     shadow: bool = False
+    outage: Outage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,25 @@ class ModelLimit:
     limit: Limit | None
     minute: Minute
     concurrent_requests: int = 0        # 0: any number
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """What hosts share their limits through. Times in seconds."""
+
+    kind: Literal["redis", "sentinel", "cluster"]
+    nodes: tuple[tuple[str, int], ...]
+    database: int = 0
+    master: str = ""                    # as sentinels call it
+    username: str | None = None
+    password: Secret | None = None
+    tls: bool = False
+    ca_bundle: str | None = None
+    prefix: str = "edge"                # of all keys: one for each fleet
+    tick: float = 0.05                  # between two calls
+    patience: float = 0.005             # that a request waits for one
+    outage: Outage = "share"
+    grace: float = 1.0                  # from Redis's last answer until `closed` and `open` begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +233,7 @@ class Snapshot:
     minute: Minute = Minute()
     concurrent_requests: int = 0        # 0: any number
     model_limits: tuple[ModelLimit, ...] = ()
+    redis: Redis | None = None
     bounds: Bounds = field(default_factory=Bounds)
     contracts: tuple[tuple[str, str], ...] = (("openai", "openai"), ("anthropic", "anthropic"))
     contract_files: tuple[str, ...] = ()        # the operator's own contracts; read, and not needed any more
@@ -225,3 +250,4 @@ class Snapshot:
     debug: bool = False
     warnings: tuple[str, ...] = ()
     source: str = field(default="", compare=False)      # the file's absolute path, or "quick start"
+    read_at: float = field(default=0.0, compare=False)  # Unix time

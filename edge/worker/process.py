@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 
 from edge import _fast
-from edge.process import claims, log
+from edge.process import bell, claims, log
 from edge.process.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
 from edge.values.figures import of_key
 from edge.values.registry import Registry
@@ -75,7 +75,7 @@ class Worker:
         self.connector = Connector(self.loop)
         slab = self.inherited.slab
         self.gateway = _fast.Gateway(slab, self.inherited.stripe, self.connector, self.fault)
-        self.compiler = Compiler(self.gateway, slab)
+        self.compiler = Compiler(self.gateway, slab, bell.Rope(slab.host).ring)
         self.own = OwnAnswers(self.gateway, lambda key: of_key(slab, self.registry, self.snapshot, key))
         self.prepare(Prepare(0, self.snapshot, self.registry))
         self.commit(0)

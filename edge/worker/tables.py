@@ -59,6 +59,8 @@ class Tables:
     breaker: Breaker
     sticky: str | None
     cors: frozenset[bytes] | None
+    patience: float
+    ring: Callable[[], None]
     decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
     joined: Callable[[bytes, bytes], bytes] = joined
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
@@ -98,16 +100,17 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
 class Compiler:
     """Makes the tables of one worker; connections to providers that did not change are kept."""
 
-    def __init__(self, gateway: Any, slab: Any) -> None:
+    def __init__(self, gateway: Any, slab: Any, ring: Callable[[], None] = lambda: None) -> None:
         self.gateway = gateway
         self.slab = slab
+        self.ring = ring
 
     def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Answer], notes: Notes) -> Tables:
         """All of it, or an exception. Nothing of the running version is touched: that is for `Gateway.load`."""
         pools = {provider.name: self.pool(provider, registry) for provider in snapshot.providers}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         targets = Targets(registry, pools)
-        limits = {owner: self.limits(registry, owner, limited) for owner, limited in owners(snapshot)}
+        limits = {owner: self.limits(snapshot, registry, owner, limited) for owner, limited in owners(snapshot)}
         models = [(model, self.model(model, kinds, targets, limits.get(f"model:{model.name}")))
                   for model in snapshot.models]
         surfaces = {surface.name: compiled_surface(index, surface, snapshot) for index, surface in enumerate(SURFACES)}
@@ -129,6 +132,7 @@ class Compiler:
             surfaces=tuple(surfaces.values()), owned=owned,
             bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
+            patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
             reported=reported(debug=snapshot.debug))
 
@@ -142,9 +146,10 @@ class Compiler:
         strip = len("/v1") if base.endswith(b"/v1") or provider.kind == "openai" else 0
         return _fast.Pool(self.gateway, provider, base + query, strip, heads(provider), registry.pool(provider.name))
 
-    def limits(self, registry: Registry, owner: str, limited: Limited) -> Any:
+    def limits(self, snapshot: Snapshot, registry: Registry, owner: str, limited: Limited) -> Any:
         """What an owner's requests take from."""
-        return _fast.Limits(self.slab, registry.takes(owner, limited), limited.minute.shadow)
+        outage = (limited.minute.outage or snapshot.redis.outage) if snapshot.redis is not None else None
+        return _fast.Limits(self.slab, registry.takes(owner, limited), limited.minute.shadow, outage)
 
     @staticmethod
     def model(model: Model, kinds: Mapping[str, str], targets: Targets, limits: Any) -> Any:

@@ -23,6 +23,7 @@ def base() -> dict[str, Any]:
     """A configuration with one entry of each kind."""
     return {"port": 8766, "listen_addr": "127.0.0.1", "workers": 1,
             "providers": {"openai": {"key": "env:OPENAI_API_KEY", "health_check": {"path": "/models"}}},
+            "redis": {"url": "redis://redis.internal"},
             "models": {"m": [{"provider": "openai", "model": "n"}]}, "model_limits": {"m": {"requests_per_second": 1}},
             "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}}]}
 

@@ -39,6 +39,7 @@ keys:
   - {name: "010", key: env:TEAM_B_KEY, rate_limit: {requests_per_second: 1.5}, expires: 2030-01-01}
   - {name: "on", hash: "blake2b:1111111111111111111111111111111111111111111111111111111111111111"}
 routes: {/v1/x*: local}
+redis: {url: "redis+sentinel://a:26379,b/mymaster/1", password: env:TEAM_B_KEY, outage: closed}
 retry: {max: 0, budget: 0.5}
 circuit_breaker: {enabled: false, all_open: refuse}
 fallback: {openai: local/llama-3}

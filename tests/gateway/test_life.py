@@ -292,7 +292,8 @@ def walking(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -
 
 def test_every_row_is_walked() -> None:
     """The walks of this file take every row of the table, and there is no way out of `ended`."""
-    assert {row for lives in WALKS.values() for life in lives for row in life.rows()} == set(TRANSITIONS)
+    shared = {row for row in TRANSITIONS if "draw" in row[1] or row[0] == "drawing"}        # walked in tests/fleet
+    assert {row for lives in WALKS.values() for life in lives for row in life.rows()} == set(TRANSITIONS) - shared
     assert set(TRANSITIONS) <= set(product(STATES[:-1], VERDICTS))
     assert {verdict for _, verdict in TRANSITIONS} == set(VERDICTS)
 

@@ -75,6 +75,32 @@ cdef struct Budget:             # of further attempts, for the host: what had be
     int64_t admitted
     int64_t retries
 
+cdef struct Purse:              # of a limit that hosts share: edge._fast.shared.purse. Times: CLOCK_MONOTONIC, ns
+    int64_t units               # to spend; below 0: a debt
+    int64_t expires             # when units are void
+    int64_t origin              # since when the fleet's level grows, from nothing, if nobody has taken since `told`
+    int64_t told                # when Redis was asked what the level is
+    int64_t pause               # from then until what was not there then may be asked for
+    int64_t lack                # the most that a request has missed since control's last look
+    int64_t reserved            # units that were taken by who may not use them all
+    int64_t born                # since when Redis knows of all of these
+    int64_t alone               # units taken without Redis: from the host's own bucket
+    int64_t seq                 # control's own from here on: of the last message
+    int64_t ack                 # of the last answer
+    int64_t sent                # the last message, us
+    int64_t epoch
+    int64_t low                 # below it units are asked for, but not before `again`
+    int64_t high                # above it some go back
+    int64_t due                 # when there is something to say in any case
+    int64_t again
+
+cdef struct Fleet:              # what this host knows of Redis and of its peers
+    int64_t host                # its name among them; 0: it has none yet
+    int64_t hosts               # that were there last
+    int64_t slow                # Redis does not answer at once: nobody waits for it
+    int64_t away                # since when it does not answer at all (CLOCK_MONOTONIC, ns); 0: it does
+    int64_t grace               # ns from then until the limits' own policies
+
 cdef struct Worker:             # what one worker counted whatever the series
     uint64_t heartbeat_ns       # last turn of its event loop
     uint64_t accepted
@@ -126,6 +152,9 @@ cdef class Slab:
     cdef int check_stripe(self, int stripe) except -1
     cdef Health* health(self, int index) noexcept nogil
     cdef Budget* budget(self) noexcept nogil
+    cdef Fleet* fleet(self) noexcept nogil
+    cdef Purse* purse(self, int index) noexcept nogil
+    cdef uint64_t* asking(self) noexcept nogil
     cdef int stripe(self, int number) noexcept nogil
     cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil
     cdef int maker(self, uint64_t hash) noexcept nogil

@@ -26,6 +26,8 @@ cdef int leave_queues(Exchange x) except -1:
     if x.due:
         x.due = 0
         x.gateway.delayed.remove(x)
+        if x.drawn_by and x.attempts == 0:
+            x.gateway.drawing -= 1
     if x.queued:
         x.target.pool.waiting.remove(x)
     return 0
@@ -101,7 +103,9 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
             series.estimated_output += estimate - max(output, <int64_t>0)
             output = estimate
     elif input < 0 and output < 0 and is_unanswered(x):
-        return 0                        # the provider may have done it all: what was reserved stays spent
+        if x.counted:
+            spend_tokens(x)             # the provider may have done it all: what was reserved stays spent
+        return 0
     if x.counted:
         settle_limits(x, max(input, <int64_t>0), max(output, <int64_t>0))
     return 0

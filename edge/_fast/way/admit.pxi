@@ -82,8 +82,31 @@ cdef bint is_allowed(Tenant tenant, bytes model) except -1:
     return allowed
 
 
-cdef int admit(Exchange x) except -1:
-    """Takes from the limits of key, model and gateway: all or none. Returns the condition, or 0."""
+cdef int64_t UNTOLD_MS = 1000
+
+
+cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
+    """The condition of a request that a limit of `owner` has refused for `wait` ns, or another one for longer."""
+    cdef Gateway g = x.gateway
+    if wait == UNTOLD:
+        x.retry_after_ms = UNTOLD_MS
+        x.say(S_REASON, "a limit of rate that hosts share cannot be checked")
+        return gateway_overloaded
+    owner = await_limits(x, owner, &wait)
+    x.retry_after_ms = (wait - 1) // 1000000 + 1
+    if owner == OF_KEY:
+        g.counts.refused_key += 1
+        return concurrency_limited if x.crowded else rate_limited
+    if owner == OF_MODEL:
+        g.counts.refused_model += 1
+        return model_concurrency_limited if x.crowded else model_rate_limited
+    g.counts.refused_gateway += 1
+    note_limit(g, "rate_limit.concurrent_requests" if x.crowded else "rate_limit")
+    return global_concurrency_limited if x.crowded else global_rate_limited
+
+
+cdef int admit(Exchange x) except -3:
+    """Takes from the limits of key, model and gateway: all or none. Returns the condition, or 0; SHORT: ask again."""
     cdef Gateway g = x.gateway
     cdef int64_t wait
     cdef int owner
@@ -92,10 +115,15 @@ cdef int admit(Exchange x) except -1:
     x.gateway_limits = g.limits
     if x.tenant.limits.tokens or g.limits.tokens or (x.model_limits is not None and x.model_limits.tokens):
         reserve_tokens(x)
+    x.untaken = x.alone = 0
+    x.admitted = g.now
     for owner in range(<int>N_OWNERS):
         wait = take_limits(x, owner)
-        if wait > 0:
+        if wait == SHORT:
+            return SHORT
+        if wait:
             return limit_reached(x, owner, wait)
+    spend_requests(x)
     g.counts.admitted += 1
     g.counts.in_flight += 1
     x.series.in_flight += 1
@@ -129,19 +157,3 @@ cdef bint is_shed(Exchange x) noexcept:
         return False
     g.counts.shed += 1
     return True
-
-
-cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
-    """The condition of a request that a limit of `owner` has refused for `wait` ns, or another one for longer."""
-    cdef Gateway g = x.gateway
-    owner = await_limits(x, owner, &wait)
-    x.retry_after_ms = (wait - 1) // 1000000 + 1
-    if owner == OF_KEY:
-        g.counts.refused_key += 1
-        return concurrency_limited if x.crowded else rate_limited
-    if owner == OF_MODEL:
-        g.counts.refused_model += 1
-        return model_concurrency_limited if x.crowded else model_rate_limited
-    g.counts.refused_gateway += 1
-    note_limit(g, "rate_limit.concurrent_requests" if x.crowded else "rate_limit")
-    return global_concurrency_limited if x.crowded else global_rate_limited

@@ -1,6 +1,7 @@
 # exchange: one request's states, the only way from one to the next, and the one driver.
 #
 #   reading    its body arrives
+#   drawing    one of its limits misses what other hosts may have left of it
 #   queued     it is admitted; a connection to its target is awaited
 #   paused     an attempt has failed; the time of the next one is awaited
 #   sent       the provider has it; nothing of an answer has come
@@ -16,10 +17,11 @@
 # The table is walked, row by row, in the tests.
 
 cdef enum State:
-    READING, QUEUED, PAUSED, SENT, HOLDING, RELAYING, ENDED, N_STATES
+    READING, DRAWING, QUEUED, PAUSED, SENT, HOLDING, RELAYING, ENDED, N_STATES
 
 cdef enum Verdict:
     # Rows of the table.
+    DRAW            # a limit that hosts share is to say whether there is more
     ADMITTED        # the request is whole, checked and admitted, and has a target
     CONNECTED       # the provider gets it
     HEAD            # the head of an answer has come
@@ -39,11 +41,15 @@ cdef enum Verdict:
     CUT             # an answer that has begun cannot even be told to have failed
     AWAIT           # something that has yet to happen
 
-STATES = ("reading", "queued", "paused", "sent", "holding", "relaying", "ended")
-VERDICTS = ("admitted", "connected", "head", "good", "done", "retry", "pause", "resumed", "redial", "refused", "broken",
-            "left")
+STATES = ("reading", "drawing", "queued", "paused", "sent", "holding", "relaying", "ended")
+VERDICTS = ("draw", "admitted", "connected", "head", "good", "done", "retry", "pause", "resumed", "redial", "refused",
+            "broken", "left")
 
 TRANSITIONS = {
+    ("reading", "draw"): "drawing",
+    ("drawing", "admitted"): "queued",
+    ("drawing", "refused"): "ended",
+    ("drawing", "left"): "ended",
     ("reading", "admitted"): "queued",
     ("reading", "done"): "ended",               # a route that the gateway answers itself
     ("reading", "refused"): "ended",
@@ -170,6 +176,8 @@ cdef int meet(Exchange x, int event, int number, char* data, Py_ssize_t size, ob
         return unreachable(x, number, words)
     if event == CROWDED_OUT:
         return crowd_out(x)
+    if event == PAUSE_OVER and x.state == DRAWING:
+        return redraw(x)
     if event == PAUSE_OVER:
         return resume(x)
     if event == ANSWER_CLOSED:
@@ -190,6 +198,10 @@ cdef int follow(Exchange x, int verdict) except -1:
     if verdict == ADMITTED or verdict == RESUMED:
         x.move(verdict)
         return attempt(x)
+    if verdict == DRAW:
+        x.move(verdict)
+        await_draw(x)
+        return AWAIT
     if verdict == FAILED:
         return recover(x)
     if verdict == RETRY:
@@ -256,11 +268,27 @@ cdef int prepare(Exchange x) except -1:
         return x.refuse(condition)
     if x.route.makers is not None:
         lead_home(x)
-    condition = admit(x) or route(x)
+    return enter(x)
+
+
+cdef int enter(Exchange x) except -1:
+    """It is admitted and has a target, or not; or that cannot be told yet."""
+    cdef int condition = admit(x)
+    if condition == SHORT:
+        return DRAW if x.state == READING else AWAIT
+    condition = condition or route(x)
     if condition:
         return x.refuse(condition)
     invite(x)
     return ADMITTED
+
+
+cdef int redraw(Exchange x) except -1:
+    """It may be there by now what a limit has missed."""
+    cdef int verdict = enter(x)
+    if verdict != AWAIT:
+        leave_queues(x)
+    return verdict
 
 
 cdef int give_up(Exchange x, object error) except -1:

@@ -40,6 +40,7 @@ cdef Exchange new_exchange(Downstream d):
     x.state = READING
     x.started = d.gateway.now
     x.retry_after_ms = -1
+    x.binding = -1
     x.minor = 1
     x.scan_at = PIECE
     d.exchange = x

@@ -5,6 +5,10 @@
 # truth is settled at the end, once: the rest goes back, and what was used beyond is a debt, which refuses further
 # requests until it is paid. What is not known to have been unused stays spent. A place under a limit of concurrent
 # requests is held from here to the end, whatever that is.
+#
+# Where hosts share limits a request takes from this host's purses. What one of them misses the fleet may have: then the
+# request waits until control has asked Redis, once and not for long. Where Redis does not answer, the limit's own
+# policy decides. (Places are each host's own.)
 
 cdef enum Kind:
     REQUESTS, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, CONCURRENT_REQUESTS
@@ -19,10 +23,25 @@ cdef int64_t A_WHILE = 1000000000     # ns until another request ends, as nobody
 cdef int64_t BYTES_A_TOKEN = 4      # of English, and less of other languages: an estimate's order of magnitude
 
 
+cdef enum Outage:               # what a limit does while Redis does not answer
+    SHARE                       # the host's share of it is kept
+    CLOSED                      # everybody is refused
+    OPEN                        # nobody
+
+cdef tuple OUTAGES = ("share", "closed", "open")
+
+cdef enum:
+    UNTOLD = -2                 # whether a limit is kept cannot be told, and so it refuses
+    PASSED = -3                 # nor that, and so it does not
+
+
 cdef class Limits:
 
-    def __init__(self, Slab slab, takes, bint shadow):
-        """`takes` are (index of a bucket, name of what it counts, units of a full one)."""
+    def __init__(self, Slab slab, takes, bint shadow, outage):
+        """`takes` are (index of a bucket, name of what it counts, units of a full one).
+
+        `outage` is None where hosts share nothing.
+        """
         cdef int i
         for i, (index, kind, most) in enumerate(takes):
             self.indices[i] = index
@@ -35,6 +54,8 @@ cdef class Limits:
                 self.tokens = True
         self.count = len(takes)
         self.shadow = shadow
+        self.shared = outage is not None
+        self.outage = OUTAGES.index(outage) if self.shared else SHARE
 
 
 cdef inline int64_t units_of(int kind, int64_t input, int64_t output) noexcept nogil:
@@ -62,36 +83,62 @@ cdef inline bint is_taken(Exchange x, int owner) noexcept nogil:
     return not x.untaken >> owner & 1
 
 
+cdef inline uint32_t bit_of(int owner, int i) noexcept nogil:
+    return <uint32_t>1 << (owner * MOST_LIMITS + i)
+
+
 cdef int64_t take_limits(Exchange x, int owner) noexcept:
-    """All of an owner's, or none of anybody's. 0, else ns until the one that refuses has enough."""
+    """All of an owner's, or none of anybody's. 0, else ns until the one that refuses has enough, or SHORT or UNTOLD."""
     cdef Limits limits = limits_of(x, owner)
     cdef int64_t wait
     cdef int i, earlier
     if limits is None:
         return 0
     for i in range(limits.count):
-        wait = take_limit(x, limits, i)
-        if wait <= 0:
+        wait = take_limit(x, limits, owner, i)
+        if wait == 0:
             continue
         give_limits(x, owner, i)
-        if limits.shadow:
+        if limits.shadow or wait == PASSED:
             x.untaken |= 1 << owner
-            x.gateway.counts.shadowed += 1
+            x.gateway.counts.shadowed += limits.shadow
             return 0
         for earlier in range(owner):
             give_limits(x, earlier, MOST_LIMITS)
-        x.binding = limits.buckets[i]
-        x.crowded = limits.kinds[i] == CONCURRENT_REQUESTS
+        if wait != SHORT:
+            bind(x, limits, i)
         return wait
     return 0
 
 
-cdef int64_t take_limit(Exchange x, Limits limits, int i) noexcept:
-    """0, else ns until it has enough."""
+cdef inline int bind(Exchange x, Limits limits, int i) noexcept nogil:
+    """This one refuses the request."""
+    x.binding, x.binding_shared = limits.indices[i], limits.shared
+    x.crowded = limits.kinds[i] == CONCURRENT_REQUESTS
+    return 0
+
+
+cdef int64_t take_limit(Exchange x, Limits limits, int owner, int i) noexcept:
+    """0, else ns until it has enough; or SHORT, UNTOLD or PASSED."""
     cdef Gateway g = x.gateway
-    if limits.kinds[i] != CONCURRENT_REQUESTS:
-        return bucket_reserve(limits.buckets[i], g.now, reserved_units(x, limits, i))
-    return 0 if concurrency_take(g.slab, g.index, limits.indices[i], limits.buckets[i].most) else A_WHILE
+    if limits.kinds[i] == CONCURRENT_REQUESTS:
+        return 0 if concurrency_take(g.slab, g.index, limits.indices[i], limits.buckets[i].most) else A_WHILE
+    if limits.shared:
+        return take_shared(x, limits, owner, i)
+    return bucket_reserve(limits.buckets[i], g.now, reserved_units(x, limits, i))
+
+
+cdef int64_t take_shared(Exchange x, Limits limits, int owner, int i) noexcept:
+    """The same of a limit that hosts share; PASSED: it lets everybody pass, as nobody can tell what is left."""
+    cdef Gateway g = x.gateway
+    cdef const Fleet* fleet = g.slab.fleet()
+    cdef int64_t units = reserved_units(x, limits, i), wait = purse_take(g.slab, limits.indices[i], g.now, units)
+    if wait != SHORT or (not fleet.slow and may_draw(x) and not limits.shadow):
+        return wait
+    x.alone |= bit_of(owner, i)
+    if limits.outage == SHARE or not fleet.away or g.now < fleet.away + fleet.grace:
+        return take_alone(g.slab, limits.indices[i], g.now, units)
+    return PASSED if limits.outage == OPEN else UNTOLD
 
 
 cdef int give_limits(Exchange x, int owner, int most) noexcept:
@@ -104,7 +151,48 @@ cdef int give_limits(Exchange x, int owner, int most) noexcept:
         if limits.kinds[i] == CONCURRENT_REQUESTS:
             concurrency_give(x.gateway.slab, x.gateway.index, limits.indices[i])
         else:
-            bucket_give(limits.buckets[i], reserved_units(x, limits, i))
+            settle_limit(x, limits, owner, i, 0)
+    return 0
+
+
+cdef int settle_limit(Exchange x, Limits limits, int owner, int i, int64_t used) noexcept:
+    """So much was used of what was taken: the rest goes back to where it came from, and what is more is charged."""
+    cdef Gateway g = x.gateway
+    cdef Bucket* bucket = limits.buckets[i]
+    cdef int64_t units = reserved_units(x, limits, i), more = used - units, scale = 1
+    if limits.shared and not x.alone & bit_of(owner, i):
+        purse_settle(g.slab, limits.indices[i], g.now, x.admitted, units, used)
+        return 0
+    if limits.shared:
+        scale = max(scale, g.slab.fleet().hosts)        # see take_alone()
+    if more > 0:
+        bucket_charge(bucket, g.now, more * scale)
+    elif more < 0:
+        bucket_give(bucket, -more * scale)
+    return 0
+
+
+cdef int spend_requests(Exchange x) noexcept:
+    """It is admitted: of what it has taken of shared limits, the request itself will not come back."""
+    return spend(x, True)
+
+
+cdef int spend_tokens(Exchange x) noexcept:
+    """Nor will the tokens that it has reserved of them."""
+    return spend(x, False)
+
+
+cdef int spend(Exchange x, bint requests) noexcept:
+    """(Of limits that are not shared there is nothing to do.)"""
+    cdef Limits limits
+    cdef int owner, i
+    for owner in range(<int>N_OWNERS):
+        limits = limits_of(x, owner)
+        if limits is None or not limits.shared or not is_taken(x, owner):
+            continue
+        for i in range(limits.count):
+            if limits.kinds[i] != CONCURRENT_REQUESTS and (limits.kinds[i] == REQUESTS) == requests:
+                settle_limit(x, limits, owner, i, reserved_units(x, limits, i))
     return 0
 
 
@@ -135,19 +223,22 @@ cdef int await_limits(Exchange x, int owner, int64_t* wait) noexcept:
         if limits is None or limits.shadow:
             continue
         for i in range(limits.count):
-            longer = wait_of(x, limits, i)
+            longer = wait_of(x, limits, each, i)
             if longer > wait[0]:
-                owner, wait[0], x.binding = each, longer, limits.buckets[i]
-                x.crowded = limits.kinds[i] == CONCURRENT_REQUESTS
+                owner, wait[0] = each, longer
+                bind(x, limits, i)
     return owner
 
 
-cdef int64_t wait_of(Exchange x, Limits limits, int i) noexcept:
+cdef int64_t wait_of(Exchange x, Limits limits, int owner, int i) noexcept:
     """What `take_limit` would return, but that nothing is taken."""
     cdef Gateway g = x.gateway
-    if limits.kinds[i] != CONCURRENT_REQUESTS:
-        return bucket_wait(limits.buckets[i], g.now, reserved_units(x, limits, i))
-    return A_WHILE if concurrency_held(g.slab, limits.indices[i]) >= limits.buckets[i].most else 0
+    cdef int index = limits.indices[i]
+    if limits.kinds[i] == CONCURRENT_REQUESTS:
+        return A_WHILE if concurrency_held(g.slab, index) >= limits.buckets[i].most else 0
+    if limits.shared and not x.alone & bit_of(owner, i):
+        return purse_wait(g.slab, index, g.now, reserved_units(x, limits, i))
+    return bucket_wait(limits.buckets[i], g.now, reserved_units(x, limits, i))
 
 
 cdef inline bint has_tokens(Exchange x) noexcept:
@@ -178,16 +269,13 @@ cdef int reserve_tokens(Exchange x) noexcept:
 cdef int settle_limits(Exchange x, int64_t input, int64_t output) noexcept:
     """What was used in place of what was reserved."""
     cdef Limits limits
-    cdef int64_t more
-    cdef int owner, i
+    cdef int owner, i, kind
     for owner in range(<int>N_OWNERS):
         limits = limits_of(x, owner)
         if limits is None or not limits.tokens or not is_taken(x, owner):
             continue
         for i in range(limits.count):
-            more = units_of(limits.kinds[i], input, output) - reserved_units(x, limits, i)
-            if more > 0:
-                bucket_charge(limits.buckets[i], x.gateway.now, more)
-            elif more < 0:
-                bucket_give(limits.buckets[i], -more)
+            kind = limits.kinds[i]
+            if kind != REQUESTS and kind != CONCURRENT_REQUESTS:
+                settle_limit(x, limits, owner, i, units_of(kind, input, output))
     return 0

@@ -73,7 +73,7 @@ def minute(given: AnyLimit | None) -> Minute:
     if given is None:
         return Minute()
     units = ((kind, getattr(given, setting)) for kind, setting in MINUTES.items())
-    return Minute(tuple((kind, most) for kind, most in units if most), given.shadow)
+    return Minute(tuple((kind, most) for kind, most in units if most), given.shadow, given.outage)
 
 
 def concurrent_requests(given: AnyLimit | None) -> int:

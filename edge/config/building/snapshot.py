@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edge.config.building import clients, routing
 from edge.config.building.contracts import contracts
 from edge.config.building.fallbacks import Fallbacks
 from edge.config.building.memory import share
+from edge.config.building.redis import redis
 from edge.config.building.references import Secrets
 from edge.config.building.upstreams import OURS, Upstreams, is_field_name
 from edge.config.report import Report
@@ -72,6 +74,7 @@ class Builder:
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),
+            redis=redis(self.report, settings.redis, self.secrets, self.folder),
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
                           queue=queue.queue_size, queue_timeout=queue.timeout, keepalive=settings.keepalive),
             contracts=chosen, contract_files=contract_files, wording=wording,
@@ -80,7 +83,7 @@ class Builder:
             breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
             cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
-            warnings=tuple(self.report.warnings), source=self._source())
+            warnings=tuple(self.report.warnings), source=self._source(), read_at=time.time())
 
     def _source(self) -> str:
         """What the configuration is, for people."""

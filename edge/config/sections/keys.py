@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from edge.config.sections.base import Burst, Count, Name, Rate, Strict, Text, about
+from edge.values.snapshot import Outage
 
 Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
 
@@ -21,6 +22,8 @@ class AnyLimit(Strict):
     output_tokens_per_minute: Annotated[Count | None, about("tokens per minute of answers", 20000)] = None
     concurrent_requests: Annotated[Count | None, about("requests at once; a stream is one until its end", 20)] = None
     shadow: Annotated[bool, about("refuse nothing, and count what would be refused", True)] = False
+    outage: Annotated[Outage | None, about(
+        "while Redis does not answer: the host's share, refuse all, or none; redis.outage unless set", "closed")] = None
 
 
 class RateLimit(AnyLimit):

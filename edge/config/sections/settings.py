@@ -15,6 +15,7 @@ from edge.config.sections.limits import Limits, Queue
 from edge.config.sections.maximums import MAX_WORKERS
 from edge.config.sections.models import FallBack, Targets
 from edge.config.sections.providers import Provider
+from edge.config.sections.redis import Redis
 from edge.config.sections.surfaces import ContractChoice, Contracts, Cors
 from edge.values.snapshot import Bounds
 
@@ -61,6 +62,9 @@ class Settings(Strict):
     model_limits: Annotated[dict[str, KeyRateLimit], about(
         "limits of models, by their names or patterns under `models`, for all keys together",
         {"fast": {"tokens_per_minute": 1000000}})] = {}
+    redis: Annotated[Redis | None, about(
+        "what hosts share their limits through; each its own unless this is here",
+        {"url": "redis://redis.internal:6379"})] = None
     timeout: Annotated[Seconds | None, about(
         "seconds until a stream begins, and for the whole of a plain answer", 30)] = None
     provider_rate_limit: Annotated[Literal["pass", "mask"], about(

@@ -1,0 +1,300 @@
+"""Limits that hosts share: what this host has drawn of them ahead of need, in its shared memory.
+
+A purse holds units, and until when they may be spent; workers take from it as they do from a bucket, by one
+compare-and-swap. Control alone speaks with Redis: it fills purses, empties them in time, and writes down what it was
+told of the fleet's level, from which a worker knows whether a refusal is true or the fleet may have more.
+
+A worker that misses something sets the purse's bit among those that control looks at. Control's own words of a purse
+(from `seq` on) outlive it, so that the next control goes on where the last one ended.
+"""
+from collections import namedtuple
+
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+
+from .slab cimport (
+    MAX_BUCKETS, Bucket, Fleet, Purse, bucket_charge, bucket_left, bucket_limit, bucket_reserve, monotonic_ns,
+)
+
+cdef extern from *:
+    """
+    #define EDGE_SEE(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+    #define EDGE_SET(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
+    #define EDGE_ADD(p, value) __atomic_add_fetch(p, value, __ATOMIC_ACQ_REL)
+    #define EDGE_TURN(p, value) __atomic_exchange_n(p, value, __ATOMIC_ACQ_REL)
+    #define EDGE_OR(p, value) __atomic_fetch_or(p, value, __ATOMIC_ACQ_REL)
+    #define EDGE_CAS(p, expected, desired) \\
+        __atomic_compare_exchange_n(p, expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+    """
+    int64_t EDGE_SEE(const int64_t* p) noexcept nogil
+    uint64_t EDGE_LOOK "EDGE_SEE"(const uint64_t* p) noexcept nogil
+    void EDGE_SET(int64_t* p, int64_t value) noexcept nogil
+    int64_t EDGE_ADD(int64_t* p, int64_t value) noexcept nogil
+    int64_t EDGE_TURN(int64_t* p, int64_t value) noexcept nogil
+    uint64_t EDGE_CLEAR "EDGE_TURN"(uint64_t* p, uint64_t value) noexcept nogil
+    uint64_t EDGE_OR(uint64_t* p, uint64_t value) noexcept nogil
+    bint EDGE_CAS(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
+
+cdef int64_t MOST_WAIT = 2**60      # ns
+
+Held = namedtuple("Held", "units expires seq ack sent epoch reserved")
+Said = namedtuple("Said", "lack alone")
+FleetTotal = namedtuple("FleetTotal", "host hosts slow away grace")
+
+
+cdef inline int64_t interval_of(const Bucket* bucket) noexcept nogil:
+    return bucket.terms[EDGE_SEE(&bucket.word) & 1].interval
+
+
+cdef int64_t purse_take(Slab slab, int index, int64_t now, int64_t cost) noexcept nogil:
+    """Takes `cost` (>= 0) units: 0 when taken, else ns until the fleet has them, or SHORT.
+
+    An estimate may be more than the whole limit: whoever holds all of it lets it pass, and is in debt.
+    """
+    cdef Purse* purse = slab.purse(index)
+    cdef const Bucket* bucket = slab.bucket(index)
+    cdef int64_t units = EDGE_SEE(&purse.units), interval, needed, when
+    interval = interval_of(bucket)
+    if interval == 0:
+        return 0
+    needed = min(cost, bucket_limit(bucket))
+    if now < EDGE_SEE(&purse.expires):
+        if units >= needed:
+            EDGE_ADD(&purse.reserved, cost)     # first, so that control never finds less than there is
+            while units >= needed:
+                if EDGE_CAS(&purse.units, &units, units - cost):
+                    return 0
+            EDGE_ADD(&purse.reserved, -cost)
+    else:
+        units = min(units, <int64_t>0)
+    when = there_at(purse, interval, needed - units)
+    if when > now:
+        return when - now
+    miss(slab, index, needed - units)
+    return SHORT
+
+
+cdef inline int64_t there_at(const Purse* purse, int64_t interval, int64_t units) noexcept nogil:
+    """When the fleet has so many, as far as this host knows."""
+    cdef int64_t when = units * interval if units < MOST_WAIT // interval else MOST_WAIT
+    when += EDGE_SEE(&purse.origin)
+    return when if when <= EDGE_SEE(&purse.told) else max(when, purse.told + purse.pause)
+
+
+cdef int64_t purse_wait(Slab slab, int index, int64_t now, int64_t cost) noexcept nogil:
+    """What `purse_take` would return but for SHORT, and nothing is taken."""
+    cdef const Purse* purse = slab.purse(index)
+    cdef int64_t units = EDGE_SEE(&purse.units), interval = interval_of(slab.bucket(index))
+    if now >= EDGE_SEE(&purse.expires):
+        units = min(units, <int64_t>0)
+    if interval == 0 or units >= cost:
+        return 0
+    return max(<int64_t>0, there_at(purse, interval, cost - units) - now)
+
+
+cdef void miss(Slab slab, int index, int64_t cost) noexcept nogil:
+    """A request has missed so many units."""
+    cdef Purse* purse = slab.purse(index)
+    cdef int64_t lack = EDGE_SEE(&purse.lack)
+    while lack < cost and not EDGE_CAS(&purse.lack, &lack, cost):
+        pass
+    call(slab, index)
+
+
+cdef void call(Slab slab, int index) noexcept nogil:
+    """Control is to look at a purse."""
+    cdef uint64_t* word = &slab.asking()[index >> 6]
+    cdef uint64_t bit = <uint64_t>1 << (index & 63)
+    if not EDGE_LOOK(word) & bit:
+        EDGE_OR(word, bit)
+
+
+cdef void purse_settle(Slab slab, int index, int64_t now, int64_t taken_at, int64_t cost, int64_t used) noexcept nogil:
+    """Of `cost` units so many were used, more perhaps: then the next draws pay the debt.
+
+    What was not used comes back, unless Redis has forgotten meanwhile that it was out: the level has grown over it.
+    """
+    cdef Purse* purse = slab.purse(index)
+    cdef int64_t units, held, reserved = EDGE_SEE(&purse.reserved), more = used - cost
+    if more < 0 and taken_at < EDGE_SEE(&purse.born):
+        more = 0
+    if more:
+        units = EDGE_SEE(&purse.units)
+        while True:
+            held = units if now < EDGE_SEE(&purse.expires) else min(units, <int64_t>0)
+            if EDGE_CAS(&purse.units, &units, max(held - more, -MOST_WAIT)):
+                break
+        call(slab, index)
+    while not EDGE_CAS(&purse.reserved, &reserved, max(<int64_t>0, reserved - cost)):
+        pass
+
+
+cdef int64_t purse_left(Slab slab, int index, int64_t now) noexcept nogil:
+    """What the fleet has, as far as this host knows. INT64_MAX: unlimited."""
+    cdef const Purse* purse = slab.purse(index)
+    cdef const Bucket* bucket = slab.bucket(index)
+    cdef int64_t interval = interval_of(bucket), units = EDGE_SEE(&purse.units)
+    if interval == 0:
+        return INT64_MAX
+    if now >= EDGE_SEE(&purse.expires):
+        units = min(units, <int64_t>0)
+    units += max(now - EDGE_SEE(&purse.origin), <int64_t>0) // interval
+    return max(<int64_t>0, min(units, bucket_limit(bucket)))
+
+
+cdef int64_t purse_full_in(Slab slab, int index, int64_t now) noexcept nogil:
+    """Nanoseconds until the limit is whole again, if nobody takes from it."""
+    cdef int64_t left = purse_left(slab, index, now)
+    return 0 if left == INT64_MAX else (bucket_limit(slab.bucket(index)) - left) * interval_of(slab.bucket(index))
+
+
+cdef int64_t take_alone(Slab slab, int index, int64_t now, int64_t cost) noexcept nogil:
+    """The same without Redis: from this host's bucket, of which a share is its own. What was taken is told later."""
+    cdef Fleet* fleet = slab.fleet()
+    cdef int64_t wait = bucket_reserve(slab.bucket(index), now, cost * max(<int64_t>1, fleet.hosts))
+    if wait == 0:
+        EDGE_ADD(&slab.purse(index).alone, cost)
+        call(slab, index)
+    return wait
+
+
+cdef int checked(int index) except -1:
+    if not 0 <= index < MAX_BUCKETS:
+        raise IndexError(f"a purse is 0 to {MAX_BUCKETS - 1}, not {index}")
+    return index
+
+
+cdef class Purses:
+    """The same for control and the tests. Times are ns of CLOCK_MONOTONIC."""
+
+    cdef readonly Slab slab
+
+    def __init__(self, Slab slab):
+        self.slab = slab
+        slab.begin_sharing()
+        if slab.fleet().hosts == 0:
+            slab.fleet().hosts = 1
+            slab.fleet().slow = 1           # until Redis has said its first word
+
+    def asking(self):
+        """The indices that workers have asked control to look at, each once."""
+        cdef uint64_t* words = self.slab.asking()
+        cdef uint64_t bits
+        cdef int i, bit
+        found = []
+        for i in range(MAX_BUCKETS // 64):
+            if EDGE_LOOK(&words[i]):
+                bits = EDGE_CLEAR(&words[i], 0)
+                for bit in range(64):
+                    if bits >> bit & 1:
+                        found.append(i * 64 + bit)
+        return found
+
+    def due(self, indices, now):
+        """Those among them that have something to say."""
+        cdef int64_t at = now, units
+        cdef Purse* purse
+        cdef int index
+        found = []
+        for index in indices:
+            purse = self.slab.purse(checked(index))
+            units = EDGE_SEE(&purse.units) if at < purse.expires else 0
+            if (purse.lack > 0 or at >= purse.due or units > purse.high or (units < purse.low and at >= purse.again)):
+                found.append(index)
+        return found
+
+    def held(self, int index):
+        """What a purse holds, and what was said of it last: a Held."""
+        cdef Purse* purse = self.slab.purse(checked(index))
+        cdef int64_t units = EDGE_SEE(&purse.units)
+        return Held(units, purse.expires, purse.seq, purse.ack, purse.sent, purse.epoch, EDGE_SEE(&purse.reserved))
+
+    def said(self, int index, now):
+        """What workers have left for control since it asked last: a Said.
+
+        Of what they took without Redis, that which time has not paid back.
+        """
+        cdef Purse* purse = self.slab.purse(checked(index))
+        cdef const Bucket* bucket = self.slab.bucket(index)
+        cdef int64_t alone = EDGE_TURN(&purse.alone, 0), missing
+        if alone > 0:
+            missing = (bucket_limit(bucket) - bucket_left(bucket, now)) // max(<int64_t>1, self.slab.fleet().hosts)
+            alone = min(alone, missing + 1)
+        return Said(EDGE_TURN(&purse.lack, 0), alone)
+
+    def unsaid(self, int index, alone):
+        """Redis may not have heard of what was taken without it."""
+        EDGE_ADD(&self.slab.purse(checked(index)).alone, alone)
+
+    def hold(self, int index, before, after):
+        """A Held in place of another, `reserved` apart: False, and nothing has changed, where a worker was quicker."""
+        cdef Purse* purse = self.slab.purse(checked(index))
+        cdef int64_t units = before.units
+        EDGE_SET(&purse.expires, after.expires)     # before there is more to spend; what is void must be gone by now
+        if not EDGE_CAS(&purse.units, &units, <int64_t>after.units):
+            return False
+        purse.seq, purse.ack, purse.sent, purse.epoch = after.seq, after.ack, after.sent, after.epoch
+        return True
+
+    def lapse(self, int index, before, now):
+        """Redis has forgotten what was lent: nothing is left, and nothing comes back. False: a worker was quicker."""
+        cdef Purse* purse = self.slab.purse(checked(index))
+        cdef int64_t units = before.units
+        if not EDGE_CAS(&purse.units, &units, min(units, <int64_t>0)):
+            return False
+        self.forget(index, now)
+        return True
+
+    def forget(self, int index, now):
+        """Nobody knows who would give back what is reserved: it stays spent."""
+        cdef Purse* purse = self.slab.purse(checked(index))
+        EDGE_SET(&purse.born, now)
+        EDGE_SET(&purse.reserved, 0)
+
+    def tell(self, int index, origin, told, pause):
+        """What Redis has said of the level: it is (t - origin) / interval; and what was missing then comes later."""
+        cdef Purse* purse = self.slab.purse(checked(index))
+        purse.pause = pause
+        EDGE_SET(&purse.told, told)
+        EDGE_SET(&purse.origin, origin)
+
+    def watch(self, int index, low, high, due, again):
+        """When control is to look at it, see `due`."""
+        cdef Purse* purse = self.slab.purse(checked(index))
+        purse.low, purse.high, purse.due, purse.again = low, high, due, again
+
+    def share(self, int index, left):
+        """Until Redis answers again this host has its share of what was left: the bucket is set to it."""
+        cdef int64_t now = monotonic_ns(), missing
+        missing = bucket_left(self.slab.bucket(checked(index)), now) - <int64_t>left
+        if 0 < missing < INT64_MAX // 2:
+            bucket_charge(self.slab.bucket(index), now, missing)
+
+    def left(self, int index, now=None):
+        """What the fleet has of a limit, as far as this host knows."""
+        return purse_left(self.slab, checked(index), monotonic_ns() if now is None else now)
+
+    def take(self, int index, cost=1, now=None):
+        """As a worker does: 0 when taken, else ns until it can succeed; -1: the fleet may have more."""
+        return purse_take(self.slab, checked(index), monotonic_ns() if now is None else now, cost)
+
+    def settle(self, int index, cost, used, taken_at, now=None):
+        """Likewise, at a request's end."""
+        purse_settle(self.slab, checked(index), monotonic_ns() if now is None else now, taken_at, cost, used)
+
+    @property
+    def fleet(self):
+        """What the host knows of Redis and its peers: a FleetTotal."""
+        cdef Fleet* fleet = self.slab.fleet()
+        return FleetTotal(fleet.host, fleet.hosts, bool(fleet.slow), fleet.away, fleet.grace)
+
+    def set_fleet(self, *, hosts=None, slow=None, away=None, grace=None):
+        """Says it; what is left out stays."""
+        cdef Fleet* fleet = self.slab.fleet()
+        if hosts is not None:
+            fleet.hosts = hosts
+        if grace is not None:
+            fleet.grace = grace
+        if away is not None:
+            fleet.away = away
+        if slow is not None:
+            fleet.slow = slow

@@ -1,0 +1,104 @@
+# Token buckets.
+#
+# The generic cell rate algorithm (ITU-T I.371) is a token bucket whose whole state is one time, the
+# "theoretical arrival time" at which the bucket will be full again. What is missing from a full bucket is
+# (arrival - now) / interval units, and no timer ever has to refill anything.
+#
+# The lowest bit of the word says which of the bucket's two Terms are in force. A change of the rate writes
+# the idle ones, then swaps arrival time and bit in one step, so that nobody ever computes with half of a
+# change: a step that read the old word fails its compare-and-swap and begins again.
+
+cdef inline int64_t later(int64_t a, int64_t b) noexcept nogil:
+    return a if a > b else b
+
+
+cdef object share(object amount, object part, object of):       # exactly, rounded up; of nothing it is nothing
+    return -(-amount * part // of) if of else 0
+
+
+cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """Take `cost` (>= 0) units: 0 when taken, else ns until it can succeed; INT64_MAX: never.
+
+    Never: a full bucket holds less than `cost`. A clock that is behind another process's (or goes backwards)
+    lengthens the wait and does not admit more.
+    """
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t span, arrival
+    cdef const Terms* terms
+    while True:
+        terms = &bucket.terms[word & 1]
+        if terms.interval == 0:
+            return 0
+        if EDGE_MULTIPLY(cost, terms.interval, &span) or span > terms.window:
+            return INT64_MAX
+        arrival = later(word >> 1, now) + span
+        if arrival - now > terms.window:
+            return arrival - now - terms.window
+        if EDGE_SWAP(&bucket.word, &word, arrival * 2 + (word & 1)):
+            return 0
+
+
+cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """The same of an estimate, which may be more than a full bucket holds: a full one lets it pass, and is in debt."""
+    cdef int64_t wait = bucket_take(bucket, now, cost), most
+    if wait == INT64_MAX:
+        most = bucket_limit(bucket)
+        wait = bucket_take(bucket, now, most)
+        if wait == 0:
+            bucket_charge(bucket, now, cost - most)
+    return wait
+
+
+cdef int64_t bucket_wait(const Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """What `bucket_reserve` would return, but that nothing is taken."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t window = bucket.terms[word & 1].window, span
+    if EDGE_MULTIPLY(cost, bucket.terms[word & 1].interval, &span) or span > window:
+        span = window
+    return later(0, later(word >> 1, now) + span - now - window)
+
+
+cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
+    """Take what was used already, whether it is there or not. A debt is paid within 37 years at most."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t span, interval
+    while True:
+        interval = bucket.terms[word & 1].interval
+        if interval == 0:
+            return
+        if EDGE_MULTIPLY(cost, interval, &span) or span > MOST_DEBT:
+            span = MOST_DEBT
+        span = min(later(word >> 1, now) + span, now + MOST_DEBT)
+        if EDGE_SWAP(&bucket.word, &word, later(span, word >> 1) * 2 + (word & 1)):
+            return
+
+
+cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil:
+    """Put back what was taken and not used. (What was full again meanwhile stays full: nothing is made of it.)"""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t interval
+    while True:
+        interval = bucket.terms[word & 1].interval
+        if interval == 0 or EDGE_SWAP(&bucket.word, &word, word - 2 * cost * interval):
+            return
+
+
+cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil:
+    """Units that a step could take now; INT64_MAX: unlimited."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef const Terms* terms = &bucket.terms[word & 1]
+    if terms.interval == 0:
+        return INT64_MAX
+    return later(0, terms.window - later(0, (word >> 1) - now)) / terms.interval
+
+
+cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil:
+    """Units that a full bucket holds; INT64_MAX: unlimited."""
+    cdef const Terms* terms = &bucket.terms[EDGE_LOAD(&bucket.word) & 1]
+    return terms.window / terms.interval if terms.interval else INT64_MAX
+
+
+cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil:
+    """Nanoseconds until the bucket is full again, if nobody takes from it."""
+    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    return later(0, (word >> 1) - now) if bucket.terms[word & 1].interval else 0

@@ -1,0 +1,1 @@
+"""Limits that hosts share: the one room that speaks with Redis."""

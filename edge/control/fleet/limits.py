@@ -1,0 +1,168 @@
+"""The shared limits of one host that are in use: when control must speak of one, what it says, and what it hears."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from edge._fast import Purses
+from edge.control.fleet import purse
+from edge.control.fleet.demand import Demand
+from edge.control.state import State
+from edge.values.registry import terms
+
+BATCH = 64                  # limits of one call: more would block Redis for over a millisecond
+GROUPS = 16                 # of limits, in a cluster: each lies in one slot
+IDLE = 2 * purse.LEASE      # a limit that nobody wants is forgotten then
+FOREVER = 2**62
+
+
+@dataclass(slots=True)
+class Shared:
+    """A limit in use. Times in ns."""
+
+    index: int
+    name: str
+    interval: int
+    burst: int
+    demand: Demand = field(default_factory=Demand)
+    asked: bool = False             # a message is under way,
+    wanted: int = 0                 # for so many,
+    alone: int = 0                  # which tells of so many that were taken without Redis
+    hosts: int = 1                  # that wanted some last
+    left: int = 0                   # that the fleet had then
+    foreign: bool = False           # another configuration's numbers rule
+    wanted_at: int = 0              # last
+    fault: str = ""                 # what is wrong with its key
+
+
+class Limits:
+    """Of one version of the configuration. `since` is when it was read, ms of the world's clock."""
+
+    def __init__(self, purses: Purses, tick: int) -> None:
+        self.purses = purses
+        self.tick = tick
+        self.active: dict[int, Shared] = {}
+        self.names: dict[int, str] = {}
+        self.numbers: dict[str, tuple[float, int]] = {}
+        self.since = 0
+
+    def load(self, state: State) -> None:
+        """Another version."""
+        self.state = state
+        self.since = int(state.snapshot.read_at * 1000)
+        self.numbers = {name: each for name, each in terms(state.snapshot).items() if each[0]}
+        self.names = {state.registry.bucket(name): name for name in self.numbers}
+        for index, shared in list(self.active.items()):
+            if self.names.get(index) != shared.name:
+                del self.active[index]
+            else:
+                shared.interval, shared.burst = self.of(shared.name)
+
+    def of(self, name: str) -> tuple[int, int]:
+        """Interval and burst of a limit."""
+        interval, window = self.state.slab.terms(*self.numbers[name])
+        return interval, window // interval
+
+    def due(self, now: int) -> list[Shared]:
+        """Those to speak of, and which nobody speaks of yet."""
+        for index in self.purses.asking():
+            if index not in self.active and index in self.names:
+                name = self.names[index]
+                self.active[index] = Shared(index, name, *self.of(name), wanted_at=now)
+        found = self.purses.due([index for index, each in self.active.items() if not each.asked], now)
+        return [self.active[index] for index in found]
+
+    def group(self, name: str, *, cluster: bool) -> int:
+        """Limits of one group are spoken of together."""
+        return zlib.crc32(name.encode()) % GROUPS if cluster else 0
+
+    def batches(self, found: Iterable[Shared], *, cluster: bool) -> list[tuple[int, list[Shared]]]:
+        """By group, and cut."""
+        groups: dict[int, list[Shared]] = {}
+        for each in found:
+            groups.setdefault(self.group(each.name, cluster=cluster), []).append(each)
+        return [(group, members[at:at + BATCH]) for group, members in groups.items()
+                for at in range(0, len(members), BATCH)]
+
+    def say(self, shared: Shared, now: int) -> list[int] | None:
+        """What the next message says: see level.lua. None: nothing, and the limit is out of use."""
+        purses, demand, index = self.purses, shared.demand, shared.index
+        held = purses.held(index)
+        if purse.lapsed(held, now) and purses.lapse(index, held, now):
+            held = purses.held(index)
+        said = purses.said(index, now)
+        demand.look(held.units, said.lack, now)
+        leases = shared.interval <= self.tick
+        wanted, back = self.wants(demand, held.units, said.lack, leases=leases)
+        if wanted:
+            shared.wanted_at = now
+        if not (wanted or back or said.alone or held.units or held.reserved) and now >= shared.wanted_at + IDLE:
+            del self.active[index]
+            return None
+        while not purses.hold(index, held, after := purse.send(held, back, now)):
+            held = purses.held(index)
+            back = min(back, max(0, held.units))
+        demand.units = after.units
+        shared.asked, shared.alone = True, said.alone
+        shared.wanted = min(wanted, shared.burst)
+        # A level that nobody has spoken of for long is gone without a fault.
+        epoch = held.epoch if now < held.sent + 2 * shared.interval * shared.burst else 0
+        least = max(1, said.lack) if wanted else 0
+        return [self.since, shared.interval, shared.burst, after.seq, after.ack, epoch,
+                max(0, after.units) + after.reserved, back, said.alone, shared.wanted, min(least, shared.wanted)]
+
+    @staticmethod
+    def wants(demand: Demand, units: int, lack: int, *, leases: bool) -> tuple[int, int]:
+        """How many units are asked for, and how many go back. Limits of few units are drawn as they are missed."""
+        debt = max(0, -units)
+        if not leases:
+            return (max(lack, debt), 0) if lack or debt else (0, max(0, units))
+        if units > demand.high:
+            return 0, units - demand.target
+        if lack or debt or units < demand.low:
+            return max(lack, demand.target - units), 0
+        return 0, 0
+
+    def hear(self, shared: Shared, epoch: int, seq: int, answer: list[str], now: int) -> None:
+        """The answer."""
+        purses, index = self.purses, shared.index
+        shared.asked = False
+        granted, credit, interval, burst, hosts = answer
+        if int(granted) == -2:
+            return self.fail(shared, str(credit), now)
+        shared.fault = ""
+        while True:
+            before = purses.held(index)
+            after = purse.take(before, epoch, seq, int(granted), now)
+            if after is before or purses.hold(index, before, after):
+                break
+        shared.demand.units += max(0, int(granted)) if after is not before else 0
+        shared.hosts = int(hosts)
+        shared.foreign = (int(interval), int(burst)) != (shared.interval, shared.burst)
+        shared.left = max(0, int(credit) // int(interval))
+        leases = shared.interval <= self.tick
+        origin = now - int(credit)
+        purses.tell(index, origin, now, self.tick if leases else 0)
+        again = now if int(granted) >= shared.wanted else max(now + self.tick, origin + int(interval))
+        due = now + IDLE
+        if after.units > 0 or after.reserved > 0:
+            due = after.sent + purse.LEASE * 2 // 3
+        elif after.units < 0:
+            due = again
+        low, high = (shared.demand.low, shared.demand.high) if leases else (0, after.units)
+        purses.watch(index, low, high, due, again)
+
+    def fail(self, shared: Shared, fault: str, now: int) -> None:
+        """There was no answer, or none of use."""
+        shared.asked = False
+        shared.fault = fault
+        if shared.alone:
+            self.purses.unsaid(shared.index, shared.alone)
+        self.purses.watch(shared.index, shared.demand.low, FOREVER, now + self.tick, now + self.tick)
+
+    def go_alone(self) -> None:
+        """Redis is not to be waited for: until it is, every limit in use has the host's share of what was left."""
+        for shared in self.active.values():
+            self.purses.share(shared.index, shared.left)

@@ -1,0 +1,241 @@
+"""The host's part in a fleet: one loop that speaks with Redis for all limits in use, and says how Redis is.
+
+There is one call at a time, at most one a tick, unless a request waits for what it missed. Redis is `slow` when it has
+not answered within a request's patience: nobody waits for it then. It is `away` when there is no answer at all: from
+its last one on limits have their grace, and then their policies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from edge import __version__
+from edge._fast import Purses, monotonic
+from edge.control.fleet import purse
+from edge.control.fleet.limits import GROUPS, Limits, Shared
+from edge.control.fleet.server import Call, Script, Server, Unavailable
+from edge.control.state import State
+from edge.process import bell
+from edge.values.snapshot import Redis
+
+BEAT = 1.0                  # seconds between two words to the other hosts,
+LIFE = 5.0                  # and how long one is good for
+LEAST = 0.001               # seconds between two calls
+WAIT = 0.25                 # and between tries while Redis is away
+
+log = logging.getLogger("edge")
+
+
+@dataclass(slots=True)
+class Host:
+    """A host of the fleet, as Redis tells of it. `age` is seconds since its last word."""
+
+    name: str
+    age: float
+    note: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Talk:
+    """How it goes with Redis. Times in seconds."""
+
+    state: str = "unknown"          # then `answers` or `away`
+    reason: str = ""
+    since: float = field(default_factory=time.time)
+    lag: float = 0.0                # of the last answer
+    offset: float = 0.0             # of this host's clock from Redis's
+    calls: int = 0
+    failures: int = 0
+    hosts: list[Host] = field(default_factory=list)
+
+
+class Fleet:
+    """One version of `redis:`; another one is another Fleet."""
+
+    def __init__(self, redis: Redis, state: State) -> None:
+        self.redis = redis
+        self.purses = Purses(state.slab)
+        self.purses.set_fleet(grace=int(redis.grace * 1e9))
+        self.limits = Limits(self.purses, int(redis.tick * 1e9))
+        self.server = Server(redis, log.warning)
+        self.talk = Talk()
+        self.level, self.word = Script("level"), Script("beat")
+        self.host = f"{self.purses.fleet.host:x}"
+        self.rung = asyncio.Event()
+        self.beat_due = 0.0
+        self.answered = monotonic()
+        self.restarts = 0
+        self.load(state)
+
+    def load(self, state: State) -> None:
+        """Another version of the configuration, with the same Redis."""
+        self.state = state
+        self.limits.load(state)
+
+    async def run(self) -> None:
+        """Until cancelled. Where another control of this host still speaks, its end is awaited first."""
+        loop = asyncio.get_running_loop()
+        heard = await self._hang()
+        loop.add_reader(heard, self._ring, heard)
+        self.rung.set()
+        try:
+            while True:
+                begun = loop.time()
+                self.rung.clear()
+                await self._speak()
+                await asyncio.sleep(max(LEAST, begun + (WAIT if self.talk.state == "away" else LEAST) - loop.time()))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._next(begun)):
+                        await self.rung.wait()
+        finally:
+            loop.remove_reader(heard)
+            heard.close()
+            self.purses.set_fleet(slow=True)
+            await self.server.close()
+
+    def _next(self, begun: float) -> float:
+        """When there is something to do by the clock alone."""
+        return min(self.beat_due, begun + self.redis.tick) if self.limits.active else self.beat_due
+
+    async def _hang(self) -> socket.socket:
+        while True:
+            try:
+                return bell.hang(self.purses.fleet.host)
+            except OSError:
+                await asyncio.sleep(self.redis.tick)
+
+    def _ring(self, heard: socket.socket) -> None:
+        bell.silence(heard)
+        self.rung.set()
+
+    async def _speak(self) -> None:
+        """One round: all that has something to say."""
+        loop = asyncio.get_running_loop()
+        calls: list[Call] = []
+        spoken: list[list[tuple[Shared, int]]] = []
+        now = monotonic()
+        beats = loop.time() >= self.beat_due
+        if self.talk.state != "away" or beats:
+            cluster = self.redis.kind == "cluster"
+            for group, members in self.limits.batches(self.limits.due(now), cluster=cluster):
+                said = [(each, words) for each in members if (words := self.limits.say(each, now)) is not None]
+                if said:
+                    calls.append(self._call(group, said))
+                    spoken.append([(each, words[3]) for each, words in said])
+        if beats:
+            calls += [self._call(group, []) for group in range(GROUPS if self.redis.kind == "cluster" else 1)]
+            calls.append(Call(self.word, [self._key("hosts")], [self.host, int(LIFE * 1e6), self._note()]))
+        if not calls:
+            return
+        slow = loop.call_later(self.redis.patience or LEAST, self._slow)
+        sent = monotonic()
+        try:
+            answers = await self.server.call(calls)
+        except Exception as error:
+            for each, _ in (pair for batch in spoken for pair in batch):
+                self.limits.fail(each, "", monotonic())
+            if not isinstance(error, Unavailable) and self.talk.state != "away":
+                log.exception("speaking with Redis")
+            self._away(str(error) or repr(error))
+            self.beat_due = loop.time() + WAIT
+            return
+        finally:
+            slow.cancel()
+        self._here(monotonic() - sent)
+        for batch, answer in zip(spoken, answers, strict=False):    # behind them come those of the beat
+            self._hear(batch, answer)
+        if beats:
+            self.beat_due = loop.time() + BEAT
+            self._heard(answers[-1])
+
+    def _key(self, name: str, group: int | None = None) -> str:
+        """The part in braces decides on the slot of a cluster."""
+        return f"{{{self.redis.prefix}}}:{name}" if group is None else f"{{{self.redis.prefix}:{group}}}:{name}"
+
+    def _call(self, group: int, said: list[tuple[Shared, list[int]]]) -> Call:
+        keys = [self._key("epoch", group), *(self._key(f"limit:{each.name}", group) for each, _ in said)]
+        flat = [number for _, words in said for number in words]
+        return Call(self.level, keys, [self.host, None, purse.RECLAIM, *flat])
+
+    def _hear(self, batch: list[tuple[Shared, int]], answer: Any) -> None:
+        now = monotonic()
+        if isinstance(answer, Exception):
+            for each, _ in batch:
+                self.limits.fail(each, str(answer), now)
+            log.error("limits cannot be shared", extra={"facts": {"reason": str(answer), "limits": len(batch)}})
+            return
+        epoch = int(answer[0])
+        for (each, seq), words in zip(batch, answer[2:], strict=True):
+            before = each.fault
+            self.limits.hear(each, epoch, seq, words, now)
+            if each.fault and not before:
+                log.error("a limit cannot be shared", extra={"facts": {
+                    "limit": each.name, "reason": each.fault, "key": self._key(f"limit:{each.name}", 0)}})
+
+    def _note(self) -> bytes:
+        """What the others are told of this host."""
+        restarts = sum(self.state.slab.worker_total(index).restarts for index in range(self.state.slab.workers))
+        if restarts != self.restarts:
+            # Whoever died had taken more than it used, perhaps: nobody will give it back.
+            self.restarts, now = restarts, monotonic()
+            for index in self.limits.active:
+                self.purses.forget(index, now)
+        return orjson.dumps({
+            "node": socket.gethostname(), "pid": os.getppid(), "version": __version__,
+            "config_version": self.state.snapshot.version, "read_at": self.state.snapshot.read_at,
+            "limits": len(self.limits.active), "lag": round(self.talk.lag, 6)})
+
+    def _heard(self, answer: Any) -> None:
+        if isinstance(answer, Exception):
+            log.error("the fleet's hosts cannot be listed", extra={"facts": {"reason": str(answer)}})
+            return
+        self.talk.offset = time.time() - int(answer[0]) / 1e6
+        self.talk.hosts = [Host(name, int(age) / 1e6, _read(note))
+                           for name, age, note in zip(answer[1::3], answer[2::3], answer[3::3], strict=True)]
+        self.purses.set_fleet(hosts=max(1, len(self.talk.hosts)))
+
+    def _here(self, lag: int) -> None:
+        """Redis has answered."""
+        self.answered = monotonic()
+        self.talk.calls += 1
+        self.talk.lag = lag / 1e9
+        if self.talk.state != "answers":
+            log.info("Redis answers", extra={"facts": {"after": round(time.time() - self.talk.since, 3)}})
+            self.talk.state, self.talk.reason, self.talk.since = "answers", "", time.time()
+        self.purses.set_fleet(slow=self.talk.lag > (self.redis.patience or LEAST), away=0)
+
+    def _slow(self) -> None:
+        """It has not answered in time for those who wait."""
+        if not self.purses.fleet.slow:
+            self.purses.set_fleet(slow=True)
+            self.limits.go_alone()
+
+    def _away(self, reason: str) -> None:
+        """It does not answer."""
+        self.talk.failures += 1
+        self._slow()
+        if self.talk.state != "away":
+            log.warning("Redis does not answer: limits go on by themselves", extra={"facts": {
+                "reason": reason, "outage": self.redis.outage, "grace": self.redis.grace,
+                "hosts": self.purses.fleet.hosts}})
+            self.talk.state, self.talk.since = "away", time.time()
+            self.purses.set_fleet(away=self.answered)
+        self.talk.reason = reason
+
+
+def _read(note: str) -> dict[str, Any]:
+    """Another host's note, which may be anything."""
+    try:
+        found = orjson.loads(note)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

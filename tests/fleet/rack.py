@@ -1,0 +1,108 @@
+"""A fleet for tests: gateways that share limits through a Redis of their own, before a provider that remembers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from tests.fleet.server import Server
+from tests.fleet.upstream import Upstream
+from tests.support.gateway import KEY, Gateway
+
+PATH = "/v1/chat/completions"
+PATIENCE = 0.1              # of a machine that does other things too: beyond it a host's own share helps out
+LEASE = 1.1                 # seconds for which an epoch rests before it lends anything
+
+
+def body(**members: Any) -> bytes:
+    """A request for a completion."""
+    return json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], **members}).encode()
+
+
+def configuration(upstream: Upstream, url: str, limit: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A host's: one provider, and one key with this limit. `changes` replace top-level keys, but for `redis`."""
+    return {
+        "port": 0, "listen_addr": "127.0.0.1", "admin": {"port": 0}, "workers": 1,
+        "providers": {"up": {"kind": "openai", "base_url": f"{upstream.url}/v1", "key": "env:PROVIDER_KEY"}},
+        "keys": [{"name": "test", "key": "env:TEST_KEY", "rate_limit": limit}],
+        **changes, "redis": {"url": url, "patience": PATIENCE, **changes.get("redis", {})}}
+
+
+class Client:
+    """One connection to one host."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+
+    def ask(self, sent: bytes | None = None) -> tuple[int, dict[str, str], float]:
+        """Status, fields and seconds of a request."""
+        begun = time.monotonic()
+        self.connection.request("POST", PATH, sent or body(), {
+            "authorization": f"Bearer {KEY}", "content-type": "application/json"})
+        answer = self.connection.getresponse()
+        answer.read()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, time.monotonic() - begun
+
+
+class Rack:
+    """Runs while the `with` block does. `hosts` are gateways."""
+
+    def __init__(self, server: Server, limit: dict[str, Any], *, hosts: int = 3, upstream: Upstream | None = None,
+                 **changes: Any) -> None:
+        self.server, self.count, self.limit, self.changes = server, hosts, limit, changes
+        self.upstream = upstream or Upstream()
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Rack:
+        self.stack.enter_context(self.upstream)
+        self.hosts = [self.stack.enter_context(self.host()) for _ in range(self.count)]
+        for host in self.hosts:
+            host.wait(lambda host=host: host.metric("edge_fleet_hosts") == self.count)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.stack.__exit__(kind, error, trace)
+
+    def host(self) -> Gateway:
+        """One more, to be entered."""
+        return Gateway(self.configuration())
+
+    def configuration(self, **changes: Any) -> dict[str, Any]:
+        """Each host's."""
+        return configuration(self.upstream, self.server.url, changes.pop("limit", self.limit),
+                             **{**self.changes, **changes})
+
+    def rest(self, seconds: float) -> None:
+        """Lets the limits fill: it is their time itself that is waited for."""
+        time.sleep(LEASE + seconds)
+
+    def load(self, seconds: float, clients: int = 2, hosts: list[Gateway] | None = None,
+             sent: Callable[[], bytes] = body) -> list[tuple[float, int, float]]:
+        """All clients of all hosts ask for so long, one request after the other: (when it ended, status, seconds)."""
+        found: list[tuple[float, int, float]] = []
+        until = time.monotonic() + seconds
+
+        def run(host: Gateway) -> None:
+            client = Client(host)
+            while time.monotonic() < until:
+                status, _, took = client.ask(sent())
+                found.append((time.monotonic(), status, took))
+        threads = [threading.Thread(target=run, args=(host,)) for host in hosts or self.hosts for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+
+def statuses(found: list[tuple[float, int, float]]) -> Counter[int]:
+    """How many there were of each."""
+    return Counter(status for _, status, _ in found)
