@@ -18,7 +18,7 @@ from edge import __version__, config, supervisor
 from edge.cli.streams import say, tell
 from edge.net.addresses import authority, url_of
 from edge.process import notify, pidfile
-from edge.process.apart import apart
+from edge.process.apart import Ended, apart
 from edge.process.titles import entitle
 from edge.values.snapshot import Snapshot
 
@@ -58,13 +58,21 @@ def serve(path: str | None, workers: int | None, debug: bool, pid: str | None) -
             sys.exit(supervisor.rehearse(handed, load(handed.version + 1)))
         if handed is None and config.find(path) is None:
             sys.exit(quick_start(overrides, pid))
-        snapshot = apart(lambda: load(1)) if handed is None else handed.taken()
+        snapshot = first(lambda: load(1)) if handed is None else handed.taken()
         begin(snapshot, chosen=path is not None or "EDGE_CONFIG" in os.environ)
         command = supervisor.Command([sys.executable, *sys.orig_argv[1:]], dict(os.environ))
         sys.exit(run(snapshot, reload, pid, started=announce, command=command, handed=handed))
     except config.ConfigError as error:
         tell(error.render())
         sys.exit(error.exit_code)
+
+
+def first(load: Callable[[], Snapshot]) -> Snapshot:
+    """The configuration, read in a process of its own, which may come to nothing for want of room or memory."""
+    try:
+        return apart(load)
+    except (Ended, OSError) as error:
+        raise click.ClickException(f"the configuration cannot be read: {error}") from None
 
 
 def begin(snapshot: Snapshot, *, chosen: bool) -> None:

@@ -9,14 +9,26 @@ What reads is imported when it is asked for: processes that only name problems d
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edge.config.problems import EX_CONFIG, INVALID, MEANINGS, MISSING, SYNTAX, ConfigError, Place, Problem
+from edge.config.problems import (
+    EX_CONFIG,
+    FAULT,
+    FULL,
+    INVALID,
+    MEANINGS,
+    MEMORY,
+    MISSING,
+    SYNTAX,
+    ConfigError,
+    Place,
+    Problem,
+)
 from edge.config.where import find
 
 if TYPE_CHECKING:
     from edge.config.reading import Loaded, address, load, peek, read
 
-__all__ = ["EX_CONFIG", "INVALID", "MEANINGS", "MISSING", "SYNTAX", "ConfigError", "Loaded", "Place", "Problem",
-           "address", "find", "load", "peek", "read"]
+__all__ = ["EX_CONFIG", "FAULT", "FULL", "INVALID", "MEANINGS", "MEMORY", "MISSING", "SYNTAX", "ConfigError", "Loaded",
+           "Place", "Problem", "address", "find", "load", "peek", "read"]
 
 
 def __getattr__(name: str) -> Any:

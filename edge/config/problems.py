@@ -8,6 +8,10 @@ from dataclasses import dataclass
 SYNTAX = "CONFIG_001"       # the file cannot be read as YAML
 MISSING = "CONFIG_002"      # a required key is absent
 INVALID = "CONFIG_003"      # anything else
+# No fault of the configuration's; `edge explain` knows them by TokenPak's contract.
+MEMORY = "RESOURCE_001"     # there is no memory for it
+FULL = "RESOURCE_002"       # what has to be written of it finds no room
+FAULT = "INTERNAL_001"      # what else kept it from being read
 
 # For `edge explain`: what each is, why, and what to do. A running gateway tells them by the conditions config_invalid,
 # config_missing_field and config_value, in its contract's own codes.

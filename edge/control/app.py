@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge import __version__
 from edge._fast import Condition, Slot
-from edge.config import MISSING, SYNTAX, Problem
+from edge.config import FAULT, FULL, MEMORY, MISSING, SYNTAX, Problem
 from edge.control import circuits, status
 from edge.control.guard import admit
 from edge.control.metrics import SlabCollector, expose
@@ -194,8 +194,14 @@ class Routes:
         return self.state().refusals.response(Refusal(Condition.internal_error))
 
 
+# What is no fault of the configuration's.
+_OTHERS = {MEMORY: Condition.out_of_memory, FULL: Condition.disk_full, FAULT: Condition.internal_error}
+
+
 def problem(first: Problem) -> Refusal:
-    """A problem of the configuration as the condition that stands for its code."""
+    """A problem of a reload as the condition that stands for its code."""
+    if first.code in _OTHERS:
+        return Refusal(_OTHERS[first.code])
     if first.code == MISSING:
         return Refusal(Condition.config_missing_field, {Slot.S_FIELD: first.key})
     if first.code == SYNTAX:        # its message is the whole sentence

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from edge import __version__, contract
 from edge._fast import Slab
 from edge.process import descriptors, log, notify
-from edge.process.apart import apart
+from edge.process.apart import Ended, apart
 from edge.process.channel import PROTOCOL, Garbage, Kind, Record
 from edge.supervisor.children import Child
 from edge.supervisor.family import Family
@@ -77,7 +77,10 @@ class Supervisor:
             self.log.warning("a worker may open %d descriptors, but limits.connections wants %d: raise the limit "
                              "(LimitNOFILE= of systemd, ulimit -Hn), or set limits.connections lower", limit, wanted)
         # What is here now stays, and its pages stay the children's as well if no collector writes to them.
-        contract.hold(apart(contract.tables))
+        try:
+            contract.hold(apart(contract.tables))
+        except (Ended, OSError):            # an image that takes another's place must serve, whatever it costs
+            contract.hold(contract.tables())
         gc.collect()
         gc.freeze()
 

@@ -12,6 +12,7 @@ A child says which version it serves. One that was being born meanwhile is told 
 from __future__ import annotations
 
 import copy
+import errno
 import logging
 import os
 import time
@@ -19,8 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edge.config import INVALID, ConfigError, Place, Problem
+from edge.config import FAULT, FULL, INVALID, MEMORY, ConfigError, Place, Problem
 from edge.process import log, notify
+from edge.process.apart import Ended
 from edge.process.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
 from edge.supervisor.children import Child
 from edge.supervisor.force import Force, forgive
@@ -48,6 +50,23 @@ class Pending:
     asked: frozenset[Child]                                 # to prepare it
     missing: set[Child]                                     # who has not answered yet
     committed: bool = False
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def unprepared(error: Exception) -> Problem:
+    """Why a version came to nothing that is no fault of its file's."""
+    number = error.errno if isinstance(error, OSError) else None
+    again = "and reload again; the version before stays in force"
+    if isinstance(error, ValueError):       # no room for so many keys beside those before, say
+        return Problem(INVALID, Place("limits"), "", str(error), "fewer keys or models, or another limit")
+    if number in _FULL:
+        return Problem(FULL, Place("edge"), "", os.strerror(number or 0), f"make room {again}")
+    if number == errno.ENOMEM or isinstance(error, MemoryError):
+        return Problem(MEMORY, Place("edge"), "", os.strerror(errno.ENOMEM), f"give the gateway more memory {again}")
+    said = os.strerror(number) if number else str(error) if isinstance(error, Ended) else "see the log"
+    return Problem(FAULT, Place("edge"), "", said, f"see to what is said {again}")
 
 
 class Reloads:
@@ -83,12 +102,14 @@ class Reloads:
             self.prepare(asked_by)
         except ConfigError as error:
             self.refuse(asked_by, str(error), error.problems)
-        except (ValueError, OSError) as error:      # no room for so many keys, a limit beyond the clock's range
-            way = "fewer keys or models, or another limit"
-            self.refuse(asked_by, str(error), (Problem(INVALID, Place("limits"), "", str(error), way),))
+        except Exception as error:                  # whatever it is: what runs goes on
+            found = unprepared(error)
+            if found.code == FAULT and not isinstance(error, Ended | OSError):
+                self.log.exception("a reload has failed by a fault of the gateway's own")
+            self.refuse(asked_by, found.message, (found,))
 
     def prepare(self, asked_by: list[Question]) -> None:
-        """The first phase. ConfigError, ValueError or OSError: it has not begun."""
+        """The first phase. Whatever it raises: it has not begun."""
         force = self.force
         snapshot = self.read(force.snapshot.version + 1)
         registry = copy.deepcopy(force.registry)
@@ -150,7 +171,11 @@ class Reloads:
             return
         child.followed = self.force.snapshot.version
         self.serial += 1
-        memory = publish(self.force.snapshot, self.force.registry)
+        try:
+            memory = publish(self.force.snapshot, self.force.registry)
+        except OSError as error:
+            child.kill(f"the version in force cannot be given to it: {error.strerror}")
+            return
         child.tell(Prepare(self.serial), memory)
         child.tell(Commit(self.serial))
         os.close(memory)

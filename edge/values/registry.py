@@ -26,6 +26,7 @@ NOWHERE: Labels = ("", "", "")      # requests that ended before they had a rout
 OTHER: Labels = ("other", "other", "other")     # what came after the last free series
 REQUESTS, CONCURRENT = "requests", "concurrent_requests"       # of KINDS_OF_LIMITS
 WORDS = {"buckets": "limits", "targets": "targets", "pools": "providers"}
+SECTIONS = {"buckets": "keys", "targets": "models", "pools": "providers"}       # of the configuration, where they are
 
 
 Place = tuple[str, str]             # of a target: provider, and the model's name there; "" where it has none
@@ -34,8 +35,12 @@ Place = tuple[str, str]             # of a target: provider, and the model's nam
 class RegistryFull(ValueError):
     """There are more keys than buckets, or more targets or providers than records of their health.
 
-    (Series share the one of OTHER instead.)
+    (Series share the one of OTHER instead.) `section` is the one of the configuration that has them.
     """
+
+    def __init__(self, section: str, message: str) -> None:
+        super().__init__(message)
+        self.section = section
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,7 @@ class Registry:
             fresh[name] = table.plan(names, snapshot.version, settled, room[name], keeps=name != "buckets")
             if name != "series" and not table.indices.keys() >= set(names):
                 free = room[name] - len(table.gone) - (name == "buckets")
-                raise RegistryFull(f"there is room for {free} {WORDS[name]}" + (
+                raise RegistryFull(SECTIONS[name], f"there is room for {free} {WORDS[name]}" + (
                     f" until the last requests of {len(table.gone)} others have ended" if table.gone else ""))
         return Fresh(**fresh)
 

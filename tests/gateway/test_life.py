@@ -22,7 +22,7 @@ from tests.support.gateway import PLAIN, Gateway
 from tests.support.simulator import Simulator
 
 TLS_ALERT = bytes.fromhex("15030100020246")     # what a port that speaks TLS says to plain HTTP
-# No request ends with these: three are of a reload, and nothing is written to a disk yet.
+# No request ends with these: they are of a reload.
 OF_NO_REQUEST = {"config_invalid", "config_missing_field", "config_value", "disk_full"}
 
 

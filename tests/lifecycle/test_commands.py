@@ -198,7 +198,7 @@ def test_stop(simulator: Simulator, tmp_path: Path, now: bool) -> None:
     gateway = Gateway(configuration(simulator.url, workers=2, drain_timeout=20))
     gateway.environ["EDGE_PIDFILE"] = str(tmp_path / "edge.pid")
     with gateway as edge, Talk(edge.port) as talk:
-        talk.send(chat(stream=True, fault=f"tokens={1000 if now else 30};delay=50"))
+        talk.send(chat(stream=True, fault=f"tokens={1000 if now else 120};delay=50"))
         assert talk.socket.recv(1, 2)
         family = [edge.process.pid, *edge.children()]
         with subprocess.Popen([*EDGE, "stop", *["--now"] * now, "--pidfile", str(tmp_path / "edge.pid")],

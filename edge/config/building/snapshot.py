@@ -22,6 +22,7 @@ from edge.config.sections.maximums import MAX_MODEL, MAX_PLAN, MAX_WORKERS
 from edge.config.sections.settings import Settings
 from edge.config.tree import ABSENT, find
 from edge.strict_yaml import Path as Key
+from edge.values.registry import Registry, RegistryFull
 from edge.values.snapshot import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
 from edge.values.snapshot import Model as ServedModel
 
@@ -65,7 +66,7 @@ class Builder:
         if bounds.target_bytes > bounds.head_bytes:
             self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
         chosen, wording = contracts(self.report, settings.contract, contract_files)
-        return Snapshot(
+        snapshot = Snapshot(
             version=version, port=settings.port,
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
@@ -84,6 +85,16 @@ class Builder:
             cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
             warnings=tuple(self.report.warnings), source=self._source(), read_at=time.time())
+        if not self.report.problems:
+            self._fits(snapshot)
+        return snapshot
+
+    def _fits(self, snapshot: Snapshot) -> None:
+        """Whether the shared memory has room for all that is counted."""
+        try:
+            Registry().plan(snapshot)
+        except RegistryFull as error:
+            self.report.problem((error.section,), str(error), "leave some out, or use patterns for names")
 
     def _source(self) -> str:
         """What the configuration is, for people."""
