@@ -304,6 +304,7 @@ cdef class Exchange:                    # one request's way
     cdef int binding                    # bucket of the limit that has refused it; -1: none has
     cdef bint binding_shared
     cdef uint8_t crowded                # it is one of concurrent requests
+    cdef uint8_t placed                 # the request has not given back its places under those
     cdef uint8_t untaken                # bits of the owners from whose limits it has taken nothing, and who let it pass
     cdef uint32_t alone                 # and of the limits that let it pass without Redis's word
     cdef int64_t drawn_by               # until then it waits for what its limits lack; 0: it has not missed anything

@@ -124,6 +124,17 @@ async def test_all_ends_give_back(limited: Callable[..., Gateway], simulator: Si
     assert simulator.state(0)["peak"] == PLACES         # none has come back twice, and none is missing
 
 
+@pytest.mark.parametrize("data", [chat(), chat(stream=True, fault="tokens=2"), chat(fault="status=400")],
+                         ids=["plain", "stream", "rejected"])
+def test_one_after_the_other(limited: Callable[..., Gateway], data: bytes) -> None:
+    """A client that asks again as soon as it has all of an answer is never refused, at whichever worker it asks."""
+    edge = limited("key", {"concurrent_requests": 1})
+    with contextlib.ExitStack() as stack:
+        talks = [stack.enter_context(Talk(edge.port)) for _ in range(8)]
+        statuses = {talk.send(data).answer().status for _ in range(100) for talk in talks}
+    assert 429 not in statuses
+
+
 async def test_killed_workers_give_back(limited: Callable[..., Gateway], simulator: Simulator) -> None:
     """What a worker held that is killed under load is free when it is replaced, and nothing more."""
     edge = limited("gateway")

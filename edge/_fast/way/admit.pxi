@@ -127,7 +127,7 @@ cdef int admit(Exchange x) except -3:
     g.counts.admitted += 1
     g.counts.in_flight += 1
     x.series.in_flight += 1
-    x.counted = True
+    x.counted = x.placed = True
     x.allowed = x.target.pool.total_ns
     x.deadline = g.now + x.allowed if x.allowed else FOREVER
     return 0

@@ -197,9 +197,16 @@ cdef int spend(Exchange x, bint requests) noexcept:
 
 
 cdef int give_places(Exchange x) noexcept:
-    """The request's end: others may come."""
+    """Once, when the provider works for it no more: others may come.
+
+    Where that is known before the client has the last byte it is called first. Who has all of an answer may ask again
+    at once, at another worker, and would be refused while this one still counts.
+    """
     cdef Limits limits
     cdef int owner, i
+    if not x.placed:
+        return 0
+    x.placed = False
     for owner in range(<int>N_OWNERS):
         limits = limits_of(x, owner)
         if limits is None or not limits.concurrent or not is_taken(x, owner):

@@ -41,6 +41,8 @@ cdef int write_refusal(Exchange x) except -1:
     x.keep_alive = not last
     x.upstream_status = x.status
     x.status = int(answer[9:12])
+    if x.upstream is None or x.upstream.ended:
+        give_places(x)
     d.write_bytes(answer)
     return d.linger() if x.unsynced or x.unread else 0
 

@@ -88,6 +88,8 @@ cdef int send_piece(Exchange x, const char* data, Py_ssize_t size, bint last) ex
     if last and x.framing == F_CHUNKED:
         part_of(&parts[count], b"0\r\n\r\n", 5)
         count += 1
+    if last:
+        give_places(x)
     if not x.head_sent:
         return send_head(x, parts, count)
     return x.downstream.write(parts, count) if count else 0

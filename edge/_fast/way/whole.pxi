@@ -29,6 +29,7 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
     x.answer_length = size
     x.framing = F_LENGTH
     part_of(&parts[1], data, size)
+    give_places(x)
     if x.tap.failed:
         condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
         send_head(x, parts, 2)
