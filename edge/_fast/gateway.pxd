@@ -33,6 +33,9 @@ cdef class Surface:             # a client's dialect, in one version of the conf
     cdef int version            # the Known field that its API wants; -1: none does
     cdef bytes version_name
     cdef bytes version_line     # for those who send none
+    cdef tuple told             # by kind of limit: the fields that tell of it, or None. None: providers tell of theirs
+    cdef bint dated             # a limit's reset is told as a time, not as the time until then
+    cdef bytes exposed          # the end of the line that names the fields a page may read
 
 cdef class Route:
     cdef readonly str name

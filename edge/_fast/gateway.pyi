@@ -19,7 +19,9 @@ KINDS_OF_LIMITS: Final[tuple[str, ...]]
 class Surface:
     """A client's dialect (edge.dialects.surfaces.Surface) with its error templates by condition; `native`: its own."""
 
-    def __init__(self, surface: Any, index: int, templates: list[Template | None], native: bool) -> None: ...
+    def __init__(
+        self, surface: Any, index: int, templates: list[Template | None], native: bool, tells_limits: bool
+    ) -> None: ...
 
 @disjoint_base
 class Route:

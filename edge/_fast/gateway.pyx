@@ -17,7 +17,7 @@
     queue       who waits for it                    fields      a head's fields, read
     pool        a provider's connections            chance      numbers that need not be secret
     request     what the provider is sent           upload      a body too long to be held
-    usage       tokens asked for, or estimated
+    usage       tokens asked for, or estimated      ratelimit   what an answer's head says of the limits
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing. Each calls
 functions of those before it alone; objects are called by the methods that gateway.pxd names.
@@ -49,7 +49,7 @@ from libc.math cimport INFINITY, exp, log
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
-from libc.time cimport time
+from libc.time cimport gmtime, strftime, time, time_t
 from posix.strings cimport strncasecmp
 from posix.uio cimport iovec
 
@@ -80,7 +80,7 @@ from .http.head cimport (
     M_OTHER, M_PATCH, M_POST, M_PUT, Field, parse_request, parse_response, write_relayed,
 )
 from .http.multipart cimport FORM_ALIKE, FORM_OK
-from .http.writer cimport Writer, put, put_bytes, put_hex, put_number, write_into, written
+from .http.writer cimport Writer, put, put_byte, put_bytes, put_hex, put_number, write_into, written
 from .json.scan cimport (
     ABSENT, ARRAY, FALSE_, NULL_, NUMBER, OBJECT, SCAN_ALIKE, SCAN_MORE, SCAN_OK, STRING, TRUE_, number, scan,
     scan_begin, scan_on,
@@ -136,6 +136,7 @@ include "way/timers.pxi"
 include "way/draw.pxi"
 include "way/permit.pxi"
 include "way/lines.pxi"
+include "way/ratelimit.pxi"
 include "way/queue.pxi"
 include "way/load.pxi"
 include "way/failures.pxi"
@@ -168,7 +169,13 @@ include "way/exchange.pxi"
 
 cdef class Surface:
 
-    def __init__(self, surface, int index, list templates, bint native):
+    def __init__(self, surface, int index, list templates, bint native, bint tells_limits):
+        limits = dict(surface.limits) if tells_limits else {}
+        self.told = tuple(
+            (f"{limits[kind][0]}: ".encode(), f"\r\n{limits[kind][1]}: ".encode(), f"\r\n{limits[kind][2]}: ".encode())
+            if kind in limits else None for kind in KINDS_OF_LIMITS) if tells_limits else None
+        self.dated = surface.dated
+        self.exposed = "".join(f", {name}" for names in limits.values() for name in names).encode() + b"\r\n"
         self.index = index
         self.templates = templates
         self.native = native

@@ -240,6 +240,7 @@ class Snapshot:
     wording: tuple[tuple[str, Any], ...] = ()   # contract.Contract by surface, and for the admin API
     bearer_only: bool = False           # no x-api-key on /v1/messages
     mask_rate_limit: bool = False       # provider_rate_limit: mask
+    tells_limits: bool = False          # rate_limit_headers: gateway
     key_secret: Secret | None = None
     admin_key: Secret | None = None
     retry: Retry = field(default_factory=Retry)

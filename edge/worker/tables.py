@@ -260,7 +260,8 @@ def compiled_surface(index: int, surface: Surface, snapshot: Snapshot) -> Any:
     """A client's dialect with the contract of its errors."""
     templates = contract.compile_surface(dict(snapshot.wording)[surface.name], surface.name,
                                          mask_rate_limit=snapshot.mask_rate_limit)
-    return _fast.Surface(surface, index, templates, dict(snapshot.contracts)[surface.name] == surface.name)
+    return _fast.Surface(surface, index, templates, dict(snapshot.contracts)[surface.name] == surface.name,
+                         snapshot.tells_limits)
 
 
 def compiled_route(route: Route, surfaces: Mapping[Kind, Any]) -> Any:

@@ -27,8 +27,9 @@ BASE: dict[str, Any] = {
 }
 # What is tried for a key, one after the other, until one is taken and makes a difference: values, then sections.
 VALUES: tuple[Any, ...] = (
-    True, False, 2, 7, 300, 5000, 10000, 0.25, "other", "anthropic", "low", "mask", "refuse", "tokenpak", "x-one",
-    "/x", "::1", "2030-01-01", "http://127.0.0.1:2/v1", "env:KEY_C", "ca.pem", "blake2b:" + "1" * 64, ["env:KEY_C"],
+    True, False, 2, 7, 300, 5000, 10000, 0.25, "other", "anthropic", "low", "mask", "gateway", "refuse", "tokenpak",
+    "x-one", "/x", "::1", "2030-01-01",
+    "http://127.0.0.1:2/v1", "env:KEY_C", "ca.pem", "blake2b:" + "1" * 64, ["env:KEY_C"],
     300_000, ["x"], [NAME], ["chat"], ["mine.yaml"], {"x-one": "1"}, {"/v1/x": "other"},
     {"path": "/x"}, {"first_byte": 1}, {"max": 1}, {"enabled": False}, {"origins": ["*"]}, {"queue_size": 1},
     {"connections": 1}, {"openai": "tokenpak"}, {"port": 1}, {"requests_per_second": 2},

@@ -5,7 +5,7 @@
 cdef bytes EXPOSED = (
     b"access-control-expose-headers: x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, "
     b"x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-edge-target, x-edge-attempts, x-edge-degraded, "
-    b"x-edge-condition, x-edge-blame, openai-processing-ms, openai-version\r\n")
+    b"x-edge-condition, x-edge-blame, openai-processing-ms, openai-version")
 cdef enum:
     ASKED_MAX = 4096            # bytes of a preflight's list of fields
 

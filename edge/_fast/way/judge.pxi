@@ -22,6 +22,8 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.answer_length = head.content_length
     x.undone = False
     x.dated = field_of(head, K_DATE) != NULL
+    if x.surface.told is not None:
+        withhold_limits(head, buf)
     x.fields = correct_fields(x, buf, head) if judged or head.status >= 400 else b""
     if head.status < 400 and (x.stream if judged else is_event_stream(buf, head)):
         x.fields += let_flow(buf, head)

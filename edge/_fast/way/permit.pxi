@@ -11,7 +11,7 @@
 # policy decides. (Places are each host's own.)
 
 cdef enum Kind:
-    REQUESTS, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, CONCURRENT_REQUESTS
+    REQUESTS, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, CONCURRENT_REQUESTS, N_KINDS
 
 KINDS_OF_LIMITS = ("requests", "tokens", "input_tokens", "output_tokens", "concurrent_requests")     # the one list
 

@@ -80,6 +80,7 @@ class Builder:
                           queue=queue.queue_size, queue_timeout=queue.timeout, keepalive=settings.keepalive),
             contracts=chosen, contract_files=contract_files, wording=wording,
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
+            tells_limits=settings.rate_limit_headers == "gateway",
             key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),
             breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
             cors=self._cors(settings.cors.origins),

@@ -65,6 +65,9 @@ class Settings(Strict):
     redis: Annotated[Redis | None, about(
         "what hosts share their limits through; each its own unless this is here",
         {"url": "redis://redis.internal:6379"})] = None
+    rate_limit_headers: Annotated[Literal["provider", "gateway"], about(
+        "whose limits SDKs read in x-ratelimit-limit-requests, anthropic-ratelimit-tokens-limit and the like: the "
+        "provider's, as they come, or the gateway's", "gateway")] = "provider"
     timeout: Annotated[Seconds | None, about(
         "seconds until a stream begins, and for the whole of a plain answer", 30)] = None
     provider_rate_limit: Annotated[Literal["pass", "mask"], about(
