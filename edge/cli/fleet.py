@@ -12,6 +12,7 @@ from edge.cli.running import find, options
 
 TIMEOUT = 5.0               # seconds
 HOSTS = ("host", "node", "version", "configuration", "read", "limits", "lag", "last word")
+CIRCUITS = ("target", "generation", "state", "probe")
 LIMITS = ("limit", "rate", "burst", "held here", "fleet's left", "demand", "hosts", "state")
 
 
@@ -31,6 +32,8 @@ def fleet(**given: str | None) -> None:
                f"This host's clock is {redis['offset'] * 1000:+.0f} ms beside its.\n")
     click.echo(columns([HOSTS, *(host(each, said["host"]) for each in said["hosts"])]))
     click.echo("\n" + columns([LIMITS, *map(limit, said["limits"])]))
+    if said["circuits"]:
+        click.echo("\n" + columns([CIRCUITS, *map(circuit, said["circuits"])]))
 
 
 def host(each: dict[str, Any], own: str) -> tuple[str, ...]:
@@ -39,6 +42,11 @@ def host(each: dict[str, Any], own: str) -> tuple[str, ...]:
     return (each["host"] + (" (this)" if each["host"] == own else ""), str(each.get("node", "?")),
             str(each.get("version", "?")), str(each.get("config_version", "?")), read, str(each.get("limits", "?")),
             f"{each.get('lag', 0) * 1000:.1f} ms", f"{each['age']:.1f} s ago")
+
+
+def circuit(each: dict[str, Any]) -> tuple[str, ...]:
+    """A circuit's cells."""
+    return each["target"], str(each["generation"]), each["state"], "this host's" if each["probing"] else "-"
 
 
 def limit(each: dict[str, Any]) -> tuple[str, ...]:

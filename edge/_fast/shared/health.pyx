@@ -29,8 +29,10 @@ cdef extern from *:
 cdef enum:
     FLOOR = 3                   # further attempts that are always allowed: at once, and in a window
 
+cdef int64_t GOOD_EVERY = 100000000             # ns between two times that a success is noted
 cdef int64_t BUDGET_WINDOW = 10000000000        # ns
 
+Sight = namedtuple("Sight", "open_until probe opened good_at shut_out benches reasons")
 HealthTotal = namedtuple(
     "HealthTotal", "state open_for forced ailing failures opened probes shut_out benched failed")
 STATES = ("closed", "closed", "half-open", "open")      # by Standing
@@ -88,6 +90,8 @@ cdef bint succeeded(Health* health, const Rules* rules, int64_t now, int64_t sen
     cdef int64_t until = EDGE_SEE(&health.open_until)
     if health.failures:
         EDGE_SET(&health.failures, 0)
+    if now - health.good_at > GOOD_EVERY:
+        health.good_at = now
     if until == 0:
         if health.closed_at and now - health.closed_at > rules.ramp:
             health.closed_at = 0
@@ -237,6 +241,40 @@ class Healths:
             bool(health.ailing), health.failures, health.opened, health.probes, health.shut_out,
             [max(health.benches[i] - at, 0) / 1e9 for i in range(min(keys, <int>MAX_PROVIDER_KEYS))],
             [health.failed[i] for i in range(RELAYED)])
+
+    def sight(self, int target, int keys):
+        """What other hosts should know of a target: a Sight, times as they are."""
+        cdef Slab slab = self.slab
+        cdef Health* health = slab.health(checked(target))
+        cdef int most = min(keys, <int>MAX_PROVIDER_KEYS)
+        return Sight(EDGE_SEE(&health.open_until), EDGE_SEE(&health.probe), health.opened, health.good_at,
+                     health.shut_out, [health.benches[i] for i in range(most)], [health.reasons[i] for i in range(most)])
+
+    def open(self, int target, int64_t until, int64_t now):
+        """Another host has opened the breaker."""
+        cdef Slab slab = self.slab
+        cdef Health* health = slab.health(checked(target))
+        health.opened_at = now
+        health.closed_at = health.window_at = 0
+        EDGE_SET(&health.failures, 0)
+        EDGE_SET(&health.open_until, until)
+
+    def close(self, int target, int64_t now):
+        """Another host has closed it."""
+        cdef Slab slab = self.slab
+        cdef Health* health = slab.health(checked(target))
+        if EDGE_SEE(&health.open_until):
+            EDGE_SET(&health.open_until, 0)
+            health.closed_at = now
+            health.window_at = 0
+
+    def put_off(self, int target, int64_t until):
+        """An open breaker stays so until then; with a time gone by it is half-open."""
+        cdef Slab slab = self.slab
+        cdef Health* health = slab.health(checked(target))
+        cdef int64_t was = EDGE_SEE(&health.open_until)
+        if was:
+            EDGE_CAS(&health.open_until, &was, until)
 
     def force(self, int target, str state):
         """An operator's word: `open`, `closed`, or `auto` to take it back. ValueError: another word."""

@@ -53,6 +53,7 @@ cdef struct Health:             # of one target, as all workers have found it: e
     int64_t failures            # in a row
     int64_t probe               # of a half-open target: when it is given up, and in PROBER stripe + 1; 0: there is none
     int64_t opened_at
+    int64_t good_at             # the last success, give or take a tenth of a second
     int64_t trips               # openings since it was last fully back: the next one is longer
     int64_t window_at           # failure rate: since when, how many were asked before that, how many failed since
     int64_t window_asked

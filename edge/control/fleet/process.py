@@ -21,6 +21,7 @@ import orjson
 from edge import __version__
 from edge._fast import Purses, monotonic
 from edge.control.fleet import purse
+from edge.control.fleet.circuits import PROBE, TOLD, Circuits
 from edge.control.fleet.limits import GROUPS, Limits, Shared
 from edge.control.fleet.server import Call, Script, Server, Unavailable
 from edge.control.state import State
@@ -29,6 +30,7 @@ from edge.values.snapshot import Redis
 
 BEAT = 1.0                  # seconds between two words to the other hosts,
 LIFE = 5.0                  # and how long one is good for
+LOOK = 0.2                  # seconds between two looks at circuits: two of them and a call are less than half a second
 LEAST = 0.001               # seconds between two calls
 WAIT = 0.25                 # and between tries while Redis is away
 
@@ -68,10 +70,11 @@ class Fleet:
         self.limits = Limits(self.purses, int(redis.tick * 1e9))
         self.server = Server(redis, log.warning)
         self.talk = Talk()
-        self.level, self.word = Script("level"), Script("beat")
+        self.level, self.word, self.breakers = Script("level"), Script("beat"), Script("circuits")
         self.host = f"{self.purses.fleet.host:x}"
+        self.circuits = Circuits(self.host)
         self.rung = asyncio.Event()
-        self.beat_due = 0.0
+        self.beat_due = self.look_due = 0.0
         self.answered = monotonic()
         self.restarts = 0
         self.load(state)
@@ -80,6 +83,7 @@ class Fleet:
         """Another version of the configuration, with the same Redis."""
         self.state = state
         self.limits.load(state)
+        self.circuits.load(state)
 
     async def run(self) -> None:
         """Until cancelled. Where another control of this host still speaks, its end is awaited first."""
@@ -104,7 +108,8 @@ class Fleet:
 
     def _next(self, begun: float) -> float:
         """When there is something to do by the clock alone."""
-        return min(self.beat_due, begun + self.redis.tick) if self.limits.active else self.beat_due
+        due = min(self.beat_due, self.look_due)
+        return min(due, begun + self.redis.tick) if self.limits.active else due
 
     async def _hang(self) -> socket.socket:
         while True:
@@ -131,6 +136,11 @@ class Fleet:
                 if said:
                     calls.append(self._call(group, said))
                     spoken.append([(each, words[3]) for each, words in said])
+        looks = loop.time() >= self.look_due and (self.talk.state != "away" or beats)
+        if looks:
+            found = self.circuits.words(now)
+            calls.append(Call(self.breakers, [self._key("circuits"), self._key("rests")],
+                              [self.host, PROBE, TOLD, *(each for word in found for each in word)]))
         if beats:
             calls += [self._call(group, []) for group in range(GROUPS if self.redis.kind == "cluster" else 1)]
             calls.append(Call(self.word, [self._key("hosts")], [self.host, int(LIFE * 1e6), self._note()]))
@@ -146,13 +156,17 @@ class Fleet:
             if not isinstance(error, Unavailable) and self.talk.state != "away":
                 log.exception("speaking with Redis")
             self._away(str(error) or repr(error))
-            self.beat_due = loop.time() + WAIT
+            self.circuits.forget()
+            self.beat_due = self.look_due = loop.time() + WAIT
             return
         finally:
             slow.cancel()
         self._here(monotonic() - sent)
-        for batch, answer in zip(spoken, answers, strict=False):    # behind them come those of the beat
+        for batch, answer in zip(spoken, answers, strict=False):
             self._hear(batch, answer)
+        if looks:
+            self.look_due = loop.time() + LOOK
+            self._saw(answers[len(spoken)])
         if beats:
             self.beat_due = loop.time() + BEAT
             self._heard(answers[-1])
@@ -180,6 +194,13 @@ class Fleet:
             if each.fault and not before:
                 log.error("a limit cannot be shared", extra={"facts": {
                     "limit": each.name, "reason": each.fault, "key": self._key(f"limit:{each.name}", 0)}})
+
+    def _saw(self, answer: Any) -> None:
+        if isinstance(answer, Exception):
+            self.circuits.forget()
+            log.error("circuits cannot be shared", extra={"facts": {"reason": str(answer)}})
+            return
+        self.circuits.hear(answer, monotonic())
 
     def _note(self) -> bytes:
         """What the others are told of this host."""

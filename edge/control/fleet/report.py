@@ -24,6 +24,8 @@ def report(fleet: Fleet) -> dict[str, Any]:
                   "failures": talk.failures},
         "host": fleet.host,
         "hosts": [{"host": host.name, "age": host.age, **host.note} for host in talk.hosts],
+        "circuits": [{"target": name, "generation": each.generation, "state": each.state, "probing": each.probing}
+                     for name, each in fleet.circuits.known.items() if each.generation],
         "limits": [limit(fleet, each) for _, each in sorted(fleet.limits.active.items())]}
 
 

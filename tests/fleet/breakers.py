@@ -1,0 +1,52 @@
+"""The Redis side of shared circuit breakers as a pure function; circuits.lua is the same on a server. Times in us.
+
+An opening that finds the breaker open adds a voter; one that knows that generation and finds its time gone by is a new
+generation. What is said of another generation than the one in force changes nothing, but that an opening counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+PROBE = 3_000_000
+TOLD = 60_000_000
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """One target's. `lease` is until when `prober` has the probe."""
+
+    generation: int = 0
+    state: str = "closed"
+    since: int = 0
+    until: int = 0
+    prober: str = "-"
+    lease: int = 0
+    voters: str = ","
+
+    def stored(self) -> str:
+        """As the server holds it."""
+        return " ".join(str(value) for value in vars(self).values())
+
+
+def hear(breaker: Breaker, host: str, word: tuple[str, int, int], now: int) -> Breaker:
+    """One word of a host: (what, us that it stays open, generation that is known)."""
+    what, span, known = word
+    is_open, current = breaker.state == "open", known == breaker.generation
+    if what == "open" and is_open and (breaker.until > now or known < breaker.generation):
+        voters = breaker.voters if f",{host}," in breaker.voters else f"{breaker.voters}{host},"
+        return replace(breaker, until=max(breaker.until, now + span), voters=voters)
+    if what == "open":
+        return Breaker(breaker.generation + 1, "open", now, now + span, voters=f",{host},")
+    if what == "close" and is_open and current:
+        return Breaker(breaker.generation + 1, "closed", now, now, voters=f",{host},")
+    if what == "probe" and is_open and current and breaker.until <= now and (
+            breaker.prober == host or breaker.lease <= now):
+        return replace(breaker, prober=host, lease=now + PROBE)
+    return breaker
+
+
+def told(breakers: dict[str, Breaker], now: int) -> dict[str, Breaker]:
+    """Those that hosts hear of; the others are gone."""
+    return {name: each for name, each in breakers.items()
+            if each.generation and not (each.state == "closed" and each.since + TOLD <= now)}
