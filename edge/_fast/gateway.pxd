@@ -310,6 +310,7 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t placed                 # the request has not given back its places under those
     cdef uint8_t untaken                # bits of the owners from whose limits it has taken nothing, and who let it pass
     cdef uint32_t alone                 # and of the limits that let it pass without Redis's word
+    cdef uint32_t passed                # and of them those from which it has taken nothing
     cdef int64_t drawn_by               # until then it waits for what its limits lack; 0: it has not missed anything
     cdef int64_t admitted               # when
     cdef int64_t reserved_input

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.fleet.rack import Client, Rack, statuses
 from tests.fleet.server import Server
 from tests.fleet.test_limits import JITTER, shared
+from tests.fleet.upstream import Upstream
 
 LIMIT = {"requests_per_second": 200, "burst_size": 100}
 SECRET = "hunter2-hunter2"
@@ -70,6 +72,18 @@ def test_a_limit_has_its_policy(server: Server, outage: str, status: int) -> Non
             assert found[-1][1]["retry-after"] == "1"
         if outage == "share":
             assert [one for one, _, _ in found] == [200, 200, 429, 429, 429]        # two of four, for each of two hosts
+
+
+def test_an_open_limit_opens_no_other(server: Server) -> None:
+    """Where a rate lets everybody pass for want of Redis, the same key's concurrent requests are limited as ever."""
+    limit = {"requests_per_second": 0.01, "burst_size": 1, "concurrent_requests": 1, "outage": "open"}
+    with Rack(server, limit, hosts=1, upstream=Upstream(delay=0.3), redis={"grace": 0.0}) as rack:
+        server.kill()
+        rack.hosts[0].wait(state(rack, "away"))
+        found = rack.load(1.0, clients=2)
+        assert set(statuses(found)) == {200, 429}
+        asked = [at for at, _ in rack.upstream.asked]
+        assert min(later - at for at, later in pairwise(asked)) >= 0.3
 
 
 def test_redis_is_emptied(server: Server) -> None:

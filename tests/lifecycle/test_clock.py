@@ -99,7 +99,11 @@ WALL = {
     "edge/_fast/way/ratelimit.pxi": ["when a limit is full again"],
     "edge/_fast/way/refuse.pxi": ["created_at of a response that breaks"],
     "edge/_fast/way/judge.pxi": ["a provider's Retry-After that is a date"],
+    "edge/cli/fleet.py": ["since when Redis is away"],
+    "edge/config/building/snapshot.py": ["when the configuration was read, for other hosts to compare"],
     "edge/control/app.py": ["Date"],
+    "edge/control/fleet/process.py": ["the clock's offset from Redis's", "how long it was away",
+                                      "since when it answers", "since when it is away"],
 }
 ASKS = re.compile(r"\btime\(NULL\)|\btime\.time(?:_ns)?\(|\bdatetime\.now\(|\butcnow\(|CLOCK_REALTIME"
                   r"|formatdate\(usegmt")

@@ -247,8 +247,9 @@ class Healths:
         cdef Slab slab = self.slab
         cdef Health* health = slab.health(checked(target))
         cdef int most = min(keys, <int>MAX_PROVIDER_KEYS)
-        return Sight(EDGE_SEE(&health.open_until), EDGE_SEE(&health.probe), health.opened, health.good_at,
-                     health.shut_out, [health.benches[i] for i in range(most)], [health.reasons[i] for i in range(most)])
+        return Sight(
+            EDGE_SEE(&health.open_until), EDGE_SEE(&health.probe), health.opened, health.good_at, health.shut_out,
+            [health.benches[i] for i in range(most)], [health.reasons[i] for i in range(most)])
 
     def open(self, int target, int64_t until, int64_t now):
         """Another host has opened the breaker."""

@@ -115,7 +115,7 @@ cdef int admit(Exchange x) except -3:
     x.gateway_limits = g.limits
     if x.tenant.limits.tokens or g.limits.tokens or (x.model_limits is not None and x.model_limits.tokens):
         reserve_tokens(x)
-    x.untaken = x.alone = 0
+    x.untaken = x.alone = x.passed = 0
     x.admitted = g.now
     for owner in range(<int>N_OWNERS):
         wait = take_limits(x, owner)

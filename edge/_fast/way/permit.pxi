@@ -32,7 +32,6 @@ cdef tuple OUTAGES = ("share", "closed", "open")
 
 cdef enum:
     UNTOLD = -2                 # whether a limit is kept cannot be told, and so it refuses
-    PASSED = -3                 # nor that, and so it does not
 
 
 cdef class Limits:
@@ -99,9 +98,9 @@ cdef int64_t take_limits(Exchange x, int owner) noexcept:
         if wait == 0:
             continue
         give_limits(x, owner, i)
-        if limits.shadow or wait == PASSED:
+        if limits.shadow:
             x.untaken |= 1 << owner
-            x.gateway.counts.shadowed += limits.shadow
+            x.gateway.counts.shadowed += 1
             return 0
         for earlier in range(owner):
             give_limits(x, earlier, MOST_LIMITS)
@@ -119,7 +118,7 @@ cdef inline int bind(Exchange x, Limits limits, int i) noexcept nogil:
 
 
 cdef int64_t take_limit(Exchange x, Limits limits, int owner, int i) noexcept:
-    """0, else ns until it has enough; or SHORT, UNTOLD or PASSED."""
+    """0, else ns until it has enough; or SHORT or UNTOLD."""
     cdef Gateway g = x.gateway
     if limits.kinds[i] == CONCURRENT_REQUESTS:
         return 0 if concurrency_take(g.slab, g.index, limits.indices[i], limits.buckets[i].most) else A_WHILE
@@ -129,7 +128,7 @@ cdef int64_t take_limit(Exchange x, Limits limits, int owner, int i) noexcept:
 
 
 cdef int64_t take_shared(Exchange x, Limits limits, int owner, int i) noexcept:
-    """The same of a limit that hosts share; PASSED: it lets everybody pass, as nobody can tell what is left."""
+    """The same of a limit that hosts share. Where nobody can tell what is left, it may let pass and take nothing."""
     cdef Gateway g = x.gateway
     cdef const Fleet* fleet = g.slab.fleet()
     cdef int64_t units = reserved_units(x, limits, i), wait = purse_take(g.slab, limits.indices[i], g.now, units)
@@ -138,7 +137,10 @@ cdef int64_t take_shared(Exchange x, Limits limits, int owner, int i) noexcept:
     x.alone |= bit_of(owner, i)
     if limits.outage == SHARE or not fleet.away or g.now < fleet.away + fleet.grace:
         return take_alone(g.slab, limits.indices[i], g.now, units)
-    return PASSED if limits.outage == OPEN else UNTOLD
+    if limits.outage == CLOSED:
+        return UNTOLD
+    x.passed |= bit_of(owner, i)
+    return 0
 
 
 cdef int give_limits(Exchange x, int owner, int most) noexcept:
@@ -160,6 +162,8 @@ cdef int settle_limit(Exchange x, Limits limits, int owner, int i, int64_t used)
     cdef Gateway g = x.gateway
     cdef Bucket* bucket = limits.buckets[i]
     cdef int64_t units = reserved_units(x, limits, i), more = used - units, scale = 1
+    if x.passed & bit_of(owner, i):
+        return 0
     if limits.shared and not x.alone & bit_of(owner, i):
         purse_settle(g.slab, limits.indices[i], g.now, x.admitted, units, used)
         return 0
