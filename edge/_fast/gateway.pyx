@@ -525,7 +525,7 @@ cdef class Gateway:
         cdef Exchange x
         self.now = monotonic_ns()
         for x in tuple(self.delayed):
-            if x.drawn_by and x.due:
+            if x.state == DRAWING and x.due:
                 x.drive(PAUSE_OVER, 0, NULL, 0, None)
         if self.drawing:
             self.ring()

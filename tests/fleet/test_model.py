@@ -38,7 +38,8 @@ class Host:
         back = units - used if used >= units or at >= self.born else 0
         base = purse.worth(self.held, now)
         self.held = self.held._replace(
-            units=base + back if back else self.held.units, reserved=max(0, self.held.reserved - units))
+            units=base + back if back else self.held.units,
+            reserved=max(0, self.held.reserved - units) if at >= self.born else self.held.reserved)
 
     def lapse(self, now: int) -> None:
         """As Purses.lapse does."""

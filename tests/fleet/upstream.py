@@ -18,6 +18,7 @@ class Upstream:
     def __init__(self, tokens: Callable[[bytes], int] = lambda body: 2, delay: float = 0.0) -> None:
         self.tokens = tokens
         self.delay = delay
+        self.status = 200
         self.asked: list[tuple[float, int]] = []
 
     def __enter__(self) -> Upstream:
@@ -87,5 +88,5 @@ class Connection(asyncio.Protocol):
             "id": "c", "object": "chat.completion", "created": 1, "model": "m",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 0, "completion_tokens": used, "total_tokens": used}}).encode()
-        self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
-            len(text), text))
+        self.transport.write(b"HTTP/1.1 %d It is\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+            self.upstream.status, len(text), text))

@@ -60,10 +60,10 @@ cdef int64_t purse_take(Slab slab, int index, int64_t now, int64_t cost) noexcep
     if now < EDGE_SEE(&purse.expires):
         if units >= needed:
             EDGE_ADD(&purse.reserved, cost)     # first, so that control never finds less than there is
-            while units >= needed:
+            while units >= needed and now >= EDGE_SEE(&purse.born):
                 if EDGE_CAS(&purse.units, &units, units - cost):
                     return 0
-            EDGE_ADD(&purse.reserved, -cost)
+            unreserve(purse, cost)
     else:
         units = min(units, <int64_t>0)
     when = there_at(purse, interval, needed - units)
@@ -71,6 +71,12 @@ cdef int64_t purse_take(Slab slab, int index, int64_t now, int64_t cost) noexcep
         return when - now
     miss(slab, index, needed - units)
     return SHORT
+
+
+cdef inline void unreserve(Purse* purse, int64_t cost) noexcept nogil:
+    cdef int64_t reserved = EDGE_SEE(&purse.reserved)
+    while not EDGE_CAS(&purse.reserved, &reserved, max(<int64_t>0, reserved - cost)):
+        pass
 
 
 cdef inline int64_t there_at(const Purse* purse, int64_t interval, int64_t units) noexcept nogil:
@@ -112,10 +118,12 @@ cdef void purse_settle(Slab slab, int index, int64_t now, int64_t taken_at, int6
     """Of `cost` units so many were used, more perhaps: then the next draws pay the debt.
 
     What was not used comes back, unless Redis has forgotten meanwhile that it was out: the level has grown over it.
+    Then it is not among what is reserved either, and others' reservations stay.
     """
     cdef Purse* purse = slab.purse(index)
-    cdef int64_t units, held, reserved = EDGE_SEE(&purse.reserved), more = used - cost
-    if more < 0 and taken_at < EDGE_SEE(&purse.born):
+    cdef int64_t units, held, more = used - cost
+    cdef bint forgotten = taken_at < EDGE_SEE(&purse.born)
+    if more < 0 and forgotten:
         more = 0
     if more:
         units = EDGE_SEE(&purse.units)
@@ -124,8 +132,8 @@ cdef void purse_settle(Slab slab, int index, int64_t now, int64_t taken_at, int6
             if EDGE_CAS(&purse.units, &units, max(held - more, -MOST_WAIT)):
                 break
         call(slab, index)
-    while not EDGE_CAS(&purse.reserved, &reserved, max(<int64_t>0, reserved - cost)):
-        pass
+    if not forgotten:
+        unreserve(purse, cost)
 
 
 cdef int64_t purse_left(Slab slab, int index, int64_t now) noexcept nogil:

@@ -52,8 +52,8 @@ local function speak(key, a)
     local full, out, wanting, dead, before, mine = burst * interval, 0, 0, {}, 0, nil
     for name, value in pairs(leases) do
         local q, g, h, r, w = string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-        before = before + tonumber(h)
-        if tonumber(r) <= now then
+        before = before + (tonumber(h) or 0)
+        if not w or tonumber(r) <= now then
             if name ~= host then dead[#dead + 1] = name end
         elseif name == host then
             mine = {tonumber(q), tonumber(g), tonumber(h), tonumber(r), tonumber(w)}

@@ -65,6 +65,10 @@ class Limits:
         interval, window = self.state.slab.terms(*self.numbers[name])
         return interval, window // interval
 
+    def has(self, shared: Shared) -> bool:
+        """Whether it is in use still."""
+        return self.active.get(shared.index) is shared
+
     def due(self, now: int) -> list[Shared]:
         """Those to speak of, and which nobody speaks of yet."""
         for index in self.purses.asking():
@@ -126,13 +130,15 @@ class Limits:
         return 0, 0
 
     def hear(self, shared: Shared, epoch: int, seq: int, answer: list[str], now: int) -> None:
-        """The answer."""
+        """The answer. A limit that is out of the configuration by now has none: its purse is another's."""
+        if not self.has(shared):
+            return
         purses, index = self.purses, shared.index
         shared.asked = False
         granted, credit, interval, burst, hosts = answer
         if int(granted) == -2:
             return self.fail(shared, str(credit), now)
-        shared.fault = ""
+        shared.fault, shared.alone = "", 0
         while True:
             before = purses.held(index)
             after = purse.take(before, epoch, seq, int(granted), now)
@@ -140,8 +146,8 @@ class Limits:
                 break
         shared.demand.units += max(0, int(granted)) if after is not before else 0
         shared.hosts = int(hosts)
-        shared.foreign = (int(interval), int(burst)) != (shared.interval, shared.burst)
         shared.left = max(0, int(credit) // int(interval))
+        shared.foreign = (int(interval), int(burst)) != (shared.interval, shared.burst)
         leases = shared.interval <= self.tick
         origin = now - int(credit)
         purses.tell(index, origin, now, self.tick if leases else 0)
@@ -156,10 +162,13 @@ class Limits:
 
     def fail(self, shared: Shared, fault: str, now: int) -> None:
         """There was no answer, or none of use."""
+        if not self.has(shared):
+            return
         shared.asked = False
         shared.fault = fault
         if shared.alone:
             self.purses.unsaid(shared.index, shared.alone)
+            shared.alone = 0
         self.purses.watch(shared.index, shared.demand.low, FOREVER, now + self.tick, now + self.tick)
 
     def go_alone(self) -> None:

@@ -150,6 +150,16 @@ class Fleet:
         sent = monotonic()
         try:
             answers = await self.server.call(calls)
+            lag = monotonic() - sent
+            for batch, answer in zip(spoken, answers, strict=False):
+                self._hear(batch, answer)
+            if looks:
+                self.look_due = loop.time() + LOOK
+                self._saw(answers[len(spoken)])
+            if beats:
+                self.beat_due = loop.time() + BEAT
+                self._heard(answers[-1])
+            self._here(lag)
         except Exception as error:
             for each, _ in (pair for batch in spoken for pair in batch):
                 self.limits.fail(each, "", monotonic())
@@ -158,18 +168,8 @@ class Fleet:
             self._away(str(error) or repr(error))
             self.circuits.forget()
             self.beat_due = self.look_due = loop.time() + WAIT
-            return
         finally:
             slow.cancel()
-        self._here(monotonic() - sent)
-        for batch, answer in zip(spoken, answers, strict=False):
-            self._hear(batch, answer)
-        if looks:
-            self.look_due = loop.time() + LOOK
-            self._saw(answers[len(spoken)])
-        if beats:
-            self.beat_due = loop.time() + BEAT
-            self._heard(answers[-1])
 
     def _key(self, name: str, group: int | None = None) -> str:
         """The part in braces decides on the slot of a cluster."""

@@ -1,0 +1,63 @@
+"""A host's purse: what is reserved of it counts until it is settled or forgotten, and an old answer is not for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge._fast import Purses, Slab, monotonic
+from edge.control.fleet.limits import Limits, Shared
+
+SECOND = 1_000_000_000
+INDEX = 3
+
+
+@pytest.fixture
+def purses() -> Purses:
+    """Of a limit of 100, one a second, of which this host holds 50."""
+    slab = Slab(1)
+    slab.set_bucket(INDEX, 1.0, 100)
+    purses = Purses(slab)
+    fill(purses, 50, monotonic())
+    return purses
+
+
+def fill(purses: Purses, units: int, now: int) -> None:
+    """Redis has lent so many."""
+    held = purses.held(INDEX)
+    assert purses.hold(INDEX, held, held._replace(units=units, expires=now + 10 * SECOND))
+
+
+def test_what_is_forgotten_is_not_settled_twice(purses: Purses) -> None:
+    """The end of a request whose reservation has lapsed leaves those of later requests counted."""
+    now = monotonic()
+    assert purses.take(INDEX, 20, now) == 0
+    purses.lapse(INDEX, purses.held(INDEX), now + SECOND)
+    fill(purses, 50, now)
+    assert purses.take(INDEX, 20, now + 2 * SECOND) == 0
+    purses.settle(INDEX, 20, 0, now, now + 3 * SECOND)
+    assert (purses.held(INDEX).units, purses.held(INDEX).reserved) == (30, 20)
+    purses.settle(INDEX, 20, 0, now + 2 * SECOND, now + 4 * SECOND)
+    assert (purses.held(INDEX).units, purses.held(INDEX).reserved) == (50, 0)
+
+
+def test_a_late_clock_reserves_nothing(purses: Purses) -> None:
+    """Who took its time before reservations were forgotten looks again, lest its own be never given back."""
+    now = monotonic()
+    purses.forget(INDEX, now)
+    assert purses.take(INDEX, 20, now - 1) == -1
+    assert (purses.held(INDEX).units, purses.held(INDEX).reserved) == (50, 0)
+    assert purses.take(INDEX, 20, now) == 0
+
+
+@pytest.mark.parametrize("answer", [["0", str(-10**13), str(SECOND), "100", "1"], ["-2", "WRONGTYPE", "0", "0", "0"]])
+def test_an_answer_for_who_is_gone(purses: Purses, answer: list[str]) -> None:
+    """What is said of a limit that a reload has taken away is not said of the one that has its index now."""
+    limits, now = Limits(purses, SECOND // 20), monotonic()
+    gone = Shared(INDEX, "key:gone", SECOND, 100, asked=True, alone=7)
+    limits.active[INDEX] = Shared(INDEX, "key:new", SECOND, 100)
+    before = purses.left(INDEX, now)
+    limits.hear(gone, 1, 1, answer, now)
+    limits.fail(gone, "", now)
+    assert purses.left(INDEX, now) == before
+    assert purses.said(INDEX, now).alone == 0
+    assert purses.take(INDEX, 80, now) == -1        # the fleet may have them: nobody has said otherwise
