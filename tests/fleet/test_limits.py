@@ -46,7 +46,7 @@ def test_no_window_lets_more_through(server: Server, rate: int, burst: int) -> N
         assert set(statuses(found)) == {200, 429}
         asked = rack.upstream.asked
         assert rack.upstream.over(rate, burst) <= rate * JITTER
-        assert len(asked) >= burst + 0.9 * rate * (asked[-1][0] - asked[0][0])
+        assert len(asked) >= burst + 0.8 * rate * (asked[-1][0] - asked[0][0])
 
 
 def test_a_host_that_moves(server: Server) -> None:

@@ -82,8 +82,7 @@ cdef inline void unreserve(Purse* purse, int64_t cost) noexcept nogil:
 cdef inline int64_t there_at(const Purse* purse, int64_t interval, int64_t units) noexcept nogil:
     """When the fleet has so many, as far as this host knows."""
     cdef int64_t when = units * interval if units < MOST_WAIT // interval else MOST_WAIT
-    when += EDGE_SEE(&purse.origin)
-    return when if when <= EDGE_SEE(&purse.told) else max(when, purse.told + purse.pause)
+    return max(when + EDGE_SEE(&purse.origin), EDGE_SEE(&purse.unasked))
 
 
 cdef int64_t purse_wait(Slab slab, int index, int64_t now, int64_t cost) noexcept nogil:
@@ -258,11 +257,10 @@ cdef class Purses:
         EDGE_SET(&purse.born, now)
         EDGE_SET(&purse.reserved, 0)
 
-    def tell(self, int index, origin, told, pause):
-        """What Redis has said of the level: it is (t - origin) / interval; and what was missing then comes later."""
+    def tell(self, int index, origin, unasked):
+        """What Redis has said of the level: it is (t - origin) / interval. Until `unasked` nobody need ask again."""
         cdef Purse* purse = self.slab.purse(checked(index))
-        purse.pause = pause
-        EDGE_SET(&purse.told, told)
+        EDGE_SET(&purse.unasked, unasked)
         EDGE_SET(&purse.origin, origin)
 
     def watch(self, int index, low, high, due, again):
@@ -271,7 +269,7 @@ cdef class Purses:
         purse.low, purse.high, purse.due, purse.again = low, high, due, again
 
     def share(self, int index, left):
-        """Until Redis answers again this host has its share of what was left: the bucket is set to it."""
+        """What this host may take without Redis is its share of what was left: the bucket is set to that."""
         cdef int64_t now = monotonic_ns(), missing
         missing = bucket_left(self.slab.bucket(checked(index)), now) - <int64_t>left
         if 0 < missing < INT64_MAX // 2:

@@ -79,9 +79,8 @@ cdef struct Budget:             # of further attempts, for the host: what had be
 cdef struct Purse:              # of a limit that hosts share: edge._fast.shared.purse. Times: CLOCK_MONOTONIC, ns
     int64_t units               # to spend; below 0: a debt
     int64_t expires             # when units are void
-    int64_t origin              # since when the fleet's level grows, from nothing, if nobody has taken since `told`
-    int64_t told                # when Redis was asked what the level is
-    int64_t pause               # from then until what was not there then may be asked for
+    int64_t origin              # since when the fleet's level grows, from nothing, if nobody has taken meanwhile
+    int64_t unasked             # until then what is missing is not asked for
     int64_t lack                # the most that a request has missed since control's last look
     int64_t reserved            # units that were taken by who may not use them all
     int64_t born                # since when Redis knows of all of these

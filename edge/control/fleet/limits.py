@@ -150,7 +150,10 @@ class Limits:
         shared.foreign = (int(interval), int(burst)) != (shared.interval, shared.burst)
         leases = shared.interval <= self.tick
         origin = now - int(credit)
-        purses.tell(index, origin, now, self.tick if leases else 0)
+        # Where all want more than there is, what comes is shared out once a tick, or each request would ask for it.
+        purses.share(index, shared.left)
+        scarce = leases and (int(granted) < shared.wanted or not shared.left)
+        purses.tell(index, origin, now + self.tick if scarce else 0)
         again = now if int(granted) >= shared.wanted else max(now + self.tick, origin + int(interval))
         due = now + IDLE
         if after.units > 0 or after.reserved > 0:
@@ -170,8 +173,3 @@ class Limits:
             self.purses.unsaid(shared.index, shared.alone)
             shared.alone = 0
         self.purses.watch(shared.index, shared.demand.low, FOREVER, now + self.tick, now + self.tick)
-
-    def go_alone(self) -> None:
-        """Redis is not to be waited for: until it is, every limit in use has the host's share of what was left."""
-        for shared in self.active.values():
-            self.purses.share(shared.index, shared.left)

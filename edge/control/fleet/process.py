@@ -238,7 +238,6 @@ class Fleet:
         """It has not answered in time for those who wait."""
         if not self.purses.fleet.slow:
             self.purses.set_fleet(slow=True)
-            self.limits.go_alone()
 
     def _away(self, reason: str) -> None:
         """It does not answer."""
