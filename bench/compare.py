@@ -47,7 +47,8 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--rounds", default=8, help="rounds that count")
     @click.option("--seconds", default=3.0, help="length of one run")
     @click.option("--connections", default=32, help="connections kept busy (not for streams)")
-    @click.option("--only", default=",".join(DEFAULT), help="targets; also: nginx+files, haproxy, edge+usage, edge@DIR")
+    @click.option("--only", default=",".join(DEFAULT), help="targets; also: nginx+files, haproxy, edge+usage, "
+                  "edge+takes, edge+redis, edge@DIR")
     @click.option("--against", default=BASE, help="whose cost the ratios are taken to")
     @wraps(command)
     def handed(rounds: int, seconds: float, connections: int, only: str, against: str, **rest: Any) -> None:

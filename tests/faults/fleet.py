@@ -1,0 +1,89 @@
+"""One limit over several hosts: how much it lets through at the provider, and what Redis costs and does to requests.
+
+`python -m tests.faults.fleet` starts fleets with a Redis of their own, loads them in closed loop at more than their
+limit, and stops Redis under one of them. Exit code 1: a promise was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+
+from tests.faults.load import percentile, progress, verdict
+from tests.fleet.rack import Rack
+from tests.fleet.server import Server
+
+JITTER = 0.05           # seconds: of two admitted requests one may reach the provider so much later
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """How many hosts, of how many workers, keep how many requests a second."""
+
+    hosts: int
+    workers: int
+    rate: float
+    burst: int
+    least: float        # of the rate that must be used
+
+
+FLEETS = (Fleet(3, 2, 1000, 1000, 0.99), Fleet(3, 2, 100, 100, 0.99), Fleet(8, 1, 10, 10, 0.95))
+
+
+def sustained(fleet: Fleet, seconds: float, patience: float) -> list[tuple[str, bool]]:
+    """All hosts want more than there is."""
+    name = f"{fleet.hosts} hosts x {fleet.workers}, {fleet.rate:g}/s"
+    limit = {"requests_per_second": fleet.rate, "burst_size": fleet.burst}
+    with Server() as server, Rack(server, limit, hosts=fleet.hosts, workers=fleet.workers,
+                                  redis={"patience": patience}) as rack:
+        rack.rest(fleet.burst / fleet.rate)
+        progress(name)
+        calls = sum(host.metric("edge_redis_calls_total") for host in rack.hosts)
+        found = rack.load(seconds)
+        calls = sum(host.metric("edge_redis_calls_total") for host in rack.hosts) - calls
+        asked = [at for at, _ in rack.upstream.asked]
+        over = rack.upstream.over(fleet.rate, fleet.burst)
+        used = (len(asked) - fleet.burst) / (fleet.rate * (asked[-1] - asked[0]))
+        good = [took for _, status, took in found if status == 200]
+    middle, high = percentile(good, 0.5) * 1000, percentile(good, 0.99) * 1000
+    print(f"| {name} | {over:.1f} | {used:.1%} | {calls / seconds / fleet.hosts:.1f} | {len(found) / seconds:.0f} | "
+          f"{middle:.1f} | {high:.1f} |", flush=True)
+    return [(f"{name}: no window has more than burst + rate x t", over <= fleet.rate * JITTER),
+            (f"{name}: {fleet.least:.0%} of the rate is used", used >= fleet.least)]
+
+
+def stopped(seconds: float, patience: float) -> list[tuple[str, bool]]:
+    """Redis stands still for some seconds."""
+    limit = {"requests_per_second": 100000, "burst_size": 100000}
+    with Server() as server, Rack(server, limit, hosts=1, workers=1, redis={"patience": patience}) as rack:
+        rack.rest(1)
+        before = [took for _, _, took in rack.load(seconds)]
+        server.stop()
+        meanwhile = rack.load(seconds)
+        server.go_on()
+        begun = time.monotonic()
+        rack.hosts[0].wait(lambda: rack.hosts[0].metric("edge_redis_state", state="answers") == 1)
+        back = time.monotonic() - begun
+    added = percentile([took for _, _, took in meanwhile], 0.99) - percentile(before, 0.99)
+    print(f"\nRedis stopped for {seconds:g} s: p99 {percentile(before, 0.99) * 1000:.2f} ms before, "
+          f"{added * 1000:+.2f} ms meanwhile; answers again after {back:.2f} s")
+    return [("Redis stopped: added p99 < 1 ms", added < 0.001), ("Redis stopped: recovery < 2 s", back < 2),
+            ("Redis stopped: nothing fails", {status for _, status, _ in meanwhile} == {200})]
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="tests.faults.fleet", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each load (%(default)s)")
+    parser.add_argument("--patience", type=float, default=0.005, help="redis.patience (%(default)s)")
+    given = parser.parse_args()
+    print("| fleet | over burst + rate x t | of the rate used | calls to Redis a second and host | requests a second | "
+          "p50 of admitted, ms | p99 |\n|---|---|---|---|---|---|---|")
+    promises = [promise for fleet in FLEETS for promise in sustained(fleet, given.seconds, given.patience)]
+    return verdict(promises + stopped(min(10.0, given.seconds), given.patience))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
