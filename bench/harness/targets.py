@@ -16,7 +16,7 @@ from pathlib import Path
 
 import trustme
 
-from .load import KEY, MODEL, SPENT_KEY, ask, chat_body
+from .load import KEY, MODEL, SPENT_KEY, Answer, ask, chat_body
 from .processes import LOAD_CORE, TARGET_CORE, Stage, Trouble, cpu_seconds, free_port
 
 HERE = Path(__file__).parent
@@ -190,9 +190,14 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
     argv = [part.format(folder=stage.folder, file=path) for part in recipe.arguments]
     target = Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
-    while recipe.shares and ask(port, headers, chat_body(LITERAL)).status == 429:
-        time.sleep(0.1)             # limits that nobody has known begin empty
+    while recipe.shares and not _shares(ask(port, headers, chat_body(LITERAL))):
+        time.sleep(0.1)
     return target
+
+
+def _shares(told: Answer) -> bool:
+    """Whether an answer is Redis's word: limits that nobody has known begin empty, and it may not be there yet."""
+    return told.status == 200 and "x-edge-degraded" not in told.fields
 
 
 def _redis(stage: Stage) -> int:
