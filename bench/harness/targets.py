@@ -197,7 +197,7 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
 
 def _shares(told: Answer) -> bool:
     """Whether an answer is Redis's word: limits that nobody has known begin empty, and it may not be there yet."""
-    return told.status == 200 and "x-edge-degraded" not in told.fields
+    return told.status == 200 and "x-edge-degraded" not in told.headers
 
 
 def _redis(stage: Stage) -> int:
