@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from tests.gateway.script import Script
 from tests.simulator.wire import Seen, Wire
-from tests.support.gateway import KEY
+from tests.support.gateway import KEY, Gateway
 
 SURFACES = ("openai", "anthropic")
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
@@ -50,6 +51,16 @@ def read(seen: Seen) -> Answer:
         body = seen.body
         assert len(body) == int(fields.get("content-length", len(body)))
     return Answer(int(found[1]), found[2], fields, body)
+
+
+def scripted(gateway: Gateway, script: Script, request: bytes, reply: bytes) -> Answer:
+    """The answer to a request that the provider answers so."""
+    with Wire(gateway.port) as wire:
+        wire.send(request)
+        meeting = script.meet()
+        meeting.asked()
+        meeting.send(reply)
+        return read(wire.answer())
 
 
 def ask(port: int, data: bytes) -> Answer:

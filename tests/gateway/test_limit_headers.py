@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.gateway import client
-from tests.gateway.client import SURFACES, Answer, ask, post, receive
+from tests.gateway.client import SURFACES, ask, post, receive, scripted
 from tests.gateway.script import Script, answer, completion, message
 from tests.gateway.sdk import ASKED, all_of, done
 from tests.simulator.wire import Wire
@@ -174,16 +174,6 @@ THEIRS = ("x-ratelimit-limit-requests: 7", "X-RateLimit-Remaining-Tokens: 7", "x
           "Anthropic-RateLimit-Requests-Limit: 7", "anthropic-ratelimit-unified-status: allowed",
           "anthropic-ratelimit-tokens-reset: 2020-01-01T00:00:00Z", "x-ratelimit-: 7", "x-ratelimits: kept",
           "anthropic-ratelimi: kept")
-
-
-def scripted(gateway: Gateway, script: Script, request: bytes, reply: bytes) -> Answer:
-    """The answer to a request that the provider answers so."""
-    with Wire(gateway.port) as wire:
-        wire.send(request)
-        meeting = script.meet()
-        meeting.asked()
-        meeting.send(reply)
-        return client.read(wire.answer())
 
 
 @pytest.mark.parametrize("case", ["chat", "message", "relayed", "error"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.gateway import client
-from tests.gateway.client import ask, asked, post, receive
+from tests.gateway.client import ask, asked, post, receive, scripted
 from tests.gateway.minute import left
 from tests.gateway.script import Script, answer, chunk, completion, message, stream_head
 from tests.simulator.wire import Wire
@@ -29,16 +29,6 @@ def spent(gateway: Gateway, begun: float) -> dict[str, range]:
     rest = {kind: left(gateway, kind) for kind in KINDS}
     back = int((time.monotonic() - begun) * MANY / 60) + 2
     return {kind: range(MANY - left, MANY - left + back) for kind, left in rest.items()}
-
-
-def serve(gateway: Gateway, script: Script, request: bytes, reply: bytes) -> client.Answer:
-    """The answer to a request that the provider answers so."""
-    with Wire(gateway.port) as wire:
-        wire.send(request)
-        meeting = script.meet()
-        meeting.asked()
-        meeting.send(reply)
-        return client.read(wire.answer())
 
 
 @pytest.mark.parametrize(("usage", "input_tokens", "output_tokens"), [
@@ -68,7 +58,7 @@ def test_what_a_provider_tells(limited: Start, script: Script, usage: Any, input
     gateway = limited(MINUTE)
     begun = time.monotonic()
     body = completion(usage=usage)
-    found = serve(gateway, script, post("openai", model="scripted", max_tokens=500), answer(body))
+    found = scripted(gateway, script, post("openai", model="scripted", max_tokens=500), answer(body))
     assert found.status == 200 and found.body == body
     counts = spent(gateway, begun)
     output_tokens = len(body) // 4 if output_tokens is None else output_tokens
@@ -86,7 +76,7 @@ def test_absurd_usage(limited: Start, script: Script, surface: str, told: int) -
              {"input_tokens": told, "cache_read_input_tokens": told, "cache_creation_input_tokens": told,
               "output_tokens": told})
     body = completion(usage=usage) if surface == "openai" else message(usage=usage)
-    assert serve(gateway, script, post(surface, model="scripted"), answer(body)).status == 200
+    assert scripted(gateway, script, post(surface, model="scripted"), answer(body)).status == 200
     assert left(gateway, "output_tokens") == 0
     found = ask(gateway.port, post(surface, model="scripted"))
     assert found.fields["x-edge-condition"] == "rate_limited"
@@ -136,7 +126,7 @@ def test_a_stream_with_its_end(limited: Start, script: Script) -> None:
     """What a stream tells at its end is what it has used, however much text it had."""
     gateway = limited(MINUTE)
     begun = time.monotonic()
-    found = serve(gateway, script, post("anthropic", model="scripted", stream=True, max_tokens=2000),
+    found = scripted(gateway, script, post("anthropic", model="scripted", stream=True, max_tokens=2000),
                   stream_head() + BEGUN + 300 * TEXT + ENDED + chunk(b""))
     assert found.body.count(b"word") == 300
     counts = spent(gateway, begun)
@@ -161,7 +151,7 @@ def test_long_answers(limited: Start, script: Script, surface: str, body: bytes,
     reply = answer(body) if framing == "length" else (
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
         + b"".join(chunk(body[at:at + 70_000]) for at in range(0, len(body), 70_000)) + chunk(b""))
-    assert serve(gateway, script, post(surface, model="scripted", max_tokens=5000), reply).body == body
+    assert scripted(gateway, script, post(surface, model="scripted", max_tokens=5000), reply).body == body
     counts = spent(gateway, begun)
     assert 300 in counts["input_tokens"] and 200 in counts["output_tokens"] and 500 in counts["tokens"]
 
@@ -189,6 +179,6 @@ def test_embeddings(limited: Start, script: Script) -> None:
         for usage in ({"prompt_tokens": 500, "total_tokens": 500}, {"total_tokens": 500}):
             begun, before = time.monotonic(), left(gateway)
             body = json.dumps({"object": "list", "data": [{"embedding": [0.25] * floats}], "usage": usage}).encode()
-            assert serve(gateway, script, request, answer(body)).body == body
+            assert scripted(gateway, script, request, answer(body)).body == body
             rest = left(gateway)
             assert before - 500 <= rest <= before - 500 + (time.monotonic() - begun) * MANY / 60 + 2
