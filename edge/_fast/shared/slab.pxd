@@ -87,7 +87,7 @@ cdef struct Purse:              # of a limit that hosts share: edge._fast.shared
     int64_t alone               # units taken without Redis: from the host's own bucket
     int64_t seq                 # control's own from here on: of the last message
     int64_t ack                 # of the last answer
-    int64_t sent                # the last message, us
+    int64_t sent                # when the last message was
     int64_t epoch
     int64_t low                 # below it units are asked for, but not before `again`
     int64_t high                # above it some go back

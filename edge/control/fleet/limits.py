@@ -150,8 +150,8 @@ class Limits:
         shared.foreign = (int(interval), int(burst)) != (shared.interval, shared.burst)
         leases = shared.interval <= self.tick
         origin = now - int(credit)
-        # Where all want more than there is, what comes is shared out once a tick, or each request would ask for it.
         purses.share(index, shared.left)
+        # Where all want more than there is, what comes is shared out once a tick, or each request would ask for it.
         scarce = leases and (int(granted) < shared.wanted or not shared.left)
         purses.tell(index, origin, now + self.tick if scarce else 0)
         again = now if int(granted) >= shared.wanted else max(now + self.tick, origin + int(interval))

@@ -187,13 +187,13 @@ class Fleet:
                 self.limits.fail(each, str(answer), now)
             log.error("limits cannot be shared", extra={"facts": {"reason": str(answer), "limits": len(batch)}})
             return
-        epoch = int(answer[0])
+        epoch, group = int(answer[0]), self.limits.group(batch[0][0].name, cluster=self.redis.kind == "cluster")
         for (each, seq), words in zip(batch, answer[2:], strict=True):
             before = each.fault
             self.limits.hear(each, epoch, seq, words, now)
             if each.fault and not before:
                 log.error("a limit cannot be shared", extra={"facts": {
-                    "limit": each.name, "reason": each.fault, "key": self._key(f"limit:{each.name}", 0)}})
+                    "limit": each.name, "reason": each.fault, "key": self._key(f"limit:{each.name}", group)}})
 
     def _saw(self, answer: Any) -> None:
         if isinstance(answer, Exception):
@@ -236,8 +236,7 @@ class Fleet:
 
     def _slow(self) -> None:
         """It has not answered in time for those who wait."""
-        if not self.purses.fleet.slow:
-            self.purses.set_fleet(slow=True)
+        self.purses.set_fleet(slow=True)
 
     def _away(self, reason: str) -> None:
         """It does not answer."""
