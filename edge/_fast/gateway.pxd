@@ -355,7 +355,6 @@ cdef class Downstream(Peer):
     cdef int await_next(self) except -1
     cdef int sever(self) except -1
     cdef bint is_full(self) noexcept
-    cdef bint is_behind(self) noexcept
     cdef bint is_stuck(self) noexcept
     cdef int resume(self) except -1
     cdef int linger(self) except -1

@@ -217,10 +217,15 @@ def test_pipelined_answers_that_nobody_reads(edge: Gateway, data: bytes) -> None
     at_rest(edge, others=1)
 
 
-def test_an_answer_before_bytes_that_nobody_wants(edge: Gateway) -> None:
-    """The last answer of a connection reaches its end, whatever the client has sent behind its request."""
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_before_bytes_that_nobody_wants(edge: Gateway, late: bool) -> None:
+    """The last answer of a connection reaches its end, whatever the client sends behind its request, and when."""
+    answered = edge.metric("edge_requests_total", condition="ok")
     with Talk(edge.port, receive=65536) as talk:
-        talk.send(chat(fault="big=900000", connection="close"), chat(text="x" * 300_000))
+        talk.send(chat(fault="big=900000", connection="close"))
+        if late:
+            edge.wait(lambda: edge.metric("edge_requests_total", condition="ok") > answered)
+        talk.send(chat(text="x" * 300_000))
         answer = talk.answer()
         assert answer.status == 200 and len(answer.body) > 900_000
         assert talk.end() == "fin"

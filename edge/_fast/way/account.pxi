@@ -18,7 +18,7 @@ cdef int settle(Exchange x) except -1:
         return d.resume()
     if d.lingering:
         return 0
-    return d.linger() if d.is_open() and (x.unread or d.is_behind()) else d.hang_up()
+    return d.linger() if d.is_open() else d.hang_up()
 
 
 cdef int leave_queues(Exchange x) except -1:

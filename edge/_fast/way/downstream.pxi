@@ -239,7 +239,10 @@ cdef class Downstream(Peer):
         return self.consume(pending.at, pending.size)
 
     cdef int linger(self) except -1:
-        """Ends the connection so that the client can read our last words: to close on unread bytes would reset it."""
+        """Ends the connection so that the client can read our last words (RFC 9112 §9.6).
+
+        To close would reset it where bytes are unread, or come before the client has read all.
+        """
         self.lingering = True
         self.pending = None
         self.set_timer(LINGERS, LINGER_NS)
@@ -251,10 +254,6 @@ cdef class Downstream(Peer):
         self.why = why
         self.due = self.gateway.now + limit
         return 0
-
-    cdef bint is_behind(self) noexcept:
-        """Whether the client has yet to read, or we have."""
-        return self.out is not None or self.pending is not None or self.reading_paused
 
     cdef int sever(self) except -1:
         """Closes at once, in the middle of a request, which does not hear of it as the client's leaving."""
