@@ -30,6 +30,8 @@ def fleet(**given: str | None) -> None:
         how = f"is away for {time.time() - redis['since']:.0f} s: {redis['reason'] or 'no answer yet'}"
     click.echo(f"Redis {', '.join(redis['nodes'])} ({redis['kind']}, prefix {redis['prefix']}) {how}\n"
                f"This host's clock is {redis['offset'] * 1000:+.0f} ms beside its.\n")
+    for each in redis["faults"]:
+        click.echo(f"{each['key']}: {each['reason']}\n")
     click.echo(columns([HOSTS, *(host(each, said["host"]) for each in said["hosts"])]))
     click.echo("\n" + columns([LIMITS, *map(limit, said["limits"])]))
     if said["circuits"]:

@@ -23,7 +23,8 @@ from edge._fast import Purses, monotonic
 from edge.control.fleet import purse
 from edge.control.fleet.circuits import PROBE, TOLD, Circuits
 from edge.control.fleet.limits import GROUPS, Limits, Shared
-from edge.control.fleet.server import Call, Script, Server, Unavailable
+from edge.control.fleet.reasons import Unavailable, reason
+from edge.control.fleet.server import Call, Script, Server
 from edge.control.state import State
 from edge.process import bell
 from edge.values.snapshot import Redis
@@ -58,6 +59,8 @@ class Talk:
     calls: int = 0
     failures: int = 0
     hosts: list[Host] = field(default_factory=list)
+    heard: int = 0                  # when that was, ns of this host's clock
+    faults: dict[str, str] = field(default_factory=dict)    # what is wrong with a key that all limits or circuits need
 
 
 class Fleet:
@@ -104,7 +107,7 @@ class Fleet:
             loop.remove_reader(heard)
             heard.close()
             self.purses.set_fleet(slow=True)
-            await self.server.close()
+            self.server.close()
 
     def _next(self, begun: float) -> float:
         """When there is something to do by the clock alone."""
@@ -181,13 +184,12 @@ class Fleet:
         return Call(self.level, keys, [self.host, None, purse.RECLAIM, *flat])
 
     def _hear(self, batch: list[tuple[Shared, int]], answer: Any) -> None:
-        now = monotonic()
-        if isinstance(answer, Exception):
+        now, group = monotonic(), self.limits.group(batch[0][0].name, cluster=self.redis.kind == "cluster")
+        if self._fault("limits cannot be shared", self._key("epoch", group), answer):
             for each, _ in batch:
-                self.limits.fail(each, str(answer), now)
-            log.error("limits cannot be shared", extra={"facts": {"reason": str(answer), "limits": len(batch)}})
+                self.limits.fail(each, reason(answer, self.redis), now)
             return
-        epoch, group = int(answer[0]), self.limits.group(batch[0][0].name, cluster=self.redis.kind == "cluster")
+        epoch = int(answer[0])
         for (each, seq), words in zip(batch, answer[2:], strict=True):
             before = each.fault
             self.limits.hear(each, epoch, seq, words, now)
@@ -195,10 +197,20 @@ class Fleet:
                 log.error("a limit cannot be shared", extra={"facts": {
                     "limit": each.name, "reason": each.fault, "key": self._key(f"limit:{each.name}", group)}})
 
+    def _fault(self, message: str, key: str, answer: Any) -> bool:
+        """Whether the answer is an error, which is said once."""
+        before = self.talk.faults.pop(key, "")
+        if not isinstance(answer, Exception):
+            return False
+        self.talk.faults[key] = reason(answer, self.redis)
+        if self.talk.faults[key] != before:
+            log.error(message, extra={"facts": {"key": key, "reason": self.talk.faults[key]}})
+        return True
+
     def _saw(self, answer: Any) -> None:
-        if isinstance(answer, Exception):
+        keys = f"{self._key('circuits')} or {self._key('rests')}"
+        if self._fault("circuits cannot be shared", keys, answer):
             self.circuits.forget()
-            log.error("circuits cannot be shared", extra={"facts": {"reason": str(answer)}})
             return
         self.circuits.hear(answer, monotonic())
 
@@ -216,9 +228,9 @@ class Fleet:
             "limits": len(self.limits.active), "lag": round(self.talk.lag, 6)})
 
     def _heard(self, answer: Any) -> None:
-        if isinstance(answer, Exception):
-            log.error("the fleet's hosts cannot be listed", extra={"facts": {"reason": str(answer)}})
+        if self._fault("the fleet's hosts cannot be listed", self._key("hosts"), answer):
             return
+        self.talk.heard = monotonic()
         self.talk.offset = time.time() - int(answer[0]) / 1e6
         self.talk.hosts = [Host(name, int(age) / 1e6, _read(note))
                            for name, age, note in zip(answer[1::3], answer[2::3], answer[3::3], strict=True)]

@@ -16,14 +16,15 @@ from edge.control.fleet.process import Fleet
 
 def report(fleet: Fleet) -> dict[str, Any]:
     """All of it. Times in seconds, `offset` is of this host's clock from Redis's."""
-    talk = fleet.talk
+    talk, since = fleet.talk, (monotonic() - fleet.talk.heard) / 1e9
     return {
         "redis": {"nodes": [f"{host}:{port}" for host, port in fleet.redis.nodes], "kind": fleet.redis.kind,
                   "prefix": fleet.redis.prefix, "state": talk.state, "since": talk.since, "reason": talk.reason,
                   "slow": fleet.purses.fleet.slow, "lag": talk.lag, "offset": talk.offset, "calls": talk.calls,
-                  "failures": talk.failures},
+                  "failures": talk.failures,
+                  "faults": [{"key": key, "reason": text} for key, text in sorted(talk.faults.items())]},
         "host": fleet.host,
-        "hosts": [{"host": host.name, "age": host.age, **host.note} for host in talk.hosts],
+        "hosts": [{"host": host.name, "age": host.age + since, **host.note} for host in talk.hosts],
         "circuits": [{"target": name, "generation": each.generation, "state": each.state, "probing": each.probing}
                      for name, each in fleet.circuits.known.items() if each.generation],
         "limits": [limit(fleet, each) for _, each in sorted(fleet.limits.active.items())]}

@@ -1,23 +1,27 @@
-"""Redis as control speaks with it: one connection, one call at a time, no retries, and every error with its reason.
+"""Redis as control speaks with it: a connection to each server, one call at a time, no retries, every error's reason.
 
 Scripts go by their hash; a server that does not know one is told it, and one that may not be told gets it each time.
-The run of the server is asked for at each connection: with another one (a restart, a failover) a new epoch begins.
+Each connection asks for the server's run: with another one (a restart, a failover) a new epoch begins. So a call never
+goes to a server by way of another one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from edge.values.snapshot import Redis
+import hiredis
 
-TIMEOUT = 0.5               # seconds for a connection, and for an answer: half of what units are lent for
+from edge.control.fleet.link import Command, Link, Node, Ways, login
+from edge.control.fleet.masters import Masters
+from edge.control.fleet.reasons import Unavailable, of_server, reason
+from edge.values.snapshot import Redis
+
+TURNS = 4                   # of a call: a script is told, or a slot has moved
 
 
 class Script:
@@ -37,168 +41,132 @@ class Call:
     arguments: Sequence[object]
 
 
-class Unavailable(Exception):
-    """Redis cannot be used; the text says why."""
+@dataclass(slots=True)
+class Place:
+    """A server that is spoken with."""
+
+    link: Link
+    run: str
 
 
 class Server:
-    """One Redis, whatever it is made of. `warn` is told what an operator should know."""
+    """One Redis, whatever it is made of. `warn` is told what an operator should know, once."""
 
     def __init__(self, redis: Redis, warn: Callable[[str], None]) -> None:
         self.redis = redis
-        self.warn = warn
-        self.client: Any = None
-        self.run = ""
-        self.runs: dict[str, str] = {}
+        self.tell = warn
+        self.told: set[str] = set()
+        self.ways = Ways(redis)
+        self.masters = Masters(self.ways)
+        self.places: dict[Node, Place] = {}
         self.plain = False
 
     async def call(self, calls: Sequence[Call]) -> list[Any]:
         """All answers; an error in the place of one that failed alone. Unavailable: there is none."""
-        from redis.exceptions import RedisClusterException, RedisError
-
+        answers: list[Any] = [None] * len(calls)
+        left = list(range(len(calls)))
         try:
-            async with asyncio.timeout(TIMEOUT):
-                return await (self._call_cluster(calls) if self.redis.kind == "cluster" else self._call(calls))
-        except TimeoutError:
-            await self._hang_up()
-            hint = "; does it speak TLS?" if self.redis.tls else ""
-            raise Unavailable(f"it does not answer within {TIMEOUT:g} s{hint}") from None
-        except (RedisError, RedisClusterException, OSError) as error:
-            await self._hang_up()
-            raise Unavailable(reason(error)) from None
+            for _ in range(TURNS):
+                left = await self._turn(calls, answers, left)
+                if not left:
+                    return answers
+            raise Unavailable(reason(answers[left[0]], self.redis))
+        except Unavailable:
+            self.close()
+            raise
+        except (OSError, EOFError, MemoryError, ValueError, hiredis.HiredisError) as error:
+            self.close()
+            raise Unavailable(reason(error, self.redis)) from None
+        except BaseException:
+            self.close()
+            raise
 
-    async def close(self) -> None:
-        """For good."""
-        client, self.client = self.client, None
-        if client is not None:
-            with contextlib.suppress(Exception):
-                await client.aclose()
+    def close(self) -> None:
+        """A connection that something may still come on is not used again, and masters may be others."""
+        for place in self.places.values():
+            place.link.close()
+        self.places = {}
+        self.masters.forget()
+        self.ways.forget()
 
-    async def _call(self, calls: Sequence[Call]) -> list[Any]:
-        if self.client is None:
-            self.client = self._connected()
-        while True:
-            pipe = self.client.pipeline(transaction=False)
-            pipe.connection = await self.client.connection_pool.get_connection()     # so that the run is known
-            for call in calls:
-                self._put(pipe, call, self.run)
-            answers = await pipe.execute(raise_on_error=False)
-            if not await self._taught(calls, answers, self.client.execute_command):
-                return list(answers)
+    async def _turn(self, calls: Sequence[Call], answers: list[Any], left: list[int]) -> list[int]:
+        """Those of the calls that are to be said again."""
+        by_node: dict[Node, list[int]] = {}
+        for number in left:
+            by_node.setdefault(await self.masters.of(calls[number].keys[0]), []).append(number)
+        tasks = [asyncio.ensure_future(self._say(node, calls, answers, numbers)) for node, numbers in by_node.items()]
+        try:
+            return [number for found in await asyncio.gather(*tasks) for number in found]
+        finally:
+            for task in tasks:
+                task.cancel()
 
-    def _put(self, pipe: Any, call: Call, run: str) -> Any:
+    async def _say(self, node: Node, calls: Sequence[Call], answers: list[Any], numbers: list[int]) -> list[int]:
+        """To one server."""
+        if node not in self.places:
+            self.places[node] = await self._open(node)
+        place = self.places[node]
+        found = await place.link.ask([self._words(calls[number], place.run) for number in numbers])
+        again, unknown = [], set()
+        for number, answer in zip(numbers, found, strict=True):
+            answers[number] = answer
+            word = str(answer).partition(" ")[0] if isinstance(answer, hiredis.ReplyError) else ""
+            if word == "NOSCRIPT":
+                unknown.add(calls[number].script)
+            elif word == "MOVED" and self.redis.kind == "cluster":
+                self.masters.moved(str(answer))
+            elif of_server(answer):
+                raise answer
+            else:
+                continue
+            again.append(number)
+        if unknown:
+            await self._teach(place.link, unknown)
+        return again
+
+    def _words(self, call: Call, run: str) -> Command:
         arguments = [run if each is None else each for each in call.arguments]
-        if self.plain:
-            return pipe.eval(call.script.text, len(call.keys), *call.keys, *arguments)
-        return pipe.evalsha(call.script.hash, len(call.keys), *call.keys, *arguments)
+        how = ("EVAL", call.script.text) if self.plain else ("EVALSHA", call.script.hash)
+        return *how, len(call.keys), *call.keys, *arguments
 
-    async def _taught(self, calls: Sequence[Call], answers: Sequence[Any],
-                      execute: Callable[..., Awaitable[Any]]) -> bool:
-        """Whether a script was unknown, and is not any more. None of its calls has been heard then."""
-        from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+    async def _teach(self, link: Link, scripts: set[Script]) -> None:
+        """A server that does not know them."""
+        for answer in await link.ask([("SCRIPT", "LOAD", script.text) for script in scripts]):
+            if isinstance(answer, hiredis.ReplyError):
+                self.plain = True
+                self._warn("Redis lets us run scripts, but not load them: they are sent with each call (SCRIPT LOAD "
+                           "would save that)")
 
-        if isinstance(answers[0], ResponseError) and not isinstance(answers[0], NoScriptError):
-            raise answers[0]
-        if not any(isinstance(answer, NoScriptError) for answer in answers):
-            return False
-        if self.plain:
-            raise Unavailable("it knows no script that it was just told")
+    async def _open(self, node: Node) -> Place:
+        """One round trip tells whether it knows us, which run it is, and whether it may throw limits away."""
+        link = await self.ways.open(node)
         try:
-            for script in {call.script for call in calls}:
-                await execute("SCRIPT LOAD", script.text)
-        except (NoPermissionError, ResponseError):
-            self.plain = True
-            self.warn("Redis lets us run scripts, but not load them: they are sent with each call (SCRIPT LOAD would "
-                      "save that)")
-        return True
-
-    async def _call_cluster(self, calls: Sequence[Call]) -> list[Any]:
-        from redis.exceptions import ResponseError
-
-        if self.client is None:
-            self.client = await self._clustered().initialize()
-            self.runs = {}
-        nodes = [self.client.get_node_from_key(call.keys[0]) for call in calls]
-        for node in {node.name: node for node in nodes}.values():
-            if node.name not in self.runs:
-                self.runs[node.name] = (await self.client.info("server", target_nodes=node))["run_id"]
-        while True:
-            answers = await asyncio.gather(
-                *(self._put(self.client, call, self.runs[node.name]) for call, node in zip(calls, nodes, strict=True)),
-                return_exceptions=True)
+            database = [("SELECT", self.redis.database)] if self.redis.database else []
+            answers = await link.ask([*login(self.redis), *database, ("INFO", "server"), ("INFO", "memory")])
             for answer in answers:
-                if isinstance(answer, BaseException) and not isinstance(answer, ResponseError):
+                if isinstance(answer, hiredis.ReplyError):
                     raise answer
-            load = lambda *words: self.client.execute_command(*words, target_nodes="primaries")    # noqa: E731
-            if not await self._taught(calls, answers, load):
-                return list(answers)
-
-    async def _hang_up(self) -> None:
-        """A connection that something may still come on is not used again."""
-        self.runs = {}
-        if self.redis.kind == "cluster":
-            await self.close()
-        elif self.client is not None:
-            with contextlib.suppress(Exception):
-                await self.client.connection_pool.disconnect()
-
-    def _options(self) -> dict[str, Any]:
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
-        redis = self.redis
-        options: dict[str, Any] = {
-            "username": redis.username, "password": redis.password.reveal() if redis.password else None,
-            "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 0),
-            "decode_responses": True, "protocol": 2}
-        if redis.tls:
-            options |= {"ssl": True, "ssl_ca_certs": redis.ca_bundle}
-        return options
-
-    def _connected(self) -> Any:
-        from redis.asyncio import Redis
-        from redis.asyncio.sentinel import Sentinel
-
-        options = {**self._options(), "db": self.redis.database, "max_connections": 1,
-                   "redis_connect_func": self._greet}
-        if self.redis.kind == "sentinel":
-            sentinel = {name: value for name, value in self._options().items() if name not in ("username", "password")}
-            return Sentinel(    # type: ignore[no-untyped-call]
-                self.redis.nodes, sentinel_kwargs=sentinel).master_for(self.redis.master, **options)
-        host, port = self.redis.nodes[0]
-        return Redis(host=host, port=port, **options)
-
-    def _clustered(self) -> Any:
-        from redis.asyncio.cluster import ClusterNode, RedisCluster
-
-        return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in self.redis.nodes],
-                            cluster_error_retry_attempts=1, require_full_coverage=False, **self._options())
-
-    async def _greet(self, connection: Any) -> None:
-        """What is asked of a server before anything else."""
-        await connection.on_connect()
-        server, memory = await self._info(connection, "server"), await self._info(connection, "memory")
-        self.run = server.get("run_id", "unknown")
+            server, memory = _read(answers[-2]), _read(answers[-1])
+            if "redis_version" not in server:
+                raise Unavailable("it does not speak as Redis does: check redis.url")
+        except ConnectionResetError as error:
+            link.close()
+            hint = "" if self.redis.tls else "; does it want TLS (rediss in redis.url)?"
+            raise Unavailable(f"it ends each connection{hint}") from error
+        except BaseException:
+            link.close()
+            raise
         policy = memory.get("maxmemory_policy", "noeviction")
         if memory.get("maxmemory", "0") != "0" and policy != "noeviction":
-            self.warn(f"Redis may throw limits away (maxmemory-policy {policy}): set noeviction there")
+            self._warn(f"Redis may throw limits away (maxmemory-policy {policy}): set noeviction there")
+        return Place(link, server.get("run_id", "unknown"))
 
-    @staticmethod
-    async def _info(connection: Any, section: str) -> dict[str, str]:
-        await connection.send_command("INFO", section)
-        text = await connection.read_response()
-        return dict(line.split(":", 1) for line in str(text).splitlines() if ":" in line)
+    def _warn(self, text: str) -> None:
+        if text not in self.told:
+            self.told.add(text)
+            self.tell(text)
 
 
-def reason(error: Exception) -> str:
-    """What an operator reads of it."""
-    from redis.exceptions import AuthenticationError, NoPermissionError
-
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if isinstance(error, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS", "invalid username")):
-        return f"it does not know us ({text}): check redis.username and redis.password"
-    if isinstance(error, NoPermissionError):
-        return f"it does not let us ({text}): its ACL must allow evalsha, eval, script and info on our keys"
-    if text.startswith("WRONGTYPE") or "WRONGTYPE" in text:
-        return f"another program's key is in our place ({text}): choose another redis.prefix"
-    return text
+def _read(text: object) -> dict[str, str]:
+    """What INFO says."""
+    return dict(line.split(":", 1) for line in str(text).splitlines() if ":" in line)
