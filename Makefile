@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(foreach room,edge/_fast edge/_fast/*,$(addprefix $(room)/,*.pyx *.pxd *.pxi *.h)))
 ARGS   ?=
 
-.PHONY: run test test-clients lint pages bench sanitize fuzz faults clean
+.PHONY: run test test-clients check-deploy lint pages bench sanitize fuzz faults clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -24,11 +24,17 @@ CLIENTS := .clients
 test-clients: $(VENV)/.built $(VENV)/.dev $(CLIENTS)/.node $(CLIENTS)/.python   ## real clients of npm and PyPI, in minutes
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/clients -n 2 --dist loadfile $(ARGS)
 
+# What neither PyPI nor the machine has comes from Debian's archive, unpacked and not installed.
+DEBIAN := .deploy
+check-deploy: $(VENV)/.built $(VENV)/.dev $(DEBIAN)/.fetched   ## deploy/ by the programs that read it, none left out
+	@CHECK_DEPLOY=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/deploy $(ARGS)
+
 lint: $(VENV)/.built $(VENV)/.dev          ## the laws alone: ruff, mypy, stubs, cython-lint, layers, sizes
 	@$(BIN)/pytest tests/laws $(ARGS)
 
-pages: $(VENV)/.built       ## write anew what pages show of tables: a request's states, the contracts' references
+pages: $(VENV)/.built       ## write anew what is made of tables: states, metrics, alerts, dashboards, contracts' references
 	@$(BIN)/python docs/states.py
+	@$(BIN)/python -m deploy.monitoring
 	@for name in $(basename $(notdir $(wildcard edge/contract/contracts/*.yaml))); do \
 	    line="edge errors --contract $$name --format markdown"; \
 	    { echo "<!-- Made by: $$line -->"; $(BIN)/$$line; } >edge/contract/contracts/$$name.md; done
@@ -50,7 +56,7 @@ faults: $(VENV)/.built $(VENV)/.dev        ## the proofs of tests/faults, but fo
 	@set -e; for proof in $(PROOFS); do echo "== $$proof"; $(BIN)/python -m tests.faults.$$proof; done
 
 clean:                      ## remove the environments and everything compiled
-	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) $(DEBIAN) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find edge/_fast -name '*.c' -delete -o -name '*.so' -delete
 	find edge tests bench -name __pycache__ -prune -exec rm -rf {} +
 
@@ -87,6 +93,11 @@ $(VENV)/.dev: $(VENV)/.installed pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(PIP) --group bench
+	@touch $@
+
+$(DEBIAN)/.fetched:
+	@mkdir -p $(DEBIAN)
+	@command -v prometheus >/dev/null || { cd $(DEBIAN) && apt-get -qq download prometheus && dpkg -x prometheus_*.deb .; }
 	@touch $@
 
 # What cannot be installed does not stop the others: its tests fail and tell what is in the log.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -52,13 +52,14 @@ class Routes:
 
     def __init__(self, state: Callable[[], State], draining: Callable[[], bool],
                  reload: Callable[[], Awaitable[Reloaded]], supervisor: int,
-                 fleet: Callable[[], Fleet | None] = lambda: None) -> None:
+                 fleet: Callable[[], Fleet | None] = lambda: None,
+                 expiries: Callable[[], Mapping[str, float]] = dict) -> None:
         self.state = state
         self.ask_fleet = fleet
         self.supervisor = supervisor
         self.draining = draining
         self.ask_reload = reload
-        self.collector = SlabCollector(state, fleet)
+        self.collector = SlabCollector(state, fleet, expiries)
 
     def app(self) -> ASGIApp:
         """All routes as one application, whatever goes wrong in contract."""

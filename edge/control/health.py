@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import re
+import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,9 +53,13 @@ class Checks:
             check = Check(self.reach, provider, self.mark)
             self.running[name] = check, self.reach.loop.create_task(check.run(self.jitter()))
 
+    def expiries(self) -> dict[str, float]:
+        """When the providers' certificates end (Unix time), by name: of those that have shown one."""
+        return {name: check.expires for name, (check, _) in self.running.items() if check.expires is not None}
+
 
 class Check:
-    """One provider's. `well` is the verdict, None before the first one."""
+    """One provider's. `well` is the verdict, None before the first one; `expires` is its certificate's end."""
 
     def __init__(self, reach: Reach, provider: Provider, mark: Mark) -> None:
         assert provider.health_check is not None
@@ -64,6 +69,7 @@ class Check:
         self.request = request(provider, self.rule.path)
         self.mark = mark
         self.well: bool | None = None
+        self.expires: float | None = None
         self.last: bool | None = None
         self.row = 0                # how often the last outcome came in a row
 
@@ -101,7 +107,9 @@ class Check:
                 sock = await self.reach.open(self.provider, answer if tls else None)
                 if not tls:
                     await loop.create_connection(lambda: answer, sock=sock)
-                return await answer.fault
+                fault = await answer.fault
+                self.expires = answer.expires or self.expires
+                return fault
         except TimeoutError:
             return "no answer in time"
         except FAILURES as error:
@@ -118,10 +126,14 @@ class Answer(asyncio.Protocol):
         self.fault = fault
         self.data = b""
         self.transport: Any = None
+        self.expires: float | None = None       # the provider's certificate, Unix time
 
     def connection_made(self, transport: Any) -> None:
         """Ask."""
         self.transport = transport
+        shown = transport.get_extra_info("peercert")
+        if shown:
+            self.expires = ssl.cert_time_to_seconds(shown["notAfter"])
         transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:

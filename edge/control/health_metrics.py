@@ -6,7 +6,7 @@ at once, so that the first opening is a step that `increase()` sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
@@ -62,3 +62,13 @@ def of_providers(state: State) -> Iterator[Metric]:
         for name, family in families.items():
             family.add_metric([provider["provider"]], provider[name])
     yield from families.values()
+
+
+def certificates(expiries: Mapping[str, float]) -> Metric:
+    """When the certificates end that providers have shown."""
+    family = Gauge("edge_provider_certificate_expires_timestamp_seconds",
+                   "Unix time when the certificate ends that the provider's last health check was shown.",
+                   labels=["provider"])
+    for provider, expires in expiries.items():
+        family.add_metric([provider], expires)
+    return family

@@ -7,7 +7,7 @@ reload that changes contracts the `status` of a condition's earlier requests is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from edge import __version__
+from edge import __version__, contract
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
-from edge.control.health_metrics import of_providers, of_targets
+from edge.control.health_metrics import certificates, of_providers, of_targets
 from edge.control.state import State
 from edge.control.worker_metrics import of_workers
 from edge.values.figures import concurrency, limit
@@ -38,11 +38,13 @@ Totals = list[tuple[Labels, SeriesTotal]]
 
 
 class SlabCollector(Collector):
-    """Collects for prometheus_client; `state` is asked for at every scrape."""
+    """Collects for prometheus_client; `state` is asked for at every scrape, and so are `fleet` and `expiries`."""
 
-    def __init__(self, state: Callable[[], State], fleet: Callable[[], Fleet | None] = lambda: None) -> None:
+    def __init__(self, state: Callable[[], State], fleet: Callable[[], Fleet | None] = lambda: None,
+                 expiries: Callable[[], Mapping[str, float]] = dict) -> None:
         self._state = state
         self._fleet = fleet
+        self._expiries = expiries
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -55,6 +57,7 @@ class SlabCollector(Collector):
         yield from of_workers(state)
         yield from of_targets(state)
         yield from of_providers(state)
+        yield certificates(self._expiries())
         yield from of_gateway(state)
         fleet = self._fleet()
         if fleet is not None:
@@ -64,14 +67,19 @@ class SlabCollector(Collector):
 
 
 def requests(state: State, totals: Totals) -> Metric:
-    """Ended requests. A provider's own 4xx that was relayed is a `provider_rejected`, as its answer says."""
+    """Ended requests. A provider's own 4xx that was relayed is a `provider_rejected`, as its answer says.
+
+    `blame` is whose fault the condition is, `none` where nothing went wrong or the client has left.
+    """
+    blames = contract.blames()
     family = Counter("edge_requests", "Requests that ended, by what the client was answered.",
-                     labels=(*SERIES, "status", "condition"))
+                     labels=(*SERIES, "status", "condition", "blame"))
     for (route, provider, model), total in totals:
         for slot, count in enumerate(total.outcomes):
             if count:
                 status, condition = said(state, route, provider, slot)
-                family.add_metric((route, provider, model, status, condition), count)
+                blame = blames.get(condition, "none")
+                family.add_metric((route, provider, model, status, condition, blame), count)
     return family
 
 

@@ -65,9 +65,9 @@ class Control:
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         self.loop.add_reader(self.channel, self.listen)
         self.beat()
-        routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
-                        lambda: self.fleet)
         self.checks = Checks(self.loop, self.mark)
+        routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
+                        lambda: self.fleet, self.checks.expiries)
         self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)

@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,22 @@ def test_tls_and_proxies(tmp_path: Path, lines: list[logging.LogRecord]) -> None
         assert proxy.asked[0] == ("socks5", "provider.test", simulator.port)
     reasons = {line.facts["provider"]: line.facts["reason"] for line in lines}  # type: ignore[attr-defined]
     assert reasons["unknown"].startswith("TLS failure")
+
+
+def test_certificates_end(tmp_path: Path) -> None:
+    """The end of the certificate that a provider shows is known after its check, and is a Unix time."""
+    authority, ends = trustme.CA(), datetime(2055, 5, 5, 5, 5, 5, tzinfo=UTC)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("localhost", not_after=ends).private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
+    with Simulator(tls_cert=str(tmp_path / "own.pem")) as simulator, scripted.Provider(saying(OK)) as plain:
+        async def scenario(verdicts: Verdicts) -> None:
+            assert verdicts.checks.expiries() == {}
+            verdicts.checks.load([checked(f"https://localhost:{simulator.port}/v1", "tls",
+                                          ca_bundle=str(tmp_path / "ca.pem")), checked(f"{plain.url}/v1", "plain")])
+            assert {await verdicts.next(), await verdicts.next()} == {("tls", True), ("plain", True)}
+            assert verdicts.checks.expiries() == {"tls": ends.timestamp()}
+
+        run(scenario)
 
 
 def test_reload(lines: list[logging.LogRecord]) -> None:

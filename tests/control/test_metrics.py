@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from edge import __version__
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, Healths, Slab, monotonic
+from edge.contract.conditions import BLAMES
 from edge.control.metrics import SlabCollector, expose
 from edge.control.state import State
 from edge.control.worker_metrics import BY_WORKER, SUMS
@@ -29,6 +30,7 @@ from edge.values.figures import workers
 from edge.values.registry import OTHER, Registry
 from edge.values.snapshot import Snapshot
 from tests.control.running import make_snapshot
+from tests.gateway.answers import MEANINGS
 
 FORK = multiprocessing.get_context("fork")
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -74,6 +76,11 @@ def work(worker: int, slab: Slab, events: Iterable[Event], done: Connection) -> 
     signal.pause()
 
 
+def blame(condition: str) -> str:
+    """Whose fault a condition is; `none` where nothing is wrong, or nobody is left to be told."""
+    return MEANINGS[condition].blame if condition in MEANINGS else "none"
+
+
 def expected_counts(state: State, events: list[Event]) -> Counter[tuple[Any, ...]]:
     """The slow way to every counter that the events move."""
     counts: Counter[tuple[Any, ...]] = Counter()
@@ -88,6 +95,7 @@ def expected_counts(state: State, events: list[Event]) -> Counter[tuple[Any, ...
             said = {"status": str(status), "condition": "ok" if status < 400 else "provider_rejected"}
         else:
             said = {"condition": Condition(outcome).name}
+        said["blame"] = blame(said["condition"])
         counts[("edge_requests_total", frozenset({**labels, **said}.items()))] += 1
         for name, bounds, ns in (("edge_request_duration_seconds", LONG_BOUNDS, times[0]),
                                  ("edge_time_to_first_byte_seconds", LONG_BOUNDS, times[1]),
@@ -225,12 +233,15 @@ def test_status_is_what_the_routes_contract_says() -> None:
             (chat, "rate_limited", "429"), (chat, "provider_overloaded", "502"), (messages, "key_unknown", "401"),
             (messages, "provider_overloaded", "529"), (chat, "provider_rejected", "4xx"),
             (chat, "client_closed", "none")):
-        assert value(samples, "edge_requests_total", **labels, condition=condition, status=status) == 1
+        said = {"condition": condition, "status": status, "blame": blame(condition)}
+        assert value(samples, "edge_requests_total", **labels, **said) == 1
     for status, condition in (("404", "provider_rejected"), ("201", "ok"), ("other", "provider_rejected")):
-        assert value(samples, "edge_requests_total", **chat, condition=condition, status=status) == 1
+        said = {"condition": condition, "status": status, "blame": blame(condition)}
+        assert value(samples, "edge_requests_total", **chat, **said) == 1
     for route in ("relay", "models"):
         relayed = {"route": route, "provider": "second", "model": ""}
-        assert value(samples, "edge_requests_total", **relayed, condition="provider_overloaded", status="529") == 1
+        said = {"condition": "provider_overloaded", "status": "529", "blame": "upstream"}
+        assert value(samples, "edge_requests_total", **relayed, **said) == 1
 
 
 def test_label_values_are_bounded() -> None:
@@ -249,6 +260,8 @@ def test_label_values_are_bounded() -> None:
                 assert text in ("first", "second", "first/gpt-5", "second/claude-*"), name
             elif label == "status":
                 assert text in ("other", "4xx", "none") or text.isdigit()
+            elif label == "blame":
+                assert text in ("none", *BLAMES)
             else:
                 assert label in ("le", "type", "decision", "side", "worker", "version", "kind", "state", "key")
 

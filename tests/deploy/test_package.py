@@ -63,9 +63,10 @@ def test_it_holds_everything_but_sources(wheel: zipfile.ZipFile) -> None:
 
 
 def test_it_brings_the_examples(wheel: zipfile.ZipFile) -> None:
-    """What deploy/ holds is installed below the environment, in share/edge."""
+    """What deploy/ holds is installed below the environment, in share/edge, but for what makes it."""
     brought = {name.partition(".data/data/share/edge/")[2] for name in wheel.namelist()}
-    assert {path.name for path in (ROOT / "deploy").iterdir()} <= brought
+    held = {path.relative_to(ROOT / "deploy") for path in (ROOT / "deploy").rglob("*") if path.is_file()}
+    assert {str(path) for path in held if path.suffix != ".py" and "__pycache__" not in path.parts} <= brought
 
 
 def test_it_has_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:

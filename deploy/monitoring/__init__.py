@@ -1,0 +1,1 @@
+"""Writes what Prometheus and Grafana are given, from the metrics and the conditions: `python -m deploy.monitoring`."""
