@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(foreach room,edge/_fast edge/_fast/*,$(addprefix $(room)/,*.pyx *.pxd *.pxi *.h)))
 ARGS   ?=
 
-.PHONY: run test test-clients check-deploy lint pages bench sanitize fuzz faults clean
+.PHONY: run test test-clients check-deploy lint pages bench sanitize fuzz faults fleet clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -54,6 +54,9 @@ fuzz: $(VENV)/.built $(VENV)/.dev          ## ten million inputs for the parsers
 PROOFS := cuts multiplied leaving "storm kill" "storm reload" "storm upgrade" slowloris overload memory fleet
 faults: $(VENV)/.built $(VENV)/.dev        ## the proofs of tests/faults, but for the soak of half an hour
 	@set -e; for proof in $(PROOFS); do echo "== $$proof"; $(BIN)/python -m tests.faults.$$proof; done
+
+fleet: $(VENV)/.built $(VENV)/.dev         ## three gateways that share a limit, their Valkey and a provider, to look at
+	@$(BIN)/python -m tests.fleet.look
 
 clean:                      ## remove the environments and everything compiled
 	rm -rf $(VENV) $(CLIENTS) $(DEBIAN) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
