@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
+from tests.fleet.faults import Stage
 from tests.fleet.server import Server
 from tests.fleet.upstream import Upstream
 from tests.support.gateway import KEY, Gateway
@@ -54,8 +55,8 @@ class Client:
 class Rack:
     """Runs while the `with` block does. `hosts` are gateways."""
 
-    def __init__(self, server: Server, limit: dict[str, Any], *, hosts: int = 3, upstream: Upstream | None = None,
-                 **changes: Any) -> None:
+    def __init__(self, server: Server | Stage, limit: dict[str, Any], *, hosts: int = 3,
+                 upstream: Upstream | None = None, **changes: Any) -> None:
         self.server, self.count, self.limit, self.changes = server, hosts, limit, changes
         self.upstream = upstream or Upstream()
         self.stack = ExitStack()
@@ -101,6 +102,31 @@ class Rack:
         for thread in threads:
             thread.join()
         return found
+
+
+class Traffic:
+    """Requests at a pace, of one client of each host, while the `with` block does; `found` as `Rack.load` gives it."""
+
+    def __init__(self, hosts: list[Gateway], rate: float) -> None:
+        self.found: list[tuple[float, int, float]] = []
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(Client(host), 1 / rate)) for host in hosts]
+
+    def run(self, client: Client, pause: float) -> None:
+        """One of them."""
+        while not self.ended.wait(pause):
+            status, _, took = client.ask()
+            self.found.append((time.monotonic(), status, took))
+
+    def __enter__(self) -> Traffic:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
 
 
 def statuses(found: list[tuple[float, int, float]]) -> Counter[int]:

@@ -7,12 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.fleet.server import until
 from tests.support.commands import fault
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +32,10 @@ def test_a_fleet_to_look_at() -> None:
         assert set(re.findall(r"//([^:/]+)", said)) == {"127.0.0.1"}
         one, every, shown, away = re.findall(r"^  ((?:curl|for|kill|\S*edge) .*(?:\n  .*)*)", said, re.M)
         assert fault(shown.replace("/edge ", "/ edge ")) is None
-        until(lambda: '"choices"' in run(one))      # a limit begins empty
+        until(lambda: '"choices"' in run(one), 30)       # a limit begins empty
         statuses = run(every).split()
         assert set(statuses) == {"200", "429"} and len(statuses) == 24
-        until(lambda: len(re.findall(r"^[0-9a-f]+ ", run(shown), re.M)) == 3)
+        until(lambda: len(re.findall(r"^[0-9a-f]+ ", run(shown), re.M)) == 3, 30)
         assert "kill -STOP" in away and "kill -CONT" in away
     finally:
         os.killpg(look.pid, signal.SIGINT)
@@ -49,11 +48,3 @@ def test_a_fleet_to_look_at() -> None:
 def run(line: str) -> str:
     """What a line of a shell prints."""
     return subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Asks again, on a machine that may be slow."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -6,8 +6,7 @@ import asyncio
 import random
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -17,7 +16,7 @@ from redis.crc import key_slot
 from edge.control.fleet.masters import slot
 from edge.net.names import Names
 from tests.fleet.rack import Client, Rack, statuses
-from tests.fleet.server import Server, free_port
+from tests.fleet.server import Server, free_port, until
 from tests.fleet.test_outage import LIMIT, STALL, lines, state
 from tests.fleet.test_topologies import cluster, sentinel
 from tests.fleet.wire import Wire
@@ -75,14 +74,6 @@ def _replicates(looked: redis.Redis, master: str) -> bool:
         return bool(looked.execute_command("CLUSTER", "REPLICATE", master))
     except redis.ResponseError:     # not met yet
         return False
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits for a Redis, not for a time."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_cluster_fails_over(pair: tuple[Server, Server]) -> None:

@@ -26,6 +26,8 @@ class Wire:
         self.silences = False
         self.accepted = 0
         self.writers: set[asyncio.StreamWriter] = set()
+        self.deaf: set[asyncio.StreamWriter] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Wire:
         started = threading.Event()
@@ -72,7 +74,6 @@ class Wire:
 
     async def _serve(self, started: threading.Event) -> None:
         self.loop, self.ended, self.open = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        self.deaf: set[asyncio.StreamWriter] = set()
         self.open.set()
         server = await asyncio.start_server(self._client, "127.0.0.1", 0, ssl=self.tls)
         self.port: int = server.sockets[0].getsockname()[1]
@@ -80,12 +81,17 @@ class Wire:
         started.set()
         await self.ended.wait()
         server.close()
+        self.open.set()
         for writer in self.writers:
             writer.transport.abort()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         self.accepted += 1
         self.writers.add(writer)
+        self.tasks.add(task)
         if self.silences:
             self.deaf.add(writer)
         back = None
@@ -97,6 +103,7 @@ class Wire:
                     self.deaf.add(back)
                 await asyncio.gather(self._pump(reader, back, 0), self._pump(there, writer, 1))
         finally:
+            self.tasks.discard(task)
             for each in filter(None, (writer, back)):
                 self.writers.discard(each)
                 self.deaf.discard(each)
