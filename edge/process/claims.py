@@ -16,6 +16,7 @@ from pathlib import Path
 
 ANYWHERE = ("0.0.0.0", "::")        # addresses that overlap with every other
 CLAIM = "claim"
+LISTENS = "0A"              # TCP_LISTEN
 
 
 def claim(host: str, port: int) -> socket.socket:
@@ -48,6 +49,35 @@ def dismiss(host: str, port: int) -> None:
         for name in orphans(host, port):
             with contextlib.suppress(OSError):
                 sock.sendto(b".", socket.MSG_DONTWAIT, name)
+
+
+def lingering(host: str, port: int) -> list[int]:
+    """The processes that are marked and listen there, by what the kernel says of both."""
+    pids = [int(who) for who in {who for _, who in _names(host, port)} if who.isdigit()]
+    sockets = _listening(port) if pids else set()
+    return [pid for pid in pids if _holds(pid, sockets)]
+
+
+def _listening(port: int) -> set[str]:
+    """Sockets that listen on a port of any address, as /proc/PID/fd calls them (proc_pid_net(5))."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                _, local, _, state, *_, inode = line.split()[:10]
+                if state == LISTENS and int(local.rpartition(":")[2], 16) == port:
+                    found.add(f"socket:[{inode}]")
+    return found
+
+
+def _holds(pid: int, sockets: set[str]) -> bool:
+    """Whether one of them is a process'. Another user's process does not say."""
+    with contextlib.suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if str(entry.readlink()) in sockets:
+                    return True
+    return False
 
 
 def _name(host: str, port: int, who: str) -> str:

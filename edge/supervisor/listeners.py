@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edge.process import claims, sockets
+from edge.process import sockets
 from edge.supervisor.handover import Handover
+from edge.supervisor.orphans import Orphans
 from edge.values.snapshot import Snapshot
 
 
@@ -21,16 +22,16 @@ class Listeners:
     admin: socket.socket
     claims: list[socket.socket]
     addresses: list[Any]
+    orphans: Orphans = field(default_factory=Orphans)
 
     @classmethod
     def opened(cls, snapshot: Snapshot) -> Listeners:
         """New ones; workers that a dead supervisor has left give way. OSError where an address cannot be had."""
         workers, claim = sockets.listen(snapshot.listen_addr, snapshot.port, snapshot.workers)
         (admin,), second = sockets.listen(snapshot.admin_addr, snapshot.admin_port, 1)
-        for host, port in ((snapshot.listen_addr, snapshot.port), (snapshot.admin_addr, snapshot.admin_port)):
-            if port:
-                claims.dismiss(host, port)
-        return cls(workers, admin, [claim, second], addresses(snapshot))
+        ports = ((snapshot.listen_addr, snapshot.port), (snapshot.admin_addr, snapshot.admin_port))
+        orphans = Orphans(tuple((host, port) for host, port in ports if port))
+        return cls(workers, admin, [claim, second], addresses(snapshot), orphans)
 
     @classmethod
     def inherited(cls, handed: Handover, snapshot: Snapshot, logger: logging.Logger) -> Listeners:

@@ -99,13 +99,14 @@ class Supervisor:
             self.family.revive()
             self.reloads.enforce()
             self.family.enforce()
+            self.listeners.orphans.enforce({child.pid for child in self.family.everyone()}, self.log)
             self.renew()
             if watchdog is not None:
                 notify.send("WATCHDOG=1")
 
     def patience(self, watchdog: float | None) -> float:
         """Seconds until something is due by the clock alone."""
-        due = [self.family.due, self.reloads.due]
+        due = [self.family.due, self.reloads.due, self.listeners.orphans.due]
         if self.upgrades.trial is not None:
             due.append(self.upgrades.trial.due)
         if watchdog is not None:

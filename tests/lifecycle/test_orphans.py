@@ -100,3 +100,20 @@ def test_a_word_of_nobody_moves_no_worker_of_the_living(simulator: Simulator) ->
         for _ in range(20):
             assert ask(edge.port, chat()).status == 200
         assert any(listening(pid, edge.port) for pid in edge.children())
+
+
+def test_who_stands_still_leaves_as_well(simulator: Simulator) -> None:
+    """An orphan that does not hear is killed: its share of the clients would wait for ever."""
+    config = configuration(simulator.url, workers=2)
+    with Gateway(config) as edge:
+        for pid in edge.children():
+            os.kill(pid, signal.SIGSTOP)
+        children = killed(edge)
+        try:
+            with on_ports_of(edge, config) as new:
+                new.wait(lambda: not any(lives(pid) for pid in children), 30)
+                assert {ask(new.port, chat()).status for _ in range(20)} == {200}
+                assert sum("stands still on our port" in line["message"] for line in new.log_lines()) == 3
+        finally:
+            for pid in filter(lives, children):
+                os.kill(pid, signal.SIGKILL)
