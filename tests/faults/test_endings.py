@@ -242,15 +242,41 @@ def test_a_long_response_that_says_it_has_failed(stage: Stage) -> None:
     stage.edge.wait(lambda: stage.edge.metric("edge_requests_total", **labels) == before + 2)
 
 
+# Behind a stream's first event; each at a target of its own.
+BREAKS = [(route, fault) for route, faults in {
+    "chat": ("cut=900", "reset=900", "error-event=2", "error-event=2,overloaded", "event=no JSON", "stall=2",
+             'event={"error":{"message":"on fire","code":500}}', "malformed=chunk", "malformed=json"),
+    "responses": ("cut=1500", "response-failed=2", "no-terminal", "stall=2", "error-event=2"),
+    "messages": ("cut=1700", "error-event=2,overloaded", "event=no JSON", "malformed=chunk"),
+}.items() for fault in faults]
+
+
 def test_streams_that_all_break_open_the_circuit(pair: Pair) -> None:
-    """A target whose streams are all cut behind their first event is left alone after as many as the rule says."""
-    edge = pair.edge(circuit_breaker={"failures": 3, "open_time": 60})
-    pair.first.fault("error-event=2", times=9)
-    with edge.client() as client:
-        for _ in range(6):
-            body = {"model": "both", "stream": True, "messages": MESSAGES}
-            assert client.post("/v1/chat/completions", json=body).status_code == 200
-    assert pair.calls() == (3, 3)
+    """A target whose streams all break behind their first event, however, is left alone after as many as are said."""
+    kinds = {route: "anthropic" if route == "messages" else "openai" for route, _ in BREAKS}
+    models = {f"m{number}": [f"{name}-{kinds[route]}" for name in ("first", "second")]
+              for number, (route, _) in enumerate(BREAKS)}
+    edge = pair.edge(circuit_breaker={"failures": 3, "open_time": 60}, models=models,
+                     provider={"timeouts": {"idle": 0.4}})
+    for model, (route, fault) in zip(models, BREAKS, strict=True):
+        pair.first.fault(fault, model=model)
+        dialect = DIALECTS[route]
+        for _ in range(4):
+            answer = ask(edge.port, request({**dialect.body, "model": model, "stream": True}, path=dialect.path))
+            assert answer.status == 200, (route, fault)
+        asked = [json.loads(found["body"])["model"] for found in pair.first.requests()]
+        assert asked.count(model) == 3, (route, fault)
+        assert answer.header("x-edge-target") == f"second-{kinds[route]}/{model}"
+
+
+def test_complete_streams_keep_nobody_waiting(pair: Pair) -> None:
+    """Where all connections are taken one whose stream is complete is soon another's, though its framing goes on."""
+    edge = pair.edge(provider={"max_connections": 1}, queue={"timeout": 30})
+    begun = time.monotonic()
+    for _ in range(14):
+        data = request({"model": "lone", "stream": True, "messages": MESSAGES}, x_simulate="hold")
+        assert ask(edge.port, data).body.endswith(DONE)
+    assert time.monotonic() - begun < 10        # each would keep its connection for a second
 
 
 OWN: list[tuple[str, bytes, str, dict[str, Any]]] = [

@@ -243,6 +243,12 @@ def test_other_upgrades_are_ignored(front: Gateway, upstream: Upstream, value: s
     assert upstream.field("upgrade") is None
 
 
+def test_an_upgrade_of_http_1_0_is_ignored(front: Gateway) -> None:
+    """HTTP/1.0 has no upgrades (RFC 9110 7.8): it is a GET like others."""
+    data = request(path="/v1/responses", method="GET", **HANDSHAKE).replace(b"HTTP/1.1", b"HTTP/1.0")
+    in_contract(ask(front.port, data, "GET"), "method_not_allowed")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("path", ["/v1/realtime", "/v1/realtime?model=gpt-realtime", "/v1/realtime/sessions",
                                   "/realtime/client_secrets", "/openai/realtime", "/v1/realtime/calls/c"])

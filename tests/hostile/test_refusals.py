@@ -33,23 +33,34 @@ def wrong(**fields: str) -> bytes:
     return chat("known", authorization="Bearer sk-nobody-knows-this-one", **fields)
 
 
-FAULTS = {
-    "key_unknown": wrong(), "key_missing": request(asked("known"), key=None), "model_unknown": chat("nobody"),
-    "json_invalid": request(b"{"), "endpoint_unknown": request(asked(), path="/v1/nowhere"),
-    "request_malformed": b"GARBAGE\r\n\r\n", "content_type": request(asked("known"), kind="text/plain"),
-    "provider_rejected": chat("known", fault='status=404;body={"error":{"message":"No such thing"}}'),
+FAULTS: dict[str, tuple[str, bytes, str | None]] = {
+    "key": ("key_unknown", wrong(), None), "no key": ("key_missing", request(asked("known"), key=None), None),
+    "model": ("model_unknown", chat("nobody"), None), "JSON": ("json_invalid", request(b"{"), "at byte 1"),
+    "path": ("endpoint_unknown", request(asked(), path="/v1/nowhere?key=secret"), "POST /v1/nowhere"),
+    "method": ("method_not_allowed", request(asked(), method="PUT"), "PUT"),
+    "no HTTP": ("request_malformed", b"GARBAGE\r\n\r\n", None),
+    "type": ("content_type", request(asked("known"), kind="text/plain"), "text/plain"),
+    "no type": ("content_type", request(asked("known"), kind=None), "no Content-Type"),
+    "no member": ("field_missing", request({"model": "known"}), "messages"),
+    "type of a member": ("field_type", request({**asked("known"), "messages": "secret"}), "messages: expected array"),
+    "value": ("field_value", request(asked("known", temperature=9)), "temperature: expected between 0 and 2"),
+    "another's model": ("endpoint_unknown", request(asked("known", max_tokens=1), path="/v1/messages"),
+                        "POST /v1/messages for the model known. Did you mean /v1/chat/completions?"),
+    "provider's": ("provider_rejected", chat("known", fault='status=404;body={"error":{"message":"No such thing"}}'),
+                   "No such thing"),
 }
 
 
-@pytest.mark.parametrize("condition", FAULTS)
-def test_a_refusal_is_found_by_its_id(refusing: Gateway, condition: str) -> None:
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_refusal_is_found_by_its_id(refusing: Gateway, name: str) -> None:
     """What a client reports, a traceId, leads to a line of the log: what was wrong, and where it came from."""
-    found = ask(refusing.port, FAULTS[condition])
+    condition, data, reason = FAULTS[name]
+    found = ask(refusing.port, data)
     assert 400 <= found.status < 500
     trace = found.json["error"]["traceId"]
     line, = refusing.wait(lambda: refused(refusing, request_id=trace))
     assert (line["condition"], line["address"], line["level"]) == (condition, "127.0.0.1", "info")
-    assert line["blame"] in ("client", "tenant")
+    assert line["blame"] in ("client", "tenant") and line["reason"] == reason
 
 
 def test_a_flood_of_wrong_keys_is_told_in_few_lines(simulator: Simulator) -> None:

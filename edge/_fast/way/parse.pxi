@@ -147,6 +147,8 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
         if condition:
             return condition
     if x.route.json and x.method == M_POST and not is_json(buf, head):
+        x.say(S_REASON, value_of(buf, field_of(head, K_CONTENT_TYPE)) if head.known[K_CONTENT_TYPE] >= 0
+              else "no Content-Type")
         return content_type
     most = g.max_body if x.route.json or x.coding is not None else g.max_upload
     if x.length > most:
@@ -158,8 +160,9 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
 
 
 cdef bint wants_websocket(const char* buf, const Head* head):
-    """Whether this is a WebSocket's opening handshake (RFC 6455 4.1). Other upgrades are ignored (RFC 9110 7.8)."""
-    return head.method == M_GET and b"websocket" in value_of(buf, field_of(head, K_UPGRADE)).lower()
+    """Whether this is a WebSocket's opening handshake (RFC 6455 4.1). Other upgrades, and
+    those of HTTP/1.0, are ignored (RFC 9110 7.8)."""
+    return head.method == M_GET and head.minor and b"websocket" in value_of(buf, field_of(head, K_UPGRADE)).lower()
 
 
 cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:

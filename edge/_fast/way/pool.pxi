@@ -229,8 +229,10 @@ cdef class Pool:
     def sweep(self):
         """Closes connections that were idle for too long, oldest first; sends away who has waited for too long."""
         cdef Upstream upstream
+        cdef bint wanted = self.waiting.count and self.total >= self.max_connections
+        cdef int64_t patience = TICK_NS if wanted else TERMINAL_NS
         watch_queue(self)
-        while self.ending and self.gateway.now - (<Upstream>self.ending[0]).idle_since > TERMINAL_NS:
+        while self.ending and self.gateway.now - (<Upstream>self.ending[0]).idle_since > patience:
             self.forget(self.ending[0])
         while self.idle and (self.keep_ns or self.retired):
             upstream = self.idle[0]

@@ -92,7 +92,16 @@ cdef object words_of(Exchange x):
         return None
     if x.told and x.values[S_MESSAGE]:
         return x.values[S_MESSAGE]
-    return x.values[S_REASON] or x.values[S_MESSAGE] or x.values[S_UPSTREAM_REASON]
+    return x.values[S_REASON] or x.values[S_MESSAGE] or x.values[S_UPSTREAM_REASON] or fault_of(x)
+
+
+cdef object fault_of(Exchange x):
+    """Where a client's request is wrong; of its body no more than names that are our own."""
+    method, path = x.values[S_METHOD], x.values[S_PATH]
+    field, expected = x.values[S_FIELD], x.values[S_EXPECTED]
+    if method is not None:
+        return method if path is None else b"%b %b" % (method, path)
+    return field if field is None or expected is None else f"{field}: expected {expected}"
 
 
 cdef object provider_id(Exchange x):
