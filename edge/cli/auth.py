@@ -29,7 +29,7 @@ def auth(generate: bool, hashes: bool, name: str, file: str | None) -> None:
         click.echo(f"The key, shown this once:\n\n    {key}\n")
     else:
         key = _read_key()
-    click.echo("Add to the configuration:\n\n"
+    click.echo("Add to the configuration; where it has keys, the last two lines beside them:\n\n"
                f"keys:\n  - name: {scalar(name)}\n    hash: {scalar(keys.hashed(key, secret))}")
 
 

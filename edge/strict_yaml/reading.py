@@ -109,7 +109,8 @@ class _Reader:
             at = (*path, key)
             if key in members:
                 first = self.places[at][0]
-                self.add(event, at, f"the key is here twice, first at line {first}", "keep one of the two")
+                self.add(event, at, f"the key is here twice, first at line {first}",
+                         "keep one of the two, with what stands under both")
             else:
                 self.places[at] = place(event)
             members[key] = self.value(next(self.events), at)

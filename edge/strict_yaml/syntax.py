@@ -26,6 +26,7 @@ _SYNTAX = (
     ("<document start>", "a line that belongs to nothing above", "line keys of one mapping up"),
     ("expected node content", "a value is missing", "write a value, or close what was opened above"),
 )
+LONGEST_KEY = 1024      # characters, of one on a line with its value (YAML 1.2.2 section 7.4.2)
 
 
 def syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
@@ -36,6 +37,8 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
         if part in said:
             message, way_out = meaning, way
             break
+    if error.problem_mark and _is_long_key(text.split("\n"), error.problem_mark):
+        message, way_out = "a key of more than 1024 characters", "shorten it"
     # An opened bracket or quote is missed at the end of the file; where it was opened helps more.
     mark = error.problem_mark
     if error.context_mark and ("not closed" in message or "inside quotes" in message):
@@ -45,3 +48,11 @@ def syntax_problem(error: yaml.MarkedYAMLError, text: str) -> Problem:
     if line > len(lines):                   # at the end: not on a line that nobody wrote
         line, column = len(lines), len(lines[-1]) + 1
     return Problem(line, column, (), message, way_out)
+
+
+def _is_long_key(lines: list[str], mark: yaml.Mark) -> bool:
+    """Whether a place is behind a word, or quotes, of more than a key may have."""
+    tail = lines[mark.line][:mark.column].rstrip()[-LONGEST_KEY - 1:] if mark.line < len(lines) else ""
+    if len(tail) <= LONGEST_KEY:
+        return False
+    return not any(map(str.isspace, tail)) or (tail[-1] in "\"'" and tail[-1] not in tail[:-1])

@@ -32,6 +32,9 @@ SYNTAX = {
     "quote": ('port: 1\nlisten_addr: "x\n', 2),
     "anchor": (ALL + "admin: &a {}\n", 5),
     "second document": (ALL + "---\nport: 2\n", 6),
+    "long key": (ALL + "models:\n  " + "m" * 1025 + ": openai\n", 6),
+    "long key in braces": (ALL + "models: {" + "m" * 1025 + ": openai}\n", 5),
+    "long key in quotes": (ALL + 'models:\n  "' + "m " * 512 + '": openai\n', 6),
     "control character": ("port: 1\nlisten_addr: a\x07\n", 2),
 }
 

@@ -71,8 +71,10 @@ def test_every_subcommand_is_there(name: str) -> None:
 
 
 def test_unknown_subcommand() -> None:
-    """A subcommand that is not there is bad usage, exit code 2."""
-    assert run("sevre").exit_code == 2
+    """A subcommand that is not there is bad usage, exit code 2, and told with the one that was meant."""
+    done = run("sevre")
+    assert done.exit_code == 2 and "Did you mean 'serve'?" in done.stderr
+    assert run("nothing-like-it").exit_code == 2
 
 
 def test_validate(config: Any) -> None:

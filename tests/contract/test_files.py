@@ -155,7 +155,8 @@ def test_a_base_may_have_a_base(tmp_path: Path) -> None:
     ("[1]", ["mine.yaml:1:1: name: a contract needs a name - write name: NAME at the top"]),
     ("name: openai\nbase: openai", ["mine.yaml:1:1: name: openai is a contract of the gateway's own - "
                                     "another name, with base: openai"]),
-    ("name: mine\nname: yours", ["mine.yaml:2:1: name: the key is here twice, first at line 1 - keep one of the two"]),
+    ("name: mine\nname: yours", ["mine.yaml:2:1: name: the key is here twice, first at line 1 - "
+                                 "keep one of the two, with what stands under both"]),
     ("name: mine\nbase: opnai", ["mine.yaml:2:1: base: there is no contract opnai - openai is meant?"]),
     ("name: mine\nbase: mine", ["mine.yaml:2:1: base: is a contract that is built on this one - "
                                 "end with a contract without base"]),

@@ -61,7 +61,7 @@ class Reader:
             "OPENAI_API_KEY": "sk-x", "ANTHROPIC_API_KEY": "sk-y",
             "EDGE_PROVIDERS__OPENAI__BASE_URL": simulator.openai_url,
             "EDGE_PROVIDERS__ANTHROPIC__BASE_URL": simulator.url}
-        made = self.run("edge auth --generate --name team-a").stdout
+        made = self.run("edge auth --generate --name team-b").stdout
         [self.key], [hashed] = re.findall(r"^    (sk-\S+)$", made, re.M), re.findall(r"blake2b:\w+", made)
         smallest = next(text for text in SNIPPETS if text.startswith("port:"))
         (folder / "edge.yaml").write_text(smallest.replace("blake2b:…", hashed))
