@@ -1,7 +1,8 @@
 """The Redis side of shared circuit breakers as a pure function; circuits.lua is the same on a server. Times in us.
 
-An opening that finds the breaker open adds a voter; one that knows that generation and finds its time gone by is a new
-generation. What is said of another generation than the one in force changes nothing, but that an opening counts.
+An opening that finds the breaker open adds a voter; one that knows that generation and finds its time gone by and no
+probe lent is a new generation, and so is that of the prober itself: its probe has failed. What is said of another
+generation than the one in force changes nothing, but that an opening counts.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def hear(breaker: Breaker, host: str, word: tuple[str, int, int], now: int) -> B
     """One word of a host: (what, us that it stays open, generation that is known)."""
     what, span, known = word
     is_open, current = breaker.state == "open", known == breaker.generation
-    if what == "open" and is_open and (breaker.until > now or known < breaker.generation):
+    lent = breaker.lease > now
+    failed = current and lent and breaker.prober == host
+    if what == "open" and is_open and not failed and (breaker.until > now or lent or known < breaker.generation):
         voters = breaker.voters if f",{host}," in breaker.voters else f"{breaker.voters}{host},"
         return replace(breaker, until=max(breaker.until, now + span), voters=voters)
     if what == "open":

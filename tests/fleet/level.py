@@ -4,30 +4,34 @@ credit is the level in time (ns): a unit costs `interval`. Rules that keep credi
 a host's lease is reclaimed no earlier than the host stops spending; a message older than the last one is void; a
 grant whose answer the host has not acknowledged by its next message comes back, because the host will never take
 it; units of a dead host are forgotten, not credited; what outstanding units are to come back for (reservations) stays
-outstanding. A level that is not there is one that has rested since the epoch's birth, and an epoch begins empty and
-rests for one lease, in which unknown purses of the last one expire; but where a host remembers a level of this epoch,
-it was lost, and is empty. Of two configurations the one that was read later rules for all; units stay units.
+outstanding.
+
+A level that is not there is one that has rested since the epoch's birth, and an epoch begins empty and rests for one
+lease, in which unknown purses of the last one expire. Where a host remembers a level of this epoch it was lost, and
+rests likewise; what hosts say that they hold of it is believed.
+
+Of two configurations the smaller numbers rule, until nobody has said them for two leases; units stay units. Time that
+has gone by is paid by the numbers that ruled then. Redis's clock may go back: nothing is put off for longer than from
+the start.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 RECLAIM = 1_100_000
 """How long Redis counts a purse as outstanding, us from when it heard of it: longer than the host's lease by 10 %."""
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """What a limit grants, and since when (ms) a configuration says so."""
+class Numbers(NamedTuple):
+    """What a limit grants: a unit each `interval` (ns), `burst` at most."""
 
-    since: int
     interval: int
     burst: int
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """What a host says of one limit: the limit's numbers, what it holds, what it gives back and what it wants.
 
     `ack` is the last answer that it has, `epoch` that answer's; 0: the level may have gone by its age since then.
@@ -46,11 +50,10 @@ class Message:
 
     def flat(self) -> list[int]:
         """As the script gets it."""
-        return [*vars(self.numbers).values(), *list(vars(self).values())[1:]]
+        return [*self.numbers, *self[1:]]
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(NamedTuple):
     """What a host is known to hold at most, until when (us), and whether it wanted some."""
 
     seq: int
@@ -60,19 +63,19 @@ class Lease:
     wants: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Level:
-    """A limit's credit (ns) at a time (us) in an epoch, its numbers, and its leases by host."""
+    """A limit's credit (ns) at a time (us) in an epoch, its numbers and when each was said last, its leases by host."""
 
     credit: int
     at: int
     born: int
     numbers: Numbers
+    said_at: Numbers
     leases: dict[str, Lease] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """granted -1: the message is older than one already heard. credit is that of now: below 0 there is nothing."""
 
     granted: int
@@ -84,23 +87,27 @@ class Answer:
 
 def speak(level: Level | None, born: int, host: str, said: Message, now: int) -> tuple[Level, Answer]:
     """One host's message about one limit, heard at `now` (us) in the epoch born at `born` (us)."""
-    level = _known(level, born, said, now)
-    numbers, interval = level.numbers, level.numbers.interval
-    full = numbers.burst * interval
-    live = {name: lease for name, lease in level.leases.items() if lease.reclaim > now}
+    if level is None or level.born != born:
+        lost = level is None and said.epoch == born
+        level = Level(0, now + RECLAIM if lost else born + RECLAIM, born, said.numbers, Numbers(now, now))
+    live, before, out, wanting = _leases(level, now)
     mine = live.pop(host, None)
-    out = sum(lease.held for lease in live.values())
-    wanting = sum(lease.wants for lease in live.values())
-    credit, at = level.credit, level.at
-    if now > at:
-        credit, at = credit + min((now - at) * 1000, 2 * full), now
+    if mine:
+        out, wanting = out - mine.held, wanting - mine.wants
+    at = min(level.at, now + RECLAIM)
+    interval, burst = level.numbers
+    full = burst * interval
+    credit = level.credit + min(max(0, now - at) * 1000, 2 * full)
     # What was outstanding until now left no room for it to fill meanwhile.
-    before = sum(lease.held for lease in level.leases.values())
-    credit = min(credit, max(0, full - before * interval))
+    credit, at = min(credit, max(0, full - before * interval)), max(at, now)
+    numbers, said_at = _agreed(level, said.numbers, now)
+    if numbers != level.numbers:
+        credit = credit if numbers.interval == interval else credit // interval * numbers.interval
+        interval, full = numbers.interval, numbers.burst * numbers.interval
     if mine and said.seq <= mine.seq:
         granted = mine.granted if said.seq == mine.seq else -1
     else:
-        credit, held = _heard(mine, said, credit, interval)
+        credit, held = _heard(mine, said, born, credit, interval)
         credit = min(credit, max(0, full - (out + held) * interval))
         credit = max(credit - said.charge * interval, min(credit, -full))
         units = max(0, credit // interval)
@@ -108,31 +115,39 @@ def speak(level: Level | None, born: int, host: str, said: Message, now: int) ->
         credit -= granted * interval
         mine = Lease(said.seq, granted, held + granted, now + RECLAIM, int(said.wanted > 0))
     credit = min(credit, max(0, full - (out + mine.held) * interval))
-    heard = replace(level, credit=credit, at=at, leases={**live, host: mine})
+    live[host] = mine
     told = credit - max(0, at - now) * 1000
-    return heard, Answer(granted, told, interval, numbers.burst, wanting + mine.wants)
+    return Level(credit, at, born, numbers, said_at, live), Answer(granted, told, *numbers, wanting + mine.wants)
 
 
-def _known(level: Level | None, born: int, said: Message, now: int) -> Level:
-    """The level by the numbers that rule."""
-    if level is None or level.born != born:
-        lost = level is None and said.epoch == born
-        return Level(0, max(born + RECLAIM, now * lost), born, said.numbers)
-    before = level.numbers
-    if said.numbers.since <= before.since:
-        return level
-    credit = level.credit
-    if said.numbers.interval != before.interval:
-        credit = credit // before.interval * said.numbers.interval
-    return replace(level, credit=credit, numbers=said.numbers)
+def _leases(level: Level, now: int) -> tuple[dict[str, Lease], int, int, int]:
+    """Those that live; what all held; what those hold, and how many of them want some."""
+    live, before, out, wanting = {}, 0, 0, 0
+    for name, lease in level.leases.items():
+        before += lease.held
+        if lease.reclaim > now:
+            out, wanting = out + lease.held, wanting + lease.wants
+            live[name] = lease if lease.reclaim <= now + RECLAIM else lease._replace(reclaim=now + RECLAIM)
+    return live, before, out, wanting
 
 
-def _heard(mine: Lease | None, said: Message, credit: int, interval: int) -> tuple[int, int]:
+def _agreed(level: Level, said: Numbers, now: int) -> tuple[Numbers, Numbers]:
+    """The numbers that rule, and when each was said last: the longest interval and the smallest burst of late."""
+    (interval, burst), (interval_at, burst_at) = level.numbers, level.said_at
+    if said.interval >= interval or interval_at + 2 * RECLAIM <= now or interval_at > now:
+        interval, interval_at = said.interval, now
+    if said.burst <= burst or burst_at + 2 * RECLAIM <= now or burst_at > now:
+        burst, burst_at = said.burst, now
+    return Numbers(interval, burst), Numbers(interval_at, burst_at)
+
+
+def _heard(mine: Lease | None, said: Message, born: int, credit: int, interval: int) -> tuple[int, int]:
     """The credit with what came back, and what the host still holds."""
+    believed = said.held if said.epoch == born else 0
     if mine is None:
-        return credit, 0
+        return credit, believed
     known = mine.held
     if said.ack != mine.seq:
         credit, known = credit + mine.granted * interval, known - mine.granted
-    held = min(said.held, known)
-    return credit + min(said.back, known - held) * interval, held
+    held = max(believed, min(said.held, known))
+    return credit + min(said.back, max(0, known - held)) * interval, held

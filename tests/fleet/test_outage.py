@@ -142,18 +142,23 @@ def test_what_cannot_be_used_is_said(server: Server, settings: dict[str, str], r
         assert SECRET not in host.log()
 
 
-def test_other_keys_in_our_place(server: Server) -> None:
-    """What another program has put in a limit's place concerns that limit alone, and is named."""
+@pytest.mark.parametrize(("put", "reason"), [
+    (("SET", "mine"), "WRONGTYPE"), (("HSET", "level", "3"), "not ours"), (("HSET", "h:1", "1 2 3 4 5"), "not ours")])
+def test_other_keys_in_our_place(server: Server, put: tuple[str, ...], reason: str) -> None:
+    """What another program has put in a limit's place concerns that limit alone, is named, and stays as it is."""
+    key = "{edge:0}:limit:key:test"
     with Rack(server, LIMIT, hosts=1) as rack:
         with server.client() as looked:
-            looked.set("{edge:0}:limit:key:test", "mine")
+            looked.execute_command(put[0], key, *put[1:])
+            theirs = looked.dump(key)
         client, host = Client(rack.hosts[0]), rack.hosts[0]
         assert client.ask()[0] == 200
         host.wait(lambda: any(each["fault"] for each in shared(host)))
         [line] = lines(rack, "a limit cannot be shared")
-        assert line["key"] == "{edge:0}:limit:key:test" and "WRONGTYPE" in line["reason"]
+        assert line["key"] == key and reason in line["reason"]
         with server.client() as looked:
-            looked.delete("{edge:0}:limit:key:test")
+            assert looked.dump(key) == theirs
+            looked.delete(key)
         host.wait(lambda: client.ask()[0] in (200, 429) and not any(each["fault"] for each in shared(host)))
 
 

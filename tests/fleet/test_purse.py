@@ -61,3 +61,28 @@ def test_an_answer_for_who_is_gone(purses: Purses, answer: list[str]) -> None:
     assert purses.left(INDEX, now) == before
     assert purses.said(INDEX, now).alone == 0
     assert purses.take(INDEX, 80, now) == -1        # the fleet may have them: nobody has said otherwise
+
+
+def test_an_answer_does_not_revive_what_has_lapsed(purses: Purses) -> None:
+    """What was reserved when the lease ran out is forgotten before new units come, and does not come back to them."""
+    limits, now = Limits(purses, SECOND // 20), monotonic()
+    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, asked=True, wanted=10)
+    assert purses.take(INDEX, 20, now) == 0
+    held = purses.held(INDEX)
+    assert purses.hold(INDEX, held, held._replace(expires=now + 10, sent=now, seq=5))
+    limits.hear(shared, 1, 5, ["10", "0", str(SECOND), "100", "1"], now + 20)
+    assert (purses.held(INDEX).units, purses.held(INDEX).reserved) == (10, 0)
+    purses.settle(INDEX, 20, 0, now, now + 30)
+    assert purses.held(INDEX).units == 10
+
+
+def test_a_long_wait_is_asked_for_anew(purses: Purses) -> None:
+    """Who is refused for long has Redis asked once a second: another host may have given back, or there is more now."""
+    now = monotonic()
+    held = purses.held(INDEX)
+    assert purses.hold(INDEX, held, held._replace(units=0, sent=now))
+    purses.tell(INDEX, now + 60 * SECOND, 0)
+    assert purses.take(INDEX, 1, now + SECOND // 2) > 0
+    assert purses.asking() == []
+    assert purses.take(INDEX, 1, now + 2 * SECOND) > 0
+    assert purses.asking() == [INDEX]

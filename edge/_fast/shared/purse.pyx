@@ -35,6 +35,7 @@ cdef extern from *:
     bint EDGE_CAS(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
 
 cdef int64_t MOST_WAIT = 2**60      # ns
+cdef int64_t ANEW = 1000000000      # ns after which what Redis has said is asked for anew: others may have given back
 
 Held = namedtuple("Held", "units expires seq ack sent epoch reserved")
 Said = namedtuple("Said", "lack alone")
@@ -68,6 +69,8 @@ cdef int64_t purse_take(Slab slab, int index, int64_t now, int64_t cost) noexcep
         units = min(units, <int64_t>0)
     when = there_at(purse, interval, needed - units)
     if when > now:
+        if when - now > ANEW and now - EDGE_SEE(&purse.sent) > ANEW:
+            miss(slab, index, needed - units)
         return when - now
     miss(slab, index, needed - units)
     return SHORT

@@ -38,7 +38,9 @@ for a = 4, #ARGV, 4 do
         end
     else
         local r = read(name)
-        if what == 'open' and r[2] == 'open' and (r[4] > now or other < r[1]) then
+        local lent = r[6] > now
+        local failed = other == r[1] and lent and r[5] == host
+        if what == 'open' and r[2] == 'open' and not failed and (r[4] > now or lent or other < r[1]) then
             if not string.find(r[7], ',' .. host .. ',', 1, true) then
                 r[7] = r[7] .. host .. ','
             end

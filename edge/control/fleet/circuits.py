@@ -20,6 +20,7 @@ from edge.values.registry import named, places
 PROBE = 3_000_000           # us that a probe is lent
 TOLD = 60_000_000           # us that a closed breaker is told of
 RECENT = 1_000_000_000      # ns: a success within them speaks against what another host says
+SPARE = 2_500_000_000       # ns after which a probe that was lent is not begun: two looks and a call before its end
 HELD = 1_000_000_000        # ns that half-open is put off at a time
 OPEN, CLOSED = "open", "closed"
 
@@ -35,9 +36,12 @@ class Known:
     generation: int = 0
     state: str = CLOSED             # of that generation, and in force here;
     due: int = 0                    # when its probe may go out, ns of this host's clock
-    opened: int = -1                # how often it has opened here; -1: not looked at yet
+    opened: int = -1                # how often it has opened here, as far as the others know; -1: they know nothing,
+    said: int = -1                  # and with what was said last
     shut_out: int = 0
-    probing: bool = False           # the fleet's probe is ours
+    probing: bool = False           # the fleet's probe is ours,
+    lent: int = 0                   # since then at the latest,
+    asked: int = 0                  # and when it was asked for last, if that is not answered yet
     rests: tuple[int, ...] = ()     # until when keys rest, as far as was said or heard
 
 
@@ -71,18 +75,26 @@ class Circuits:
             found += self.of_keys(name, known, sight, now)
         return found
 
-    @staticmethod
-    def of_breaker(name: str, known: Known, sight: Sight, now: int) -> Iterator[Word]:
+    def of_breaker(self, name: str, known: Known, sight: Sight, now: int) -> Iterator[Word]:
         """It has opened here, has closed here, or a probe is due that requests here want."""
-        opened, known.opened = sight.opened > known.opened, sight.opened
+        opened, known.said = sight.opened > known.opened, sight.opened
         wanted, known.shut_out = sight.shut_out > known.shut_out, sight.shut_out
         if opened and sight.open_until > now:
             known.probing = False
             yield OPEN, name, (sight.open_until - now) // 1000, known.generation
         elif known.state == OPEN and not sight.open_until:
             yield "close", name, 0, known.generation
-        elif known.state == OPEN and now >= known.due and (wanted or (known.probing and sight.probe > now)):
+        elif known.state == OPEN and now >= known.due and (self.probes(known, sight, now) or wanted):
+            known.asked = now
             yield "probe", name, 0, known.generation
+
+    def probes(self, known: Known, sight: Sight, now: int) -> bool:
+        """Whether our probe is on its way. One that no request has wanted is laid down before it is another host's."""
+        if known.probing and sight.probe <= now and now >= known.lent + SPARE:
+            self.healths.put_off(known.index, now + HELD)
+            sight = self.healths.sight(known.index, 0)      # a request may have been quicker
+            known.probing = sight.probe > now
+        return known.probing and sight.probe > now
 
     @staticmethod
     def of_keys(name: str, known: Known, sight: Sight, now: int) -> Iterator[Word]:
@@ -97,20 +109,31 @@ class Circuits:
         """What all have found."""
         (redis_now, *circuits), rests = answer
         heard = set()
+        for known in self.known.values():
+            known.opened, known.lent, known.asked = known.said, known.asked or known.lent, 0
         for name, generation, state, until, voters, prober in zip(*(circuits[at::6] for at in range(6)), strict=True):
             heard.add(name)
-            known = self.known.get(name)
-            if known is not None and self.enabled:
+            target = self.known.get(name)
+            if target is not None and self.enabled:
                 due = now + (int(until) - int(redis_now)) * 1000
-                self.heard(known, (int(generation), state, due), voters.strip(",").split(","), prober, now)
-        for name, known in self.known.items():
+                self.heard(target, (int(generation), state, due), voters.strip(",").split(","), prober, now)
+        for name, each in self.known.items():
             if name not in heard:
-                known.generation, known.state, known.probing = 0, CLOSED, False
+                each.generation = 0
+                self.unheard(each, now)
         for key, until, condition in zip(*(rests[at::3] for at in range(3)), strict=True):
             name, _, digest = key.rpartition("#")
-            known = self.known.get(name)
-            if known is not None and digest in known.keys:
-                self.rest(known, known.keys.index(digest), now + (int(until) - int(redis_now)) * 1000, int(condition))
+            target = self.known.get(name)
+            if target is not None and digest in target.keys:
+                self.rest(target, target.keys.index(digest), now + (int(until) - int(redis_now)) * 1000, int(condition))
+
+    def unheard(self, known: Known, now: int) -> None:
+        """Nobody calls it open. Where it is so here that is said once more, and its probe waits until it was heard."""
+        known.state, known.probing = CLOSED, False
+        until = self.healths.sight(known.index, 0).open_until
+        if until:
+            known.opened = known.said = -1
+            self.healths.put_off(known.index, max(until, now + HELD))
 
     def heard(self, known: Known, said: tuple[int, str, int], voters: list[str], prober: str, now: int) -> None:
         """One breaker."""
@@ -119,18 +142,19 @@ class Circuits:
         if state == CLOSED:
             if news:
                 self.healths.close(known.index, now)
-            known.state, known.probing = CLOSED, False
+            self.unheard(known, now)
             return
         ours = self.host in voters
         if known.state != OPEN or news:
-            good_at = self.healths.sight(known.index, 0).good_at
-            if not ours and len(voters) < 2 and now - good_at < RECENT:
+            sight = self.healths.sight(known.index, 0)
+            if not ours and len(voters) < 2 and now - sight.good_at < RECENT and not sight.open_until:
                 known.state = CLOSED        # what is said of it is not what is seen here
                 return
             if not ours:
                 self.healths.open(known.index, due + HELD, now)
         known.state, known.due = OPEN, due
-        probing, known.probing = known.probing, prober == self.host
+        probing = known.probing
+        known.probing = prober == self.host and (probing or now < known.lent + SPARE)
         if known.probing and not probing:
             self.healths.put_off(known.index, now - 1)
         elif not known.probing:
@@ -146,6 +170,6 @@ class Circuits:
         known.rests = tuple(rests)
 
     def forget(self) -> None:
-        """Redis may not have heard the last words: they are said anew."""
+        """Redis may not have heard the last words: those of keys are said anew, as openings are until one answers."""
         for known in self.known.values():
-            known.opened, known.rests = -1, ()
+            known.rests, known.asked = (), 0

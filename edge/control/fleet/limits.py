@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edge._fast import Purses
+from edge._fast import Held, Purses
 from edge.control.fleet import purse
 from edge.control.fleet.demand import Demand
 from edge.control.state import State
@@ -38,7 +38,7 @@ class Shared:
 
 
 class Limits:
-    """Of one version of the configuration. `since` is when it was read, ms of the world's clock."""
+    """Of one version of the configuration."""
 
     def __init__(self, purses: Purses, tick: int) -> None:
         self.purses = purses
@@ -46,14 +46,15 @@ class Limits:
         self.active: dict[int, Shared] = {}
         self.names: dict[int, str] = {}
         self.numbers: dict[str, tuple[float, int]] = {}
-        self.since = 0
 
     def load(self, state: State) -> None:
         """Another version."""
         self.state = state
-        self.since = int(state.snapshot.read_at * 1000)
-        self.numbers = {name: each for name, each in terms(state.snapshot).items() if each[0]}
+        before, self.numbers = self.numbers, {name: each for name, each in terms(state.snapshot).items() if each[0]}
         self.names = {state.registry.bucket(name): name for name in self.numbers}
+        for index, name in self.names.items():
+            if self.numbers[name] != before.get(name, self.numbers[name]):
+                self.purses.tell(index, 0, 0)       # when there is more was reckoned by other numbers: it is asked anew
         for index, shared in list(self.active.items()):
             if self.names.get(index) != shared.name:
                 del self.active[index]
@@ -90,12 +91,18 @@ class Limits:
         return [(group, members[at:at + BATCH]) for group, members in groups.items()
                 for at in range(0, len(members), BATCH)]
 
+    def held(self, index: int, now: int) -> Held:
+        """What a purse holds. What Redis may have forgotten is gone first, also what was reserved."""
+        held = self.purses.held(index)
+        while purse.lapsed(held, now) and (held.units > 0 or held.reserved > 0):
+            self.purses.lapse(index, held, now)
+            held = self.purses.held(index)
+        return held
+
     def say(self, shared: Shared, now: int) -> list[int] | None:
         """What the next message says: see level.lua. None: nothing, and the limit is out of use."""
         purses, demand, index = self.purses, shared.demand, shared.index
-        held = purses.held(index)
-        if purse.lapsed(held, now) and purses.lapse(index, held, now):
-            held = purses.held(index)
+        held = self.held(index, now)
         said = purses.said(index, now)
         demand.look(held.units, said.lack, now)
         leases = shared.interval <= self.tick
@@ -111,10 +118,9 @@ class Limits:
         demand.units = after.units
         shared.asked, shared.alone = True, said.alone
         shared.wanted = min(wanted, shared.burst)
-        # A level that nobody has spoken of for long is gone without a fault.
-        epoch = held.epoch if now < held.sent + 2 * shared.interval * shared.burst else 0
+        epoch = purse.known(held, shared.interval * shared.burst, now)
         least = max(1, said.lack) if wanted else 0
-        return [self.since, shared.interval, shared.burst, after.seq, after.ack, epoch,
+        return [shared.interval, shared.burst, after.seq, after.ack, epoch,
                 max(0, after.units) + after.reserved, back, said.alone, shared.wanted, min(least, shared.wanted)]
 
     @staticmethod
@@ -140,7 +146,7 @@ class Limits:
             return self.fail(shared, str(credit), now)
         shared.fault, shared.alone = "", 0
         while True:
-            before = purses.held(index)
+            before = self.held(index, now)
             after = purse.take(before, epoch, seq, int(granted), now)
             if after is before or purses.hold(index, before, after):
                 break

@@ -138,7 +138,7 @@ class Fleet:
                 said = [(each, words) for each in members if (words := self.limits.say(each, now)) is not None]
                 if said:
                     calls.append(self._call(group, said))
-                    spoken.append([(each, words[3]) for each, words in said])
+                    spoken.append([(each, words[2]) for each, words in said])
         looks = loop.time() >= self.look_due and (self.talk.state != "away" or beats)
         if looks:
             found = self.circuits.words(now)

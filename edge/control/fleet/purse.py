@@ -26,6 +26,14 @@ def worth(held: Held, now: int) -> int:
     return min(held.units, 0) if lapsed(held, now) else held.units
 
 
+def known(held: Held, full: int, now: int) -> int:
+    """The epoch that its level is of; 0: nobody may have spoken of it for so long that it is gone without a fault.
+
+    Redis keeps a level for twice the time in which it fills (`full`, ns) and twice its own lease.
+    """
+    return held.epoch if now < held.sent + 2 * (full + LEASE) else 0
+
+
 def send(held: Held, back: int, now: int) -> Held:
     """What is held once the next message is on its way, which says so; its number is `seq`.
 
