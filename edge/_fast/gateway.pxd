@@ -3,7 +3,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from posix.uio cimport iovec
 
-from .dialect.tap cimport Tap
+from .dialect.tap cimport Dialect, Tap
 from .http.chunk cimport Chunked
 from .http.head cimport Head
 from .http.multipart cimport Form
@@ -24,7 +24,7 @@ cdef struct Check:              # of one member of a request's body
     double high
 
 cdef class Surface:             # a client's dialect, in one version of the configuration
-    cdef int index              # of its targets in a Model
+    cdef str name               # of its targets in a Model
     cdef list templates         # by condition
     cdef bint native            # the contract is the dialect's own
     cdef bytes generates        # the path at which models are asked
@@ -34,6 +34,7 @@ cdef class Surface:             # a client's dialect, in one version of the conf
     cdef bytes version_name
     cdef bytes version_line     # for those who send none
     cdef tuple told             # by kind of limit: the fields that tell of it, or None. None: providers tell of theirs
+    cdef bytes limit_prefix     # of fields in which its API tells of limits
     cdef bint dated             # a limit's reset is told as a time, not as the time until then
     cdef bytes exposed          # the end of the line that names the fields a page may read
 
@@ -42,7 +43,7 @@ cdef class Route:
     cdef bytes path
     cdef int index
     cdef Surface surface
-    cdef int dialect
+    cdef const Dialect* dialect
     cdef uint16_t methods               # bit 1 << Method: those that it takes,
     cdef bytes allow                    # and as a line of an answer
     cdef bint json
@@ -110,7 +111,7 @@ cdef class Target:
 
 cdef class Model:
     cdef readonly str name
-    cdef tuple targets                  # by surface: tuple of Target
+    cdef dict targets                   # by the name of their surface: tuple of Target
     cdef Limits limits
 
 cdef class Queue:

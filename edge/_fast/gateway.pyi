@@ -20,7 +20,7 @@ class Surface:
     """A client's dialect (edge.dialects.surfaces.Surface) with its error templates by condition; `native`: its own."""
 
     def __init__(
-        self, surface: Any, index: int, templates: list[Template | None], native: bool, tells_limits: bool
+        self, surface: Any, templates: list[Template | None], native: bool, tells_limits: bool
     ) -> None: ...
 
 @disjoint_base
@@ -28,10 +28,10 @@ class Route:
     """One path: its rules (edge.dialects.routes.Route), and after `bind` what the configuration says of it."""
 
     name: str
-    def __init__(self, route: Any, index: int, surface: Surface, dialect: int) -> None: ...
+    def __init__(self, route: Any, index: int, surface: Surface) -> None: ...
     def bind(
         self, unrouted: int, target: Target | None = None,
-        own: Callable[[int, bytes, Callable[[str], bool] | None, str], tuple[int, bytes | None]] | None = None,
+        own: Callable[[Any, bytes, Callable[[str], bool] | None, str], tuple[int, bytes | None]] | None = None,
         open_to_all: bool = False, other: Route | None = None, pinned: bool = False,
     ) -> Route: ...
     def share(self, makers: tuple[Target, ...]) -> Route: ...
@@ -66,10 +66,10 @@ class Target:
 
 @disjoint_base
 class Model:
-    """A name and its targets: a tuple of targets per surface."""
+    """A name and its targets, by surface."""
 
     name: str
-    def __init__(self, name: str, targets: tuple[tuple[Target, ...], ...], limits: Limits | None) -> None: ...
+    def __init__(self, name: str, targets: dict[Any, tuple[Target, ...]], limits: Limits | None) -> None: ...
 
 @disjoint_base
 class Pool:

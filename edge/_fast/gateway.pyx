@@ -69,15 +69,14 @@ from .contract.render cimport (
     S_REQUEST_ID, S_RETRY_AFTER_MS, S_TIMEOUT, S_TRACE_ID, S_UPSTREAM_REASON, S_UPSTREAM_STATUS, Template,
 )
 from .dialect.tap cimport (
-    D_CHAT, D_NONE, D_OBJECT, D_RESPONSES, T_SAID, tap_begin, tap_blind, tap_body, tap_events, tap_is_whole, tap_skip,
-    tap_tail,
+    T_SAID, dialect_named, tap_begin, tap_blind, tap_body, tap_end, tap_events, tap_is_whole, tap_skip, tap_tail,
 )
 from .http.chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
 from .http.head cimport (
-    HEAD_CODING, HEAD_LARGE, HEAD_MORE, HEAD_TARGET_LONG, HEAD_VERSION, K_ANTHROPIC_VERSION, K_API_KEY, K_AUTHORIZATION,
+    HEAD_CODING, HEAD_LARGE, HEAD_MORE, HEAD_TARGET_LONG, HEAD_VERSION, K_API_KEY, K_AUTHORIZATION,
     K_BETA, K_CACHE_CONTROL, K_CONTENT_ENCODING, K_CONTENT_TYPE, K_DATE, K_LOCATION, K_ORIGIN, K_STAINLESS_RETRY_COUNT,
     K_TRACEPARENT, K_UPGRADE, K_X_ACCEL_BUFFERING, K_X_API_KEY, K_X_REQUEST_ID, M_DELETE, M_GET, M_HEAD, M_OPTIONS,
-    M_OTHER, M_PATCH, M_POST, M_PUT, Field, parse_request, parse_response, write_relayed,
+    M_OTHER, M_PATCH, M_POST, M_PUT, Field, field_number, parse_request, parse_response, write_relayed,
 )
 from .http.multipart cimport FORM_ALIKE, FORM_OK
 from .http.writer cimport Writer, put, put_byte, put_bytes, put_hex, put_number, write_into, written
@@ -123,7 +122,6 @@ cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"P
 cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
 cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
                        "string": 1 << STRING, "array": 1 << ARRAY, "object": 1 << OBJECT}
-cdef tuple MOST_OUTPUT = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 cdef object HOST_NAME = re.compile(r"[0-9A-Za-z.:_-]{1,253}")
 cdef object UNCACHED = re.compile(rb'(?is)(?:[^"]*,)?[ \t]*no-(?:cache|store)[ \t]*(?:,[^"]*)?')    # RFC 9111 5.2.2
 cdef dict REASONS = {**{status.value: status.phrase for status in HTTPStatus}, **PHRASES}
@@ -169,14 +167,15 @@ include "way/exchange.pxi"
 
 cdef class Surface:
 
-    def __init__(self, surface, int index, list templates, bint native, bint tells_limits):
-        limits = dict(surface.limits) if tells_limits else {}
+    def __init__(self, surface, list templates, bint native, bint tells_limits):
+        limits = {kind: surface.limit_headers(kind) for kind in surface.limits} if tells_limits else {}
         self.told = tuple(
             (f"{limits[kind][0]}: ".encode(), f"\r\n{limits[kind][1]}: ".encode(), f"\r\n{limits[kind][2]}: ".encode())
             if kind in limits else None for kind in KINDS_OF_LIMITS) if tells_limits else None
         self.dated = surface.dated
         self.exposed = "".join(f", {name}" for names in limits.values() for name in names).encode() + b"\r\n"
-        self.index = index
+        self.limit_prefix = surface.limit_prefix.encode()
+        self.name = surface.name
         self.templates = templates
         self.native = native
         self.generates = surface.generates
@@ -184,20 +183,20 @@ cdef class Surface:
         self.has_key_header = surface.has_key_header
         self.version = -1
         if surface.version is not None:
-            self.version = K_ANTHROPIC_VERSION          # the one that the parser of heads knows
+            self.version = field_number(surface.version[0].encode())
             self.version_name = surface.version[0].encode()
             self.version_line = f"{surface.version[0]}: {surface.version[1]}\r\n".encode()
 
 
 cdef class Route:
 
-    def __init__(self, route, int index, Surface surface, int dialect):
+    def __init__(self, route, int index, Surface surface):
         cdef int i
         self.name = route.name
         self.path = route.path.encode()
         self.index = index
         self.surface = surface
-        self.dialect = dialect
+        self.dialect = dialect_named(route.dialect)
         self.json = route.json
         self.methods = sum(1 << METHODS.index(method) for method in route.methods)
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
@@ -210,21 +209,21 @@ cdef class Route:
             self.checks[i].required = rule.required
             self.checks[i].low = -INFINITY if rule.low is None else rule.low
             self.checks[i].high = INFINITY if rule.high is None else rule.high
-            if rule.name == "model":
+            if rule.role == "model":
                 self.model_at = i
-            elif rule.name == "models":
+            elif rule.role == "models":
                 self.models_at = i
-            elif rule.name == "stream":
+            elif rule.role == "stream":
                 self.stream_at = i
-            elif rule.name in MOST_OUTPUT:
-                self.most_output |= 1 << i
-            elif rule.name == "n":
-                self.count_at = i
-            elif rule.name == "store":
-                self.keep_at = i
-            elif rule.name == "stream_options":
+            elif rule.role == "stream_options":
                 self.options_at = i
-            if rule.refers:
+            elif rule.role == "choices":
+                self.count_at = i
+            elif rule.role == "most_output":
+                self.most_output |= 1 << i
+            elif rule.role == "keeps":
+                self.keep_at = i
+            elif rule.role == "refers":
                 self.refers |= 1 << i
             if rule.default is not None:
                 self.fill_at = i
@@ -290,13 +289,13 @@ cdef class Target:
 
 cdef class Model:
 
-    def __init__(self, str name, tuple targets, Limits limits):
-        """Targets by surface, each of them by priority."""
+    def __init__(self, str name, dict targets, Limits limits):
+        """Targets by the name of their surface, each of them by priority."""
         cdef Target target
         self.name = name
         self.limits = limits
         self.targets = targets
-        for plan in targets:
+        for plan in targets.values():
             for target in plan:
                 target.alone = target is plan[0] and sum(other.priority == target.priority for other in plan) == 1
 

@@ -12,8 +12,9 @@ from edge._fast import PHRASES
 from edge.contract.conditions import Meaning, check_text, conditions
 from edge.contract.problems import ContractError, Problem, Reader, instead
 from edge.contract.words import names as names_in
+from edge.dialects.kinds import KINDS
 
-SURFACES = ("openai", "anthropic", "admin")
+SURFACES = (*KINDS, "admin")
 # Settings that choose a variant of a row, and how the configuration has them.
 FLAGS = {"mask_rate_limit": "provider_rate_limit: mask"}
 # What an envelope is filled with: the row's own four, and what is known of every error.
@@ -93,9 +94,8 @@ def values(chosen: Iterable[tuple[str, str]], files: Sequence[str] = ()) -> tupl
 
 @cache
 def _shipped_names() -> tuple[str, ...]:
-    first = ("openai", "anthropic")
-    rest = sorted(path.stem for path in _FOLDER.glob("*.yaml") if path.stem not in first)
-    return (*first, *rest)
+    rest = sorted(path.stem for path in _FOLDER.glob("*.yaml") if path.stem not in KINDS)
+    return (*KINDS, *rest)
 
 
 @cache

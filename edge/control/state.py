@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edge import contract
 from edge._fast import Slab
 from edge.control.refusal import Refusals
+from edge.dialects.kinds import KINDS
 from edge.dialects.routes import OWN, ROUTES
 from edge.values.registry import Registry
 from edge.values.snapshot import Snapshot
@@ -31,8 +32,8 @@ class State:
         """Compile, or raise and have changed nothing."""
         wording, mask = dict(snapshot.wording), snapshot.mask_rate_limit
         admin = contract.compile_surface(wording["admin"], "admin")
-        statuses = {surface: contract.statuses(wording[surface], mask_rate_limit=mask)
-                    for surface in ("openai", "anthropic")}
+        statuses: dict[str, list[int]] = {
+            kind: contract.statuses(wording[kind], mask_rate_limit=mask) for kind in KINDS}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         return cls(slab, registry, snapshot, Refusals(admin), statuses, kinds)
 
@@ -40,7 +41,7 @@ class State:
         """What the contract answers to a condition there; 0: the provider's own status, or none.
 
         A provider is asked in its own dialect alone. A request without a route, or on one of both dialects that was
-        relayed nowhere, is taken to be answered on OpenAI's surface.
+        relayed nowhere, is taken to be answered on the first surface.
         """
-        surface = self.kinds.get(provider) or _SURFACES.get(route, "openai")
+        surface = self.kinds.get(provider) or _SURFACES.get(route, KINDS[0])
         return self.statuses[surface][condition]

@@ -1,1 +1,1 @@
-"""What the two dialects look like from outside, as data: kinds of providers, and the data port's routes."""
+"""What dialects look like from outside, as data: kinds of providers, surfaces of clients, the data port's routes."""

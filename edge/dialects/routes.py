@@ -9,6 +9,8 @@ from edge.dialects.kinds import Kind
 
 Dialect = Literal["none", "chat", "responses", "messages", "object"]
 Type = Literal["string", "number", "boolean", "array", "object"]
+# What the gateway itself reads of a body: who is to answer, how, at what length at most, and which ids it holds.
+Role = Literal["model", "models", "stream", "stream_options", "choices", "most_output", "keeps", "refers"]
 
 
 _METHODS = {"POST": (b"POST",), "GET": (b"GET", b"HEAD"),
@@ -21,7 +23,8 @@ class FieldRule:
 
     Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages). With
     `default` a member that is absent is sent on with that value. One that `refers` holds ids that providers gave out:
-    a string, several, or an object with an `id`; by one that `keeps` the provider keeps the answer, under an id.
+    a string, several, or an object with an `id`; by one that `keeps` the provider keeps the answer, under an id; one of
+    `most_output` says how many tokens the answer may have.
     """
 
     name: str
@@ -30,8 +33,7 @@ class FieldRule:
     default: int | None = None
     low: float | None = None
     high: float | None = None
-    refers: bool = False
-    keeps: bool = False
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +54,30 @@ class Route:
         return _METHODS[self.method]
 
 
-_MODEL = FieldRule("model", ("string",), required=True)
-_PREVIOUS = FieldRule("previous_response_id", ("string",), refers=True)
-_CONVERSATION = FieldRule("conversation", ("string", "object"), refers=True)
-_MODELS = FieldRule("models", ("array",))        # more of them, for a provider that routes itself (OpenRouter)
-ASKED = (FieldRule("model", ("string",)), _MODELS)      # of relayed bodies: all that is looked for,
+_MODEL = FieldRule("model", ("string",), required=True, role="model")
+_PREVIOUS = FieldRule("previous_response_id", ("string",), role="refers")
+_CONVERSATION = FieldRule("conversation", ("string", "object"), role="refers")
+_MODELS = FieldRule("models", ("array",), role="models")    # more, for a provider that routes itself (OpenRouter)
+ASKED = (FieldRule("model", ("string",), role="model"), _MODELS)     # of relayed bodies: all that is looked for,
 REFERRED = (_PREVIOUS, _CONVERSATION,           # and, where several providers may have given out ids, these
-            *(FieldRule(name, ("string",), refers=True) for name in ("input_file_id", "training_file", "file_id")),
-            FieldRule("file_ids", ("array",), refers=True))
-_STREAM = FieldRule("stream", ("boolean",))
-_STORE = FieldRule("store", ("boolean",), keeps=True)
-_STREAM_OPTIONS = FieldRule("stream_options", ("object", "boolean"))
+            *(FieldRule(name, ("string",), role="refers") for name in ("input_file_id", "training_file", "file_id")),
+            FieldRule("file_ids", ("array",), role="refers"))
+_STREAM = FieldRule("stream", ("boolean",), role="stream")
+_STORE = FieldRule("store", ("boolean",), role="keeps")
+_STREAM_OPTIONS = FieldRule("stream_options", ("object", "boolean"), role="stream_options")
 _TEMPERATURE = FieldRule("temperature", ("number",), low=0, high=2)
 _TOP_P = FieldRule("top_p", ("number",), low=0, high=1)
 
 
-def _count(name: str, required: bool = False, low: float = 1) -> FieldRule:
-    return FieldRule(name, ("number",), required, low=low)
+def _count(name: str, *, required: bool = False, low: float = 1, role: Role | None = None) -> FieldRule:
+    return FieldRule(name, ("number",), required, low=low, role=role)
+
+
+def _most(name: str, *, required: bool = False, low: float = 1) -> FieldRule:
+    return _count(name, required=required, low=low, role="most_output")
+
+
+_CHOICES = _count("n", role="choices")
 
 
 def _object(*names: str) -> tuple[FieldRule, ...]:
@@ -89,18 +98,18 @@ _CLAUDE_TOOLS = (FieldRule("system", _TEXTS), *_array("tools"), *_object("tool_c
 ROUTES: tuple[Route, ...] = (
     Route("chat", "POST", "/v1/chat/completions", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
-        _count("max_tokens"), _count("max_completion_tokens"), _count("n"), *_SAMPLING, *_TOOLS,
+        _most("max_tokens"), _most("max_completion_tokens"), _CHOICES, *_SAMPLING, *_TOOLS,
         *_object("response_format", "metadata"), FieldRule("logprobs", ("boolean",)), _STORE)),
     Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("prompt", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P,
-        _count("max_tokens", low=0), _count("n"), *_SAMPLING)),
+        _most("max_tokens", low=0), _CHOICES, *_SAMPLING)),
     Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
-        _MODEL, _MODELS, FieldRule("input", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P, _count("max_output_tokens"),
+        _MODEL, _MODELS, FieldRule("input", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P, _most("max_output_tokens"),
         *_TOOLS, *_object("metadata", "reasoning", "text"), *_array("include"), _PREVIOUS, _CONVERSATION)),
     Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("input", _TEXTS, required=True), _count("dimensions"))),
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(
-        _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _count("max_tokens", required=True), _STREAM,
+        _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _most("max_tokens", required=True), _STREAM,
         FieldRule("temperature", ("number",), low=0, high=1), _TOP_P, _count("top_k", low=0), *_CLAUDE_TOOLS,
         *_array("stop_sequences"), *_object("metadata"))),
     Route("count_tokens", "POST", "/v1/messages/count_tokens", "anthropic", "object", fields=(

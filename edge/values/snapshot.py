@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edge.dialects.kinds import Kind
+from edge.dialects.kinds import KINDS, Kind
 
 
 class Secret:
@@ -235,7 +235,7 @@ class Snapshot:
     model_limits: tuple[ModelLimit, ...] = ()
     redis: Redis | None = None
     bounds: Bounds = field(default_factory=Bounds)
-    contracts: tuple[tuple[str, str], ...] = (("openai", "openai"), ("anthropic", "anthropic"))
+    contracts: tuple[tuple[str, str], ...] = tuple((kind, kind) for kind in KINDS)
     contract_files: tuple[str, ...] = ()        # the operator's own contracts; read, and not needed any more
     wording: tuple[tuple[str, Any], ...] = ()   # contract.Contract by surface, and for the admin API
     bearer_only: bool = False           # no x-api-key on /v1/messages

@@ -13,7 +13,7 @@ import orjson
 from edge import _fast, contract
 from edge.config.keys import digest
 from edge.dialects import paths
-from edge.dialects.kinds import Kind
+from edge.dialects.kinds import KINDS, Kind
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
@@ -25,12 +25,11 @@ from edge.worker.notes import Notes
 # Of requests that end so the log hears always, or of some in a second: what account.pxi calls Report.
 SPARSE, ALWAYS = 1, 2
 REPORTED = {"upstream": ALWAYS, "edge": ALWAYS, "client": SPARSE, "tenant": SPARSE}
-DIALECTS = {"none": 0, "chat": 1, "responses": 2, "messages": 3, "object": 4}
 # Which models a key may use; None: all.
 Allows = Callable[[str], bool] | None
-# Answers of the gateway's own routes: (which of SURFACES asks, request target, the key's models, its name) -> (status,
+# Answers of the gateway's own routes: (the surface that asks, request target, the key's models, its name) -> (status,
 # JSON; None: no such model).
-Answer = Callable[[int, bytes, Allows, str], tuple[int, bytes | None]]
+Answer = Callable[[Kind, bytes, Allows, str], tuple[int, bytes | None]]
 MAX_TOKENS = 4096       # of an answer to /v1/messages, unless asked for
 OPEN = frozenset({"health", "livez", "readyz"})
 
@@ -113,7 +112,7 @@ class Compiler:
         limits = {owner: self.limits(snapshot, registry, owner, limited) for owner, limited in owners(snapshot)}
         models = [(model, self.model(model, kinds, targets, limits.get(f"model:{model.name}")))
                   for model in snapshot.models]
-        surfaces = {surface.name: compiled_surface(index, surface, snapshot) for index, surface in enumerate(SURFACES)}
+        surfaces = {surface.name: compiled_surface(surface, snapshot) for surface in SURFACES}
         routes, prefixes = self.routes(snapshot, targets, registry, own, surfaces)
         owned = frozenset(name.lower().encode() for provider in snapshot.providers
                           for name in (provider.key_header, *dict(provider.headers)) if name)
@@ -155,9 +154,9 @@ class Compiler:
     def model(model: Model, kinds: Mapping[str, str], targets: Targets, limits: Any) -> Any:
         """Its targets, by surface and priority: a provider serves the dialect that it speaks."""
         ordered = sorted(model.targets, key=lambda target: target.priority)
-        return _fast.Model(model.name, tuple(
-            tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == surface.name)
-            for surface in SURFACES), limits)
+        return _fast.Model(model.name, {
+            kind: tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == kind)
+            for kind in KINDS}, limits)
 
     @staticmethod
     def tenant(key: Key, limits: Any) -> Any:
@@ -175,7 +174,7 @@ class Compiler:
         makers = targets.of_kinds(kinds)
         for route in (lenient(snapshot, route) for route in ROUTES):
             compiled = compiled_route(route, surfaces).bind(registry.series(route.name, "", ""))
-            if route.surface in makers and any(rule.refers or rule.keeps for rule in route.fields):
+            if route.surface in makers and any(rule.role in ("refers", "keeps") for rule in route.fields):
                 compiled.share(())
             exact[route.path.encode()] = compiled
         for route in OWN:
@@ -256,17 +255,17 @@ def lenient(snapshot: Snapshot, route: Route) -> Route:
         for rule in route.fields))
 
 
-def compiled_surface(index: int, surface: Surface, snapshot: Snapshot) -> Any:
+def compiled_surface(surface: Surface, snapshot: Snapshot) -> Any:
     """A client's dialect with the contract of its errors."""
     templates = contract.compile_surface(dict(snapshot.wording)[surface.name], surface.name,
                                          mask_rate_limit=snapshot.mask_rate_limit)
-    return _fast.Surface(surface, index, templates, dict(snapshot.contracts)[surface.name] == surface.name,
+    return _fast.Surface(surface, templates, dict(snapshot.contracts)[surface.name] == surface.name,
                          snapshot.tells_limits)
 
 
 def compiled_route(route: Route, surfaces: Mapping[Kind, Any]) -> Any:
     """The route as the data plane knows it."""
-    return _fast.Route(route, NAMES.index(route.name), surfaces[route.surface], DIALECTS[route.dialect])
+    return _fast.Route(route, NAMES.index(route.name), surfaces[route.surface])
 
 
 def resolver(patterns: list[tuple[re.Pattern[str], Any]]) -> Callable[[bytes], Any]:

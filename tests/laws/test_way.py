@@ -58,3 +58,10 @@ def test_one_file_ends_requests() -> None:
 def test_states_are_changed_by_verdicts() -> None:
     """A request's state is set by the one gate, which knows the table."""
     assert {part for part, text in way().items() if re.search(r"\b(?:x|self)\.state = ", text)} <= {"exchange", "parse"}
+
+
+def test_no_stage_asks_which_dialect_it_is() -> None:
+    """What dialects and surfaces differ in is data and functions of theirs: a stage compares none with another."""
+    asks = re.compile(r"\b(?:dialect|surface)(?:\.name)? *(?:[!=]=| is (?!(?:not )?None))")
+    assert [f"{part}: {found}" for part, text in way().items() for found in asks.findall(text)] == []
+    assert asks.search("x.surface.name == b") and asks.search("dialect != D") and not asks.search("surface is None")

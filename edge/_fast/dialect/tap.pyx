@@ -12,7 +12,7 @@ import json
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from edge._fast.json.scan cimport (
@@ -45,28 +45,6 @@ cdef const NameTable* TOP = &_top.table
 cdef const NameTable* COUNTS = &_counts.table
 cdef const NameTable* ENDS = &_ends.table
 cdef const NameTable* NO_NAMES = &_none.table
-
-cdef enum Says:                 # what an event's type says about it; bits
-    NOTHING = 0
-    SAYS_USAGE = 1
-    SAYS_LAST = 2
-    SAYS_ERROR = 4
-    SAYS_NOTHING_READABLE = 8
-    SAYS_FAILED = 16            # the last event of a response that has failed
-    SAYS_BEGUN = 32             # a response's first, which has its id
-    SAYS_USAGE_ALONE = 64       # a chat chunk that would not be there without include_usage
-
-cdef struct Text:
-    const char* text            # NULL: there is none
-    Py_ssize_t size
-
-cdef struct Event:
-    Text type                   # of its `event:` line
-    Text data                   # of its `data:` lines, joined where there is more than one
-    unsigned seen               # its line names a finish_reason
-    uint32_t lines              # `data:` lines
-    Text cut                    # usage, where it is to be taken out
-
 
 include "tap_bodies.pxi"
 
@@ -143,20 +121,16 @@ cdef Py_ssize_t join(const char* p, const char* end, char* out) noexcept nogil:
     return size - 1
 
 
-cdef int type_says(int dialect, Text type) noexcept nogil:
+cdef int type_says(const Dialect* dialect, Text type) noexcept nogil:
+    cdef const Sign* sign
+    cdef int i
     if says(type, "error", 5):
         return SAYS_ERROR
-    if dialect == D_MESSAGES:
-        if says(type, "message_start", 13) or says(type, "message_delta", 13):
-            return SAYS_USAGE
-        return SAYS_LAST if says(type, "message_stop", 12) else NOTHING
-    if dialect != D_RESPONSES:
-        return NOTHING
-    if says(type, "response.completed", 18) or says(type, "response.incomplete", 19):
-        return SAYS_USAGE | SAYS_LAST
-    if says(type, "response.failed", 15):
-        return SAYS_USAGE | SAYS_LAST | SAYS_FAILED
-    return SAYS_BEGUN if says(type, "response.created", 16) else NOTHING
+    for i in range(dialect.n_signs):
+        sign = &dialect.signs[i]
+        if says(type, sign.type.text, sign.type.size):
+            return sign.says
+    return NOTHING
 
 
 cdef inline bint is_blank(char c) noexcept nogil:
@@ -183,36 +157,16 @@ cdef int unreadable(Text data) noexcept with gil:
         return NOTHING
 
 
-include "tap_choices.pxi"
 include "tap_shape.pxi"
+include "dialect_chat.pxi"
+include "dialect_responses.pxi"
+include "dialect_messages.pxi"
+include "dialects.pxi"
 
 
 # ---- what an event says ----
 
-cdef int judge_chat(Tap* tap, Event* event) noexcept nogil:
-    cdef Member members[MAX_NAMES]
-    cdef Py_ssize_t where
-    cdef const char* text = event.data.text
-    if scan(text, event.data.size, TOP, members, &where) != SCAN_OK:
-        return SAYS_LAST if is_done(event.data) else unreadable(event.data)
-    if is_trouble(text, &members[ERROR]):
-        return SAYS_ERROR
-    if tap.keeps and not tap.made:
-        remember_id(tap, text, &members[ID])
-    if members[CHOICES].kind != ABSENT:
-        read_choices(tap, text, &members[CHOICES], event.seen)
-    if members[USAGE].kind == ABSENT:
-        return NOTHING
-    read_usage(tap, text, &members[USAGE])
-    if not tap.hide:
-        return NOTHING
-    if members[USAGE].kind == OBJECT and (members[CHOICES].kind <= NULL_ or is_empty(text, &members[CHOICES])):
-        return SAYS_USAGE_ALONE
-    event.cut = member_of(text, &members[USAGE])
-    return NOTHING
-
-
-cdef int judge_typed(Tap* tap, const Event* event) noexcept nogil:
+cdef int judge_typed(Tap* tap, Event* event) noexcept nogil:
     """Events of responses and messages. Without an `event:` line the type inside the data counts, which is
     where the OpenAI SDK looks for it, and so does a bare `error`."""
     cdef Member members[MAX_NAMES]
@@ -225,29 +179,8 @@ cdef int judge_typed(Tap* tap, const Event* event) noexcept nogil:
         if is_trouble(text, &members[ERROR]):
             return SAYS_ERROR
         said = type_says(tap.dialect, string_of(text, &members[TYPE]))
-    if tap.dialect == D_RESPONSES and members[SEQUENCE].kind == NUMBER:
-        tap.sequence = max(tap.sequence, integer(text, &members[SEQUENCE]))
-    if said & SAYS_BEGUN:
-        remember_name(tap, text, &members[RESPONSE])
-    if said & SAYS_USAGE:
-        read_usage(tap, text, &members[USAGE])
-        read_inner_usage(tap, text, &members[RESPONSE if tap.dialect == D_RESPONSES else MESSAGE])
-        if tap.dialect == D_MESSAGES:
-            read_stop(tap, text, &members[DELTA])
+    tap.dialect.heed(tap, text, members, said)
     return said
-
-
-cdef void remember_name(Tap* tap, const char* text, const Member* response) noexcept nogil:
-    cdef Member members[MAX_NAMES]
-    cdef Py_ssize_t where
-    cdef Text name
-    if response.kind == OBJECT and scan(text + response.start, response.end - response.start, TOP, members,
-                                        &where) == SCAN_OK:
-        remember_id(tap, text + response.start, &members[ID])
-        name = string_of(text + response.start, &members[ID])
-        if 0 < name.size <= NAME_ROOM:
-            memcpy(tap.name, name.text, <size_t>name.size)
-            tap.name_size = <uint8_t>name.size
 
 
 cdef inline void count_bytes(Tap* tap, const Event* event) noexcept nogil:
@@ -260,9 +193,7 @@ cdef int judge(Tap* tap, Event* event) noexcept nogil:
     if says(event.type, "error", 5):
         return SAYS_ERROR
     count_bytes(tap, event)
-    if tap.dialect == D_CHAT:
-        return judge_chat(tap, event)
-    return judge_typed(tap, event)
+    return tap.dialect.judge(tap, event)
 
 
 cdef inline int judge_event(Tap* tap, Event* event) noexcept nogil:
@@ -299,12 +230,22 @@ cdef void set_data(Tap* tap, const char* buf, const Event* event) noexcept nogil
             tap.data_end = tap.data + event.data.size
 
 
-cdef void tap_begin(Tap* tap, int dialect) noexcept nogil:
-    memset(tap, 0, sizeof(Tap))
-    tap.dialect = <uint8_t>dialect
+cdef void tap_begin(Tap* tap, const Dialect* dialect) noexcept nogil:
+    tap_end(tap)
+    tap.dialect = dialect
     tap.usage = Usage(-1, -1, -1)
     tap.fresh = tap.written = tap.sequence = -1
     tap.least = <uint64_t>-1
+
+
+cdef void tap_end(Tap* tap) noexcept nogil:
+    free(tap.shape)
+    memset(tap, 0, sizeof(Tap))
+
+
+cdef bint tap_is_whole(const Tap* tap) noexcept nogil:
+    """Whether nothing but the last event is missing, and it can be added."""
+    return tap.dialect.last.size > 0 and tap.dialect.is_whole(tap)
 
 
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
@@ -313,7 +254,7 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
     The caller relays `kept` bytes and gives what is behind the offset again, with more behind it: a tail is not walked
     again until an empty line arrives in what is new, so that feeding stays linear. Stops behind the terminal
     event, and before an error event, which the caller replaces: `data` is the span of its data in `buf`.
-    After either, reads nothing more and returns 0. (In D_NONE everything is consumed.) With `hide`, what is kept is
+    After either, reads nothing more and returns 0. (What is not judged is consumed whole.) With `hide`, what is kept is
     moved together at the beginning of `buf`, which must be writable then.
     """
     cdef Event event
@@ -324,7 +265,7 @@ cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept 
     cdef char* out = <char*>buf
     cdef int said
     tap.kept = size
-    if tap.dialect == D_NONE:
+    if not tap.dialect.judged:
         return size
     tap.kept = 0
     if tap.terminal or tap.error:
@@ -376,13 +317,13 @@ cdef int type_by(Tap* tap, const Event* event) noexcept nogil:
     cdef Py_ssize_t where
     cdef const char* text = event.data.text
     cdef int said = type_says(tap.dialect, event.type)
-    if said & SAYS_ERROR or event.lines == 0 or (event.type.size and tap.dialect != D_CHAT):
+    if said & SAYS_ERROR or event.lines == 0 or (event.type.size and tap.dialect.n_signs):
         return said
     scan_begin(&s, TOP, members)
     scan_on(&s, text, event.data.size, True, &where)
     if is_trouble(text, &members[ERROR]):
         return SAYS_ERROR
-    return said if tap.dialect == D_CHAT else type_says(tap.dialect, string_of(text, &members[TYPE]))
+    return type_says(tap.dialect, string_of(text, &members[TYPE])) if tap.dialect.n_signs else said
 
 
 cdef bint tap_blind(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
@@ -444,9 +385,6 @@ cdef Py_ssize_t tap_skip(Tap* tap, const char* buf, Py_ssize_t size) noexcept no
 
 # ---- for tests and tools ----
 
-_DIALECTS = {"none": D_NONE, "chat": D_CHAT, "responses": D_RESPONSES, "messages": D_MESSAGES, "object": D_OBJECT}
-
-
 cdef dict show(const Tap* tap, fed):
     return {"input": tap.usage.input, "output": tap.usage.output, "cached": tap.usage.cached,
             "events": tap.events, "terminal": bool(tap.terminal), "error": bool(tap.error),
@@ -468,7 +406,8 @@ def tap_stream(dialect, chunks, hide=False, choices=1):
     cdef Tap tap
     cdef Py_buffer view
     cdef Py_ssize_t done, consumed = 0
-    tap_begin(&tap, _DIALECTS[dialect])
+    memset(&tap, 0, sizeof(Tap))
+    tap_begin(&tap, dialect_named(dialect))
     tap.hide = hide
     tap.choices = choices
     tail = bytearray()
@@ -484,8 +423,10 @@ def tap_stream(dialect, chunks, hide=False, choices=1):
         consumed += done
         relayed += text[:tap.kept]
         del tail[:done]
-    return {**show(&tap, b""), **show_end(&tap), "data": data, "consumed": consumed, "tail": bytes(tail),
+    seen = {**show(&tap, b""), **show_end(&tap), "data": data, "consumed": consumed, "tail": bytes(tail),
             "relayed": bytes(relayed)}
+    tap_end(&tap)
+    return seen
 
 
 def skip_event(data, cuts=()):
@@ -493,7 +434,8 @@ def skip_event(data, cuts=()):
     cdef Tap tap
     cdef Py_buffer view
     cdef Py_ssize_t at = 0, done
-    tap_begin(&tap, D_CHAT)
+    memset(&tap, 0, sizeof(Tap))
+    tap_begin(&tap, dialect_named("chat"))
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     for end in (*cuts, view.len):
         if not tap.blind:
@@ -513,7 +455,8 @@ def tap_answer(dialect, body):
     and `valid`, which is false when the body is not a JSON object."""
     cdef Tap tap
     cdef Py_buffer view
-    tap_begin(&tap, _DIALECTS[dialect])
+    memset(&tap, 0, sizeof(Tap))
+    tap_begin(&tap, dialect_named(dialect))
     PyObject_GetBuffer(body, &view, PyBUF_SIMPLE)
     valid = tap_body(&tap, <const char*>view.buf, view.len, False) == 0
     PyBuffer_Release(&view)

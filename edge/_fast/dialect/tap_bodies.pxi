@@ -1,4 +1,4 @@
-# Usage in all dialects, and whole answers.
+# Whole answers, and what the codecs of all dialects read by: usage, errors, values.
 
 cdef inline void keep(int64_t* count, const char* buf, const Member* member) noexcept nogil:
     """The last word counts: providers repeat running totals, and leave out what has not changed."""
@@ -13,20 +13,6 @@ cdef void read_details(Tap* tap, const char* buf, const Member* details) noexcep
     if details.kind == OBJECT and scan(buf + details.start, details.end - details.start, COUNTS, members,
                                        &where) == SCAN_OK:
         keep(&tap.usage.cached, buf + details.start, &members[CACHED])
-
-
-cdef inline int64_t bounded(int64_t count) noexcept nogil:
-    """A count that can be added to two others; 0 where none was given."""
-    return 0 if count < 0 else min(count, <int64_t>1 << 60)
-
-
-cdef void read_cache(Tap* tap, const char* buf, const Member* members) noexcept nogil:
-    """Anthropic counts apart what was written to its cache, what was read from it, and the rest: input is all three."""
-    keep(&tap.fresh, buf, &members[INPUT])
-    keep(&tap.written, buf, &members[CACHE_CREATION])
-    keep(&tap.usage.cached, buf, &members[CACHE_READ])
-    if tap.fresh >= 0:
-        tap.usage.input = bounded(tap.fresh) + bounded(tap.written) + bounded(tap.usage.cached)
 
 
 cdef void keep_rest(Tap* tap, const char* buf, const Member* total, int64_t input, int64_t output) noexcept nogil:
@@ -50,19 +36,7 @@ cdef void read_usage(Tap* tap, const char* buf, const Member* usage) noexcept no
     buf += usage.start
     if scan(buf, usage.end - usage.start, COUNTS, members, &where) != SCAN_OK:
         return
-    if tap.dialect == D_CHAT:
-        keep(&tap.usage.input, buf, &members[PROMPT])
-        keep(&tap.usage.output, buf, &members[COMPLETION])
-        keep_rest(tap, buf, &members[TOTAL], integer(buf, &members[PROMPT]), integer(buf, &members[COMPLETION]))
-        read_details(tap, buf, &members[PROMPT_DETAILS])
-        return
-    keep(&tap.usage.input, buf, &members[INPUT])
-    keep(&tap.usage.output, buf, &members[OUTPUT])
-    if tap.dialect == D_RESPONSES:
-        keep_rest(tap, buf, &members[TOTAL], integer(buf, &members[INPUT]), integer(buf, &members[OUTPUT]))
-        read_details(tap, buf, &members[INPUT_DETAILS])
-    else:
-        read_cache(tap, buf, members)
+    tap.dialect.count(tap, buf, members)
 
 
 cdef void read_inner_usage(Tap* tap, const char* buf, const Member* outer) noexcept nogil:
@@ -74,7 +48,7 @@ cdef void read_inner_usage(Tap* tap, const char* buf, const Member* outer) noexc
         read_usage(tap, buf + outer.start, &members[USAGE])
 
 
-# ---- small readers ----
+# ---- values ----
 
 cdef inline bint says(Text text, const char* word, Py_ssize_t size) noexcept nogil:
     return text.size == size and memcmp(text.text, word, <size_t>size) == 0
@@ -105,6 +79,31 @@ cdef bint is_trouble(const char* buf, const Member* error) noexcept nogil:
     return True
 
 
+cdef const char* behind_value(const char* p, const char* end) noexcept nogil:
+    """Where a value ends that stands in valid JSON: at the comma or bracket behind it."""
+    cdef int depth = 0
+    while p < end:
+        if p[0] == c'"':
+            p += 1
+            while p < end and p[0] != c'"':
+                p += 2 if p[0] == c"\\" else 1
+        elif p[0] == c"{" or p[0] == c"[":
+            depth += 1
+        elif p[0] == c"}" or p[0] == c"]":
+            if depth == 0:
+                return p
+            depth -= 1
+        elif p[0] == c"," and depth == 0:
+            return p
+        p += 1
+    return end
+
+
+cdef inline bint is_said(const Member* member) noexcept nogil:
+    """A reason: a string that is not empty."""
+    return member.kind == STRING and member.end - member.start > 2
+
+
 # ---- whole answers ----
 
 cdef inline void remember_id(Tap* tap, const char* buf, const Member* member) noexcept nogil:
@@ -117,38 +116,29 @@ cdef int tap_body(Tap* tap, const char* buf, Py_ssize_t size, bint more) noexcep
     """Reads an answer that is not a stream, whole, or with `more` the beginning of one that is too long for that.
 
     0: it is a JSON object, as far as it is there; -1: it is not. Takes its usage, and sets `terminal`; or `error` with
-    the span of the error object, where a provider sent an error under a status of 200. (In D_NONE nothing is looked at
-    and every answer is well.)
+    the span of the error object, where a provider sent an error under a status of 200. (What is not judged is well.)
     """
     cdef Scan s
     cdef Member members[MAX_NAMES]
     cdef Py_ssize_t where
-    cdef bint failed
-    if tap.dialect == D_NONE:
+    cdef int fate
+    if not tap.dialect.judged:
         tap.terminal = 1
         return 0
     scan_begin(&s, TOP, members)
     if scan_on(&s, buf, size, more, &where) != (SCAN_MORE if more else SCAN_OK):
         return -1
     remember_id(tap, buf, &members[ID])
-    if tap.dialect == D_MESSAGES:
-        failed = says(string_of(buf, &members[TYPE]), "error", 5)
-    elif tap.dialect == D_RESPONSES:            # a stored response that failed has an `error` and an `id`
-        failed = members[ID].kind == ABSENT and is_trouble(buf, &members[ERROR])
-    else:
-        failed = (members[CHOICES].kind == ABSENT and members[DATA].kind == ABSENT
-                  and is_trouble(buf, &members[ERROR]))
-    if tap.dialect != D_OBJECT:
+    if tap.dialect.has_tokens:
         read_usage(tap, buf, &members[USAGE])
-    tap.failed = (tap.dialect == D_RESPONSES and not failed and says(string_of(buf, &members[STATUS]), "failed", 6)
-                  and is_trouble(buf, &members[ERROR]))
-    if not failed and not tap.failed:
+    fate = tap.dialect.fate(buf, members)
+    tap.failed = fate == FAILED
+    if fate != AN_ERROR:
         tap.terminal = 1
+    if fate == GOOD:
         return 0
-    if failed:
+    if fate == AN_ERROR:
         tap.error = T_SAID
-    else:
-        tap.terminal = 1
     if members[ERROR].end:
         tap.data, tap.data_end = members[ERROR].start, members[ERROR].end
     elif not more:
@@ -166,7 +156,7 @@ cdef void tap_tail(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:
     cdef const char* p = end - 8
     cdef const char* at
     tap.terminal = 1
-    while tap.dialect != D_OBJECT and p > buf:
+    while tap.dialect.has_tokens and p > buf:
         if p[0] == c'"' and (p - 1)[0] != c"\\" and memcmp(p, b'"usage"', 7) == 0:
             at = behind_blanks(p + 7, end)
             at = behind_blanks(at + 1, end) if at < end and at[0] == c":" else end

@@ -24,17 +24,17 @@ cdef inline bint is_named(const Event* event, const Shape* shape) noexcept nogil
 
 cdef bint fits(Tap* tap, Event* event) noexcept nogil:
     """Whether the event is as the shape says. Does for it what judge() would."""
-    cdef Shape* shape = &tap.shape
+    cdef Shape* shape = tap.shape
     cdef const char* p = event.data.text
     cdef const char* end = p + event.data.size
     cdef int64_t sequence = -1
     cdef Py_ssize_t at = 0, size
     cdef int i
-    if not shape.known or not is_named(event, shape):
+    if shape == NULL or not shape.known or not is_named(event, shape):
         return False
     for i in range(shape.holes + 1):
         size = (shape.starts[i] if i < shape.holes else shape.size) - at
-        if end - p < size or memcmp(p, shape.text + at, <size_t>size):
+        if end - p < size or memcmp(p, text_of(shape) + at, <size_t>size):
             return False
         if shape.cut_size and at <= shape.cut < at + size:
             event.cut = Text(p + (shape.cut - at), shape.cut_size)
@@ -67,15 +67,38 @@ cdef const char* behind_number(const char* p, const char* end, int64_t* value) n
     return p
 
 
+cdef inline char* text_of(const Shape* shape) noexcept nogil:
+    return <char*>(shape + 1)
+
+
+cdef Shape* with_room(Tap* tap, Py_ssize_t size) noexcept nogil:
+    """The tap's shape, with room for so long an event. NULL: no memory is left, and each event is scanned."""
+    cdef Shape* shape = tap.shape
+    cdef Py_ssize_t room = (size + 63) & ~<Py_ssize_t>63
+    if shape != NULL and shape.room >= size:
+        return shape
+    shape = <Shape*>realloc(shape, sizeof(Shape) + <size_t>room)
+    if shape == NULL:
+        return NULL
+    if tap.shape == NULL:
+        memset(shape, 0, sizeof(Shape))
+    shape.room = <uint16_t>room
+    tap.shape = shape
+    return shape
+
+
 cdef void learn(Tap* tap, const Event* event) noexcept nogil:
     """Of an event that was scanned, said nothing and did not fit: it becomes an example, or a shape with the last."""
-    cdef Shape* shape = &tap.shape
-    if shape.wait:
+    cdef Shape* shape = tap.shape
+    if shape != NULL and shape.wait:
         shape.wait -= 1
         return
-    if event.data.size > SHAPE_ROOM or event.type.size > TYPE_ROOM:
+    if event.data.size > SHAPE_MAX or event.type.size > TYPE_ROOM:
         return
-    if shape.size and not shape.known and compare(shape, event, tap.dialect):
+    shape = with_room(tap, event.data.size)
+    if shape == NULL:
+        return
+    if shape.size and not shape.known and compare(shape, event, tap.dialect.numbered):
         shape.known = 1
         shape.wait = shape.patience = MISSES
     elif shape.size and not shape.known:
@@ -86,7 +109,7 @@ cdef void learn(Tap* tap, const Event* event) noexcept nogil:
     else:
         shape.known = 0
     shape.size = <uint16_t>event.data.size
-    memcpy(shape.text, event.data.text, <size_t>event.data.size)
+    memcpy(text_of(shape), event.data.text, <size_t>event.data.size)
     shape.type_size = <uint8_t>event.type.size
     if event.type.size:
         memcpy(shape.type, event.type.text, <size_t>event.type.size)
@@ -110,9 +133,9 @@ cdef inline const char* behind_digits(const char* p, const char* end) noexcept n
     return p
 
 
-cdef bint compare(Shape* shape, const Event* event, int dialect) noexcept nogil:
+cdef bint compare(Shape* shape, const Event* event, bint numbered) noexcept nogil:
     """Finds where the event differs from the example; the places are those in the event. False: in more than may be."""
-    cdef const char* a = shape.text
+    cdef const char* a = text_of(shape)
     cdef const char* a_end = a + shape.size
     cdef const char* p = event.data.text
     cdef const char* end = p + event.data.size
@@ -137,7 +160,7 @@ cdef bint compare(Shape* shape, const Event* event, int dialect) noexcept nogil:
         else:
             return False
         if next - p != a_next - a or memcmp(p, a, <size_t>(next - p)):
-            if shape.holes == HOLES or not may_differ(name, p, next, end, dialect):
+            if shape.holes == HOLES or not may_differ(name, p, next, end, numbered):
                 return False
             shape.starts[shape.holes] = <uint16_t>(p - event.data.text + (not number))
             shape.ends[shape.holes] = <uint16_t>(next - event.data.text - (not number))
@@ -149,7 +172,7 @@ cdef bint compare(Shape* shape, const Event* event, int dialect) noexcept nogil:
     return a == a_end and p == end
 
 
-cdef bint may_differ(Text name, const char* p, const char* next, const char* end, int dialect) noexcept nogil:
+cdef bint may_differ(Text name, const char* p, const char* next, const char* end, bint numbered) noexcept nogil:
     """Whether this string or number is the value of a member that decides nothing."""
     cdef const char* q = name.text + name.size
     if name.size == 0 or q == end or q[0] != c":":
@@ -160,5 +183,5 @@ cdef bint may_differ(Text name, const char* p, const char* next, const char* end
     if q != p or next == end or not (next[0] == c"," or next[0] == c"}"):
         return False                        # it stands elsewhere, or the number goes on
     if p[0] != c'"':
-        return dialect == D_RESPONSES and says(name, b'"sequence_number"', 17)
+        return numbered and says(name, b'"sequence_number"', 17)
     return is_free(name.text, name.size)

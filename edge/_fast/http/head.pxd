@@ -62,4 +62,5 @@ cdef int parse_request(const char* buf, size_t size, size_t max_size, size_t max
 cdef int parse_response(const char* buf, size_t size, size_t max_size, bint to_head,
                         Head* head) noexcept nogil
 cdef void write_relayed(const char* buf, const Head* head, Writer* out) noexcept nogil
+cdef int field_number(bytes name) except -1
 cdef bint is_token(uint8_t byte) noexcept nogil

@@ -228,5 +228,13 @@ cdef int _fill_tables() except -1:
     return 0
 
 
+cdef int field_number(bytes name) except -1:
+    """Where Head.known has the field of this name. ValueError: nowhere."""
+    for text, known, _, _ in _READ:
+        if text == name:
+            return known
+    raise ValueError(f"the gateway does not read {name.decode()}")
+
+
 _TABLE = _tables()              # owns the bytes that NAMES points at
 _fill_tables()

@@ -115,6 +115,9 @@ cdef enum Event:
 cdef class Exchange:
     """One request's way. Stages get it, and say by its methods what they have found."""
 
+    def __dealloc__(self):
+        tap_end(&self.tap)
+
     cdef int drive(self, int event, int number, char* data, Py_ssize_t size, object words) except -1:
         """Something has happened to the request. All that follows from it at once is done here."""
         cdef Exchange x = self          # the connections, which let go of it with its end, may be the last to hold it
@@ -254,7 +257,7 @@ cdef int begin_anew(Exchange x, int verdict) except -1:
     x.fields = None
     x.values = None
     x.details = None
-    memset(&x.tap, 0, sizeof(Tap))
+    tap_end(&x.tap)
     return 0
 
 

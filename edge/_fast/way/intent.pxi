@@ -272,7 +272,7 @@ cdef int find_targets(Exchange x, Model model) except -1:
     """The targets of the model that was asked for, if the key may use it and the route's dialect serves it."""
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
         return deny(x, x.asked)
-    targets = model.targets[x.surface.index]
+    targets = model.targets[x.surface.name]
     x.model_limits = model.limits
     if not targets:
         x.say(S_METHOD, METHODS[x.method])
@@ -288,7 +288,7 @@ cdef bytes path_of(Exchange x, Model model):
     """Where a model that is there is asked in its own dialect."""
     cdef Surface surface
     for surface in x.gateway.surfaces:
-        if model.targets[surface.index]:
+        if model.targets[surface.name]:
             return surface.generates
     return b""
 
@@ -327,7 +327,7 @@ cdef int lead(Exchange x, Model model) except -1:
     x.model_limits = model.limits
     if not x.route.pinned:
         return find_targets(x, model)
-    targets = tuple([target for target in model.targets[x.surface.index] if (<Target>target).pool is x.target.pool])
+    targets = tuple([target for target in model.targets[x.surface.name] if (<Target>target).pool is x.target.pool])
     if targets:
         x.plan = targets
         x.target = <Target>x.plan[0]

@@ -14,7 +14,7 @@ cdef tuple NO_ANSWER = (204, 205, 206)      # they are 2xx, and promise no body 
 cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     """A final response head has come."""
     cdef Gateway g = x.gateway
-    cdef bint judged = x.route.dialect != D_NONE
+    cdef bint judged = x.route.dialect.judged
     cdef Writer out
     x.move(HEAD)
     x.first_byte = g.now
@@ -23,7 +23,7 @@ cdef int answer_head(Exchange x, const char* buf, Head* head) except -1:
     x.undone = False
     x.dated = field_of(head, K_DATE) != NULL
     if x.surface.told is not None:
-        withhold_limits(head, buf)
+        withhold_limits(g, head, buf)
     x.fields = correct_fields(x, buf, head) if judged or head.status >= 400 else b""
     if head.status < 400 and (x.stream if judged else is_event_stream(buf, head)):
         x.fields += let_flow(buf, head)
@@ -118,7 +118,7 @@ cdef int answer_bytes(Exchange x, char* data, Py_ssize_t size, bint ended) excep
     if x.mode == STREAM:
         return stream(x, data, size, ended)
     if x.mode == PASS:
-        return pass_on(x, data, size, ended) if x.route.dialect == D_NONE else pass_long(x, data, size, ended)
+        return pass_long(x, data, size, ended) if x.route.dialect.judged else pass_on(x, data, size, ended)
     if x.held.size + size > FAULT_MAX:
         size = FAULT_MAX - x.held.size
         if x.upstream is not None:

@@ -8,7 +8,7 @@ cdef int answer_own(Exchange x) except -1:
     cdef bytes content
     allows = x.tenant.allows if x.tenant is not None else None
     key = x.tenant.name if x.tenant is not None else ""
-    x.status, content = x.route.own(x.surface.index, x.line, allows, key)
+    x.status, content = x.route.own(x.surface.name, x.line, allows, key)
     if content is None:
         x.say(S_MODEL, x.line.partition(b"?")[0][len(x.route.path) + 1:])
         return x.refuse(model_unknown)

@@ -254,7 +254,7 @@ cdef int64_t wait_of(Exchange x, Limits limits, int owner, int i) noexcept:
 
 cdef inline bint has_tokens(Exchange x) noexcept:
     """Whether what is asked for is made of tokens. (What is relayed, or has no text, is not estimated.)"""
-    return x.route.dialect != D_NONE and x.route.dialect != D_OBJECT
+    return x.route.dialect.has_tokens
 
 
 cdef inline int64_t body_tokens(Exchange x) noexcept:

@@ -141,13 +141,14 @@ cdef int put_time(Writer* out, int64_t ns) except -1:
     return 0
 
 
-cdef int withhold_limits(Head* head, const char* buf) noexcept:
-    """The provider's own limits are not the client's."""
-    cdef const char* name
+cdef int withhold_limits(Gateway g, Head* head, const char* buf) except -1:
+    """The provider's own limits, of whichever API, are not the client's."""
+    cdef Surface surface
     cdef int i
-    for i in range(head.n_fields):
-        name = buf + head.fields[i].name
-        if (head.fields[i].name_len >= 12 and strncasecmp(name, b"x-ratelimit-", 12) == 0
-                or head.fields[i].name_len >= 20 and strncasecmp(name, b"anthropic-ratelimit-", 20) == 0):
-            head.fields[i].relay = 0
+    for surface in g.surfaces:
+        for i in range(head.n_fields):
+            if (head.fields[i].name_len >= PyBytes_GET_SIZE(surface.limit_prefix) and strncasecmp(
+                    buf + head.fields[i].name, PyBytes_AS_STRING(surface.limit_prefix),
+                    <size_t>PyBytes_GET_SIZE(surface.limit_prefix)) == 0):
+                head.fields[i].relay = 0
     return 0

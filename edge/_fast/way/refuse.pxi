@@ -71,15 +71,15 @@ cdef bint write_trouble(Exchange x) except -1:
         return False
     fill_values(x)
     event = template.event(x.values)
-    if x.details is not None or x.tap.dialect == D_RESPONSES:
+    if x.details is not None or x.tap.dialect.numbered:
         event = x.gateway.ending(event, template.condition, x.values[S_MESSAGE], x.details, begun_response(x))
     send_piece(x, PyBytes_AS_STRING(event), PyBytes_GET_SIZE(event), True)
     return True
 
 
 cdef object begun_response(Exchange x):
-    """What the client of a response knows of it; None in the other dialects."""
-    if x.tap.dialect != D_RESPONSES:
+    """What the client of a response knows of it; None where events have no numbers."""
+    if not x.tap.dialect.numbered:
         return None
     name = x.tap.name[:x.tap.name_size] or b"resp_" + PyBytes_FromStringAndSize(x.request_id, x.request_id_size)
     number = x.tap.sequence + 1 if x.tap.sequence >= 0 else x.tap.events

@@ -4,9 +4,6 @@
 # cleanly: every choice has finished, the message has stopped. What is missing then is added. All else is a cut, or the
 # provider's own failure, and ends as the dialect's error. One event is never looked into: that too long to be held.
 
-cdef bytes CHAT_DONE = b"data: [DONE]\n\n"
-cdef bytes MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-
 
 cdef int stream(Exchange x, char* data, Py_ssize_t size, bint ended) except -1:
     """Whole events go on; an event's beginning waits for its end, so that trouble can never leave half of one."""
@@ -77,7 +74,7 @@ cdef int go_blindly(Exchange x, char* data, Py_ssize_t size, bint ended) except 
 cdef int end_stream(Exchange x, char* data, Py_ssize_t kept) except -1:
     """The dialect's last event has come: the client has everything, whatever the provider does with its connection."""
     cdef int condition
-    if x.tap.events == 1 and x.tap.dialect == D_CHAT:
+    if x.tap.events == 1 and x.tap.dialect.mark:
         x.undone = True
         return x.fail(provider_response_invalid, "a stream without a choice")
     if not x.tap.failed:
@@ -93,7 +90,6 @@ cdef int end_stream(Exchange x, char* data, Py_ssize_t kept) except -1:
 cdef int complete(Exchange x) except -1:
     """The framing has ended cleanly, and the last event has not come, or not with the empty line behind it."""
     cdef Store tail = x.tail
-    cdef bytes last
     cdef uint32_t events = x.tap.events
     if tail is not None:
         tail.append(b"\n", 1)               # of its last line, or the empty one behind it
@@ -108,9 +104,8 @@ cdef int complete(Exchange x) except -1:
             send_events(x, tail.at, x.tap.kept, False)
     if not tap_is_whole(&x.tap):
         return x.fail(provider_cut, "stream ended without its last event")
-    last = CHAT_DONE if x.tap.dialect == D_CHAT else MESSAGE_STOP
     x.tap.terminal = 1
-    send_events(x, PyBytes_AS_STRING(last), PyBytes_GET_SIZE(last), True)
+    send_events(x, <char*>x.tap.dialect.last.text, x.tap.dialect.last.size, True)
     return succeed(x)
 
 

@@ -9,6 +9,7 @@ from edge.config.problems import INVALID, Place, Problem
 from edge.config.report import Report
 from edge.config.sections.surfaces import Contracts
 from edge.config.tree import find
+from edge.dialects.kinds import KINDS
 from edge.strict_yaml import Path
 
 Wording = tuple[tuple[str, contract.Contract], ...]
@@ -16,7 +17,7 @@ Wording = tuple[tuple[str, contract.Contract], ...]
 
 def contracts(report: Report, chosen: Contracts, files: Sequence[str]) -> tuple[tuple[tuple[str, str], ...], Wording]:
     """Contract by surface, its name and all of it. What is wrong inside one of `files` is told with its place there."""
-    pairs = (("openai", chosen.openai), ("anthropic", chosen.anthropic))
+    pairs = tuple((kind, getattr(chosen, kind)) for kind in KINDS)
     short = isinstance(find(report.layers.data, ("contract",)), str)
     told: set[str] = set()
     for surface, name in pairs:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from edge.config.building.routing import KINDS, Served
+from edge.config.building.routing import Served
 from edge.config.report import Report
+from edge.dialects.kinds import KINDS
 from edge.strict_yaml import Path
 from edge.values.snapshot import Model, Provider, Target
 

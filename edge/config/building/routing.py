@@ -13,7 +13,7 @@ from edge.config.building import patterns
 from edge.config.building.patterns import Patterns
 from edge.config.report import Report
 from edge.config.sections.models import Target as WrittenTarget
-from edge.dialects.kinds import Kind
+from edge.dialects.kinds import KINDS
 from edge.dialects.paths import is_plain
 from edge.dialects.routes import OWN, ROUTES
 from edge.strict_yaml import Path
@@ -21,7 +21,6 @@ from edge.values.snapshot import Model, Provider, Relay, Target
 
 # What the head's parser takes of a path, but * save at the end. (RFC 3986 3.3, and brackets.)
 _PATH = re.compile(r"/(?:[\w.~!$&'()+,;=:@/\[\]-]|%[0-9A-Fa-f]{2})*\*?", re.ASCII)
-KINDS: tuple[Kind, ...] = ("openai", "anthropic")
 
 
 class Served:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from edge.config.sections.base import Strict, Text, about
+from edge.dialects.kinds import KINDS
 
 
 class Contracts(Strict):
@@ -17,7 +18,7 @@ class Contracts(Strict):
 
 
 def _contracts(value: object) -> object:
-    return {"openai": value, "anthropic": value} if isinstance(value, str) else value
+    return dict.fromkeys(KINDS, value) if isinstance(value, str) else value
 
 
 _STRING = {"type": "string"}
@@ -25,7 +26,7 @@ _STRING = {"type": "string"}
 ContractChoice = Annotated[
     Contracts, BeforeValidator(_contracts),
     WithJsonSchema({"anyOf": [_STRING, {
-        "type": "object", "additionalProperties": False, "properties": {"openai": _STRING, "anthropic": _STRING}}]})]
+        "type": "object", "additionalProperties": False, "properties": dict.fromkeys(KINDS, _STRING)}]})]
 
 
 class Cors(Strict):

@@ -1,30 +1,27 @@
-# What is inside a chat chunk or a message's end: choices that finish, and usage that is to be taken out.
+# chat: OpenAI's chat completions, completions and embeddings. Each event is looked into: none has a type, a choice ends
+# with its finish_reason, and usage that only the gateway has asked for is taken out again.
 
-# ---- the ends of choices ----
-
-cdef const char* behind_value(const char* p, const char* end) noexcept nogil:
-    """Where a value ends that stands in valid JSON: at the comma or bracket behind it."""
-    cdef int depth = 0
-    while p < end:
-        if p[0] == c'"':
-            p += 1
-            while p < end and p[0] != c'"':
-                p += 2 if p[0] == c"\\" else 1
-        elif p[0] == c"{" or p[0] == c"[":
-            depth += 1
-        elif p[0] == c"}" or p[0] == c"]":
-            if depth == 0:
-                return p
-            depth -= 1
-        elif p[0] == c"," and depth == 0:
-            return p
-        p += 1
-    return end
-
-
-cdef inline bint is_said(const Member* member) noexcept nogil:
-    """A reason: a string that is not empty."""
-    return member.kind == STRING and member.end - member.start > 2
+cdef int judge_chat(Tap* tap, Event* event) noexcept nogil:
+    cdef Member members[MAX_NAMES]
+    cdef Py_ssize_t where
+    cdef const char* text = event.data.text
+    if scan(text, event.data.size, TOP, members, &where) != SCAN_OK:
+        return SAYS_LAST if is_done(event.data) else unreadable(event.data)
+    if is_trouble(text, &members[ERROR]):
+        return SAYS_ERROR
+    if tap.keeps and not tap.made:
+        remember_id(tap, text, &members[ID])
+    if members[CHOICES].kind != ABSENT:
+        read_choices(tap, text, &members[CHOICES], event.seen)
+    if members[USAGE].kind == ABSENT:
+        return NOTHING
+    read_usage(tap, text, &members[USAGE])
+    if not tap.hide:
+        return NOTHING
+    if members[USAGE].kind == OBJECT and (members[CHOICES].kind <= NULL_ or is_empty(text, &members[CHOICES])):
+        return SAYS_USAGE_ALONE
+    event.cut = member_of(text, &members[USAGE])
+    return NOTHING
 
 
 cdef void read_choice(Tap* tap, const char* text, Py_ssize_t size) noexcept nogil:
@@ -57,23 +54,34 @@ cdef void read_choices(Tap* tap, const char* text, const Member* choices, bint f
         p = behind + 1
 
 
-cdef void read_stop(Tap* tap, const char* text, const Member* delta) noexcept nogil:
-    cdef Member members[MAX_NAMES]
-    cdef Py_ssize_t where
-    if delta.kind == OBJECT and scan(text + delta.start, delta.end - delta.start, ENDS, members, &where) == SCAN_OK:
-        tap.stopped |= is_said(&members[STOP])
-
-
-cdef bint tap_is_whole(const Tap* tap) noexcept nogil:
-    """Whether nothing but the last event is missing: every choice has finished, or the message has stopped."""
+cdef bint choices_finished(const Tap* tap) noexcept nogil:
+    """Every choice has, as many as were asked for."""
     cdef uint64_t left = tap.finished
     cdef int count = 0
     while left:
         left &= left - 1
         count += 1
-    if tap.dialect == D_CHAT:
-        return count > 0 and count >= tap.choices and tap.seen & ~tap.finished == 0
-    return tap.dialect == D_MESSAGES and tap.stopped
+    return count > 0 and count >= tap.choices and tap.seen & ~tap.finished == 0
+
+
+cdef void count_chat(Tap* tap, const char* buf, const Member* members) noexcept nogil:
+    keep(&tap.usage.input, buf, &members[PROMPT])
+    keep(&tap.usage.output, buf, &members[COMPLETION])
+    keep_rest(tap, buf, &members[TOTAL], integer(buf, &members[PROMPT]), integer(buf, &members[COMPLETION]))
+    read_details(tap, buf, &members[PROMPT_DETAILS])
+
+
+cdef int chat_fate(const char* buf, const Member* members) noexcept nogil:
+    """An error where nothing else is: some servers have an `error` beside their choices."""
+    return AN_ERROR if (members[CHOICES].kind == ABSENT and members[DATA].kind == ABSENT
+                        and is_trouble(buf, &members[ERROR])) else GOOD
+
+
+cdef Dialect CHAT
+CHAT.name = b"chat"
+CHAT.judged = CHAT.has_tokens = CHAT.mark = True
+CHAT.last = Text(b"data: [DONE]\n\n", 14)
+CHAT.judge, CHAT.count, CHAT.fate, CHAT.is_whole = judge_chat, count_chat, chat_fate, choices_finished
 
 
 # ---- usage that nobody but the gateway has asked for ----
