@@ -12,7 +12,8 @@ import json
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdlib cimport free, malloc, realloc
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from edge._fast.json.scan cimport (
@@ -239,7 +240,8 @@ cdef void tap_begin(Tap* tap, const Dialect* dialect) noexcept nogil:
 
 
 cdef void tap_end(Tap* tap) noexcept nogil:
-    free(tap.shape)
+    if tap.shape != NULL:
+        forget(tap)
     memset(tap, 0, sizeof(Tap))
 
 

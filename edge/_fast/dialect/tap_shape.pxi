@@ -71,13 +71,16 @@ cdef inline char* text_of(const Shape* shape) noexcept nogil:
     return <char*>(shape + 1)
 
 
-cdef Shape* with_room(Tap* tap, Py_ssize_t size) noexcept nogil:
-    """The tap's shape, with room for so long an event. NULL: no memory is left, and each event is scanned."""
+cdef Shape* with_room(Tap* tap, Py_ssize_t size) noexcept with gil:
+    """The tap's shape, with room for so long an event. NULL: no memory is left, and each event is scanned.
+
+    It lies among Python's small objects, where they fill their pages: not between uvloop's buffers of 256 KB for TLS.
+    """
     cdef Shape* shape = tap.shape
     cdef Py_ssize_t room = (size + 63) & ~<Py_ssize_t>63
     if shape != NULL and shape.room >= size:
         return shape
-    shape = <Shape*>realloc(shape, sizeof(Shape) + <size_t>room)
+    shape = <Shape*>PyMem_Realloc(shape, sizeof(Shape) + <size_t>room)
     if shape == NULL:
         return NULL
     if tap.shape == NULL:
@@ -85,6 +88,10 @@ cdef Shape* with_room(Tap* tap, Py_ssize_t size) noexcept nogil:
     shape.room = <uint16_t>room
     tap.shape = shape
     return shape
+
+
+cdef void forget(Tap* tap) noexcept with gil:
+    PyMem_Free(tap.shape)
 
 
 cdef void learn(Tap* tap, const Event* event) noexcept nogil:
