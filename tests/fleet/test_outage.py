@@ -17,7 +17,6 @@ from tests.fleet.test_limits import JITTER, shared
 from tests.fleet.upstream import Upstream
 
 LIMIT = {"requests_per_second": 200, "burst_size": 100}
-SECRET = "hunter2-hunter2"
 STALL = 0.5                 # seconds: no request waits so long for a Redis that does not answer, on a busy machine
 
 
@@ -118,28 +117,6 @@ def test_a_user_with_few_rights(server: Server) -> None:
         rack.rest(0.5)
         assert set(statuses(rack.load(1.0))) == {200, 429}
         assert len(lines(rack, "Redis lets us run scripts, but not load them")) == 1
-
-
-@pytest.mark.parametrize(("settings", "reason"), [
-    ({"username": "nobody", "password": SECRET}, "it does not know us"),
-    ({"url": "rediss://127.0.0.1:{port}"}, ""),
-    ({"url": "redis+sentinel://127.0.0.1:{port}/mymaster"}, ""),
-    ({"url": "redis+cluster://127.0.0.1:{port}"}, ""),
-    ({"url": "redis://127.0.0.1:1"}, ""),
-    ({"url": "redis://redis.invalid"}, "")])
-def test_what_cannot_be_used_is_said(server: Server, settings: dict[str, str], reason: str) -> None:
-    """A Redis that is none of ours keeps no request waiting; the log and `edge fleet` say what is wrong with it."""
-    given = {name: value.format(port=server.port) for name, value in settings.items()}
-    with Rack(server, LIMIT, hosts=0) as rack:
-        rack.count, rack.changes = 1, {"redis": given}
-        host = rack.stack.enter_context(rack.host())
-        host.wait(lambda: host.metric("edge_redis_state", state="away") == 1)
-        status, fields, took = Client(host).ask()
-        assert (status, fields["x-edge-degraded"]) == (200, "limits")
-        assert took < STALL
-        [line] = host.wait(lambda: [line for line in host.log_lines() if "Redis does not answer" in line["message"]])
-        assert line["reason"] and reason in line["reason"]
-        assert SECRET not in host.log()
 
 
 @pytest.mark.parametrize(("put", "reason"), [

@@ -70,7 +70,7 @@ def _pattern(error: BaseException, text: str, redis: Redis) -> str:
         found = SERVERS.get(text.partition(" ")[0], found)
         return MOVING if found is CLUSTER and redis.kind == "cluster" else found
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "its certificate is not one that we trust ({text}): check redis.ca_bundle and the name in redis.url"
+        return "we do not trust its certificate ({text}): check redis.ca_bundle, and the name in redis.url"
     if isinstance(error, ssl.SSLError):
         return PLAIN
     if isinstance(error, hiredis.ProtocolError):
@@ -78,5 +78,5 @@ def _pattern(error: BaseException, text: str, redis: Redis) -> str:
     if isinstance(error, socket.gaierror):
         return "its name has no address ({text}): check redis.url"
     if isinstance(error, TimeoutError):
-        return "it does not answer within {limit:g} s" + ("; does it speak TLS?" if redis.tls else "")
+        return "it does not answer within {limit:g} s" + ("; does it speak TLS, as in redis.url?" if redis.tls else "")
     return "{text}"
