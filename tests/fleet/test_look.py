@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge import __version__
 from tests.fleet.server import until
 from tests.support.commands import fault
 
@@ -35,7 +36,7 @@ def test_a_fleet_to_look_at() -> None:
         until(lambda: '"choices"' in run(one), 30)       # a limit begins empty
         statuses = run(every).split()
         assert set(statuses) == {"200", "429"} and len(statuses) == 24
-        until(lambda: len(re.findall(r"^[0-9a-f]+ ", run(shown), re.M)) == 3, 30)
+        until(lambda: len(re.findall(rf"^[0-9a-f]+ .* {re.escape(__version__)} ", run(shown), re.M)) == 3, 30)
         assert "kill -STOP" in away and "kill -CONT" in away
     finally:
         os.killpg(look.pid, signal.SIGINT)

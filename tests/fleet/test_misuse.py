@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+import redis
 import trustme
 
 from tests.fleet.rack import Client, body, configuration
@@ -201,3 +203,42 @@ def test_a_name_of_any_bytes(host: Host, name: str) -> None:
     with host.server.client() as looked:
         host.gateway.wait(lambda: looked.exists(f"{{edge:0}}:limit:model:{name}"))
     assert host.answers()
+
+
+def note(looked: redis.Redis, name: str, **changes: Any) -> None:
+    """A host that is not there says this of itself for an hour."""
+    own = json.loads(next(iter(looked.hgetall("{edge}:hosts").values())).partition(" ")[2])
+    seconds, micros = looked.time()
+    looked.hset("{edge}:hosts", name, f"{seconds + 3600}{micros:06} {json.dumps(own | changes)}")
+
+
+def test_hosts_that_are_not_alike(host: Host) -> None:
+    """Another version of edge, or another fleet's limits under the same prefix: said once, with the host."""
+    host.use()
+    host.gateway.wait(host.answers)
+    with host.server.client() as looked:
+        note(looked, "aaaa")
+        note(looked, "bbbb", version="0.0.1", node="old")
+        note(looked, "cccc", limits_of=7, node="theirs")
+        looked.hset("{edge}:hosts", "dddd", "9" * 16 + " \xff{not json")
+        host.gateway.wait(lambda: host.lines("a host of the fleet runs") and host.lines("a host of the fleet has"), 20)
+        calls = host.shown()["redis"]["calls"]
+        host.gateway.wait(lambda: host.shown()["redis"]["calls"] > calls + 20)
+        names = {each["host"] for each in host.shown()["hosts"]}
+        looked.hdel("{edge}:hosts", "aaaa", "bbbb", "cccc", "dddd")
+    assert names >= {"aaaa", "bbbb", "cccc", "dddd"}
+    [version], [limits] = host.lines("a host of the fleet runs"), host.lines("a host of the fleet has")
+    assert (version["host"], version["node"], version["version"]) == ("bbbb", "old", "0.0.1")
+    assert (limits["host"], limits["node"]) == ("cccc", "theirs") and "want a redis.prefix each" in limits["message"]
+
+
+def test_ages_grow_while_redis_is_away(host: Host) -> None:
+    """How long ago hosts were heard of goes on while nobody can be heard."""
+    host.use()
+    host.gateway.wait(host.answers)
+    host.server.stop()
+    host.gateway.wait(lambda: not host.answers())
+    [before] = (each["age"] for each in host.shown()["hosts"])
+    host.gateway.wait(lambda: host.shown()["hosts"][0]["age"] > before + 0.5)
+    host.server.go_on()
+    host.gateway.wait(lambda: host.shown()["hosts"][0]["age"] < before + 0.5)

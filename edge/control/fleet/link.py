@@ -96,6 +96,7 @@ def login(redis: Redis) -> list[Command]:
 
 def _pack(command: Command) -> bytes:
     """What JSON lets a name hold, and UTF-8 does not, becomes a question mark."""
-    words: Any = tuple(str(word).encode(errors="replace") for word in command)      # its stub knows one word only
+    words: Any = tuple(       # its stub knows one word only
+        word if isinstance(word, bytes) else str(word).encode(errors="replace") for word in command)
     packed: bytes = hiredis.pack_command(words)
     return packed

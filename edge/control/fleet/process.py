@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import time
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ from edge.control.fleet.circuits import PROBE, TOLD, Circuits
 from edge.control.fleet.limits import GROUPS, Limits, Shared
 from edge.control.fleet.reasons import Unavailable, reason
 from edge.control.fleet.server import Call, Script, Server
+from edge.control.fleet.unlike import Unlike
 from edge.control.state import State
 from edge.process import bell
 from edge.values.snapshot import Redis
@@ -76,6 +78,8 @@ class Fleet:
         self.level, self.word, self.breakers = Script("level"), Script("beat"), Script("circuits")
         self.host = f"{self.purses.fleet.host:x}"
         self.circuits = Circuits(self.host)
+        self.unlike = Unlike()
+        self.own: dict[str, Any] = {}       # the note that was told last
         self.rung = asyncio.Event()
         self.beat_due = self.look_due = 0.0
         self.answered = monotonic()
@@ -146,7 +150,8 @@ class Fleet:
                               [self.host, PROBE, TOLD, *(each for word in found for each in word)]))
         if beats:
             calls += [self._call(group, []) for group in range(GROUPS if self.redis.kind == "cluster" else 1)]
-            calls.append(Call(self.word, [self._key("hosts")], [self.host, int(LIFE * 1e6), self._note()]))
+            self.own = self._note()
+            calls.append(Call(self.word, [self._key("hosts")], [self.host, int(LIFE * 1e6), orjson.dumps(self.own)]))
         if not calls:
             return
         slow = loop.call_later(self.redis.patience or LEAST, self._slow)
@@ -214,7 +219,7 @@ class Fleet:
             return
         self.circuits.hear(answer, monotonic())
 
-    def _note(self) -> bytes:
+    def _note(self) -> dict[str, Any]:
         """What the others are told of this host."""
         restarts = sum(self.state.slab.worker_total(index).restarts for index in range(self.state.slab.workers))
         if restarts != self.restarts:
@@ -222,10 +227,11 @@ class Fleet:
             self.restarts, now = restarts, monotonic()
             for index in self.limits.active:
                 self.purses.forget(index, now)
-        return orjson.dumps({
+        return {
             "node": socket.gethostname(), "pid": os.getppid(), "version": __version__,
             "config_version": self.state.snapshot.version, "read_at": self.state.snapshot.read_at,
-            "limits": len(self.limits.active), "lag": round(self.talk.lag, 6)})
+            "limits": len(self.limits.active), "lag": round(self.talk.lag, 6),
+            "limits_of": zlib.crc32(repr(sorted(self.limits.numbers.items())).encode())}
 
     def _heard(self, answer: Any) -> None:
         if self._fault("the fleet's hosts cannot be listed", self._key("hosts"), answer):
@@ -235,6 +241,9 @@ class Fleet:
         self.talk.hosts = [Host(name, int(age) / 1e6, _read(note))
                            for name, age, note in zip(answer[1::3], answer[2::3], answer[3::3], strict=True)]
         self.purses.set_fleet(hosts=max(1, len(self.talk.hosts)))
+        others = [(host.name, host.note) for host in self.talk.hosts]
+        for message, facts in self.unlike.look(self.own, others, asyncio.get_running_loop().time()):
+            log.warning(message, extra={"facts": facts})
 
     def _here(self, lag: int) -> None:
         """Redis has answered."""
