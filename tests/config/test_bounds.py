@@ -28,21 +28,20 @@ def base() -> dict[str, Any]:
             "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}}]}
 
 
-def maxima(node: dict[str, Any], at: Path, kinds: dict[str, Any]) -> Iterator[tuple[Path, float]]:
-    """The places of all numbers, as in base(), and the highest that the shape allows there."""
+def shapes(node: dict[str, Any], at: Path, kinds: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """All places of values, as in base(), and the shape of each; one of several forms has several."""
     if "$ref" in node:
         node = kinds[node["$ref"].rpartition("/")[2]]
-    if "maximum" in node:
-        yield at, node["maximum"]
+    yield at, node
     for choice in node.get("anyOf", ()):
-        yield from maxima(choice, at, kinds)
+        yield from shapes(choice, at, kinds)
     for name, value in node.get("properties", {}).items():
-        yield from maxima(value, (*at, name), kinds)
+        yield from shapes(value, (*at, name), kinds)
     if isinstance(node.get("additionalProperties"), dict):
         name = "m" if at in (("models",), ("model_limits",)) else "openai"
-        yield from maxima(node["additionalProperties"], (*at, name), kinds)
+        yield from shapes(node["additionalProperties"], (*at, name), kinds)
     if isinstance(node.get("items"), dict):
-        yield from maxima(node["items"], (*at, 0), kinds)
+        yield from shapes(node["items"], (*at, 0), kinds)
 
 
 def placed(data: dict[str, Any], at: Path, value: Any) -> dict[str, Any]:
@@ -57,8 +56,10 @@ def placed(data: dict[str, Any], at: Path, value: Any) -> dict[str, Any]:
 
 SCHEMA = Settings.model_json_schema()
 # The other form of `models` (one target for a list of one) has the same bounds; `port` leaves one for admin.
-NUMBERS = {at: most for at, most in maxima(SCHEMA, (), SCHEMA["$defs"])
-           if at[:2] != ("models", "m") or len(at) > 3}
+SHAPES = [(at, shape) for at, shape in shapes(SCHEMA, (), SCHEMA["$defs"])
+          if at[:2] != ("models", "m") or len(at) > 3]
+NUMBERS = {at: shape["maximum"] for at, shape in SHAPES if "maximum" in shape}
+LEASTS = {at: shape["minimum"] for at, shape in SHAPES if "minimum" in shape}
 
 
 def test_the_data_plane_takes_every_number_at_its_most(config: Config) -> None:
@@ -82,6 +83,27 @@ def test_a_number_over_its_most_is_named(config: Config, at: Path) -> None:
     problem = config.problem(json.dumps(placed(base(), at, over)))
     assert problem.key.replace("[", ".").replace("]", "") == ".".join(map(str, at))
     assert "at most" in problem.message
+
+
+def test_the_data_plane_takes_every_number_at_its_least(config: Config) -> None:
+    """So it is with all numbers at their lowest at once."""
+    data = base()
+    for at, least in LEASTS.items():
+        data = placed(data, at, least)
+    snapshot = config.load(json.dumps(data))
+    slab, registry = Slab(1), Registry()
+    prepare(slab, registry, snapshot)
+    worker.rehearse(slab, registry, snapshot)
+    assert (snapshot.bounds.head_bytes, snapshot.bounds.target_bytes, snapshot.bounds.body_bytes) == (1024, 256, 1)
+
+
+@pytest.mark.parametrize("at", LEASTS, ids=lambda at: ".".join(map(str, at)))
+def test_a_number_under_its_least_is_named(config: Config, at: Path) -> None:
+    """Less is refused at its place, never raised in silence."""
+    under = LEASTS[at] - 1
+    problem = config.problem(json.dumps(placed(base(), at, under)))
+    assert problem.key.replace("[", ".").replace("]", "") == ".".join(map(str, at))
+    assert "at least" in problem.message
 
 
 @pytest.mark.parametrize("size", [1, 2048, (1 << 18) - 1])
@@ -115,9 +137,35 @@ TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
     "provider's models": (("providers", "openai", "models"), lambda n: ["m", "n", "m" * n], 4096),
     "sticky": (("sticky",), lambda n: "s" * n, maximums.MAX_FIELD_NAME),
     "client's key": (("keys", 0, "key"), lambda n: "k" * n, 512),
+    "key's models": (("keys", 0, "models"), lambda n: ["m" * n], 4096),
+    "name of a key": (("keys", 0, "name"), lambda n: "n" * n, 64),
+    "header of a key": (("providers", "openai", "key_header"), lambda n: "h" * n, maximums.MAX_FIELD_NAME),
+    "path of a check": (("providers", "openai", "health_check"), lambda n: "/" + "c" * (n - 1), 4096),
+    "proxy": (("providers", "openai", "proxy"), lambda n: "http://u:" + "p" * (n - 11) + "@p", maximums.MAX_SECRET),
+    "origin": (("cors", "origins"), lambda n: ["https://" + "o" * (n - 8)], 256),
+    "admin's key": (("admin", "key"), lambda n: "k" * n, 512),
+    "password of Redis": (("redis", "password"), lambda n: "p" * n, maximums.MAX_SECRET),
+    "user of Redis": (("redis", "username"), lambda n: "u" * n, 4096),
+    "URL of Redis": (("redis", "url"), lambda n: "redis://" + "h" * (n - 8), 4096),
+    "prefix in Redis": (("redis", "prefix"), lambda n: "p" * n, 64),
+    "key_secret": (("key_secret",), lambda n: "s" * n, 64),
     "name of a provider": (("providers",), lambda n: {"openai": {"key": "k"}, "p" * n: {
         "kind": "openai", "base_url": "http://localhost/v1"}}, 64),
 }
+
+
+# Names of what stands elsewhere, files that must be there, and what has but a few forms.
+BOUND_ELSEWHERE = {"listen_addr", "admin.listen_addr", "contract", "contract.openai", "contract.anthropic",
+                   "contract_files.0", "fallback.openai", "fallback.openai.0", "keys.0.expires", "keys.0.scopes.0",
+                   "models.m.0.provider", "providers.openai.ca_bundle", "redis.ca_bundle", "routes.openai"}
+
+
+def test_every_text_is_bounded() -> None:
+    """Whatever text the shape lets in is tried below at its longest, or is one of few by nature."""
+    tried = {".".join(map(str, at)) for at, _, _ in TEXTS.values()}
+    texts = {".".join(map(str, at)) for at, shape in SHAPES
+             if shape.get("type") == "string" and not shape.keys() & {"enum", "pattern", "const"}}
+    assert {text for text in texts - BOUND_ELSEWHERE if not text.startswith(tuple(tried))} == set()
 
 
 @pytest.mark.parametrize("text", TEXTS)
