@@ -14,7 +14,7 @@ from edge.cli.streams import tell
 from edge.config import EX_CONFIG, ConfigError, Place, Problem
 
 ANSWER_SECONDS = 5.0
-RELOAD_SECONDS = 40.0           # control gives the supervisor 30
+RELOAD_SECONDS = 130.0          # control gives the supervisor 120
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 10.0            # from the end of the drain's time to giving up
 

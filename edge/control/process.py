@@ -25,7 +25,7 @@ from edge.values import figures
 if TYPE_CHECKING:
     from edge.control.fleet.process import Fleet
 
-RELOAD_SECONDS = 30.0       # the supervisor's time for an answer
+RELOAD_SECONDS = 120.0      # the supervisor's time for an answer: a large file is read for long on a busy machine
 LINGER_SECONDS = 1.0        # from the workers' last moment to ours: their last counts can be read
 BEAT_SECONDS = 1.0          # between signs of life
 LOOK_SECONDS = 0.05         # between looks for the workers' end, while draining

@@ -40,7 +40,8 @@ class Child:
     deaths: int = 0
     killed: str = ""                    # why, where the supervisor did it
     due: float = 0.0                    # when it may be started again; when a retiring one must have ended
-    beat: int = 0                       # its heartbeat at the last look,
+    preparing: bool = False             # a version, which may be large: its loop does not turn meanwhile
+    beat: tuple[int, int] = (0, 0)      # its heartbeat at the last look, and what it had worked,
     moved: float = 0.0                  # and when that was a new one
 
     @property
@@ -70,7 +71,7 @@ class Child:
         theirs.close()
         self.pid, self.channel, self.reader = pid, ours, Records(ours)
         self.born = self.moved = time.monotonic()
-        self.ready, self.killed, self.followed = False, "", 0
+        self.ready, self.killed, self.followed, self.preparing = False, "", 0, False
         selector.register(ours, selectors.EVENT_READ, self)
 
     def reaped(self, selector: selectors.BaseSelector) -> int | None:

@@ -29,7 +29,7 @@ from edge.supervisor.force import Force, forgive
 from edge.values.registry import Fresh, Registry, apply, prepare
 from edge.values.snapshot import Snapshot
 
-PREPARE_SECONDS = 15.0      # control gives the supervisor 30 for its answer
+PREPARE_SECONDS = 15.0      # control gives the supervisor 120 for its answer, and reading takes a part of them
 QUESTIONS = 100             # that wait for an answer; who asks more gets none
 
 Question = tuple[Child, int]        # who asked for a reload, and the number it gave the question
@@ -123,6 +123,7 @@ class Reloads:
                                time.monotonic() + PREPARE_SECONDS, memory, asked, set(asked))
         self.log.info("configuration version %d is prepared", snapshot.version)
         for child in asked:
+            child.preparing = True
             child.tell(Prepare(self.serial), memory)
         if not asked:
             self.commit(self.pending)
@@ -142,6 +143,7 @@ class Reloads:
     def heard(self, child: Child, record: Record) -> None:
         """READY or REFUSED of a phase, or SERVING."""
         pending = self.pending
+        child.preparing = False
         if record.kind == Kind.SERVING:
             self.serves(child, record.number)
         elif pending is None or pending.committed or record.number != pending.serial or child not in pending.missing:
@@ -176,6 +178,7 @@ class Reloads:
         except OSError as error:
             child.kill(f"the version in force cannot be given to it: {error.strerror}")
             return
+        child.preparing = True
         child.tell(Prepare(self.serial), memory)
         child.tell(Commit(self.serial))
         os.close(memory)

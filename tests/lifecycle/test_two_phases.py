@@ -7,13 +7,18 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge._fast import Slab
+from edge.supervisor import watch
+from edge.supervisor.children import Child
 from tests.support.gateway import KEY, Gateway, configuration
 from tests.support.looks import faults
 from tests.support.simulator import Simulator
@@ -92,6 +97,24 @@ def test_a_child_that_stands_still(edge: Gateway, base: dict[str, Any]) -> None:
     answer = edge.reload({**base, "keys": [key("second")]})
     assert answer.status_code == 500 and "worker-0 died" in answer.text
     unchanged(edge)
+
+
+def test_who_works_at_a_version_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that prepares a version has no heartbeat, and stands still where it does not work either."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "FROZEN_SECONDS", 1.0)
+    with contextlib.ExitStack() as stack:
+        def child(code: str, preparing: bool) -> Child:
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", code]))
+            stack.callback(process.kill)
+            return Child("worker-0", 0, pid=process.pid, ready=True, preparing=preparing, moved=time.monotonic())
+        works, idles = child("while True: pass", True), child("import time; time.sleep(60)", True)
+        serves = child("while True: pass", False)
+        looks, found = watch.Watch(Slab(1)), set[int]()
+        while not found >= {idles.pid, serves.pid}:
+            found.update(each.pid for each in looks.frozen([works, idles, serves]))
+            time.sleep(0.01)
+        assert works.pid not in found
 
 
 def test_contracts_are_carried_by_value(edge: Gateway, base: dict[str, Any]) -> None:
