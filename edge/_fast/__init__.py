@@ -16,6 +16,7 @@ from .gateway import (
     Target,
     Tenant,
 )
+from .http.address import Networks
 from .shared.health import Healths, HealthTotal, Sight
 from .shared.purse import FleetTotal, Held, Purses
 from .shared.slab import (
@@ -40,6 +41,6 @@ __all__ = [
     "CONTROL", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS",
     "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES",
     "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held",
-    "Limits", "Model", "Pool", "Purses", "Route", "SeriesTotal", "Sight", "Slab", "Slot", "Surface", "Target",
-    "Template", "Tenant", "monotonic",
+    "Limits", "Model", "Networks", "Pool", "Purses", "Route", "SeriesTotal", "Sight", "Slab", "Slot", "Surface",
+    "Target", "Template", "Tenant", "monotonic",
 ]

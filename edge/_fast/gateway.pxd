@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from posix.uio cimport iovec
 
 from .dialect.tap cimport Dialect, Tap
+from .http.address cimport Address, Networks
 from .http.chunk cimport Chunked
 from .http.head cimport Head
 from .http.multipart cimport Form
@@ -88,11 +89,18 @@ cdef class Tenant:
     cdef readonly str name
     cdef Limits limits
     cdef int priority                   # 0 to 2, the first is served first
-    cdef bint disabled
+    cdef int state                      # the condition of who comes with it; 0: it may be used
+    cdef str state_name
     cdef double expires
+    cdef Networks allowed_from          # None: from everywhere
+    cdef Networks denied_from           # None: nowhere
+    cdef object hours                   # callable(Unix time) -> None, or when it may be used again; None: always
+    cdef int64_t minute                 # for which it was asked last,
+    cdef object closed                  # and what it said
     cdef uint64_t scopes
     cdef uint64_t named                 # those of them that the key names itself
     cdef tuple models                   # that it may use, patterns among them; none: all
+    cdef tuple denied_models            # that it may not, of these
     cdef object allows                  # callable(model name) -> bool, or None: all
     cdef dict allowed                   # what it said, by name
 
@@ -294,7 +302,7 @@ cdef class Exchange:                    # one request's way
     cdef Py_ssize_t fill_end
     cdef list values                    # what the words of a refusal name
     cdef char request_id[ID_ROOM]
-    cdef uint64_t address               # of the client: see edge_accept
+    cdef Address client                 # who asks; behind trusted proxies, who they say
     cdef int request_id_size
     cdef int64_t started
     cdef int64_t sent
@@ -327,7 +335,7 @@ cdef class Listener(Peer):
     cdef int reserve            # a descriptor kept for the day when there is no other
     cdef bint starved           # the kernel had no memory for a connection: asked again at the next tick
     cdef int take(self, bint last) except -2
-    cdef int serve(self, int fd, uint64_t address, bint last) except -1
+    cdef int serve(self, int fd, Address client, bint last) except -1
 
 cdef class Downstream(Peer):
     cdef Exchange exchange
@@ -335,8 +343,9 @@ cdef class Downstream(Peer):
     cdef int64_t due                    # when what it awaits must have come
     cdef uint8_t why                    # what that is: see timers.pxi
     cdef Py_ssize_t used                # of the bytes that a stage was given
-    cdef uint64_t address               # whose connection it is counted as; 0: nobody's
-    cdef uint64_t peer                  # the same, counted or not
+    cdef Address peer                   # who has connected
+    cdef bint counted                   # among the connections of its address
+    cdef bint unproven                  # a PROXY header has yet to tell whose it is
     cdef bint stuck                     # the client takes too little of its answer
     cdef int64_t skip                   # bytes of a refused request's body
     cdef uint64_t version               # of the configuration that the rest was looked up in
@@ -347,7 +356,9 @@ cdef class Downstream(Peer):
     cdef bytes model_name
     cdef bint lingering
     cdef bint consuming
-    cdef int begin_service(self, uint64_t address) except -1
+    cdef int begin_service(self, Address client) except -1
+    cdef int count_address(self) except -1
+    cdef int introduce(self, char* buf, Py_ssize_t size) except -1
     cdef bint into_body(self, Exchange x) noexcept
     cdef int consume(self, char* buf, Py_ssize_t size) except -1
     cdef int keep_rest(self, const char* buf, Py_ssize_t size) except -1
@@ -470,7 +481,9 @@ cdef class Gateway:
     cdef size_t max_target
     cdef int max_connections
     cdef int max_address                # connections of one client address; 0: as many as there are
-    cdef dict addresses                 # address -> connections, while there is such a limit
+    cdef dict addresses                 # subscriber -> connections, while there is such a limit
+    cdef Networks proxies               # whose word on clients' addresses counts
+    cdef bint proxy_protocol            # each connection begins with a PROXY header
     cdef int queue
     cdef bytes date
     cdef int64_t date_until

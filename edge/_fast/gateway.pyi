@@ -48,11 +48,12 @@ class Limits:
 
 @disjoint_base
 class Tenant:
-    """A key (edge.values.snapshot.Key) with its limits, its scopes as bits by route index, and its models."""
+    """A key (edge.values.snapshot.Key) with its limits, its scopes as bits by route index, its models and its hours."""
 
     name: str
     def __init__(
-        self, key: Any, limits: Limits, scopes: int, allows: Callable[[str], bool] | None
+        self, key: Any, limits: Limits, scopes: int, allows: Callable[[str], bool] | None,
+        hours: Callable[[float], str | None] | None
     ) -> None: ...
 
 @disjoint_base

@@ -56,13 +56,14 @@ from posix.uio cimport iovec
 from .contract.condition cimport (
     body_too_large, body_unreadable, circuit_open, client_closed, concurrency_limited, content_coding, content_type,
     context_length, draining, endpoint_unknown, field_missing, field_type, field_value, gateway_overloaded,
-    global_concurrency_limited, global_rate_limited, headers_too_large, internal_error, json_invalid, key_disabled,
-    key_expired, key_malformed, key_missing, key_unknown, keys_limited, method_not_allowed, model_concurrency_limited,
-    model_denied, model_rate_limited, model_unknown, not_implemented, ok, out_of_memory, provider_auth, provider_cut,
-    provider_disconnected, provider_error, provider_misconfigured, provider_overloaded, provider_quota,
-    provider_rate_limited, provider_region, provider_rejected, provider_response_invalid, provider_stalled,
-    provider_timeout, provider_unreachable, rate_limited, request_malformed, request_timeout, scope_missing,
-    upgrade_refused, uri_too_long, version_unsupported,
+    global_concurrency_limited, global_rate_limited, headers_too_large, internal_error, ip_denied, ip_not_allowed,
+    json_invalid, key_disabled, key_expired, key_frozen, key_malformed, key_missing, key_revoked, key_unavailable,
+    key_unknown, keys_limited, method_not_allowed, model_concurrency_limited, model_denied, model_rate_limited,
+    model_unknown, not_implemented, ok, out_of_memory, provider_auth, provider_cut, provider_disconnected,
+    provider_error, provider_misconfigured, provider_overloaded, provider_quota, provider_rate_limited, provider_region,
+    provider_rejected, provider_response_invalid, provider_stalled, provider_timeout, provider_unreachable,
+    rate_limited, request_malformed, request_timeout, scope_missing, time_window_denied, upgrade_refused, uri_too_long,
+    version_unsupported,
 )
 from .contract.render cimport (
     NEVER_MS, N_SLOTS, S_EXPECTED, S_FIELD, S_FINAL, S_GOT, S_LIMIT, S_MESSAGE, S_METHOD, S_MODEL, S_PATH, S_REASON,
@@ -71,12 +72,16 @@ from .contract.render cimport (
 from .dialect.tap cimport (
     T_SAID, dialect_named, tap_begin, tap_blind, tap_body, tap_end, tap_events, tap_is_whole, tap_skip, tap_tail,
 )
+from .http.address cimport (
+    PROXY_BAD, PROXY_MORE, Address, from_v4, from_v6, read_proxy, subscriber, text_of_address, trace_back,
+)
 from .http.chunk cimport CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE, chunk_begin, chunk_next
 from .http.head cimport (
-    HEAD_CODING, HEAD_LARGE, HEAD_MORE, HEAD_TARGET_LONG, HEAD_VERSION, K_API_KEY, K_AUTHORIZATION,
-    K_BETA, K_CACHE_CONTROL, K_CONTENT_ENCODING, K_CONTENT_TYPE, K_DATE, K_LOCATION, K_ORIGIN, K_STAINLESS_RETRY_COUNT,
-    K_TRACEPARENT, K_UPGRADE, K_X_ACCEL_BUFFERING, K_X_API_KEY, K_X_REQUEST_ID, M_DELETE, M_GET, M_HEAD, M_OPTIONS,
-    M_OTHER, M_PATCH, M_POST, M_PUT, Field, field_number, parse_request, parse_response, write_relayed,
+    HEAD_CODING, HEAD_LARGE, HEAD_MORE, HEAD_PROXY, HEAD_TARGET_LONG, HEAD_VERSION, K_API_KEY, K_AUTHORIZATION, K_BETA,
+    K_CACHE_CONTROL, K_CONTENT_ENCODING, K_CONTENT_TYPE, K_DATE, K_LOCATION, K_ORIGIN, K_STAINLESS_RETRY_COUNT,
+    K_TRACEPARENT, K_UPGRADE, K_X_ACCEL_BUFFERING, K_X_API_KEY, K_X_FORWARDED_FOR, K_X_REQUEST_ID, M_DELETE, M_GET,
+    M_HEAD, M_OPTIONS, M_OTHER, M_PATCH, M_POST, M_PUT, Field, field_number, parse_request, parse_response,
+    write_relayed,
 )
 from .http.multipart cimport FORM_ALIKE, FORM_OK
 from .http.writer cimport Writer, put, put_byte, put_bytes, put_hex, put_number, write_into, written
@@ -118,6 +123,11 @@ cdef int64_t TICK_NS = 100000000            # between two calls of tick()
 cdef int64_t LINGER_NS = 2000000000
 cdef int64_t TERMINAL_NS = 1000000000       # from a stream's last event to the end of its framing
 
+# By a key's state, what is answered to who uses it.
+cdef dict STATES_OF_KEYS = {
+    "active": 0, "disabled": key_disabled, "frozen": key_frozen, "revoked": key_revoked, "suspended": key_unavailable,
+    "exhausted": key_unavailable, "pending": key_unavailable,
+}
 cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
 cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
 cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
@@ -249,15 +259,20 @@ cdef class Route:
 
 cdef class Tenant:
 
-    def __init__(self, key, Limits limits, uint64_t scopes, allows):
+    def __init__(self, key, Limits limits, uint64_t scopes, allows, hours):
         self.named = scopes if key.scopes else 0
         self.name = key.name
         self.limits = limits
         self.priority = key.priority
-        self.disabled = key.disabled
+        self.state = STATES_OF_KEYS[key.state]
+        self.state_name = key.state
+        self.allowed_from = Networks(key.allowed_addresses) if key.allowed_addresses else None
+        self.denied_from = Networks(key.denied_addresses) if key.denied_addresses else None
+        self.hours = hours
+        self.minute = -1
         self.expires = key.expires or 0
         self.scopes = scopes
-        self.models = key.models
+        self.models, self.denied_models = key.models, key.denied_models
         self.allows = allows
         self.allowed = {}
 
@@ -367,6 +382,7 @@ cdef class Gateway:
         self.owned = tables.owned
         self.cors = tables.cors
         self.bearer_only = tables.bearer_only
+        self.proxies, self.proxy_protocol = tables.proxies, tables.proxy_protocol
         self.report, self.notice = tables.notes.report, tables.notes.notice
         self.ring = tables.ring
         self.patience_ns = to_ns(tables.patience)

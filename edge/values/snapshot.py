@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edge.dialects.kinds import KINDS, Kind
+from edge.values.hours import Hours
+
+KeyState = Literal["active", "disabled", "frozen", "revoked", "suspended", "exhausted", "pending"]
 
 
 class Secret:
@@ -188,9 +191,13 @@ class Key:
     limit: Limit | None = None
     minute: Minute = Minute()
     concurrent_requests: int = 0        # 0: any number
-    disabled: bool = False
+    state: KeyState = "active"
     expires: float | None = None        # Unix time
+    hours: tuple[Hours, ...] = ()       # when it may be used; empty: always
+    allowed_addresses: tuple[str, ...] = ()     # networks; empty: all
+    denied_addresses: tuple[str, ...] = ()
     models: tuple[str, ...] = ()        # allowed patterns; empty: all
+    denied_models: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()        # names of routes (edge.dialects.routes); empty: all
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
 
@@ -238,6 +245,8 @@ class Snapshot:
     contracts: tuple[tuple[str, str], ...] = tuple((kind, kind) for kind in KINDS)
     contract_files: tuple[str, ...] = ()        # the operator's own contracts; read, and not needed any more
     wording: tuple[tuple[str, Any], ...] = ()   # contract.Contract by surface, and for the admin API
+    trusted_proxies: tuple[str, ...] = ()
+    proxy_protocol: bool = False
     bearer_only: bool = False           # no x-api-key on /v1/messages
     mask_rate_limit: bool = False       # provider_rate_limit: mask
     tells_limits: bool = False          # rate_limit_headers: gateway

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from edge import contract
@@ -28,7 +27,7 @@ class Notes:
         """A line per request that was failed or refused; all of them with `debug`."""
         condition = Condition(facts["condition"]).name
         blame = self.blames.get(condition)
-        facts = {"blame": blame, **facts, "condition": condition, "address": address(facts["address"])}
+        facts = {"blame": blame, **facts, "condition": condition}
         if blame is None:
             self.line(logging.DEBUG, "request", facts)
         elif blame in ("upstream", "edge"):
@@ -61,10 +60,3 @@ class Notes:
             if count > LINES and not self.debug:
                 self.log.warning("more of the same", extra={"facts": {
                     "event": event, "condition": condition, "provider": provider, "unwritten": count - LINES}})
-
-
-def address(number: int) -> str | None:
-    """A client's address as the data plane has it: IPv4, or of IPv6 the first half, which is one subscriber's."""
-    if number >> 32 == 0xffff:
-        return str(IPv4Address(number & 0xffffffff))
-    return f"{IPv6Address(number.to_bytes(8, 'little') + bytes(8))}/64" if number else None

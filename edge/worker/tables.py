@@ -17,6 +17,7 @@ from edge.dialects.kinds import KINDS, Kind
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
+from edge.values.hours import closed
 from edge.values.registry import Limited, Registry, owners
 from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings
@@ -50,6 +51,8 @@ class Tables:
     surfaces: tuple[Any, ...]
     owned: frozenset[bytes]
     bearer_only: bool
+    proxies: Any
+    proxy_protocol: bool
     notes: Notes
     reported: dict[int, int]
     pools: dict[str, Any]
@@ -96,6 +99,14 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     return lambda name: any(p.fullmatch(name) for p in compiled)
 
 
+def allows(key: Key) -> Callable[[str], bool] | None:
+    """Whether the key may use a model, by its name; None: all."""
+    if not key.denied_models:
+        return matcher(key.models) if key.models else None
+    wanted, denied = matcher(key.models or ("*",)), matcher(key.denied_models)
+    return lambda name: wanted(name) and not denied(name)
+
+
 class Compiler:
     """Makes the tables of one worker; connections to providers that did not change are kept."""
 
@@ -128,8 +139,9 @@ class Compiler:
             tenants={key.digest: self.tenant(key, limits[f"key:{key.name}"]) for key in snapshot.keys},
             limits=limits["gateway"],
             digest=partial(digest, secret=snapshot.key_secret),
-            surfaces=tuple(surfaces.values()), owned=owned,
-            bearer_only=snapshot.bearer_only, notes=notes, pools=pools, retry=snapshot.retry,
+            surfaces=tuple(surfaces.values()), owned=owned, bearer_only=snapshot.bearer_only,
+            proxies=_fast.Networks(snapshot.trusted_proxies), proxy_protocol=snapshot.proxy_protocol,
+            notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
@@ -160,9 +172,9 @@ class Compiler:
 
     @staticmethod
     def tenant(key: Key, limits: Any) -> Any:
-        """A key's own limits, scopes and models."""
+        """A key's own limits, scopes, models and hours."""
         scopes = sum(1 << index for index, name in enumerate(NAMES) if not key.scopes or name in key.scopes)
-        return _fast.Tenant(key, limits, scopes, matcher(key.models) if key.models else None)
+        return _fast.Tenant(key, limits, scopes, allows(key), partial(closed, key.hours) if key.hours else None)
 
     @staticmethod
     def routes(snapshot: Snapshot, targets: Targets, registry: Registry, own: dict[str, Answer],

@@ -22,6 +22,7 @@ BASE: dict[str, Any] = {
     "providers": {NAME: {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "key": "env:OPENAI_API_KEY",
                          "health_check": {"path": "/"}}, "other": OTHER},
     "models": {"model": "other", NAME: [{"provider": NAME}]}, "model_limits": {NAME: {"requests_per_second": 1}},
+    "trusted_proxies": ["192.0.2.0/24"],
     "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}},
              {"name": "b", "key": "env:KEY_B"}],
 }
@@ -30,7 +31,8 @@ VALUES: tuple[Any, ...] = (
     True, False, 2, 7, 300, 5000, 10000, 0.25, "other", "anthropic", "low", "mask", "gateway", "refuse", "tokenpak",
     "x-one", "/x", "::1", "2030-01-01",
     "http://127.0.0.1:2/v1", "env:KEY_C", "ca.pem", "blake2b:" + "1" * 64, ["env:KEY_C"],
-    300_000, ["x"], [NAME], ["chat"], ["mine.yaml"], {"x-one": "1"}, {"/v1/x": "other"},
+    300_000, ["x"], [NAME], ["chat"], ["10.0.0.0/8"], ["sat 10:00-11:00"],
+    "frozen", ["mine.yaml"], {"x-one": "1"}, {"/v1/x": "other"},
     {"path": "/x"}, {"first_byte": 1}, {"max": 1}, {"enabled": False}, {"origins": ["*"]}, {"queue_size": 1},
     {"connections": 1}, {"openai": "tokenpak"}, {"port": 1}, {"requests_per_second": 2},
     {"model": {"requests_per_second": 2}}, {"model": ["other/x"]}, "closed", 0.1, "redis://other", {"url": "redis://b"},

@@ -222,7 +222,7 @@ def test_client_keys(config: Any) -> None:
             models: ["gpt-*"]
             scopes: [chat, relay]
         """).keys
-    assert (key.name, key.digest, key.disabled) == ("a", digest(config.key, None), True)
+    assert (key.name, key.digest, key.state) == ("a", digest(config.key, None), "disabled")
     assert key.limit is not None and (key.limit.rate, key.limit.burst) == (2.5, 3)
     assert (key.expires, key.models, key.scopes) == (1893456000.0, ("gpt-*",), ("chat", "relay"))
 

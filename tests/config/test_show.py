@@ -136,7 +136,7 @@ def test_example_shows_the_defaults(config: Any) -> None:
     for section in ("retry", "circuit_breaker", "queue", "limits", "contract", "admin", "cors"):
         text = re.sub(rf"^{section}:.*\n(  .*\n)+", "", text, flags=re.M)
     for key in ("workers", "timeout", "provider_rate_limit", "rate_limit_headers", "bearer_only", "drain_timeout",
-                "keepalive", "debug", "contract_files"):
+                "keepalive", "debug", "contract_files", "trusted_proxies", "proxy_protocol"):
         text = re.sub(rf"^{key}:.*\n", "", text, flags=re.M)
     for key in ("kind", "base_url", "timeouts", "  connect", "  first_byte", "  idle", "  total",
                 "max_connections", "max_idle", "keep_alive", "headers", "models", "adaptive"):

@@ -81,12 +81,15 @@ def test_a_file_of_one_s_own_is_shown_and_checked(tmp_path: Path) -> None:
     assert result.exit_code == 2 and "acme.yaml:3:1: surfaces: must be a mapping" in result.output
 
 
+AUTH_003 = ["key_unknown", "key_disabled", "key_expired", "key_frozen", "key_revoked", "key_unavailable"]
+
+
 @pytest.mark.parametrize(("word", "conditions"), [
-    ("AUTH_001", ["key_missing"]), ("auth_003", ["key_unknown", "key_disabled", "key_expired"]),
+    ("AUTH_001", ["key_missing"]), ("auth_003", AUTH_003),
     ("provider_timeout", ["provider_timeout"]), ("413", ["body_too_large"]), ("529", ["provider_overloaded"]),
     ("PROVIDER_002", ["provider_rate_limited", "keys_limited"]),
     ("RATELIMIT_002", ["provider_rate_limited", "keys_limited"]),
-    ("api_key_disabled", ["key_disabled"]), ("upstream", [*KEPT]),
+    ("api_key_disabled", ["key_disabled", "key_frozen", "key_revoked"]), ("upstream", [*KEPT]),
 ])
 def test_a_code_is_explained(word: str, conditions: list[str]) -> None:
     """A code of any contract, a condition's name or a status leads to cause and fix."""

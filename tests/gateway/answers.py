@@ -2,72 +2,15 @@
 
 A line is: condition, status, type, code, param, and after | the message. `=` stands for the status' reason phrase in
 snake case, `?` for the provider's own status, `-` for null. Without | the contract does not fix the message; then it
-must name the facts of the case. Names in braces are facts of the case, also as a param. Where CONDITIONS names another
-condition behind one, contracts answer it as they do the other, a code that is the other's name excepted.
+must name the facts of the case. Names in braces are facts of the case, also as a param. Where a condition
+is like another (meanings.py), contracts answer it as they do the other, a code that is the other's name excepted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-CONDITIONS = """
-    request_malformed client never
-    request_timeout client now
-    uri_too_long client never
-    headers_too_large client never
-    body_too_large client never
-    body_unreadable client never
-    version_unsupported client never
-    endpoint_unknown client never
-    method_not_allowed client never
-    content_type client never
-    content_coding client never
-    upgrade_refused client never
-    json_invalid client never
-    field_missing client never
-    field_type client never
-    field_value client never
-    key_missing tenant never
-    key_malformed tenant never
-    key_unknown tenant never
-    key_disabled tenant never
-    key_expired tenant never
-    scope_missing tenant never
-    model_denied tenant never
-    model_unknown client never
-    rate_limited tenant later
-    global_rate_limited edge later
-    gateway_overloaded edge later
-    draining edge later
-    not_implemented edge never
-    provider_auth upstream never
-    provider_quota upstream never
-    provider_region upstream never
-    provider_rate_limited upstream later
-    provider_overloaded upstream later
-    circuit_open upstream later
-    keys_limited upstream later
-    provider_unreachable upstream later
-    provider_disconnected upstream never provider_unreachable
-    provider_timeout upstream never
-    provider_error upstream later
-    provider_misconfigured edge never
-    provider_rejected client never
-    context_length client never
-    provider_response_invalid upstream never
-    provider_cut upstream never provider_response_invalid
-    provider_stalled upstream never
-    internal_error edge later
-    out_of_memory edge later
-    disk_full edge later
-    config_invalid edge never
-    config_missing_field edge never
-    config_value edge never config_invalid
-    model_rate_limited tenant later rate_limited
-    concurrency_limited tenant later rate_limited
-    model_concurrency_limited tenant later rate_limited
-    global_concurrency_limited edge later global_rate_limited
-"""
+from tests.gateway.meanings import MEANINGS
 
 OPENAI = """
     request_malformed 400 invalid_request_error request_malformed -
@@ -303,6 +246,10 @@ TOKENBAY = """
     key_malformed 401 = key_malformed -
     key_unknown 401 = key_unknown -
     key_disabled 403 = api_key_disabled -
+    key_unavailable 403 = api_key_unavailable -
+    ip_denied 403 = ip_denied_by_blacklist -
+    ip_not_allowed 403 = ip_not_in_whitelist -
+    time_window_denied 403 = access_rule_time_window_denied -
     key_expired 403 = api_key_expired -
     scope_missing 403 = api_key_scope_missing -
     model_denied 403 = api_key_model_not_allowed -
@@ -359,6 +306,7 @@ TOKEN360 = """
     key_malformed 401 invalid_api_key 401 - | Invalid API key or token provided
     key_unknown 401 invalid_api_key 401 - | Invalid API key or token provided
     key_disabled 403 api_key_frozen 403 - | The API key is frozen
+    key_revoked 401 invalid_api_key 401 - | Invalid API key or token provided
     key_expired 401 invalid_api_key 401 - | Invalid API key or token provided
     scope_missing 403 model_access_denied 403 -
     model_denied 403 model_access_denied 403 model
@@ -465,14 +413,6 @@ class Row:
     message: str | None
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What is the same in every contract."""
-
-    blame: str
-    retry: str
-
-
 def _row(line: str) -> tuple[str, Row]:
     promised, bar, text = line.partition(" | ")
     name, status, kind, code, param = promised.split()
@@ -486,8 +426,8 @@ def _lines(table: str) -> list[str]:
 
 def _rows(table: str) -> dict[str, Row]:
     rows = dict(map(_row, _lines(table)))
-    alike = {name: (other[0], rows[other[0]]) for name, _, _, *other in map(str.split, _lines(CONDITIONS))
-             if other and name not in rows}
+    alike = {name: (meaning.like, rows[meaning.like]) for name, meaning in MEANINGS.items()
+             if meaning.like and name not in rows}
     return rows | {name: replace(row, code=name) if row.code == other else row for name, (other, row) in alike.items()}
 
 
@@ -495,4 +435,3 @@ CONTRACTS: dict[str, dict[str, Row]] = {
     name: _rows(table) for name, table in (
         ("openai", OPENAI), ("anthropic", ANTHROPIC), ("tokenpak", TOKENPAK), ("tokenfactory", TOKENFACTORY),
         ("tokenbay", TOKENBAY), ("token360", TOKEN360), ("generic", GENERIC))}
-MEANINGS = {name: Meaning(blame, retry) for name, blame, retry, *_ in map(str.split, _lines(CONDITIONS))}

@@ -7,8 +7,9 @@ import re
 import time
 from typing import Any
 
-from tests.gateway.answers import CONTRACTS, ENVELOPES, MEANINGS, Row
+from tests.gateway.answers import CONTRACTS, ENVELOPES, Row
 from tests.gateway.client import Answer
+from tests.gateway.meanings import MEANINGS
 
 Facts = dict[str, Any]
 # RFC 9110 section 15, RFC 6585 section 5, and Anthropic's 529.

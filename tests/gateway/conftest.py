@@ -6,17 +6,27 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from edge.values.hours import DAYS
 from tests.gateway.script import Script
 from tests.support.gateway import Gateway, configuration
 from tests.support.simulator import Simulator
 
+# A window that is closed now, tomorrow and yesterday.
+CLOSED = f"{DAYS[(datetime.now(UTC).weekday() + 3) % 7]} 10:00-11:00"
 # Keys of which each can do one thing less; `planted` is what PLANTED looks for.
 KEYS: dict[str, dict[str, Any]] = {
     "disabled": {"disabled": True},
+    "frozen": {"state": "frozen"},
+    "revoked": {"state": "revoked"},
+    "suspended": {"state": "suspended"},
+    "elsewhere": {"allowed_addresses": ["192.0.2.0/24", "2001:db8::/32"]},
+    "not-here": {"denied_addresses": ["127.0.0.0/8", "::1"]},
+    "sundays": {"hours": [CLOSED]},
     "expired": {"expires": "2020-01-01"},
     "chat-only": {"scopes": ["chat", "messages"]},
     "one-model": {"models": ["sim-allowed"]},

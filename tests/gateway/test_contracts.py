@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from tests.gateway import client
-from tests.gateway.answers import CONTRACTS, MEANINGS
+from tests.gateway.answers import CONTRACTS
 from tests.gateway.check import Facts, check, check_event, check_limits
 from tests.gateway.client import KEY, PATHS, SURFACES, ask, asked, post, read, receive
 from tests.gateway.conftest import HASTY, key_of
+from tests.gateway.meanings import MEANINGS
 from tests.simulator.wire import Wire
 from tests.support.gateway import Gateway
 
@@ -110,6 +111,12 @@ CASES = {case.condition: case for case in (
     Case("key_unknown", key("Bearer sk-unknown-0123456789abcdef")),
     Case("key_disabled", key(f"Bearer {key_of('disabled')}"), OURS),
     Case("key_expired", key(f"Bearer {key_of('expired')}"), OURS),
+    Case("key_frozen", key(f"Bearer {key_of('frozen')}"), OURS),
+    Case("key_revoked", key(f"Bearer {key_of('revoked')}"), OURS),
+    Case("key_unavailable", key(f"Bearer {key_of('suspended')}"), {"reason": "suspended", **OURS}),
+    Case("ip_denied", key(f"Bearer {key_of('not-here')}"), {"got": "127.0.0.1", **OURS}),
+    Case("ip_not_allowed", key(f"Bearer {key_of('elsewhere')}"), {"got": "127.0.0.1", **OURS}),
+    Case("time_window_denied", key(f"Bearer {key_of('sundays')}"), {"expected": "10:00 UTC on", **OURS}),
     Case("scope_missing", elsewhere(UNSCOPED, {"model": "sim-1"}, bearer=key_of("chat-only")),
          {"field": SCOPES, **OURS}),
     Case("model_denied", key(f"Bearer {key_of('one-model')}"), {"model": "sim-1", "expected": "sim-allowed", **OURS}),

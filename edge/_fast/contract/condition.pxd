@@ -59,3 +59,9 @@ cpdef enum Condition:
     concurrency_limited
     model_concurrency_limited
     global_concurrency_limited
+    key_frozen
+    key_revoked
+    key_unavailable
+    ip_denied
+    ip_not_allowed
+    time_window_denied

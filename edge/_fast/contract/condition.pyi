@@ -63,3 +63,9 @@ class Condition(IntEnum):
     concurrency_limited = 55
     model_concurrency_limited = 56
     global_concurrency_limited = 57
+    key_frozen = 58
+    key_revoked = 59
+    key_unavailable = 60
+    ip_denied = 61
+    ip_not_allowed = 62
+    time_window_denied = 63

@@ -17,6 +17,7 @@ cdef enum HeadResult:
     HEAD_TARGET_LONG = -3       # 414
     HEAD_VERSION = -4           # 505: not HTTP/1.0 or HTTP/1.1
     HEAD_CODING = -5            # 501: a known transfer coding beneath chunked
+    HEAD_PROXY = -6             # 400: there is no PROXY header before it, where one must be
 
 cdef enum Method:
     M_OTHER, M_GET, M_HEAD, M_POST, M_PUT, M_DELETE, M_PATCH, M_OPTIONS
@@ -25,7 +26,7 @@ cdef enum:                      # fields that the gateway itself reads; Head.kno
     K_OTHER, K_HOST, K_CONTENT_LENGTH, K_TRANSFER_ENCODING, K_CONNECTION, K_CONTENT_TYPE, K_CONTENT_ENCODING
     K_EXPECT, K_AUTHORIZATION, K_X_API_KEY, K_X_REQUEST_ID, K_TRACEPARENT, K_ANTHROPIC_VERSION
     K_STAINLESS_RETRY_COUNT, K_LOCATION, K_API_KEY, K_DATE, K_BETA, K_ORIGIN, K_UPGRADE, K_CACHE_CONTROL
-    K_X_ACCEL_BUFFERING, K_DROPPED, N_KNOWN
+    K_X_ACCEL_BUFFERING, K_X_FORWARDED_FOR, K_DROPPED, N_KNOWN
 
 cdef struct Field:
     uint32_t name

@@ -167,6 +167,7 @@ _READ = (
     (b"upgrade", K_UPGRADE, False, False),
     (b"cache-control", K_CACHE_CONTROL, True, True),
     (b"x-accel-buffering", K_X_ACCEL_BUFFERING, True, True),
+    (b"x-forwarded-for", K_X_FORWARDED_FOR, False, True),
 )
 # Hop by hop (RFC 9110 7.6.1, 11.7; RFC 9113 3.2.1 for http2-settings).
 _HOP_BY_HOP = (

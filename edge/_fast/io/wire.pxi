@@ -30,20 +30,18 @@ cdef extern from * nogil:
         int on = 1;
         return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    /* Tells who it is as well: an IPv4 address, or the first half of an IPv6 one, which is one subscriber's. */
-    static int edge_accept(int fd, uint64_t *address) {
-        union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } peer;
-        socklen_t size = sizeof peer;
-        int client = accept4(fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        *address = 0;
-        if (client < 0)
-            return client;
-        if (peer.any.sa_family == AF_INET)
-            *address = 0xffff00000000 | ntohl(peer.v4.sin_addr.s_addr);
-        else if (peer.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&peer.v6.sin6_addr))
-            *address = 0xffff00000000 | ntohl(peer.v6.sin6_addr.s6_addr32[3]);
-        else if (peer.any.sa_family == AF_INET6)
-            memcpy(address, &peer.v6.sin6_addr, 8);
+    /* Tells who it is as well: where the bytes of the address stand in `peer`, and how many they are. */
+    static int edge_accept(int fd, struct sockaddr_storage *peer, const void **address, int *bytes) {
+        socklen_t size = sizeof *peer;
+        int client = accept4(fd, (struct sockaddr *)peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        *bytes = 0;
+        if (client >= 0 && peer->ss_family == AF_INET) {
+            *address = &((struct sockaddr_in *)peer)->sin_addr;
+            *bytes = 4;
+        } else if (client >= 0 && peer->ss_family == AF_INET6) {
+            *address = &((struct sockaddr_in6 *)peer)->sin6_addr;
+            *bytes = 16;
+        }
         return client;
     }
     static int edge_unacknowledged(int fd) {
@@ -71,7 +69,9 @@ cdef extern from * nogil:
     ssize_t edge_send_parts(int fd, iovec* parts, int count)
     ssize_t edge_send(int fd, const void* data, size_t size)
     int edge_no_delay(int fd)
-    int edge_accept(int fd, uint64_t* address)
+    struct sockaddr_storage:
+        pass
+    int edge_accept(int fd, sockaddr_storage* peer, const void** address, int* bytes)
     int edge_unacknowledged(int fd)
     int edge_reserve()
     const char* edge_find(const char* text, size_t size, const char* wanted, size_t length)

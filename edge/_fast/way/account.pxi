@@ -145,7 +145,7 @@ cdef int report(Exchange x) except -1:
     x.gateway.report({
         "request_id": PyBytes_FromStringAndSize(x.request_id, x.request_id_size).decode(),
         "condition": x.condition,
-        "address": x.address,
+        "address": text_of_address(&x.client),
         "route": x.route.name if x.route is not None else None,
         "key": x.tenant.name if x.tenant is not None else None,
         "model": x.asked,

@@ -9,6 +9,7 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
     cdef const char* at
     cdef Py_ssize_t size
     cdef Tenant tenant
+    cdef int condition
     if field != NULL:
         at = buf + field.value
         size = field.value_len
@@ -45,14 +46,41 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
         d.key = key
         d.tenant = tenant
     x.tenant = tenant
-    if tenant.disabled:
-        return key_disabled
-    if tenant.expires and time(NULL) >= tenant.expires:
-        return key_expired
+    condition = judge_key(x, tenant)
+    if condition:
+        return condition
     if not tenant.scopes & (<uint64_t>1 << x.route.index):
         x.say(S_FIELD, x.route.name)
         return scope_missing
     return 0
+
+
+cdef int judge_key(Exchange x, Tenant tenant) except -1:
+    """Whether the key may be used: at all, by who asks, and now."""
+    cdef int64_t now
+    if tenant.state:
+        x.say(S_REASON, tenant.state_name)
+        return tenant.state
+    if tenant.denied_from is not None and tenant.denied_from.hold(&x.client):
+        x.say(S_GOT, text_of_address(&x.client))
+        return ip_denied
+    if tenant.allowed_from is not None and not tenant.allowed_from.hold(&x.client):
+        x.say(S_GOT, text_of_address(&x.client))
+        return ip_not_allowed
+    if not tenant.expires and tenant.hours is None:
+        return 0
+    now = time(NULL)
+    if tenant.expires and now >= tenant.expires:
+        return key_expired
+    if tenant.hours is None:
+        return 0
+    if now // 60 != tenant.minute:
+        tenant.closed = tenant.hours(now)
+        tenant.minute = now // 60
+    if tenant.closed is None:
+        return 0
+    x.say(S_EXPECTED, tenant.closed)
+    return time_window_denied
 
 
 cdef Tenant find_tenant(Gateway g, bytes key):

@@ -31,24 +31,31 @@ cdef class Listener(Peer):
 
     cdef int take(self, bint last) except -2:
         """One connection: 0, or the error that accept(2) gave. A fault in serving it is its own."""
-        cdef uint64_t address
-        cdef int fd = edge_accept(self.fd, &address)
+        cdef sockaddr_storage peer
+        cdef const void* bytes
+        cdef int count
+        cdef int fd = edge_accept(self.fd, &peer, &bytes, &count)
+        cdef Address client = Address(0, 0)
         if fd < 0:
             return errno
+        if count == 4:
+            from_v4(bytes, &client)
+        elif count == 16:
+            from_v6(bytes, &client)
         try:
-            self.serve(fd, address, last)
+            self.serve(fd, client, last)
         except Exception as error:
             self.gateway.log_fault(error, None)
         return 0
 
-    cdef int serve(self, int fd, uint64_t address, bint last) except -1:
+    cdef int serve(self, int fd, Address client, bint last) except -1:
         """A connection of a client; with the `last` descriptor it is refused."""
         cdef Downstream d = Downstream.__new__(Downstream)
         d.gateway = self.gateway
         edge_no_delay(fd)
         d.watch(fd)
         try:
-            d.begin_service(address)
+            d.begin_service(client)
             if last:
                 if d.is_open() and not d.lingering:
                     overloaded(d, "file descriptors", DESCRIPTORS)
@@ -104,26 +111,52 @@ cdef int turn_away(Exchange x, int condition, object what) except -1:
 
 cdef class Downstream(Peer):
 
-    cdef int begin_service(self, uint64_t address) except -1:
-        """A client has connected. Its first head is due within the head's time."""
+    cdef int begin_service(self, Address client) except -1:
+        """Somebody has connected. The first head is due within the head's time."""
         cdef Gateway g = self.gateway
-        cdef int near = 0
         g.counts.accepted += 1
         g.counts.connections += 1
         g.connections.add(self)
-        self.peer = address
+        self.peer = client
+        self.unproven = g.proxy_protocol
         self.set_timer(AWAITS_HEAD, g.head_ns)
-        if g.max_address and address:
-            self.address = address
-            near = g.addresses.get(address, 0) + 1
-            g.addresses[address] = near
-            if near > 2 * g.max_address:
-                return self.abort()         # who was told as often as that is not told again
-        if near > g.max_address:
-            return overloaded(self, "connections from one address", "limits.address_connections")
+        if not self.unproven:
+            self.count_address()
+            if not self.is_open() or self.lingering:
+                return 0
         if len(g.connections) > g.max_connections:
             return overloaded(self, "connections", "limits.connections")
         return 0
+
+    cdef int count_address(self) except -1:
+        """One address has so many connections at most. Those of trusted proxies are many clients'."""
+        cdef Gateway g = self.gateway
+        cdef int near
+        if not g.max_address or not (self.peer.high or self.peer.low) or g.proxies.hold(&self.peer):
+            return 0
+        self.counted = True
+        near = g.addresses.get(subscriber(&self.peer), 0) + 1
+        g.addresses[subscriber(&self.peer)] = near
+        if near > 2 * g.max_address:
+            return self.abort()             # who was told as often as that is not told again
+        if near <= g.max_address:
+            return 0
+        return overloaded(self, "connections from one address", "limits.address_connections")
+
+    cdef int introduce(self, char* buf, Py_ssize_t size) except -1:
+        """The PROXY header that begins a connection tells whose it is, where it comes from a trusted proxy."""
+        cdef Gateway g = self.gateway
+        cdef Address client = self.peer
+        cdef Py_ssize_t used = read_proxy(buf, size, &client)
+        if used == PROXY_MORE:
+            return 0
+        self.unproven = False
+        if used == PROXY_BAD:
+            return nameless(self).drive(HEAD_CAME, HEAD_PROXY, buf, size, None)
+        self.used = used
+        if g.proxies.hold(&self.peer):
+            self.peer = client
+        return self.count_address()
 
     cdef int place(self) except -1:
         """Straight into the body where its length is known; else the worker's common buffer, behind what is pending."""
@@ -179,6 +212,8 @@ cdef class Downstream(Peer):
                     self.skip -= self.used
                 elif self.is_full():
                     pass
+                elif self.unproven:
+                    self.introduce(buf + pos, size - pos)
                 elif self.exchange is None:
                     self.begin(buf + pos, size - pos)
                 elif self.exchange.state == READING:
@@ -316,8 +351,8 @@ cdef class Downstream(Peer):
         self.pending = None
         g.counts.connections -= 1
         g.connections.discard(self)
-        if self.address:
-            near = g.addresses.pop(self.address) - 1
+        if self.counted:
+            near = g.addresses.pop(subscriber(&self.peer)) - 1
             if near:
-                g.addresses[self.address] = near
+                g.addresses[subscriber(&self.peer)] = near
         return 0 if self.exchange is None else self.exchange.drive(CLIENT_LEFT, 0, NULL, 0, None)

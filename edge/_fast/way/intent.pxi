@@ -129,16 +129,21 @@ cdef int judge_others(Exchange x, const Member* models) except -1:
 
 cdef int deny(Exchange x, bytes name) except -1:
     """The key may not use the model, and hears which it may: its own, as the operator wrote them."""
-    cdef tuple models = x.tenant.models
+    said = listed(x.tenant.models) if x.tenant.models else "all"
+    x.say(S_MODEL, name)
+    x.say(S_EXPECTED, f"{said} but {listed(x.tenant.denied_models)}" if x.tenant.denied_models else said)
+    return model_denied
+
+
+cdef str listed(tuple models):
+    """As many of the names as a message takes."""
     cdef int count = 1
     cdef Py_ssize_t size = len(models[0])
     while count < len(models) and size + len(models[count]) <= SHOWN_MAX:
         size += len(models[count])
         count += 1
     more = len(models) - count
-    x.say(S_MODEL, name)
-    x.say(S_EXPECTED, f"{', '.join(models[:count])}{f' and {more} more' if more else ''}")
-    return model_denied
+    return f"{', '.join(models[:count])}{f' and {more} more' if more else ''}"
 
 
 cdef int unreadable(Exchange x, int result, Py_ssize_t where) except -1:

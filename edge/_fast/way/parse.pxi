@@ -35,7 +35,7 @@ cdef Exchange new_exchange(Downstream d):
     cdef Exchange x = Exchange.__new__(Exchange)
     x.gateway = d.gateway
     x.downstream = d
-    x.address = d.peer
+    x.client = d.peer
     x.surface = d.gateway.surfaces[0]
     x.state = READING
     x.started = d.gateway.now
@@ -58,6 +58,8 @@ cdef int read_head(Exchange x, const char* buf, Py_ssize_t size, int result) exc
         return refuse_bytes(x, buf, size, result)
     d.used = head.size
     name_request(x, buf, head)
+    if head.known[K_X_FORWARDED_FOR] >= 0:
+        trace_back(buf, head, g.proxies, &x.client)
     x.method = head.method
     x.minor = head.minor
     x.keep_alive = head.keep_alive and not g.draining and not g.retiring
@@ -95,6 +97,8 @@ cdef int refuse_bytes(Exchange x, const char* buf, Py_ssize_t size, int result) 
         x.gateway, PyBytes_FromStringAndSize(buf, min(size, <Py_ssize_t>64)).partition(b" ")[2], NULL)
     if result == HEAD_CODING:
         x.say(S_REASON, "a transfer coding other than chunked")
+    elif result == HEAD_PROXY:
+        x.say(S_REASON, "the connection must begin with a PROXY header")
     x.unsynced = True
     return x.refuse(head_condition(result))
 

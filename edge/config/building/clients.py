@@ -15,7 +15,8 @@ from edge.config.sections.maximums import MAX_KEYS
 from edge.config.tree import find
 from edge.dialects.routes import NAMES, RELAY
 from edge.strict_yaml import Path
-from edge.values import snapshot
+from edge.values import hours, snapshot
+from edge.values.hours import Hours
 from edge.values.snapshot import Limit, Minute, ModelLimit, Secret
 
 PRIORITIES = ("high", "normal", "low")
@@ -42,20 +43,25 @@ def clients(report: Report, given: Sequence[ClientKey], secrets: Secrets,
         digest = _digest(report, at, item, secrets, key_secret)
         if digest is not None and digests.setdefault(digest, item.name) != item.name:
             report.problem(at, f"is the same key as {digests[digest]}", "every client gets a key of its own")
-        for position, pattern in enumerate(item.models):
-            patterns.check(report, (*at, "models", position), pattern)
+        for setting in ("models", "denied_models"):
+            for position, pattern in enumerate(getattr(item, setting)):
+                patterns.check(report, (*at, setting, position), pattern)
+        if item.disabled and item.state not in (None, "disabled"):
+            report.problem((*at, "state"), f"is {item.state}, and disabled: true stands beside it", "remove one")
         for position, scope in enumerate(item.scopes):
             if scope not in NAMES:
                 report.problem((*at, "scopes", position), f"there is no scope {scope}",
                                report.suggest(scope, NAMES))
-        if item.models and RELAY in item.scopes:
+        if (item.models or item.denied_models) and RELAY in item.scopes:
             report.warn((*at, "scopes"), "let it pass its models: a relayed request whose model cannot be read (files, "
                         "batches, what is stored) may be for any")
         made.append(snapshot.Key(
             name=item.name, digest=digest or b"", limit=_limit(report, (*at, "rate_limit"), item.rate_limit),
             minute=minute(item.rate_limit), concurrent_requests=concurrent_requests(item.rate_limit),
-            disabled=item.disabled,
-            expires=_expires(report, (*at, "expires"), item.expires), models=tuple(item.models),
+            state=item.state or ("disabled" if item.disabled else "active"),
+            expires=_expires(report, (*at, "expires"), item.expires), hours=_hours(report, (*at, "hours"), item.hours),
+            allowed_addresses=tuple(item.allowed_addresses), denied_addresses=tuple(item.denied_addresses),
+            models=tuple(item.models), denied_models=tuple(item.denied_models),
             scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority)))
     return tuple(made)
 
@@ -122,6 +128,16 @@ def _limit(report: Report, at: Path, given: KeyRateLimit | None) -> Limit | None
     if "requests_per_second" not in written and ("burst_size" in written or not others):
         report.problem(at, "has no requests_per_second", "set it (0: no limit), or another limit alone")
     return limit(report, at, given.requests_per_second, given.burst)
+
+
+def _hours(report: Report, at: Path, given: Sequence[str]) -> tuple[Hours, ...]:
+    made = []
+    for position, text in enumerate(given):
+        try:
+            made.append(hours.read(text))
+        except ValueError as error:
+            report.problem((*at, position), str(error), "for example mon-fri 08:00-18:00 Europe/Berlin")
+    return tuple(made)
 
 
 def _expires(report: Report, at: Path, text: str | None) -> float | None:

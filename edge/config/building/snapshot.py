@@ -65,6 +65,9 @@ class Builder:
         workers = settings.workers or cores()
         if bounds.target_bytes > bounds.head_bytes:
             self.report.problem(("limits", "target_bytes"), "is more than limits.head_bytes", "lower it")
+        if settings.proxy_protocol and not settings.trusted_proxies:
+            self.report.problem(("proxy_protocol",), "has no trusted_proxies: nobody's word would count",
+                                "set trusted_proxies to the networks of the proxies in front")
         chosen, wording = contracts(self.report, settings.contract, contract_files)
         snapshot = Snapshot(
             version=version, port=settings.port,
@@ -79,6 +82,7 @@ class Builder:
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
                           queue=queue.queue_size, queue_timeout=queue.timeout, keepalive=settings.keepalive),
             contracts=chosen, contract_files=contract_files, wording=wording,
+            trusted_proxies=tuple(settings.trusted_proxies), proxy_protocol=settings.proxy_protocol,
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
             tells_limits=settings.rate_limit_headers == "gateway",
             key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from edge.config.sections.base import Burst, Count, Name, Rate, Strict, Text, about
-from edge.values.snapshot import Outage
+from edge.config.sections.base import Burst, Count, Name, Network, Rate, Strict, Text, about
+from edge.values.snapshot import KeyState, Outage
 
 Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
 
@@ -62,11 +62,22 @@ class ClientKey(Strict):
     hash: Annotated[Hash | None, about("what `edge auth` prints", "blake2b:<64 hexadecimal digits>")] = None
     rate_limit: Annotated[
         KeyRateLimit | None, about("the key's own limit", {"requests_per_second": 10})] = None
-    disabled: Annotated[bool, about("refuse it", True)] = False
+    disabled: Annotated[bool, about("refuse it; short for `state: disabled`", True)] = False
+    state: Annotated[KeyState | None, about(
+        "refuse it, and say why: disabled, frozen, revoked, suspended, exhausted or pending; active unless set",
+        "frozen")] = None
     expires: Annotated[str | None, about(
         "ISO date or time, UTC unless it says otherwise; a date alone means its first second",
         "2027-01-31T12:00:00Z")] = None
+    hours: Annotated[list[Text], about(
+        "when it may be used, in UTC unless a time zone is named; empty: always",
+        ["mon-fri 08:00-18:00 Europe/Berlin", "sat 10:00-14:00"])] = []
+    allowed_addresses: Annotated[list[Network], about(
+        "networks of the clients that may use it; empty: all", ["203.0.113.0/24", "2001:db8::/32"])] = []
+    denied_addresses: Annotated[list[Network], about(
+        "networks of clients that may not", ["203.0.113.66"])] = []
     models: Annotated[list[Text], about("patterns of the models it may use; empty: all", ["gpt-*"])] = []
+    denied_models: Annotated[list[Text], about("patterns of those that it may not, of all these", ["gpt-*-pro"])] = []
     scopes: Annotated[list[Text], about("routes it may use; empty: all", ["chat", "models"])] = []
     priority: Annotated[Literal["high", "normal", "low"], about(
         "who waits for whom when there is not enough for all", "high")] = "normal"

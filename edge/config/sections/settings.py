@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from edge.config.sections.admin import Admin
-from edge.config.sections.base import Port, Seconds, Strict, Text, about, wrong
+from edge.config.sections.base import Network, Port, Seconds, Strict, Text, about, wrong
 from edge.config.sections.failures import CircuitBreaker, Retry
 from edge.config.sections.keys import ClientKey, KeyRateLimit, RateLimit
 from edge.config.sections.limits import Limits, Queue
@@ -51,6 +51,11 @@ class Settings(Strict):
         "the keys clients present", [{"name": "team-a", "hash": "blake2b:..."}])] = []
     key_secret: Annotated[SecretStr | None, about(
         "keys the hashes of client keys: 16 to 64 bytes; a change voids every hash", "env:KEY_SECRET")] = None
+    trusted_proxies: Annotated[list[Network], about(
+        "networks of proxies in front, whose X-Forwarded-For or PROXY header says who the client is",
+        ["10.0.0.0/8", "2001:db8::/32"])] = []
+    proxy_protocol: Annotated[bool, about(
+        "each connection must begin with a PROXY header, 1 or 2; trusted_proxies says whose counts", True)] = False
     bearer_only: Annotated[bool, about("no x-api-key on /v1/messages", True)] = False
     models: Annotated[dict[str, Targets], about(
         "names or patterns that clients ask for, and where they are served",
