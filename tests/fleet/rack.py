@@ -40,7 +40,7 @@ class Client:
     """One connection to one host."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+        self.connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=30)
 
     def ask(self, sent: bytes | None = None) -> tuple[int, dict[str, str], float]:
         """Status, fields and seconds of a request."""

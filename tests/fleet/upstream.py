@@ -15,9 +15,11 @@ import httptools
 class Upstream:
     """Runs in a thread while the `with` block does. `asked` are (time of a monotonic clock, tokens used)."""
 
-    def __init__(self, tokens: Callable[[bytes], int] = lambda body: 2, delay: float = 0.0) -> None:
+    def __init__(self, tokens: Callable[[bytes], int] = lambda body: 2, delay: float = 0.0,
+                 address: str = "127.0.0.1") -> None:
         self.tokens = tokens
         self.delay = delay
+        self.address = address
         self.status = 200
         self.asked: list[tuple[float, int]] = []
 
@@ -36,7 +38,7 @@ class Upstream:
     async def serve(self, started: threading.Event) -> None:
         """Until the end."""
         self.loop, self.ended = asyncio.get_running_loop(), asyncio.Event()
-        server = await self.loop.create_server(lambda: Connection(self), "127.0.0.1", 0)
+        server = await self.loop.create_server(lambda: Connection(self), self.address, 0)
         self.port: int = server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         started.set()

@@ -42,7 +42,13 @@ def configuration(provider_url: str, **changes: Any) -> dict[str, Any]:
 
 
 class Gateway:
-    """Context manager; `url` and `admin` are base URLs, `log()` is what it wrote to standard error."""
+    """Context manager; `url` and `admin` are base URLs, `log()` is what it wrote to standard error.
+
+    `before` is what its command line begins with, `address` is where it is to be found.
+    """
+
+    before: tuple[str, ...] = ()
+    address = "127.0.0.1"
 
     def __init__(self, config: dict[str, Any], *, environ: dict[str, str] | None = None,
                  program: Path | None = None) -> None:
@@ -60,11 +66,12 @@ class Gateway:
     def __enter__(self) -> Gateway:
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge", "serve", "--config", str(self.file)], env=self.environ, cwd=self.program,
+                [*self.before, sys.executable, "-m", "edge", "serve", "--config", str(self.file)],
+                env=self.environ, cwd=self.program,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
         port, admin = self._ports()
         self.port, self.admin_port = int(port), int(admin)
-        self.url, self.admin = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.admin_port}"
+        self.url, self.admin = f"http://{self.address}:{self.port}", f"http://{self.address}:{self.admin_port}"
         return self
 
     def _ports(self) -> tuple[bytes, bytes]:
