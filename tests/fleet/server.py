@@ -41,10 +41,11 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 
 class Server:
-    """Runs while the `with` block does. `options` are its command line's."""
+    """Runs while the `with` block does. `options` are its command line's, `environ` is added to its environment."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, environ: dict[str, str] | None = None) -> None:
         self.options = options
+        self.environ = {**os.environ, **(environ or {})}
         self.folder = tempfile.TemporaryDirectory(prefix="edge-redis-")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
@@ -65,7 +66,7 @@ class Server:
             self.process = subprocess.Popen(
                 [binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                  "--dir", self.folder.name, *self.options],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+                env=self.environ, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         end = time.monotonic() + 10
         while READY not in log.read_bytes():
             assert time.monotonic() < end and self.process.poll() is None, log.read_text(errors="replace")
