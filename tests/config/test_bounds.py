@@ -138,6 +138,7 @@ TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
     "sticky": (("sticky",), lambda n: "s" * n, maximums.MAX_FIELD_NAME),
     "client's key": (("keys", 0, "key"), lambda n: "k" * n, 512),
     "key's models": (("keys", 0, "models"), lambda n: ["m" * n], 4096),
+    "models that a key may not use": (("keys", 0, "denied_models"), lambda n: ["m" * n], 4096),
     "name of a key": (("keys", 0, "name"), lambda n: "n" * n, 64),
     "header of a key": (("providers", "openai", "key_header"), lambda n: "h" * n, maximums.MAX_FIELD_NAME),
     "path of a check": (("providers", "openai", "health_check"), lambda n: "/" + "c" * (n - 1), 4096),
@@ -157,6 +158,7 @@ TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
 # Names of what stands elsewhere, files that must be there, and what has but a few forms.
 BOUND_ELSEWHERE = {"listen_addr", "admin.listen_addr", "contract", "contract.openai", "contract.anthropic",
                    "contract_files.0", "fallback.openai", "fallback.openai.0", "keys.0.expires", "keys.0.scopes.0",
+                   "keys.0.allowed_addresses.0", "keys.0.denied_addresses.0", "keys.0.hours.0", "trusted_proxies.0",
                    "models.m.0.provider", "providers.openai.ca_bundle", "redis.ca_bundle", "routes.openai"}
 
 
