@@ -11,9 +11,10 @@ from edge import _fast
 from edge.config.sections import maximums
 from edge.values.snapshot import Bounds
 from edge.values.snapshot import Provider as Upstream
+from tests.config.test_bounds import LEASTS, NUMBERS, Path, placed
 from tests.support.gateway import Gateway, configuration
-from tests.support.provider import GOOD, Line, Provider, answer
-from tests.support.talk import Talk, asked, in_contract, request
+from tests.support.provider import GOOD, Line, Provider, answer, echo
+from tests.support.talk import Talk, ask, asked, in_contract, request
 
 NAME = "\N{OX}" * maximums.MAX_MODEL           # four bytes a character
 HEAD = 65536                                # bytes, of clients' and of providers'
@@ -107,3 +108,17 @@ def test_the_data_plane_takes_no_more_than_fits() -> None:
     for bounds in (Bounds(head_bytes=65537), Bounds(head_bytes=1024, target_bytes=1025)):
         with pytest.raises(ValueError, match="too high"):
             gateway.load(SimpleNamespace(bounds=bounds))
+
+
+@pytest.mark.parametrize("numbers", [LEASTS, NUMBERS], ids=["least", "most"])
+def test_every_number_at_its_end_serves(numbers: dict[Path, float]) -> None:
+    """With all numbers of the configuration at their lowest, or highest, at once a gateway serves: none overflows."""
+    with Provider(echo) as provider:
+        config = configuration(provider.url, models={"m": [{"provider": "openai", "model": "n"}]})
+        config["providers"]["openai"]["health_check"] = {"path": "/models"}
+        for at, number in numbers.items():
+            if at[0] not in ("port", "workers", "redis") and at != ("admin", "port"):
+                config = placed(config, at, number)
+        with Gateway(config) as edge:
+            for path in ("/health", "/v1/files"):
+                assert ask(edge.port, request(path=path, method="GET"), "GET").status == 200, path

@@ -137,7 +137,7 @@ cdef class Downstream(Peer):
         self.counted = True
         near = g.addresses.get(subscriber(&self.peer), 0) + 1
         g.addresses[subscriber(&self.peer)] = near
-        if near > 2 * g.max_address:
+        if near > 2 * <int64_t>g.max_address:
             return self.abort()             # who was told as often as that is not told again
         if near <= g.max_address:
             return 0
