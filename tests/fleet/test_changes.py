@@ -25,12 +25,35 @@ assert clock                            # a fixture
 RATE, BURST, ASKED = 40, 40, 40         # a second; the last by each of two hosts
 
 
+@pytest.fixture(scope="module")
+def stepped(clock: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rack, dict[str, Step]]]:
+    """Two hosts, and what sets the wall clock of Redis, and of one host, so many seconds off."""
+    with ExitStack() as stack:
+        environ, steps = {}, {}
+        for name in ("redis", "host"):
+            file = tmp_path_factory.mktemp(name) / "step"
+            file.write_bytes(struct.pack("d", 0.0))
+            written = stack.enter_context(file.open("r+b", buffering=0))
+            preload = " ".join(filter(None, [os.environ.get("LD_PRELOAD"), str(clock)]))
+            environ[name] = {"LD_PRELOAD": preload, "STEP_FILE": str(file)}
+            steps[name] = partial(put, written.fileno())
+        server = stack.enter_context(Server(environ=environ["redis"]))
+        rack = stack.enter_context(Rack(server, {"requests_per_second": RATE, "burst_size": BURST}, hosts=1))
+        rack.count = 2
+        rack.hosts.append(stack.enter_context(Gateway(rack.configuration(), environ=environ["host"])))
+        rack.hosts[1].wait(lambda: rack.hosts[1].metric("edge_fleet_hosts") == 2)
+        yield rack, steps
+
+
+def put(file: int, off: float) -> None:
+    """In place: a process that looks at an empty file dies."""
+    os.pwrite(file, struct.pack("d", off), 0)
+
+
 @pytest.fixture
-def rack() -> Iterator[Rack]:
-    """Two hosts."""
-    with Server() as server, Rack(server, {"requests_per_second": RATE, "burst_size": BURST}, hosts=2) as rack:
-        rack.rest(0.1)
-        yield rack
+def rack(stepped: tuple[Rack, dict[str, Step]]) -> Rack:
+    """The two alone."""
+    return stepped[0]
 
 
 def test_an_upgrade(rack: Rack) -> None:
@@ -70,31 +93,6 @@ def test_redis_comes_and_goes(rack: Rack) -> None:
     assert set(statuses(traffic.found)) <= {200, 429}
     assert admitted <= RATE * (lasted + alone) + BURST
     host.wait(lambda: host.metric("edge_fleet_hosts") == 2)
-
-
-@pytest.fixture(scope="module")
-def stepped(clock: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rack, dict[str, Step]]]:
-    """Two hosts, and what sets the wall clock of Redis, and of one host, so many seconds off."""
-    with ExitStack() as stack:
-        environ, steps = {}, {}
-        for name in ("redis", "host"):
-            file = tmp_path_factory.mktemp(name) / "step"
-            file.write_bytes(struct.pack("d", 0.0))
-            written = stack.enter_context(file.open("r+b", buffering=0))
-            preload = " ".join(filter(None, [os.environ.get("LD_PRELOAD"), str(clock)]))
-            environ[name] = {"LD_PRELOAD": preload, "STEP_FILE": str(file)}
-            steps[name] = partial(put, written.fileno())
-        server = stack.enter_context(Server(environ=environ["redis"]))
-        rack = stack.enter_context(Rack(server, {"requests_per_second": RATE, "burst_size": BURST}, hosts=1))
-        rack.count = 2
-        rack.hosts.append(stack.enter_context(Gateway(rack.configuration(), environ=environ["host"])))
-        rack.hosts[1].wait(lambda: rack.hosts[1].metric("edge_fleet_hosts") == 2)
-        yield rack, steps
-
-
-def put(file: int, off: float) -> None:
-    """In place: a process that looks at an empty file dies."""
-    os.pwrite(file, struct.pack("d", off), 0)
 
 
 @pytest.mark.parametrize("whose", ["redis", "host"])

@@ -8,8 +8,8 @@ from typing import Any
 ROLLOUT = 5.0               # seconds: a change that is on its way to all hosts is nothing to be told of
 
 VERSION = "a host of the fleet runs another version of edge: it shares limits as long as both know the same scripts"
-LIMITS = ("a host of the fleet has other limits: the numbers that were read last rule for all; two fleets on one Redis "
-          "want a redis.prefix each")
+LIMITS = ("a host of the fleet has other limits: the smaller numbers rule for all; two fleets on one Redis want a "
+          "redis.prefix each")
 
 
 class Unlike:
