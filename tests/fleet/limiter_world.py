@@ -84,7 +84,7 @@ class LimiterWorld:
         self.hosts: dict[str, Host] = {}
         self.names: list[str] = []
         self.queue: list[tuple[int, int, str, object]] = []
-        self.count = self.made = self.out = self.tightened_at = 0
+        self.count = self.made = self.out = self.tightens_at = 0
         self.happened: Counter[str] = Counter()
         self.last: deque[object] = deque(maxlen=200)
         for _ in range(self.size):
@@ -113,9 +113,9 @@ class LimiterWorld:
         meter = self.meter
         if self.out > meter.most:
             raise Violation(f"{self.out} units are out, and not {meter.most}")
-        if meter.most > meter.burst and self.now >= self.tightened_at + 50_000:
-            self.tightened_at = self.now
-            meter.tighten(self.most_out(), self.now)
+        if meter.most > meter.burst and self.now >= self.tightens_at:
+            self.tightens_at = self.now + 50_000
+            meter.tighten(self.most_out())
 
     def act(self) -> None:
         """Somebody does something."""
@@ -145,6 +145,11 @@ class LimiterWorld:
         counted = {name: host.counted for name, host in self.hosts.items()}
         lent = {name: lease.held for name, lease in leases.items()}
         return sum(max(counted.get(name, 0), lent.get(name, 0)) for name in {**counted, **lent})
+
+    def relax(self, units: float) -> None:
+        """For one lease so many more may be out, and used."""
+        self.meter.relax(units)
+        self.tightens_at = self.now + level.RECLAIM
 
     def use(self, units: int) -> None:
         """A provider has worked for so many."""
@@ -232,13 +237,13 @@ class LimiterWorld:
         if self.lost:
             self.lost = False
             if said.epoch != born:      # a key that is gone, and nobody says that it was there
-                self.meter.relax(said.numbers.burst + self.meter.burst, self.now + level.RECLAIM)
+                self.relax(said.numbers.burst + self.meter.burst)
         self.level, answer = level.speak(self.level, born, name, said, self.redis_now)
         numbers, credit = self.level.numbers, self.level.credit
         if numbers != (self.meter.interval, self.meter.burst):
             self.happened["change"] += 1
             self.meter.rule(*numbers, self.most_out(), self.now + self.leapt)
-        if credit > 0 and self.now >= self.meter.relaxed_until:
+        if credit > 0 and not self.meter.relaxed:
             out = max(self.out, sum(lease.held for lease in self.level.leases.values()))
             if credit + out * numbers.interval > numbers.burst * numbers.interval:
                 raise Violation(f"a credit of {credit / numbers.interval:.3f} while {out} of {numbers.burst} are out")
@@ -333,4 +338,4 @@ class LimiterWorld:
             self.leapt += by
         if by > 25_000:     # more than a lease has in hand: purses that hosts still spend are forgotten, and fill anew
             self.meter.advance(self.now + self.leapt)
-            self.meter.relax(level.RECLAIM * 1000 / self.meter.interval + 1, self.now + level.RECLAIM)
+            self.relax(level.RECLAIM * 1000 / self.meter.interval + 1)

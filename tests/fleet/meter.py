@@ -20,7 +20,7 @@ class Meter:
         self.interval, self.burst, self.at = interval, burst, now
         self.windows: list[list[float]] = [[0.0, burst]]
         self.used = 0
-        self.relaxed_until = 0
+        self.relaxed = 0.0
 
     @property
     def most(self) -> float:
@@ -55,16 +55,17 @@ class Meter:
             for window in self.windows:
                 window[1] = max(window[1], burst)
         elif burst < self.burst:
-            self.windows.append([0.0, max(burst, out)])
+            self.windows.append([0.0, max(burst, out) + self.relaxed])
         self.burst = burst
 
-    def tighten(self, out: int, now: int) -> None:
-        """What was out of a greater burst has been used or has come back."""
-        if self.most > self.burst and now >= self.relaxed_until and out < self.most:
+    def tighten(self, out: int) -> None:
+        """Of a greater burst, and of what nobody could know, so much is out still."""
+        self.relaxed = 0.0
+        if out < self.most:
             self.windows.append([0.0, max(self.burst, out)])
 
-    def relax(self, units: float, until: int) -> None:
-        """What nobody can know may let so many more through until then."""
+    def relax(self, units: float) -> None:
+        """What nobody can know may let so many more through until it is tightened."""
+        self.relaxed += units
         for window in self.windows:
             window[1] += units
-        self.relaxed_until = max(self.relaxed_until, until)

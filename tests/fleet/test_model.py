@@ -40,7 +40,8 @@ def test_the_oracle_lets_out_what_was_out() -> None:
     meter = Meter(1_000_000, 10, 0)
     meter.rule(1_000_000, 2, 8, 0)
     meter.use(8, 0)
-    meter.tighten(0, 20_000)
+    meter.advance(20_000)
+    meter.tighten(0)
     meter.use(2, 20_000)
     with pytest.raises(Violation):
         meter.use(1, 20_000)

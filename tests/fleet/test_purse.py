@@ -86,3 +86,19 @@ def test_a_long_wait_is_asked_for_anew(purses: Purses) -> None:
     assert purses.asking() == []
     assert purses.take(INDEX, 1, now + 2 * SECOND) > 0
     assert purses.asking() == [INDEX]
+
+
+def test_a_limit_that_is_rarely_wanted_is_not_renewed(purses: Purses) -> None:
+    """Where there is plenty, a single request costs one exchange: what is left of its purse lapses, and no demand."""
+    limits, now = Limits(purses, SECOND), monotonic()
+    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
+    held = purses.held(INDEX)
+    assert purses.hold(INDEX, held, held._replace(units=0))
+    assert purses.take(INDEX, 1, now) == -1
+    said = limits.say(shared, now)
+    assert said is not None
+    limits.hear(shared, 1, said[2], [str(said[8]), str(50 * SECOND), str(SECOND), "100", "1"], now)
+    assert purses.take(INDEX, 1, now) == 0
+    assert purses.due([INDEX], now + 3 * SECOND // 2) == []
+    assert limits.say(shared, now + 3 * SECOND) is None
+    assert INDEX not in limits.active

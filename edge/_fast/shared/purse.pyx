@@ -261,8 +261,12 @@ cdef class Purses:
         EDGE_SET(&purse.reserved, 0)
 
     def tell(self, int index, origin, unasked):
-        """What Redis has said of the level: it is (t - origin) / interval. Until `unasked` nobody need ask again."""
+        """What Redis has said of the level: it is (t - origin) / interval. Until `unasked` nobody need ask again.
+
+        Who has missed something meanwhile and waits looks again by itself.
+        """
         cdef Purse* purse = self.slab.purse(checked(index))
+        EDGE_SET(&purse.lack, 0)
         EDGE_SET(&purse.unasked, unasked)
         EDGE_SET(&purse.origin, origin)
 

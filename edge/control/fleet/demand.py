@@ -30,7 +30,7 @@ class Demand:
         if self.looked:
             self.rate += (spent * SPAN / span - self.rate) * weight
         elif spent:
-            self.rate = spent
+            self.rate = spent * SPAN / 1e9      # nobody has wanted any for a second at least
         self.lump = max(lack, 1.0, self.lump + (1.0 - self.lump) * weight / 8)
         self.units, self.looked = units, now
 

@@ -15,7 +15,7 @@ local now = clock[1] * 1000000 + clock[2]
 local host, server, lease = 'h:' .. ARGV[1], ARGV[2], tonumber(ARGV[3])
 local born, run = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')
 if run ~= server then
-    born = string.format('%.0f', now)
+    born = string.format('%d', now)
     redis.call('SET', KEYS[1], born .. ' ' .. server)
 end
 local LEVEL = '^(%-?%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$'
@@ -51,7 +51,7 @@ local function speak(key, a)
             size = 0
         end
     end
-    local before, out, wanting, mine, dead = 0, 0, 0, nil, nil
+    local before, out, wanting, mine, dead, last = 0, 0, 0, nil, nil, nil
     for i = 1, size, 2 do
         local name = flat[i]
         if name ~= 'level' then
@@ -64,11 +64,11 @@ local function speak(key, a)
                     dead[#dead + 1] = name
                 end
             elseif name == host then
-                mine = {tonumber(q), tonumber(g), h, math.min(r, now + lease), tonumber(w)}
+                mine, last = {tonumber(q), tonumber(g), h, math.min(r, now + lease), tonumber(w)}, r - lease
             else
                 out, wanting = out + h, wanting + tonumber(w)
                 if r > now + lease then
-                    redis.call('HSET', key, name, string.format('%s %s %.0f %.0f %s', q, g, h, now + lease, w))
+                    redis.call('HSET', key, name, string.format('%s %s %d %d %s', q, g, h, now + lease, w))
                 end
             end
         end
@@ -112,18 +112,22 @@ local function speak(key, a)
         mine = {seq, granted, held + granted, now + lease, wanted > 0 and 1 or 0}
     end
     credit = math.min(credit, math.max(0, full - (out + mine[3]) * interval))
-    redis.call('HSET', key, 'level', string.format('%.0f %.0f %s %.0f %.0f %.0f %.0f', credit, at, born, interval,
+    redis.call('HSET', key, 'level', string.format('%d %d %s %d %d %d %d', credit, at, born, interval,
                                                        burst, interval_at, burst_at),
-               host, string.format('%.0f %.0f %.0f %.0f %.0f', unpack(mine)))
+               host, string.format('%d %d %d %d %d', unpack(mine)))
     if dead then
         redis.call('HDEL', key, unpack(dead))
     end
-    redis.call('PEXPIRE', key, string.format('%.0f', math.ceil(2 * full / 1000000) + 2 * math.ceil(lease / 1000)))
-    return {granted, string.format('%.0f', credit - math.max(0, at - now) * 1000),
-            string.format('%.0f', interval), string.format('%.0f', burst), wanting + mine[5]}
+    -- For a level's time and two leases from its last word on; said once in such a time.
+    local time = math.ceil(2 * full / 1000) + 2 * lease
+    if not last or math.floor(last / time) ~= math.floor(now / time) then
+        redis.call('PEXPIRE', key, string.format('%d', math.ceil(time / 500)))
+    end
+    return {granted, string.format('%d', credit - math.max(0, at - now) * 1000),
+            string.format('%d', interval), string.format('%d', burst), wanting + mine[5]}
 end
 
-local answers = {born, string.format('%.0f', now)}
+local answers = {born, string.format('%d', now)}
 for k = 2, #KEYS do
     answers[k + 1] = speak(KEYS[k], 4 + (k - 2) * 10)
 end

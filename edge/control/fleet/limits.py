@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 
 from edge._fast import Held, Purses
 from edge.control.fleet import purse
-from edge.control.fleet.demand import Demand
+from edge.control.fleet.demand import SPAN, Demand
 from edge.control.state import State
 from edge.values.registry import terms
 
 BATCH = 64                  # limits of one call: more would block Redis for over a millisecond
+MOST = 16 * BATCH           # of a round: what would take Redis longer than a call may take never has an answer
 GROUPS = 16                 # of limits, in a cluster: each lies in one slot
 IDLE = 2 * purse.LEASE      # a limit that nobody wants is forgotten then
 FOREVER = 2**62
+RARE = SPAN / 1e9           # one unit a second: where there is plenty, what is wanted less is drawn anew each time
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class Limits:
         self.active: dict[int, Shared] = {}
         self.names: dict[int, str] = {}
         self.numbers: dict[str, tuple[float, int]] = {}
+        self.most, self.more = MOST, False      # of a round; and whether there was more to speak of in the last one
 
     def load(self, state: State) -> None:
         """Another version."""
@@ -71,13 +74,23 @@ class Limits:
         return self.active.get(shared.index) is shared
 
     def due(self, now: int) -> list[Shared]:
-        """Those to speak of, and which nobody speaks of yet."""
+        """Those to speak of, and which nobody speaks of yet: those that requests miss first, then who waits longest."""
+        missed = {}
         for index in self.purses.asking():
             if index not in self.active and index in self.names:
                 name = self.names[index]
                 self.active[index] = Shared(index, name, *self.of(name), wanted_at=now)
-        found = self.purses.due([index for index, each in self.active.items() if not each.asked], now)
-        return [self.active[index] for index in found]
+            if index in self.active:
+                missed[index] = self.active[index]
+        found = self.purses.due([index for index, each in {**missed, **self.active}.items() if not each.asked], now)
+        self.more = len(found) > self.most
+        for index in found[:self.most]:
+            self.active[index] = self.active.pop(index)
+        return [self.active[index] for index in found[:self.most]]
+
+    def adapt(self, *, answered: bool) -> None:
+        """A round is half as large when the last one had no answer in time, and grows again."""
+        self.most = min(MOST, self.most + BATCH) if answered else max(BATCH, self.most // 2)
 
     def group(self, name: str, *, cluster: bool) -> int:
         """Limits of one group are spoken of together."""
@@ -102,7 +115,9 @@ class Limits:
     def say(self, shared: Shared, now: int) -> list[int] | None:
         """What the next message says: see level.lua. None: nothing, and the limit is out of use."""
         purses, demand, index = self.purses, shared.demand, shared.index
+        lapsed = max(0, purses.held(index).units)
         held = self.held(index, now)
+        demand.units -= max(0, lapsed - max(0, held.units))     # which nobody has spent
         said = purses.said(index, now)
         demand.look(held.units, said.lack, now)
         leases = shared.interval <= self.tick
@@ -131,7 +146,7 @@ class Limits:
             return (max(lack, debt), 0) if lack or debt else (0, max(0, units))
         if units > demand.high:
             return 0, units - demand.target
-        if lack or debt or units < demand.low:
+        if lack or debt or (units < demand.low and demand.rate > RARE):
             return max(lack, demand.target - units), 0
         return 0, 0
 
@@ -161,12 +176,15 @@ class Limits:
         scarce = leases and (int(granted) < shared.wanted or not shared.left)
         purses.tell(index, origin, now + self.tick if scarce else 0)
         again = now if int(granted) >= shared.wanted else max(now + self.tick, origin + int(interval))
-        due = now + IDLE
-        if after.units > 0 or after.reserved > 0:
-            due = after.sent + purse.LEASE * 2 // 3
-        elif after.units < 0:
+        low, high, due = 0, after.units, now + IDLE
+        if leases:
+            low, high = shared.demand.low, shared.demand.high
+        if after.units < 0:
             due = again
-        low, high = (shared.demand.low, shared.demand.high) if leases else (0, after.units)
+        elif leases and shared.demand.rate <= RARE and not after.reserved and after.units <= shared.left:
+            low, high = 0, FOREVER      # what is left of it lapses: there is plenty, and nobody may come for it
+        elif after.units > 0 or after.reserved > 0:
+            due = after.sent + purse.LEASE - 3 * self.tick - 2 * (now - after.sent)
         purses.watch(index, low, high, due, again)
 
     def fail(self, shared: Shared, fault: str, now: int) -> None:

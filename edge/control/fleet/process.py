@@ -115,6 +115,8 @@ class Fleet:
 
     def _next(self, begun: float) -> float:
         """When there is something to do by the clock alone."""
+        if self.limits.more:
+            return begun
         due = min(self.beat_due, self.look_due)
         return min(due, begun + self.redis.tick) if self.limits.active else due
 
@@ -143,7 +145,9 @@ class Fleet:
                 if said:
                     calls.append(self._call(group, said))
                     spoken.append([(each, words[2]) for each, words in said])
-        looks = loop.time() >= self.look_due and (self.talk.state != "away" or beats)
+        soon = loop.time() + (self.redis.tick if calls else 0.0)       # what is due by the next tick shares this call
+        beats = soon >= self.beat_due
+        looks = soon >= self.look_due and (self.talk.state != "away" or beats)
         if looks:
             found = self.circuits.words(now)
             calls.append(Call(self.breakers, [self._key("circuits"), self._key("rests")],
@@ -248,6 +252,7 @@ class Fleet:
     def _here(self, lag: int) -> None:
         """Redis has answered."""
         self.answered = monotonic()
+        self.limits.adapt(answered=True)
         self.talk.calls += 1
         self.talk.lag = lag / 1e9
         if self.talk.state != "answers":
@@ -262,6 +267,7 @@ class Fleet:
     def _away(self, reason: str) -> None:
         """It does not answer."""
         self.talk.failures += 1
+        self.limits.adapt(answered=False)
         self._slow()
         if self.talk.state != "away":
             log.warning("Redis does not answer: limits go on by themselves", extra={"facts": {
