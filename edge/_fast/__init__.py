@@ -17,7 +17,7 @@ from .gateway import (
     Tenant,
 )
 from .http.address import Networks
-from .shared.health import Healths, HealthTotal, Sight
+from .shared.health import FORCINGS, Healths, HealthTotal, Sight
 from .shared.purse import FleetTotal, Held, Purses
 from .shared.slab import (
     CONTROL,
@@ -38,9 +38,9 @@ from .shared.slab import (
 )
 
 __all__ = [
-    "CONTROL", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS", "MAX_PROVIDER_KEYS",
-    "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES",
-    "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held",
-    "Limits", "Model", "Networks", "Pool", "Purses", "Route", "SeriesTotal", "Sight", "Slab", "Slot", "Surface",
-    "Target", "Template", "Tenant", "monotonic",
+    "CONTROL", "FORCINGS", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS",
+    "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS",
+    "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "FleetTotal", "Gateway", "HealthTotal",
+    "Healths", "Held", "Limits", "Model", "Networks", "Pool", "Purses", "Route", "SeriesTotal", "Sight", "Slab", "Slot",
+    "Surface", "Target", "Template", "Tenant", "monotonic",
 ]

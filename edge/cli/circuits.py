@@ -20,7 +20,7 @@ HEAD = ("target", "state", "for", "said by", "failures", "opened", "passed by", 
 @options
 def circuits(word: str | None, target: str | None, **given: str | None) -> None:
     """List a running gateway's targets; or take TARGET out (open), put it in whatever happens (close), or leave it
-    to its circuit breaker again (auto). What was said holds until the next start.
+    to its circuit breaker again (auto). What was said holds until the next start, and on all hosts that share `redis:`.
     """
     if word is not None and target is None:
         raise click.UsageError(f"{word} which target? edge circuits lists them.")

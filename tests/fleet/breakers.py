@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 PROBE = 3_000_000
 TOLD = 60_000_000
+REMEMBERED = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,18 @@ def told(breakers: dict[str, Breaker], now: int) -> dict[str, Breaker]:
     """Those that hosts hear of; the others are gone."""
     return {name: each for name, each in breakers.items()
             if each.generation and not (each.state == "closed" and each.since + TOLD <= now)}
+
+
+Orders = dict[str, tuple[int, int]]
+
+
+def order(orders: Orders, target: str, word: tuple[int, int], now: int) -> Orders:
+    """An operator's word on a target: (number of the state, us since it was given). The last one counts."""
+    number, age = word
+    known = orders.get(target, (0, 0))
+    return {**orders, target: (number, now - age)} if now - age >= known[1] else orders
+
+
+def remembered(orders: Orders, now: int) -> Orders:
+    """Those that hosts hear of: one that was taken back for a day."""
+    return {target: each for target, each in orders.items() if each[0] or each[1] + REMEMBERED > now}

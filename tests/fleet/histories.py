@@ -96,20 +96,26 @@ def stored(kept: level.Level | None) -> dict[str, str]:
 
 def of_circuits(rng: random.Random, digest: str, prefix: str, steps: int) -> list[Exchange]:
     """Hosts say what they have found of two targets and their keys; nobody gets another's probe."""
-    keys = [f"{{{prefix}}}{name}" for name in ("circuits", "rests")]
+    keys = [f"{{{prefix}}}{name}" for name in ("circuits", "rests", "orders")]
     known: dict[str, Breaker] = {}
     rests: dict[str, tuple[int, int]] = {}
+    orders: dict[str, tuple[int, int]] = {}
     now = BEGIN
     made: list[Exchange] = [(("DEL", *keys), None)]
     for _ in range(steps):
-        now += rng.choice([0, 1, 50_000, 200_000, 2_000_000, 70_000_000])
+        now += rng.choice([0, 1, 50_000, 200_000, 2_000_000, 70_000_000, 50_000_000_000])
         host, words = f"host{rng.randint(1, 3)}", []
         for _ in range(rng.randint(0, 3)):
             target = rng.choice(["one/first", "two/second"])
             before = known.get(target, Breaker())
             word = (rng.choice(["open", "close", "probe", "rest"]), rng.choice([1, 100_000, 5_000_000]),
                     max(0, before.generation - rng.choice([0, 0, 0, 1])))
+            if rng.random() < 0.2:
+                word = ("force", rng.randint(0, 2), rng.choice([0, 1, 100_000, 80_000_000]))
+                orders = breakers.order(orders, target, word[1:], now)
             words += [word[0], target, *word[1:]]
+            if word[0] == "force":
+                continue
             if word[0] == "rest":
                 rests[target] = max(rests.get(target, (0, 0)), (now + word[1], word[2]), key=lambda each: each[0])
                 continue
@@ -117,24 +123,27 @@ def of_circuits(rng: random.Random, digest: str, prefix: str, steps: int) -> lis
             assert not before.lease > now or after.generation > before.generation or after.prober == before.prober
         known = breakers.told(known, now)
         rests = {name: each for name, each in rests.items() if each[0] > now}
-        want = said(known, rests, now)
+        orders = breakers.remembered(orders, now)
+        want = said(known, rests, orders, now)
         made.append((call(digest, keys, [host, breakers.PROBE, breakers.TOLD, *words], now), want))
         made.append((("HGETALL", keys[0]), {name: each.stored() for name, each in known.items()}))
     return [*made, (("DEL", *keys), None)]
 
 
-def said(known: dict[str, Breaker], rests: dict[str, tuple[int, int]], now: int) -> tuple[object, ...]:
+def said(known: dict[str, Breaker], rests: dict[str, tuple[int, int]], orders: dict[str, tuple[int, int]],
+         now: int) -> tuple[object, ...]:
     """What the model would answer, in no order."""
     return (str(now), {(name, str(each.generation), each.state, str(each.until), each.voters,
                         each.prober if each.lease > now else "-") for name, each in known.items()},
-            {(name, str(until), str(condition)) for name, (until, condition) in rests.items()})
+            {(name, str(until), str(condition)) for name, (until, condition) in rests.items()},
+            {(name, str(number), str(given)) for name, (number, given) in orders.items()})
 
 
 def heard(answer: Any) -> tuple[object, ...]:
     """What the script has answered, likewise."""
-    (now, *circuits), rests = answer
+    (now, *circuits), rests, orders = answer
     return (now, set(zip(*(circuits[at::6] for at in range(6)), strict=True)),
-            set(zip(*(rests[at::3] for at in range(3)), strict=True)))
+            *(set(zip(*(each[at::3] for at in range(3)), strict=True)) for each in (rests, orders)))
 
 
 KINDS: dict[str, Callable[[random.Random, str, str, int], list[Exchange]]] = {

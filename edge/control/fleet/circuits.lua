@@ -4,17 +4,20 @@
 -- KEYS[1]   a hash: target -> "generation state since until prober lease voters": state is open or closed, times are
 --           Redis's in us, voters are hosts between commas; prober is - while nobody probes
 -- KEYS[2]   a hash: a provider's key for a target -> "until condition"
+-- KEYS[3]   a hash: target -> "number said": an operator's word, 0 where it was taken back, and when it was given
 -- ARGV[1]   the host     ARGV[2]  how long a probe is lent, us     ARGV[3]  how long a closed one is told of, us
 -- ARGV[4..] per word 4: what, of what, a number, another one
 --             open   target  us that it stays so   generation that is known
 --             close  target  0                     generation that was open
 --             probe  target  0                     generation that is open
 --             rest   key     us that it rests      condition
+--             force  target  number of the word    us since it was given
 -- returns   {now us, then per target: target, generation, state, until, voters, prober (- for nobody)},
---           {per key: key, until, condition}
+--           {per key: key, until, condition}, {per operator's word: target, number, said}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local host, lease, told = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local REMEMBERED = 86400000000      -- us for which a word that was taken back is told of
 
 local function read(target)
     local text = redis.call('HGET', KEYS[1], target)
@@ -35,6 +38,11 @@ for a = 4, #ARGV, 4 do
         local known = tonumber(string.match(redis.call('HGET', KEYS[2], name) or '', '^(%d+) ') or '0')
         if now + number > known then
             redis.call('HSET', KEYS[2], name, string.format('%.0f %.0f', now + number, other))
+        end
+    elseif what == 'force' then
+        local known = tonumber(string.match(redis.call('HGET', KEYS[3], name) or '', '^%d (%d+)$') or '0')
+        if now - other >= known then
+            redis.call('HSET', KEYS[3], name, string.format('%.0f %.0f', number, now - other))
         end
     else
         local r = read(name)
@@ -58,7 +66,7 @@ for a = 4, #ARGV, 4 do
     end
 end
 
-local circuits, rests = {string.format('%.0f', now)}, {}
+local circuits, rests, orders = {string.format('%.0f', now)}, {}, {}
 local flat = redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do
     local r = read(flat[i])
@@ -80,4 +88,13 @@ for i = 1, #flat, 2 do
         rests[#rests + 1], rests[#rests + 2], rests[#rests + 3] = flat[i], u, c
     end
 end
-return {circuits, rests}
+flat = redis.call('HGETALL', KEYS[3])
+for i = 1, #flat, 2 do
+    local n, s = string.match(flat[i + 1], '^(%d) (%d+)$')
+    if not n or n == '0' and tonumber(s) + REMEMBERED <= now then
+        redis.call('HDEL', KEYS[3], flat[i])
+    else
+        orders[#orders + 1], orders[#orders + 2], orders[#orders + 3] = flat[i], n, s
+    end
+end
+return {circuits, rests, orders}

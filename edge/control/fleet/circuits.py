@@ -107,7 +107,7 @@ class Circuits:
 
     def hear(self, answer: Any, now: int) -> None:
         """What all have found."""
-        (redis_now, *circuits), rests = answer
+        (redis_now, *circuits), rests = answer[:2]
         heard = set()
         for known in self.known.values():
             known.opened, known.lent, known.asked = known.said, known.asked or known.lent, 0

@@ -24,6 +24,7 @@ from edge._fast import Purses, monotonic
 from edge.control.fleet import purse
 from edge.control.fleet.circuits import PROBE, TOLD, Circuits
 from edge.control.fleet.limits import GROUPS, Limits, Shared
+from edge.control.fleet.orders import Orders
 from edge.control.fleet.reasons import Unavailable, reason
 from edge.control.fleet.server import Call, Script, Server
 from edge.control.fleet.unlike import Unlike
@@ -77,7 +78,7 @@ class Fleet:
         self.talk = Talk()
         self.level, self.word, self.breakers = Script("level"), Script("beat"), Script("circuits")
         self.host = f"{self.purses.fleet.host:x}"
-        self.circuits = Circuits(self.host)
+        self.circuits, self.orders = Circuits(self.host), Orders()
         self.unlike = Unlike()
         self.own: dict[str, Any] = {}       # the note that was told last
         self.rung = asyncio.Event()
@@ -91,6 +92,7 @@ class Fleet:
         self.state = state
         self.limits.load(state)
         self.circuits.load(state)
+        self.orders.load(state)
 
     async def run(self) -> None:
         """Until cancelled. Where another control of this host still speaks, its end is awaited first."""
@@ -149,8 +151,8 @@ class Fleet:
         beats = soon >= self.beat_due
         looks = soon >= self.look_due and (self.talk.state != "away" or beats)
         if looks:
-            found = self.circuits.words(now)
-            calls.append(Call(self.breakers, [self._key("circuits"), self._key("rests")],
+            found = [*self.circuits.words(now), *self.orders.words(now)]
+            calls.append(Call(self.breakers, self._circuit_keys(),
                               [self.host, PROBE, TOLD, *(each for word in found for each in word)]))
         if beats:
             calls += [self._call(group, []) for group in range(GROUPS if self.redis.kind == "cluster" else 1)]
@@ -179,6 +181,7 @@ class Fleet:
                 log.exception("speaking with Redis")
             self._away(str(error) or repr(error))
             self.circuits.forget()
+            self.orders.forget()
             self.beat_due = self.look_due = loop.time() + WAIT
         finally:
             slow.cancel()
@@ -186,6 +189,9 @@ class Fleet:
     def _key(self, name: str, group: int | None = None) -> str:
         """The part in braces decides on the slot of a cluster."""
         return f"{{{self.redis.prefix}}}:{name}" if group is None else f"{{{self.redis.prefix}:{group}}}:{name}"
+
+    def _circuit_keys(self) -> list[str]:
+        return [self._key(name) for name in ("circuits", "rests", "orders")]
 
     def _call(self, group: int, said: list[tuple[Shared, list[int]]]) -> Call:
         keys = [self._key("epoch", group), *(self._key(f"limit:{each.name}", group) for each, _ in said)]
@@ -217,11 +223,13 @@ class Fleet:
         return True
 
     def _saw(self, answer: Any) -> None:
-        keys = f"{self._key('circuits')} or {self._key('rests')}"
-        if self._fault("circuits cannot be shared", keys, answer):
+        now = monotonic()
+        if self._fault("circuits cannot be shared", " or ".join(self._circuit_keys()), answer):
             self.circuits.forget()
+            self.orders.forget()
             return
-        self.circuits.hear(answer, monotonic())
+        self.circuits.hear(answer, now)
+        self.orders.hear(int(answer[0][0]), answer[2], now)
 
     def _note(self) -> dict[str, Any]:
         """What the others are told of this host."""
