@@ -19,7 +19,7 @@ from tests.support.talk import Talk, chat
 
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A command that ends by itself."""
-    return subprocess.run([*EDGE, *arguments], cwd=folder, env=bare(folder, **variables), text=True, timeout=20,
+    return subprocess.run([*EDGE, *arguments], cwd=folder, env=bare(folder, **variables), text=True, timeout=60,
                           capture_output=True)
 
 
@@ -92,7 +92,7 @@ def test_wrong_environment(tmp_path: Path, variable: str, value: str) -> None:
     for arguments in (["serve", "--config", minimal(tmp_path)], ["serve"]):
         (tmp_path / "elsewhere").mkdir(exist_ok=True)
         done = subprocess.run(
-            [*EDGE, *arguments], cwd=tmp_path / "elsewhere", text=True, timeout=20, capture_output=True,
+            [*EDGE, *arguments], cwd=tmp_path / "elsewhere", text=True, timeout=60, capture_output=True,
             env=bare(tmp_path, SOME_KEY="sk-some-key-0123456789", **{variable: value}))
         assert done.returncode == 78 and variable in done.stderr, done
 

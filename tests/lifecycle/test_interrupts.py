@@ -43,7 +43,7 @@ class Terminal:
         environ = bare(self.folder, INTERRUPT_AT=str(interrupted), IMPORTS=str(imports))
         environ["PYTHONPATH"] = os.pathsep.join((str(self.folder), environ["PYTHONPATH"]))
         done = subprocess.run([*EDGE, *arguments], cwd=self.folder, env=environ, text=True, capture_output=True,
-                              timeout=20, start_new_session=True)
+                              timeout=60, start_new_session=True)
         return done.returncode, done.stderr, int(imports.read_text().split("\n")[-2])
 
 
