@@ -1,7 +1,9 @@
 """Compiles edge/_fast; with EDGE_SANITIZE=1 under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
 import os
+import re
 from pathlib import Path
+from zlib import crc32
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -13,9 +15,12 @@ if SANITIZE:
     FLAGS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
 
 here = Path("edge/_fast")
+# What the shared memory's words are: a successor whose version declares it otherwise must not read it.
+declared = crc32(re.sub(r"\s*#.*", "", (here / "shared/slab.pxd").read_text()).encode())
 headers = sorted(map(str, here.rglob("*.h")))
 extensions = [
     Extension(".".join(p.with_suffix("").parts), [str(p)], depends=headers, include_dirs=[str(here)],
+              define_macros=[("EDGE_DECLARED", f"{declared}u")],
               extra_compile_args=["-std=gnu11", *FLAGS], extra_link_args=FLAGS if SANITIZE else ["-s"])
     for p in sorted(here.rglob("*.pyx")) if not ONLY or p.stem in ONLY
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from bisect import bisect_left
 from multiprocessing.connection import Connection
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from edge._fast.shared import slab as m
 from edge._fast.shared.slab import Slab
 from tests.fast.processes import FORK, in_processes
+from tests.laws.sources import ROOT
 
 SECOND = 1_000_000_000
 
@@ -347,6 +350,13 @@ def test_memory_is_taken_over_by_its_descriptor() -> None:
         with pytest.raises(ValueError, match="another"):
             Slab(2, other)
         os.close(other)             # it is still ours
+
+
+def test_the_layout_knows_every_declaration() -> None:
+    """Fields that change place, name or type give the memory another layout: a version that has others begins anew."""
+    source = (ROOT / "edge/_fast/shared/slab.pxd").read_text()
+    assert crc32(re.sub(r"\s*#.*", "", source).encode()) == m.DECLARED
+    assert crc32(re.sub(r"\s*#.*", "", source.replace("int64_t failures ", "int64_t probe ", 1)).encode()) != m.DECLARED
 
 
 def shared_bytes() -> int:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.laws.sources import files
+from tests.laws.sources import ROOT, files, relative
 
 UNIT = next(path for path in files(".pyx") if path.name == "gateway.pyx")
 INCLUDED = re.compile(r'^include "([\w/]+\.pxi)"$', re.M)
 FUNCTION = re.compile(r"^cdef (?:inline )?(?:[\w*]+ )*\**(\w+)\(", re.M)
 CALL = re.compile(r"(?<![.\w])(\w+)\(")
+
+
+# Stages that not every chat request passes: bodies in a coding, ids of one among several providers, a full provider,
+# errors; and a plain answer that is held or a stream, never both.
+SOME = {"codings", "makers", "queue", "words", "stream"}
 
 
 def code(path: Path) -> str:
@@ -45,6 +50,28 @@ def test_files_call_only_those_before_them() -> None:
     assert [f"{part} calls {name} of {home.get(name, UNIT.stem)}"
             for part in order for name in sorted(calls(parts[part]))
             if name in own or (name in home and order.index(home[name]) > order.index(part))] == []
+
+
+def test_no_two_files_of_a_unit_call_each_other() -> None:
+    """Of the files that make one C unit no two call functions of each other: what is called knows no caller."""
+    wrong = []
+    for unit in (path for path in files(".pyx") if path.is_relative_to(ROOT / "edge")):
+        parts = {path: code(path) for path in (unit, *(unit.parent / name for name in INCLUDED.findall(code(unit))))}
+        home = {name: part for part in parts for name in FUNCTION.findall(parts[part])}
+        pairs = {(part, home[name]) for part in parts for name in calls(parts[part]) if home.get(name, part) != part}
+        wrong += [f"{relative(one)} and {relative(other)}" for one, other in pairs
+                  if (other, one) in pairs and one < other]
+    assert wrong == []
+
+
+def test_a_request_passes_few_files() -> None:
+    """As the page of the way draws it a chat request passes 18 files at most, and none twice in one direction."""
+    page = (ROOT / "docs/way.md").read_text()
+    picture = page[page.index("   client "):page.index("provider  ─")]
+    ways = [re.findall(r"^ (\w+)\.pxi", picture, re.M), re.findall(r"(?<=  )(\w+)\.pxi", picture)]
+    assert all(len(names) == len(set(names)) > 5 for names in ways)
+    assert set(ways[0]) | set(ways[1]) <= set(way())
+    assert len({*ways[0], *ways[1]} - SOME) <= 18
 
 
 def test_one_file_ends_requests() -> None:

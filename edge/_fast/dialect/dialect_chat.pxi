@@ -113,9 +113,3 @@ cdef bint is_empty(const char* text, const Member* array) noexcept nogil:
     while is_blank(p[0]):
         p += 1
     return array.kind == ARRAY and p == text + array.end - 1
-
-
-cdef inline char* put(char* out, const char* start, const char* end) noexcept nogil:
-    if out != start:
-        memmove(out, start, <size_t>(end - start))
-    return out + (end - start)

@@ -134,10 +134,6 @@ cdef int type_says(const Dialect* dialect, Text type) noexcept nogil:
     return NOTHING
 
 
-cdef inline bint is_blank(char c) noexcept nogil:
-    return c == c" " or 9 <= c <= 13
-
-
 cdef bint is_done(Text data) noexcept nogil:
     """[DONE], blanks around it or not."""
     while data.size and is_blank(data.text[data.size - 1]):
@@ -182,12 +178,6 @@ cdef int judge_typed(Tap* tap, Event* event) noexcept nogil:
         said = type_says(tap.dialect, string_of(text, &members[TYPE]))
     tap.dialect.heed(tap, text, members, said)
     return said
-
-
-cdef inline void count_bytes(Tap* tap, const Event* event) noexcept nogil:
-    if event.data.size > 6:                 # [DONE]
-        tap.bytes += event.data.size
-        tap.least = min(tap.least, <uint64_t>event.data.size)
 
 
 cdef int judge(Tap* tap, Event* event) noexcept nogil:
@@ -248,6 +238,12 @@ cdef void tap_end(Tap* tap) noexcept nogil:
 cdef bint tap_is_whole(const Tap* tap) noexcept nogil:
     """Whether nothing but the last event is missing, and it can be added."""
     return tap.dialect.last.size > 0 and tap.dialect.is_whole(tap)
+
+
+cdef inline char* put(char* out, const char* start, const char* end) noexcept nogil:
+    if out != start:
+        memmove(out, start, <size_t>(end - start))
+    return out + (end - start)
 
 
 cdef Py_ssize_t tap_events(Tap* tap, const char* buf, Py_ssize_t size) noexcept nogil:

@@ -50,6 +50,10 @@ cdef void read_inner_usage(Tap* tap, const char* buf, const Member* outer) noexc
 
 # ---- values ----
 
+cdef inline bint is_blank(char c) noexcept nogil:
+    return c == c" " or 9 <= c <= 13
+
+
 cdef inline bint says(Text text, const char* word, Py_ssize_t size) noexcept nogil:
     return text.size == size and memcmp(text.text, word, <size_t>size) == 0
 

@@ -22,6 +22,12 @@ cdef inline bint is_named(const Event* event, const Shape* shape) noexcept nogil
         shape.type_size == 0 or memcmp(event.type.text, shape.type, shape.type_size) == 0)
 
 
+cdef inline void count_bytes(Tap* tap, const Event* event) noexcept nogil:
+    if event.data.size > 6:                 # [DONE]
+        tap.bytes += event.data.size
+        tap.least = min(tap.least, <uint64_t>event.data.size)
+
+
 cdef bint fits(Tap* tap, Event* event) noexcept nogil:
     """Whether the event is as the shape says. Does for it what judge() would."""
     cdef Shape* shape = tap.shape

@@ -59,6 +59,37 @@ cdef inline int64_t _escape(const uint8_t* buf, uint32_t at, uint32_t end) noexc
     return at + 3
 
 
+cdef bint _is_host(const uint8_t* host, uint32_t length) noexcept nogil:
+    """Tell whether a value is uri-host [":" port] (RFC 9110 7.2), not empty (4.2.1), not merged by commas."""
+    cdef uint32_t at = 0
+    cdef char literal[46]
+    cdef uint8_t address[16]
+    if length and host[0] == c"[":
+        while at < length and host[at] != c"]":
+            at += 1
+        if at == length or at - 1 >= sizeof(literal):
+            return False
+        memcpy(literal, host + 1, at - 1)
+        literal[at - 1] = 0
+        if inet_pton(AF_INET6, literal, address) != 1:
+            return False
+        at += 1
+    else:
+        while at < length and (KIND[host[at]] & HOST or host[at] == c"%"):
+            if host[at] == c"%":
+                if _escape(host, at, length) <= 0:
+                    return False
+                at += 2
+            at += 1
+        if at == 0:
+            return False
+    if at < length and host[at] == c":":
+        at += 1
+        while at < length and KIND[host[at]] & DIGIT:
+            at += 1
+    return at == length
+
+
 cdef int64_t _authority(const uint8_t* buf, uint32_t start, uint32_t end, uint32_t longest) noexcept nogil:
     """Skip what an absolute-form target has before its path (RFC 9112 3.2.2), a host of http or https.
 

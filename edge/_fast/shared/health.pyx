@@ -10,21 +10,8 @@ from collections import namedtuple
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from .atomic cimport EDGE_ADD, EDGE_CAS, EDGE_COUNT, EDGE_SEE, EDGE_SET
 from .slab cimport MAX_PROVIDER_KEYS, MAX_TARGETS, PROBER, RELAYED, Budget, Worker, monotonic_ns
-
-cdef extern from *:
-    """
-    #define EDGE_SEE(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
-    #define EDGE_SET(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
-    #define EDGE_ADD(p, value) __atomic_add_fetch(p, value, __ATOMIC_ACQ_REL)
-    #define EDGE_CAS(p, expected, desired) \\
-        __atomic_compare_exchange_n(p, expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-    """
-    int64_t EDGE_SEE(const int64_t* p) noexcept nogil
-    void EDGE_SET(int64_t* p, int64_t value) noexcept nogil
-    int64_t EDGE_ADD(int64_t* p, int64_t value) noexcept nogil
-    uint64_t EDGE_COUNT "EDGE_ADD"(uint64_t* p, uint64_t value) noexcept nogil
-    bint EDGE_CAS(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
 
 cdef enum:
     FLOOR = 3                   # further attempts that are always allowed: at once, and in a window

@@ -11,28 +11,10 @@ from collections import namedtuple
 
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
+from .atomic cimport EDGE_ADD, EDGE_CAS, EDGE_CLEAR, EDGE_LOOK, EDGE_OR, EDGE_SEE, EDGE_SET, EDGE_TURN
 from .slab cimport (
     MAX_BUCKETS, Bucket, Fleet, Purse, bucket_charge, bucket_left, bucket_limit, bucket_reserve, monotonic_ns,
 )
-
-cdef extern from *:
-    """
-    #define EDGE_SEE(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
-    #define EDGE_SET(p, value) __atomic_store_n(p, value, __ATOMIC_RELEASE)
-    #define EDGE_ADD(p, value) __atomic_add_fetch(p, value, __ATOMIC_ACQ_REL)
-    #define EDGE_TURN(p, value) __atomic_exchange_n(p, value, __ATOMIC_ACQ_REL)
-    #define EDGE_OR(p, value) __atomic_fetch_or(p, value, __ATOMIC_ACQ_REL)
-    #define EDGE_CAS(p, expected, desired) \\
-        __atomic_compare_exchange_n(p, expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-    """
-    int64_t EDGE_SEE(const int64_t* p) noexcept nogil
-    uint64_t EDGE_LOOK "EDGE_SEE"(const uint64_t* p) noexcept nogil
-    void EDGE_SET(int64_t* p, int64_t value) noexcept nogil
-    int64_t EDGE_ADD(int64_t* p, int64_t value) noexcept nogil
-    int64_t EDGE_TURN(int64_t* p, int64_t value) noexcept nogil
-    uint64_t EDGE_CLEAR "EDGE_TURN"(uint64_t* p, uint64_t value) noexcept nogil
-    uint64_t EDGE_OR(uint64_t* p, uint64_t value) noexcept nogil
-    bint EDGE_CAS(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
 
 cdef int64_t MOST_WAIT = 2**60      # ns
 cdef int64_t ANEW = 1000000000      # ns after which what Redis has said is asked for anew: others may have given back

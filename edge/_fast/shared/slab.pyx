@@ -28,15 +28,13 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close
 
+from .atomic cimport EDGE_CAS, EDGE_SEE
+
 cdef extern from *:
     """
-    #define EDGE_LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
-    #define EDGE_SWAP(p, expected, desired) \\
-        __atomic_compare_exchange_n(p, expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
     #define EDGE_MULTIPLY(a, b, out) __builtin_mul_overflow(a, b, out)
     """
-    int64_t EDGE_LOAD(const int64_t* p) noexcept nogil
-    bint EDGE_SWAP(int64_t* p, int64_t* expected, int64_t desired) noexcept nogil
+    uint64_t EDGE_DECLARED          # of all that slab.pxd declares: from setup.py
     bint EDGE_MULTIPLY(int64_t a, int64_t b, int64_t* out) noexcept nogil
 
 cdef enum:
@@ -137,8 +135,11 @@ cdef inline size_t mapping_size() noexcept nogil:
     return asking_at() + aligned(MAX_BUCKETS // 8, PAGE)
 
 
-# Whatever gives a word of the mapping its place or its meaning.
+# Whatever gives a word of the mapping its place or its meaning: one stamp for all tables, since each lies behind the
+# others, and what is limited or broken for a host is so by several of them at once.
+DECLARED = EDGE_DECLARED
 cdef uint64_t LAYOUT = crc32(repr((
+    DECLARED,
     ids_at(), stripes_at(), held_at(), stripe_size(), mapping_size(),
     sizeof(Bucket), sizeof(Health), sizeof(Purse), sizeof(Worker), sizeof(Series),
     LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
@@ -313,7 +314,7 @@ cdef class Slab:
         """
         check("bucket", index, MAX_BUCKETS)
         cdef Bucket* bucket = self.bucket(index)
-        cdef int64_t word = EDGE_LOAD(&bucket.word)
+        cdef int64_t word = EDGE_SEE(&bucket.word)
         cdef Terms before = bucket.terms[word & 1]
         interval, window = self.terms(rate, burst)
         if before.interval == interval and before.window == window:
@@ -325,7 +326,7 @@ cdef class Slab:
             owed = max(missing - before.window, 0)
             arrival = at + min(share(missing - owed, interval, before.interval), window) + min(
                 share(owed, interval, before.interval), MOST_DEBT)
-            if EDGE_SWAP(&bucket.word, &word, arrival * 2 + 1 - (word & 1)):
+            if EDGE_CAS(&bucket.word, &word, arrival * 2 + 1 - (word & 1)):
                 return
 
     def set_concurrency(self, int index, int64_t most):
@@ -502,9 +503,9 @@ cdef class Slab:
         for index in range(<uint64_t> MAX_TARGETS):
             if worker.asked[index]:         # else it never had its probe, and the page may stay untouched
                 health = self.health(index)
-                probe = EDGE_LOAD(&health.probe)
+                probe = EDGE_SEE(&health.probe)
                 if probe & PROBER == stripe + 1:
-                    EDGE_SWAP(&health.probe, &probe, 0)
+                    EDGE_CAS(&health.probe, &probe, 0)
         for index in range(<uint64_t> self.used(stripe)):
             self.peek(stripe, <int> index).in_flight = 0
 

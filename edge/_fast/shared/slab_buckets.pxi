@@ -22,7 +22,7 @@ cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nog
     Never: a full bucket holds less than `cost`. A clock that is behind another process's (or goes backwards)
     lengthens the wait and does not admit more.
     """
-    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t word = EDGE_SEE(&bucket.word)
     cdef int64_t span, arrival
     cdef const Terms* terms
     while True:
@@ -34,7 +34,7 @@ cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nog
         arrival = later(word >> 1, now) + span
         if arrival - now > terms.window:
             return arrival - now - terms.window
-        if EDGE_SWAP(&bucket.word, &word, arrival * 2 + (word & 1)):
+        if EDGE_CAS(&bucket.word, &word, arrival * 2 + (word & 1)):
             return 0
 
 
@@ -51,7 +51,7 @@ cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept 
 
 cdef int64_t bucket_wait(const Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
     """What `bucket_reserve` would return, but that nothing is taken."""
-    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t word = EDGE_SEE(&bucket.word)
     cdef int64_t window = bucket.terms[word & 1].window, span
     if EDGE_MULTIPLY(cost, bucket.terms[word & 1].interval, &span) or span > window:
         span = window
@@ -60,7 +60,7 @@ cdef int64_t bucket_wait(const Bucket* bucket, int64_t now, int64_t cost) noexce
 
 cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil:
     """Take what was used already, whether it is there or not. A debt is paid within 37 years at most."""
-    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t word = EDGE_SEE(&bucket.word)
     cdef int64_t span, interval
     while True:
         interval = bucket.terms[word & 1].interval
@@ -69,23 +69,23 @@ cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogi
         if EDGE_MULTIPLY(cost, interval, &span) or span > MOST_DEBT:
             span = MOST_DEBT
         span = min(later(word >> 1, now) + span, now + MOST_DEBT)
-        if EDGE_SWAP(&bucket.word, &word, later(span, word >> 1) * 2 + (word & 1)):
+        if EDGE_CAS(&bucket.word, &word, later(span, word >> 1) * 2 + (word & 1)):
             return
 
 
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil:
     """Put back what was taken and not used. (What was full again meanwhile stays full: nothing is made of it.)"""
-    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t word = EDGE_SEE(&bucket.word)
     cdef int64_t interval
     while True:
         interval = bucket.terms[word & 1].interval
-        if interval == 0 or EDGE_SWAP(&bucket.word, &word, word - 2 * cost * interval):
+        if interval == 0 or EDGE_CAS(&bucket.word, &word, word - 2 * cost * interval):
             return
 
 
 cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil:
     """Units that a step could take now; INT64_MAX: unlimited."""
-    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t word = EDGE_SEE(&bucket.word)
     cdef const Terms* terms = &bucket.terms[word & 1]
     if terms.interval == 0:
         return INT64_MAX
@@ -94,11 +94,11 @@ cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil:
 
 cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil:
     """Units that a full bucket holds; INT64_MAX: unlimited."""
-    cdef const Terms* terms = &bucket.terms[EDGE_LOAD(&bucket.word) & 1]
+    cdef const Terms* terms = &bucket.terms[EDGE_SEE(&bucket.word) & 1]
     return terms.window / terms.interval if terms.interval else INT64_MAX
 
 
 cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil:
     """Nanoseconds until the bucket is full again, if nobody takes from it."""
-    cdef int64_t word = EDGE_LOAD(&bucket.word)
+    cdef int64_t word = EDGE_SEE(&bucket.word)
     return later(0, (word >> 1) - now) if bucket.terms[word & 1].interval else 0

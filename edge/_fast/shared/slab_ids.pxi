@@ -36,13 +36,13 @@ cdef void ids_put(int64_t* ids, uint64_t hash, int pool, int64_t now) noexcept n
         picked, oldest, place = 0, -1, 0
         for i in range(WAYS):
             at = <int>((i + (hash >> 13)) % WAYS)       # begins anywhere: of equals not always the same goes
-            held = EDGE_LOAD(&line[at])
+            held = EDGE_SEE(&line[at])
             old = AGES if held == 0 else (age - held) & (AGES - 1)
             if ids_tag_of(held) == tag:
                 old = AGES + 1
             if old > oldest:
                 picked, oldest, place = at, old, held
-        if EDGE_SWAP(&line[picked], &place, word):
+        if EDGE_CAS(&line[picked], &place, word):
             return
 
 
@@ -51,7 +51,7 @@ cdef int ids_get(const int64_t* ids, uint64_t hash) noexcept nogil:
     cdef int64_t held
     cdef int i
     for i in range(WAYS):
-        held = EDGE_LOAD(&line[i])
+        held = EDGE_SEE(&line[i])
         if ids_tag_of(held) == ids_tag(hash):
             return <int>((held >> POOL_AT) & (MAX_POOLS - 1))
     return -1
@@ -62,7 +62,7 @@ cdef int ids_drop(int64_t* ids, object pools) except -1:
     cdef int64_t held
     cdef int i
     for i in range(<int>MAX_IDS):
-        held = EDGE_LOAD(&ids[i])
+        held = EDGE_SEE(&ids[i])
         if held and ((held >> POOL_AT) & (MAX_POOLS - 1)) in pools:
-            EDGE_SWAP(&ids[i], &held, 0)
+            EDGE_CAS(&ids[i], &held, 0)
     return 0
