@@ -1,70 +1,41 @@
 """The way in one process: the compiled gateway against a clock, clients and providers of the program's own.
 
-    .venv/bin/python tests/way/run.py [--seed 0] [--runs 10000]
+    .venv/bin/python -m tests.way.run [--seed N] [--runs 10000] [--memory]
 
 Each run is made of its seed alone: a few clients and connections to providers, and some dozen steps in which any of
-them goes on, breaks off, says something wrong or lets time pass. At the end of some everybody does what is awaited of
-him, for less time than anybody waits: then nobody may wait for anything. At the end of all everything is closed, and
-nothing may be left: no request, no slot, no place under a limit or in a queue, no retry, no byte of memory; each
-request is counted once, and what each client has read are whole answers, one to a request at most, the last of which
-may break off. A fault prints its seed and its steps; `--runs 1 --seed N` shows it again, if neither what was before it
-nor the gateway's own chance matters.
+them goes on, breaks off, says something wrong, or lets time pass, bodies come compressed, TLS ends, breakers are told,
+the worker winds down. At the end of some everybody does what is awaited of him, for less time than anybody waits: then
+nobody may wait for anything. At the end of all everything is closed, and nothing may be left: no request, no slot, no
+place under a limit or in a queue, no retry, no byte of memory; each request is counted once, and what each client has
+read are whole answers, one to a request at most, the last of which may break off.
+
+A fault prints its seed and its steps; `--seed N` alone shows it again: a world is made anew for each hundred seeds, and
+those before N among them run first.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import asyncio
 import mmap
 import os
 import random
 import re
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
-import orjson
+from edge._fast import Condition
+from tests.way.messages import PLAIN, answer, good, in_pieces, request
+from tests.way.world import SECOND, Tls, World, snapshot_of
 
-from edge import _fast
-from edge._fast import TRANSITIONS, Condition
-from edge.config import load as configured
-from edge.values import registry as values
-from edge.values.registry import Registry
-from edge.worker.notes import Notes
-from edge.worker.own import OwnAnswers
-from edge.worker.tables import Compiler
-
-KEY = "sk-way-0123456789abcdef"
-SECOND = 10**9
-PROVIDERS = {
-    "one": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "key": "env:P", "max_connections": 2},
-    "two": {"kind": "openai", "base_url": "http://127.0.0.1:2/v1", "keys": ["env:P", "env:Q"]},
-    "far": {"kind": "anthropic", "base_url": "http://127.0.0.1:3", "key": "env:P", "max_connections": 1}}
-CONFIG = {
-    "port": 0, "listen_addr": "127.0.0.1", "workers": 1, "providers": PROVIDERS,
-    "queue": {"queue_size": 1, "timeout": 5},
-    "models": {"m": ["one/a", "two/b"], "lone": "one", "claude": "far"},
-    "keys": [{"name": "k", "key": "env:K", "rate_limit": {
-        "requests_per_second": 1e5, "tokens_per_minute": 10**8, "concurrent_requests": 4}}],
-    "model_limits": {"m": {"concurrent_requests": 2}, "lone": {"concurrent_requests": 1, "shadow": True}},
-    "rate_limit": {"concurrent_requests": 3},
-    "limits": {"body_bytes": 4096, "head_timeout": 5, "body_timeout": 5}, "retry": {"max": 2, "budget": 1},
-    "circuit_breaker": {"failures": 3, "open_time": 1}}
-DATA = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}%b}]}\n\n'
-EVENTS = (DATA % b"", DATA % b',"finish_reason":"stop"', b"data: [DONE]\n\n", b"data: {]\n\n",
-          b'data: {"error":{"message":"no","type":"server_error"}}\n\n', b": ping\n\n", b"data: ")
-PLAIN = orjson.dumps({"id": "c", "object": "chat.completion", "choices": [
-    {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}})
-LONG = PLAIN.replace(b"hi", b"h" * 700_000)            # more than a socket takes at once
-ERROR = b'{"error":{"message":"no","type":"x"}}'
+BLOCK = 100             # seeds that share a world
 
 
 class Unwatched:
@@ -77,64 +48,6 @@ class Unwatched:
 
 class Fault(Exception):
     """What must not be."""
-
-
-def request(rng: random.Random) -> bytes:
-    """A request: mostly a good one."""
-    kind = rng.randrange(12)
-    if kind == 0:
-        return rng.choice((b"GET /health HTTP/1.1\r\nhost: e\r\n\r\n", b"G\x00T / HTTP/1.1\r\n\r\n", b"\r\n\r\n\r\n"))
-    body: dict[str, Any] = {"model": rng.choice(("m", "m", "lone", "claude", "none")),
-                            "messages": [{"role": "user", "content": "x" * rng.choice((1, 9, 3000))}]}
-    if rng.random() < 0.5:
-        body["stream"] = True
-    if rng.random() < 0.3 or body["model"] == "claude":
-        body["max_tokens"] = 10
-    path = b"/v1/messages" if body["model"] == "claude" else b"/v1/chat/completions"
-    if kind == 1:
-        path = b"/v1/files"
-    text = orjson.dumps(body)[:None if kind != 2 else -1]
-    if kind == 1:
-        text = b"f" * rng.choice((10, 9000, 700_000))
-    more = b"expect: 100-continue\r\n" if kind == 3 else b""
-    head = (b"POST %b HTTP/1.%d\r\nhost: e\r\ncontent-type: application/json\r\nauthorization: Bearer %b\r\n%b" % (
-        path, kind != 4, KEY.encode() if kind != 5 else b"sk-wrong-0123456789abcdef", more))
-    if kind == 6:
-        return head + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(text), text)
-    return head + b"content-length: %d\r\n\r\n%b" % (len(text), text)
-
-
-def answer(rng: random.Random) -> list[bytes]:
-    """A provider's answer in pieces: good, bad, or broken off."""
-    kind = rng.randrange(12)
-    if kind < 3:
-        whole = good(rng.choice((PLAIN, PLAIN, LONG)))
-    elif kind < 7:
-        events = [DATA % b""] * rng.randrange(3) + [rng.choice(EVENTS) for _ in range(rng.randrange(4))]
-        if rng.random() < 0.6:
-            events += EVENTS[1:3]
-        whole = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n" + b"".join(
-            b"%x\r\n%b\r\n" % (len(event), event) for event in events) + rng.choice((b"0\r\n\r\n", b"", b"zz\r\n"))
-    elif kind < 10:
-        status = rng.choice((b"400 B", b"401 U", b"404 N", b"429 T", b"500 I", b"503 S"))
-        wait = rng.choice((b"", b"retry-after: 1\r\n", b"x-should-retry: true\r\n", b"x-should-retry: false\r\n"))
-        whole = b"HTTP/1.1 %b\r\ncontent-length: %d\r\n%b\r\n%b" % (status, len(ERROR), wait, ERROR)
-    else:
-        whole = rng.choice((b"HTTP/1.1 2", b"rubbish\r\n\r\n", b"HTTP/1.1 204 N\r\n\r\n", b"HTTP/1.1 100 C\r\n\r\n",
-                            b"HTTP/1.1 302 F\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n",
-                            b"\x15\x03\x01\x00\x02\x02F"))
-    return in_pieces(rng, whole)
-
-
-def good(body: bytes) -> bytes:
-    """A good plain answer."""
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-
-
-def in_pieces(rng: random.Random, whole: bytes) -> list[bytes]:
-    """The bytes, cut at up to three places."""
-    cut = sorted(rng.randrange(len(whole)) for _ in range(rng.randrange(4)))
-    return [whole[a:b] for a, b in zip([0, *cut], [*cut, len(whole)], strict=True) if a < b]
 
 
 @dataclass
@@ -195,67 +108,12 @@ def judge(client: End) -> None:
         raise Fault(f"{answers} answers to {client.requests} requests")
 
 
-class World:
-    """The gateway, and what is around it."""
-
-    def __init__(self, clock: mmap.mmap) -> None:
-        self.clock = clock
-        self.now = 10**12
-        self.advance(0)
-        with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
-            file.write(orjson.dumps(CONFIG))
-            file.flush()
-            snapshot = configured(file.name, environ={"K": KEY, "P": "sk-provider-1", "Q": "sk-provider-2"})
-        self.snapshot = snapshot
-        self.slab, self.registry = _fast.Slab(1), Registry()
-        values.apply(self.slab, self.registry, snapshot, values.prepare(self.slab, self.registry, snapshot))
-        self.dialled: list[Any] = []
-        self.faults: list[BaseException] = []
-        self.gateway = _fast.Gateway(self.slab, 0, self.dialled.append, lambda error, name: self.faults.append(error))
-        log = logging.getLogger("way")
-        log.disabled = True
-        notes = Notes(log, time.monotonic, debug=False)
-        answers = OwnAnswers(self.gateway, lambda key: {}).answers(snapshot)
-        self.version = 1
-        self.compile = lambda version: Compiler(self.gateway, self.slab).compile(
-            replace(snapshot, version=version), self.registry, answers, notes)
-        self.gateway.load(self.compile(self.version))
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.listener.setblocking(False)
-        self.gateway.listen(self.listener)
-
-    def pass_time(self, ns: int) -> None:
-        """Lets time pass. Two ticks in time follow the late one, lest the event loop be thought late from then on."""
-        self.advance(ns)
-        for _ in range(3):
-            self.gateway.tick()
-            self.advance(SECOND // 10)
-
-    def pass_some(self) -> None:
-        """A tick, in time."""
-        self.advance(SECOND // 10)
-        self.gateway.tick()
-
-    def reload(self) -> None:
-        """The next version of the same configuration comes into force."""
-        self.version += 1
-        self.gateway.load(self.compile(self.version))
-
-    def ended(self) -> int:
-        """Requests that have been counted as ended."""
-        return sum(sum(self.slab.series_total(index).outcomes) for index in set(self.registry.labels.values()))
-
-    def advance(self, ns: int) -> None:
-        """Lets time pass."""
-        self.now += ns
-        self.clock[:8] = struct.pack("q", self.now)
-
-
 class Run:
     """One run: all that happens is drawn from its seed."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, *, memory: bool) -> None:
         self.world = world
+        self.steps_of = (*self.STEPS, Run.memory_ends) if memory else self.STEPS
         self.rng = random.Random(seed)
         self.steps: list[str] = []
         self.clients: list[End] = []
@@ -264,11 +122,11 @@ class Run:
 
     def turn(self) -> None:
         """The gateway sees what has happened."""
-        self.world.gateway.turn()
+        self.world.turn()
 
     def new_client(self) -> None:
         """A client connects, with some requests to send in pieces."""
-        if len(self.clients) < 4:
+        if len(self.clients) < 4 and not self.world.worn:
             sock = socket.create_connection(self.world.listener.getsockname())
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)      # the kernel's clock is not ours
@@ -301,7 +159,7 @@ class Run:
             if self.rng.random() < 0.2:
                 pool.failed(Condition.provider_unreachable, "Connection refused")
                 return
-            if self.rng.random() < 0.05:
+            if self.rng.random() < 0.05 and pool.name != "safe":
                 pool.opened(Unwatched())
                 return
             self.open(pool)
@@ -312,7 +170,10 @@ class Run:
         ours.setblocking(False)
         theirs.setblocking(False)
         self.providers.append(End(theirs, []))
-        pool.opened(ours)
+        if pool.name == "safe":
+            self.world.tls.append(Tls(self.world.loop, pool.connection(), ours))
+        else:
+            pool.opened(ours)
 
     def provider_sends(self) -> None:
         """A provider reads some of what it is asked, and says the next piece of its answer."""
@@ -337,14 +198,38 @@ class Run:
         if self.rng.random() < 0.05:
             self.world.reload()
 
+    def winds_down(self) -> None:
+        """Seldom the worker is told to drain, to retire, or to end."""
+        if self.rng.random() < 0.03:
+            self.world.worn = True
+            self.rng.choice((self.world.gateway.drain, self.world.gateway.retire, self.world.gateway.close))()
+
+    def breaker_hears(self) -> None:
+        """An operator, a health check or another host speaks of a target."""
+        world = self.world
+        target = self.rng.choice(sorted(world.registry.targets.values()))
+        self.rng.choice((
+            lambda: world.healths.force(target, self.rng.choice(("open", "closed", "auto"))),
+            lambda: world.healths.ail(target, self.rng.random() < 0.5),
+            lambda: world.healths.open(target, world.now + self.rng.choice((0, 1, 30)) * SECOND, world.now),
+            lambda: world.healths.close(target, world.now),
+            lambda: world.healths.put_off(target, world.now + self.rng.choice((-1, 5)) * SECOND)))()
+
+    def memory_ends(self) -> None:
+        """Something happens, and for some of what the gateway allocates then there is no memory."""
+        self.rng.choice((Run.new_client, Run.client_sends, Run.client_reads, Run.client_leaves, Run.dialled,
+                         Run.provider_sends, Run.provider_sends, Run.provider_leaves))(self)
+        first = self.rng.choice((0, 1, 2, 3, 5, 8, 13, self.rng.randrange(100)))
+        self.world.short_turn(first, first + self.rng.choice((1, 1, 1, 4, 50)))
+
     STEPS: tuple[Callable[[Run], None], ...] = (
         *[new_client] * 3, *[client_sends] * 4, *[client_reads] * 3, client_leaves, *[dialled] * 5,
-        *[provider_sends] * 8, provider_leaves, *[time_passes] * 2, reloads)
+        *[provider_sends] * 8, provider_leaves, *[time_passes] * 2, reloads, winds_down, breaker_hears)
 
     def go(self) -> None:
         """All of it. Fault: something is wrong."""
         for _ in range(self.rng.randrange(5, 60)):
-            step = self.rng.choice(self.STEPS)
+            step = self.rng.choice(self.steps_of)
             self.steps.append(step.__name__)
             step(self)
             self.turn()
@@ -398,6 +283,9 @@ class Run:
     def end(self) -> None:
         """Everybody leaves, and nothing may stay."""
         world = self.world
+        for target in world.registry.targets.values():
+            world.healths.force(target, "auto")
+            world.healths.ail(target, False)
         for end in self.clients + self.providers:
             end.socket.close()
         self.turn()
@@ -409,19 +297,8 @@ class Run:
             if not world.gateway.clients and not world.dialled:
                 break
         world.pass_time(100 * SECOND)
-        total = world.slab.worker_total(0)
-        left = {"faults": world.faults, "busy": world.gateway.busy, "clients": world.gateway.clients,
-                "in flight": total.in_flight, "retrying": total.retrying, "connections": total.connections,
-                "upstream": total.upstream_connections, "memory": total.memory}
-        for name in PROVIDERS:
-            load = world.slab.load_total(world.registry.pool(name))
-            left[f"{name} active"], left[f"{name} waiting"] = load.active, load.waiting
-        for owner in values.concurrencies(world.snapshot):
-            left[owner] = world.slab.concurrency(world.registry.bucket(owner))[1]
-        ends = sum(count for row, count in world.gateway.taken.items() if TRANSITIONS[row] == "ended")
-        left["uncounted"] = ends - world.ended()
-        if any(left.values()):
-            raise Fault(str({name: value for name, value in left.items() if value}))
+        if left := world.left():
+            raise Fault(str(left))
         for client in self.clients + self.gone:
             judge(client)
 
@@ -434,32 +311,54 @@ def with_clock() -> int:
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source], check=True)
         clock.write_bytes(bytes(8))
         preloaded = " ".join(filter(None, (os.environ.get("LD_PRELOAD"), str(library))))
-        return subprocess.run([sys.executable, *sys.argv], check=False, env={
-            **os.environ, "LD_PRELOAD": preloaded, "STILL_FILE": str(clock)}).returncode
+        return subprocess.run([sys.executable, "-m", "tests.way.run", *sys.argv[1:]], check=False, env={
+            **os.environ, "LD_PRELOAD": preloaded, "STILL_FILE": str(clock), "PYTHONHASHSEED": "0"}).returncode
+
+
+def run_all(clock: mmap.mmap, first: int, runs: int, *, memory: bool) -> tuple[int, World, int]:
+    """All seeds from the first of its block on; how many requests there were, the last world, and its trace."""
+    snapshot, requests = snapshot_of(), 0
+    start = first - first % BLOCK
+    world, trace = World(clock, snapshot, start), 0
+    asyncio._set_running_loop(world.loop)           # type: ignore[attr-defined]
+    for seed in range(start, first + runs):
+        if seed % BLOCK == 0 and seed > start:
+            requests += world.ended()
+            world.end()
+            world, trace = World(clock, snapshot, seed), 0
+            asyncio._set_running_loop(world.loop)   # type: ignore[attr-defined]
+        run = Run(world, seed, memory=memory)
+        try:
+            run.go()
+        except Exception as error:
+            print(f"seed {seed}: {type(error).__name__}: {error}\n  {' '.join(run.steps)}\n"
+                  f"again: python -m tests.way.run --seed {seed}", file=sys.stderr)
+            raise
+        trace = crc32(repr((run.steps, world.ended(), [client.requests for client in run.gone])).encode(), trace)
+        if world.worn:
+            world.end()
+            world.begin()
+        world.short = False
+        if seed % 10000 == 9999:
+            print(f"{seed + 1 - first} runs", flush=True)
+    return requests + world.ended(), world, trace
 
 
 def main() -> int:
     """Runs, one seed after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--runs", type=int, default=10000)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--runs", type=int, help="10000; with a seed 1")
+    parser.add_argument("--memory", action="store_true", help="at times there is no memory for what is allocated next")
     given = parser.parse_args()
     if "STILL_FILE" not in os.environ:
         return with_clock()
+    runs = given.runs or (10000 if given.seed is None else 1)
     with Path(os.environ["STILL_FILE"]).open("r+b") as file:
-        world = World(mmap.mmap(file.fileno(), 8))
-    for seed in range(given.seed, given.seed + given.runs):
-        run = Run(world, seed)
-        try:
-            run.go()
-        except Exception as error:
-            print(f"seed {seed}: {type(error).__name__}: {error}\n  {' '.join(run.steps)}", file=sys.stderr)
-            raise
-        if seed % 10000 == 9999:
-            print(f"{seed + 1 - given.seed} runs", flush=True)
+        requests, world, trace = run_all(mmap.mmap(file.fileno(), 8), given.seed or 0, runs, memory=given.memory)
     taken = world.gateway.taken
-    print(f"{given.runs} runs, {world.ended()} requests, nothing left behind; {sum(map(bool, taken.values()))} of "
-          f"{len(taken)} rows of the table taken")
+    print(f"{runs} runs, {requests} requests, nothing left behind; {sum(map(bool, taken.values()))} of {len(taken)} "
+          f"rows of the table taken; trace {trace:08x}")
     print("\n".join(f"  {count:9} {state}, {verdict}" for (state, verdict), count in taken.items()))
     return 0
 
