@@ -48,7 +48,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--seconds", default=3.0, help="length of one run")
     @click.option("--connections", default=32, help="connections kept busy (not for streams)")
     @click.option("--only", default=",".join(DEFAULT), help="targets; also: nginx+files, haproxy, edge+usage, "
-                  "edge+takes, edge+redis, edge@DIR")
+                  "edge+takes, edge+redis, edge+access, edge@DIR")
     @click.option("--against", default=BASE, help="whose cost the ratios are taken to")
     @wraps(command)
     def handed(rounds: int, seconds: float, connections: int, only: str, against: str, **rest: Any) -> None:

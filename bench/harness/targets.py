@@ -64,7 +64,8 @@ class Recipe:
     arguments: tuple[str, ...] = ("-p", "{folder}", "-c", "{file}")
     stream_usage: str = ""          # edge: a line of its provider,
     limits: str = ""                # what a key's limit has beside requests per second,
-    shares: bool = False            # and whether limits are shared through a Redis
+    shares: bool = False            # and whether limits are shared through a Redis,
+    logs: bool = False              # and each request has a line in a file
     body_memory: str = "2m"         # nginx: what of a request's body is held in memory; the rest is put into a file
 
 
@@ -80,6 +81,7 @@ RECIPES["edge+usage"] = replace(RECIPES["edge"], stream_usage="stream_usage: tru
 RECIPES["edge+takes"] = replace(RECIPES["edge"], limits=", requests_per_minute: 1000000000, tokens_per_minute: "
                                 "1000000000, input_tokens_per_minute: 1000000000, output_tokens_per_minute: 1000000000")
 RECIPES["edge+redis"] = replace(RECIPES["edge"], shares=True)
+RECIPES["edge+access"] = replace(RECIPES["edge"], logs=True)
 OLDER = "edge@"             # and a folder: the gateway of another checkout, compiled, with this one's libraries
 UPSTREAM = Recipe("nginx", "upstream.conf.in")
 # nginx takes no longer words in its configuration. A POST to a file is answered with 405, whose place the
@@ -186,7 +188,8 @@ def _start(stage: Stage, recipe: Recipe, core: int, values: dict[str, object]) -
     path = stage.folder / f"{name}-{recipe.template.removesuffix('.in')}"
     fill(recipe.template, path, values | {
         "BODY_MEMORY": recipe.body_memory, "STREAM_USAGE": recipe.stream_usage, "LIMITS": recipe.limits,
-        "REDIS": f"redis: {{url: redis://127.0.0.1:{_redis(stage)}}}" if recipe.shares else ""})
+        "REDIS": f"redis: {{url: redis://127.0.0.1:{_redis(stage)}}}" if recipe.shares else "",
+        "ACCESS_LOG": f"access_log: {{path: {stage.folder}/access.log}}" if recipe.logs else ""})
     argv = [part.format(folder=stage.folder, file=path) for part in recipe.arguments]
     target = Target(name, port, stage.start(name, [find(recipe.program), *argv], core, port))
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}

@@ -172,7 +172,9 @@ INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, mem
     Panel("Workers that were started again", (
         (f"sum by (instance) (increase(edge_worker_restarts_total{{{JOB}}}[$__range]))", BY_INSTANCE),)),
     Panel("Further attempts in flight", ((f"sum by (instance) (edge_retries_in_flight{{{JOB}}})", BY_INSTANCE),)),
-    Panel("Log lines that were lost", ((rate("edge_log_lines_lost_total", "instance"), BY_INSTANCE),), "ops"),
+    Panel("Log lines that were lost", (
+        (rate("edge_log_lines_lost_total", "instance"), BY_INSTANCE),
+        (rate("edge_access_log_lines_lost_total", "instance, reason"), "{{instance}} access log, {{reason}}")), "ops"),
     Panel("Versions of the configuration", ((f"max by (instance) (edge_config_version{{{JOB}}})", BY_INSTANCE),)),
     Panel("Answers whose provider told no tokens", (
         (rate("edge_answers_without_usage_total", "provider, model"), "{{provider}} {{model}}"),), "reqps"),

@@ -10,7 +10,9 @@ from functools import cache
 from edge import contract
 from edge._fast import Slab
 from edge.control.fleet.process import Fleet
+from edge.control.known import Known
 from edge.control.metrics import SlabCollector
+from edge.control.requests import Requests
 from edge.control.state import State
 from edge.values.registry import Registry
 from edge.values.snapshot import Limit, Provider, Redis, Snapshot
@@ -49,7 +51,7 @@ async def collected() -> list[Family]:
     state.slab.set_bucket(registry.bucket("gateway"), 1, 1)
     fleet = Fleet(redis, state)
     return [Family(each.name, each.type, each.documentation, tuple(getattr(each, "_labelnames", ())))
-            for each in SlabCollector(lambda: state, lambda: fleet).collect()]
+            for each in SlabCollector(lambda: state, Known(lambda: fleet, requests=Requests(state.slab))).collect()]
 
 
 def page() -> str:

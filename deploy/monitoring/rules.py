@@ -151,6 +151,11 @@ STATES = (
     Alert("EdgeLogLinesLost", (("sum by (job, instance) (increase(edge_log_lines_lost_total[15m]))", ">", "0"),), "0m",
           "warning", "Standard error did not take {{ $value | humanize }} lines of {{ $labels.instance }}",
           "Who reads the log is too slow, or its disk is full. Requests do not wait for it."),
+    Alert("EdgeAccessLogLinesLost",
+          (("sum by (job, instance, reason) (increase(edge_access_log_lines_lost_total[15m]))", ">", "0"),), "0m",
+          "warning", "The access log of {{ $labels.instance }} lacks {{ $value | humanize }} lines",
+          "unwritten: its file does not take them, and the log says why. behind: it stands still, or there is more "
+          "than one thread can write: access_log.sample leaves out what is of no interest."),
 )
 BURNS = (burning("critical", 14.4, "1h", "5m", "2m"), burning("warning", 6, "6h", "30m", "15m"))
 

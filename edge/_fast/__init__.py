@@ -18,6 +18,7 @@ from .gateway import (
 )
 from .http.address import Networks
 from .shared.health import FORCINGS, Healths, HealthTotal, Sight
+from .shared.lines import Lines
 from .shared.purse import FleetTotal, Held, Purses
 from .shared.slab import (
     CONTROL,
@@ -39,8 +40,8 @@ from .shared.slab import (
 
 __all__ = [
     "CONTROL", "FORCINGS", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS",
-    "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS",
-    "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "FleetTotal", "Gateway", "HealthTotal",
-    "Healths", "Held", "Limits", "Model", "Networks", "Pool", "Purses", "Route", "SeriesTotal", "Sight", "Slab", "Slot",
-    "Surface", "Target", "Template", "Tenant", "monotonic",
+    "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES",
+    "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "FleetTotal", "Gateway",
+    "HealthTotal", "Healths", "Held", "Limits", "Lines", "Model", "Networks", "Pool", "Purses", "Route",
+    "SeriesTotal", "Sight", "Slab", "Slot", "Surface", "Target", "Template", "Tenant", "monotonic",
 ]

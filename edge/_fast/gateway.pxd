@@ -283,6 +283,8 @@ cdef class Exchange:                    # one request's way
     cdef uint64_t missed                # bits of the route's makers: they do not have what is asked for
     cdef Store tail                     # of a stream: an event's beginning
     cdef Chunked inbound
+    cdef bytes trail                    # attempts that have failed, as the access log has them; None: none has
+    cdef int64_t passed_on              # bytes of the answer's body that have gone on
     cdef Tap tap
     cdef bytes usage                    # what asks for usage, in the place of these bytes; None: nothing need be asked
     cdef Py_ssize_t usage_start
@@ -469,6 +471,10 @@ cdef class Gateway:
     cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it, see Report
     cdef int noted[N_OUTCOMES]          # refusals of this second that it has heard of
     cdef int64_t noted_until
+    cdef uint32_t logged[N_OUTCOMES]    # by condition: the share of requests that the access log has, of 2**32
+    cdef tuple labels                   # by condition: how lines name it, and whose fault it is
+    cdef char stamp[24]                 # a line's time without its fraction,
+    cdef int64_t stamped                # and the second that it is of
     cdef set unknown                    # keys looked up in vain, a few
     cdef int64_t head_ns
     cdef int64_t body_ns

@@ -18,6 +18,7 @@
     pool        a provider's connections            chance      numbers that need not be secret
     request     what the provider is sent           upload      a body too long to be held
     usage       tokens asked for, or estimated      ratelimit   what an answer's head says of the limits
+    access      a line for each request that asks
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing. Each calls
 functions of those before it alone; objects are called by the methods that gateway.pxd names.
@@ -42,15 +43,17 @@ cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.errno cimport (
     EAGAIN, EBADF, ECONNRESET, EFAULT, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK, EPIPE, errno,
 )
 from libc.math cimport INFINITY, exp, log
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 from libc.time cimport gmtime, strftime, time, time_t
 from posix.strings cimport strncasecmp
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.uio cimport iovec
 
 from .contract.condition cimport (
@@ -93,6 +96,7 @@ from .shared.health cimport (
     FORCED_OPEN, HALF_OPEN, RETURNING, SHUT, back_at, bench, count_failure, drop_probe, failed, set_rules, standing,
     succeeded, take_probe, usable_key, why_benched, within_budget,
 )
+from .shared.lines cimport LINE_KEPT, LINE_LOGGED, lines_put
 from .shared.purse cimport (
     SHORT, purse_full_in, purse_left, purse_settle, purse_take, purse_wait, take_alone,
 )
@@ -157,6 +161,7 @@ include "way/makers.pxi"
 include "way/relay.pxi"
 include "way/refuse.pxi"
 include "way/words.pxi"
+include "way/access.pxi"
 include "way/whole.pxi"
 include "way/stream.pxi"
 include "way/account.pxi"
@@ -401,6 +406,8 @@ cdef class Gateway:
         self.unknown = set()
         for condition in range(N_OUTCOMES):
             self.reported[condition] = tables.reported.get(condition, SILENT)
+            self.logged[condition] = tables.logged.get(condition, 0)
+        self.labels = tables.labels
         replaced = [pool for pool in self.pools.values() if tables.pools.get(pool.name) is not pool]
         self.retired += replaced
         self.pools = tables.pools

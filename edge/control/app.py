@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -23,16 +23,16 @@ from edge._fast import Condition, Slot
 from edge.config import FAULT, FULL, MEMORY, MISSING, SYNTAX, Problem
 from edge.control import circuits, status
 from edge.control.guard import admit
+from edge.control.known import Known
 from edge.control.metrics import SlabCollector, expose
 from edge.control.refusal import Refusal, request_id
+from edge.control.requests import KEPT
 from edge.control.state import State
 from edge.process.channel import Reloaded
 from edge.values import figures
 from edge.values.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from edge.control.fleet.process import Fleet
-
+LAST = 20                   # requests that are told where nobody says how many
 FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
 
 Handler = Callable[["Routes", Request], Awaitable[Response]]
@@ -52,14 +52,13 @@ class Routes:
 
     def __init__(self, state: Callable[[], State], draining: Callable[[], bool],
                  reload: Callable[[], Awaitable[Reloaded]], supervisor: int,
-                 fleet: Callable[[], Fleet | None] = lambda: None,
-                 expiries: Callable[[], Mapping[str, float]] = dict) -> None:
+                 known: Known | None = None) -> None:
         self.state = state
-        self.ask_fleet = fleet
+        self.known = known or Known()
         self.supervisor = supervisor
         self.draining = draining
         self.ask_reload = reload
-        self.collector = SlabCollector(state, fleet, expiries)
+        self.collector = SlabCollector(state, self.known)
 
     def app(self) -> ASGIApp:
         """All routes as one application, whatever goes wrong in contract."""
@@ -75,6 +74,7 @@ class Routes:
                 Route("/admin/circuits", self.circuits, methods=["GET", "POST"]),
                 Route("/admin/config", self.config),
                 Route("/admin/fleet", self.fleet),
+                Route("/admin/requests", self.requests),
                 Route("/admin/reload", self.reload, methods=["POST"]),
                 Route("/admin/status", self.status),
                 Route("/admin/stop", self.stop, methods=["POST"]),
@@ -133,12 +133,22 @@ class Routes:
     @admin
     async def fleet(self, request: Request) -> Response:
         """The hosts that share limits, and those limits; `redis` is null where there are none."""
-        fleet = self.ask_fleet()
+        fleet = self.known.fleet()
         if fleet is None:
             return answer({"redis": None})
         from edge.control.fleet.report import report
 
         return answer(report(fleet))
+
+    @admin
+    async def requests(self, request: Request) -> Response:
+        """Of the last requests that failed, or were refused, or needed another attempt: one by its `id`, or `last`."""
+        known, name = self.known.requests, request.query_params.get("id")
+        if name is not None:
+            return answer({"request": known.find(name) if known is not None else None})
+        count = request.query_params.get("last", "")
+        last = min(int(count), KEPT) if count.isascii() and count.isdigit() else LAST
+        return answer({"requests": known.last(last) if known is not None and last else []})
 
     @admin
     async def config(self, request: Request) -> Response:

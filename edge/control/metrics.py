@@ -7,9 +7,8 @@ reload that changes contracts the `status` of a condition's earlier requests is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
@@ -23,13 +22,11 @@ from prometheus_client.utils import floatToGoString
 from edge import __version__, contract
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
 from edge.control.health_metrics import certificates, of_providers, of_targets
+from edge.control.known import Known
 from edge.control.state import State
 from edge.control.worker_metrics import of_workers
 from edge.values.figures import concurrency, limit
 from edge.values.registry import Labels, owners
-
-if TYPE_CHECKING:
-    from edge.control.fleet.process import Fleet
 
 SERIES = ("route", "provider", "model")
 LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")
@@ -38,13 +35,11 @@ Totals = list[tuple[Labels, SeriesTotal]]
 
 
 class SlabCollector(Collector):
-    """Collects for prometheus_client; `state` is asked for at every scrape, and so are `fleet` and `expiries`."""
+    """Collects for prometheus_client; `state` is asked for at every scrape, and so is what is `known` besides."""
 
-    def __init__(self, state: Callable[[], State], fleet: Callable[[], Fleet | None] = lambda: None,
-                 expiries: Callable[[], Mapping[str, float]] = dict) -> None:
+    def __init__(self, state: Callable[[], State], known: Known | None = None) -> None:
         self._state = state
-        self._fleet = fleet
-        self._expiries = expiries
+        self._known = known or Known()
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -57,9 +52,11 @@ class SlabCollector(Collector):
         yield from of_workers(state)
         yield from of_targets(state)
         yield from of_providers(state)
-        yield certificates(self._expiries())
+        yield certificates(self._known.expiries())
         yield from of_gateway(state)
-        fleet = self._fleet()
+        if self._known.requests is not None:
+            yield lost_lines(self._known.requests.lost)
+        fleet = self._known.fleet()
         if fleet is not None:
             from edge.control.fleet.report import metrics
 
@@ -149,6 +146,15 @@ def of_gateway(state: State) -> Iterator[Metric]:
     yield left
     yield Gauge("edge_config_version", "Version of the configuration in force.", state.snapshot.version)
     yield Info("edge_build", "The program that runs.", {"version": __version__})
+
+
+def lost_lines(counts: dict[str, int]) -> Metric:
+    """Of the access log."""
+    family = Counter("edge_access_log_lines_lost", "Lines that are not in the access log: its writer was behind, or "
+                     "its file did not take them.", labels=["reason"])
+    for reason, count in counts.items():
+        family.add_metric([reason], count)
+    return family
 
 
 def expose(collector: SlabCollector, accept: str) -> tuple[bytes, str]:

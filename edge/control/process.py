@@ -15,7 +15,9 @@ import uvloop
 from edge.control import circuits
 from edge.control.app import Routes, date
 from edge.control.health import Checks
+from edge.control.known import Known
 from edge.control.refusal import Refusal
+from edge.control.requests import Requests
 from edge.control.server import Server
 from edge.control.state import State
 from edge.process import claims, log
@@ -34,7 +36,7 @@ LOOK_SECONDS = 0.05         # between looks for the workers' end, while draining
 def main(state: State, channel: socket.socket, listener: socket.socket, stripe: int) -> None:
     """Serve until the end."""
     # The terminal's Ctrl-C reaches every process of the group; the supervisor decides what it means.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     logger = log.setup("control", debug=state.snapshot.debug)
     control = Control(state, channel, logger, stripe)
@@ -55,6 +57,7 @@ class Control:
         self.draining = False
         self.ending = asyncio.Event()
         self.ids = itertools.count(1)
+        self.requests = Requests(state.slab)
         self.fleet: Fleet | None = None
         self.speaking: asyncio.Task[None] | None = None
         self.reloads: dict[int, asyncio.Future[Reloaded]] = {}
@@ -63,11 +66,14 @@ class Control:
         """Everything, until `ending`."""
         self.loop = asyncio.get_running_loop()
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
+        self.loop.add_signal_handler(signal.SIGUSR1, self.requests.reopen)
+        self.requests.load(self.state.snapshot.access_log)
+        self.requests.start()
         self.loop.add_reader(self.channel, self.listen)
         self.beat()
         self.checks = Checks(self.loop, self.mark)
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
-                        lambda: self.fleet, self.checks.expiries)
+                        Known(lambda: self.fleet, self.checks.expiries, self.requests))
         self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
@@ -75,6 +81,7 @@ class Control:
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
         await Server(routes.app(), self.refuse).serve(listener, self.ending)
         self.loop.remove_reader(self.channel)
+        self.requests.end()
 
     def refuse(self, refusal: Refusal) -> bytes:
         """What is refused before there is a request for the routes."""
@@ -130,6 +137,7 @@ class Control:
             return
         (_, self.state), self.prepared = self.prepared, None
         self.log.setLevel(log.level(self.state.snapshot.debug))
+        self.requests.load(self.state.snapshot.access_log)
         self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import selectors
+import signal
 import time
 
 from edge._fast import Slab
@@ -38,6 +40,12 @@ class Family:
     def everyone(self) -> list[Child]:
         """Both generations."""
         return self.children + self.retiring
+
+    def reopen(self) -> None:
+        """Control is to write its logs into files of their own anew."""
+        for child in self.everyone():
+            if not child.works and child.pid:
+                os.kill(child.pid, signal.SIGUSR1)
 
     @property
     def over(self) -> bool:

@@ -180,13 +180,15 @@ class Supervisor:
         return self.listeners.bound(self.force.snapshot)
 
     def signalled(self, number: int) -> None:
-        """TERM drains, INT and QUIT are quick, HUP reloads, USR2 upgrades; TERM while draining makes it quick."""
+        """TERM drains (again: quickly), INT and QUIT are quick, HUP reloads, USR1 has logs reopened, USR2 upgrades."""
         if number == signal.SIGTERM and not self.stopping:
             self.stop(self.force.snapshot.drain_timeout)
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self.stop(0.0)
         elif number == signal.SIGHUP and not self.stopping:
             self.reloads.ask([])
+        elif number == signal.SIGUSR1:
+            self.family.reopen()
         elif number == signal.SIGUSR2 and not self.stopping:
             self.upgrades.ask(bool(self.family.retiring))
 

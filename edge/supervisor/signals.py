@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 
-NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
+           signal.SIGCHLD)
 
 
 class Signals:

@@ -223,6 +223,15 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLog:
+    """A line per request. `path` is a file, or `-`: standard output; `sample` is the share that conditions have."""
+
+    path: str
+    form: Literal["json", "console"] = "json"
+    sample: tuple[tuple[str, float], ...] = ()      # of the others all
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One version of everything a request needs to know."""
 
@@ -258,6 +267,7 @@ class Snapshot:
     sticky: str | None = None           # request header whose value decides among targets of equal priority
     drain_timeout: float = 30.0
     debug: bool = False
+    access_log: AccessLog | None = None
     warnings: tuple[str, ...] = ()
     source: str = field(default="", compare=False)      # the file's absolute path, or "quick start"
     read_at: float = field(default=0.0, compare=False)  # Unix time

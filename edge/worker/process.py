@@ -46,7 +46,8 @@ class Inheritance:
 def run(inheritance: Inheritance) -> None:
     """Serves until told to stop. Returns when the last request has ended, or the drain's time is over."""
     # The terminal's Ctrl-C reaches every process of the group; the supervisor decides what it means.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1,
+                   signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Worker(inheritance).serve())

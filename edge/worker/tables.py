@@ -19,7 +19,7 @@ from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
 from edge.values.hours import closed
 from edge.values.registry import Limited, Registry, owners
-from edge.values.snapshot import Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
+from edge.values.snapshot import AccessLog, Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings
 from edge.worker.notes import Notes
 
@@ -55,6 +55,8 @@ class Tables:
     proxy_protocol: bool
     notes: Notes
     reported: dict[int, int]
+    logged: dict[int, int]
+    labels: tuple[bytes, ...]
     pools: dict[str, Any]
     leading: tuple[tuple[Any, Provider, tuple[bytes, ...], tuple[Any, ...]], ...]
     retry: Retry
@@ -86,6 +88,22 @@ def reported(*, debug: bool) -> dict[int, int]:
     blames = contract.blames()
     return {condition: ALWAYS if debug else REPORTED.get(blames.get(condition.name, ""), 0)
             for condition in _fast.Condition}
+
+
+def logged(log: AccessLog | None) -> dict[int, int]:
+    """Of requests that end so the access log has this share of 2**32, the whole being one less."""
+    if log is None:
+        return {}
+    shares = dict(log.sample)
+    return {condition: min(int(shares.get(condition.name, 1.0) * 2**32), 2**32 - 1) for condition in _fast.Condition}
+
+
+def labels() -> tuple[bytes, ...]:
+    """By condition what a line says of it: members of a JSON object."""
+    blames = contract.blames()
+    names = {int(condition): condition.name for condition in _fast.Condition}
+    return tuple(b'"condition":"%b","blame":%b' % (names[number].encode(), orjson.dumps(blames.get(names[number])))
+                 if number in names else b"" for number in range(max(names) + 1))
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -145,7 +163,7 @@ class Compiler:
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
-            reported=reported(debug=snapshot.debug))
+            reported=reported(debug=snapshot.debug), logged=logged(snapshot.access_log), labels=labels())
 
     def pool(self, provider: Provider, registry: Registry) -> Any:
         """The running pool where its connections still lead to the same place, else a new one."""

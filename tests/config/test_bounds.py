@@ -23,7 +23,7 @@ def base() -> dict[str, Any]:
     """A configuration with one entry of each kind."""
     return {"port": 8766, "listen_addr": "127.0.0.1", "workers": 1,
             "providers": {"openai": {"key": "env:OPENAI_API_KEY", "health_check": {"path": "/models"}}},
-            "redis": {"url": "redis://redis.internal"},
+            "redis": {"url": "redis://redis.internal"}, "access_log": {"path": "-", "sample": {"ok": 1}},
             "models": {"m": [{"provider": "openai", "model": "n"}]}, "model_limits": {"m": {"requests_per_second": 1}},
             "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}}]}
 
@@ -38,7 +38,7 @@ def shapes(node: dict[str, Any], at: Path, kinds: dict[str, Any]) -> Iterator[tu
     for name, value in node.get("properties", {}).items():
         yield from shapes(value, (*at, name), kinds)
     if isinstance(node.get("additionalProperties"), dict):
-        name = "m" if at in (("models",), ("model_limits",)) else "openai"
+        name = {("models",): "m", ("model_limits",): "m", ("access_log", "sample"): "ok"}.get(at, "openai")
         yield from shapes(node["additionalProperties"], (*at, name), kinds)
     if isinstance(node.get("items"), dict):
         yield from shapes(node["items"], (*at, 0), kinds)
@@ -156,7 +156,8 @@ TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
 
 
 # Names of what stands elsewhere, files that must be there, and what has but a few forms.
-BOUND_ELSEWHERE = {"listen_addr", "admin.listen_addr", "contract", "contract.openai", "contract.anthropic",
+BOUND_ELSEWHERE = {"access_log.path", "listen_addr", "admin.listen_addr", "contract", "contract.openai",
+                   "contract.anthropic",
                    "contract_files.0", "fallback.openai", "fallback.openai.0", "keys.0.expires", "keys.0.scopes.0",
                    "keys.0.allowed_addresses.0", "keys.0.denied_addresses.0", "keys.0.hours.0", "trusted_proxies.0",
                    "models.m.0.provider", "providers.openai.ca_bundle", "redis.ca_bundle", "routes.openai"}

@@ -91,6 +91,10 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
     **{f"origin {name}": (ALL + f"cors: {{origins: [{name}]}}\n", [(5, 18, "CONFIG_003", "cors.origins[0]")])
        for name in ('"null"', '"https://a/"', '"HTTPS://a"', '"a.example"', '"https://*.a"', '"https://a:443"',
                     '"http://a:80"', '"https://a b"')},
+    **{f"access log {path[:9]}": (ALL + f"access_log: {{path: {path}}}\n", [(5, 14, "CONFIG_003", "access_log.path")])
+       for path in ("/", "/nowhere/at/all", "x" * 300, "/" + "x/" * 2040)},
+    "share of no condition": (ALL + "access_log: {path: x, sample: {OK: 1}}\n",
+                              [(5, 32, "CONFIG_003", "access_log.sample.OK")]),
     "cache size": (ALL + "cache_max_size: much\n", [(5, 1, "CONFIG_003", "cache_max_size")]),
     "unknown contract": (ALL + "contract: tokenpk\n", [(5, 1, "CONFIG_003", "contract")]),
     "unknown contract of a surface": (ALL + "contract: {anthropic: x}\n",

@@ -40,6 +40,7 @@ keys:
   - {name: "on", hash: "blake2b:1111111111111111111111111111111111111111111111111111111111111111"}
 routes: {/v1/x*: local}
 redis: {url: "redis+sentinel://a:26379,b/mymaster/1", password: env:TEAM_B_KEY, outage: closed}
+access_log: {path: "-", format: console, sample: {ok: 0.5}}
 retry: {max: 0, budget: 0.5}
 circuit_breaker: {enabled: false, all_open: refuse}
 fallback: {openai: local/llama-3}

@@ -107,6 +107,9 @@ STEADY: list[tuple[str, str, dict[str, str], Labels | None, str]] = [
     ("EdgeLogLinesLost", "15m", gauge("edge_log_lines_lost_total", "0x5 7x15"), HOST,
      "Standard error did not take 7 lines of a"),
     ("EdgeLogLinesLost", "15m", gauge("edge_log_lines_lost_total", "7x20"), None, ""),
+    ("EdgeAccessLogLinesLost", "15m", gauge("edge_access_log_lines_lost_total", "0x5 7x15", reason="unwritten"),
+     {**HOST, "reason": "unwritten"}, "The access log of a lacks 7 lines"),
+    ("EdgeAccessLogLinesLost", "15m", gauge("edge_access_log_lines_lost_total", "7x20", reason="behind"), None, ""),
     # A tenth fails for ten minutes; keys fail; a few requests all fail; what is no traffic fails.
     ("EdgeErrorBudgetBurns", "90m", {**requests("ok", "0+900x90"),
                                      **requests("provider_error", "0x40 0+100x10 1000x50")}, None, ""),

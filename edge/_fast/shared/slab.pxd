@@ -14,6 +14,7 @@ cpdef enum:
     MAX_POOLS = 256
     MAX_PROVIDER_KEYS = 32
     MAX_IDS = 65536
+    LINES_ROOM = 2097152        # bytes of lines that one worker may be ahead of control
 
 cdef enum:
     PROBER = 255                # the bits of Health.probe that say whose it is
@@ -101,6 +102,14 @@ cdef struct Fleet:              # what this host knows of Redis and of its peers
     int64_t away                # since when it does not answer at all (CLOCK_MONOTONIC, ns); 0: it does
     int64_t grace               # ns from then until the limits' own policies
 
+cdef struct Ring:               # of one worker, for control: edge._fast.shared.lines. Positions grow for ever
+    int64_t head                # the worker's: what it has written,
+    uint64_t lost               # and how many lines there was no room for
+    uint64_t apart[6]           # two writers share no cache line
+    int64_t tail                # the reader's: what it has taken
+    int64_t further[7]
+    char data[LINES_ROOM]
+
 cdef struct Worker:             # what one worker counted whatever the series
     uint64_t heartbeat_ns       # last turn of its event loop
     uint64_t accepted
@@ -155,6 +164,7 @@ cdef class Slab:
     cdef Fleet* fleet(self) noexcept nogil
     cdef Purse* purse(self, int index) noexcept nogil
     cdef uint64_t* asking(self) noexcept nogil
+    cdef Ring* ring(self, int stripe) noexcept nogil
     cdef int stripe(self, int number) noexcept nogil
     cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil
     cdef int maker(self, uint64_t hash) noexcept nogil

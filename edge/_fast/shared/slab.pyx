@@ -131,8 +131,12 @@ cdef inline size_t asking_at() noexcept nogil:
     return purses_at() + aligned(MAX_BUCKETS * aligned(sizeof(Purse), LINE), PAGE)
 
 
-cdef inline size_t mapping_size() noexcept nogil:
+cdef inline size_t lines_at() noexcept nogil:
     return asking_at() + aligned(MAX_BUCKETS // 8, PAGE)
+
+
+cdef inline size_t mapping_size() noexcept nogil:
+    return lines_at() + 2 * GENERATION * aligned(sizeof(Ring), PAGE)
 
 
 # Whatever gives a word of the mapping its place or its meaning: one stamp for all tables, since each lies behind the
@@ -141,7 +145,7 @@ DECLARED = EDGE_DECLARED
 cdef uint64_t LAYOUT = crc32(repr((
     DECLARED,
     ids_at(), stripes_at(), held_at(), stripe_size(), mapping_size(),
-    sizeof(Bucket), sizeof(Health), sizeof(Purse), sizeof(Worker), sizeof(Series),
+    sizeof(Bucket), sizeof(Health), sizeof(Purse), sizeof(Worker), sizeof(Series), sizeof(Ring),
     LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
     [(condition.name, condition.value) for condition in Condition])).encode())
 
@@ -240,6 +244,10 @@ cdef class Slab:
     cdef uint64_t* asking(self) noexcept nogil:
         """Bits: the purses that control must look at."""
         return <uint64_t*> (self.base + asking_at())
+
+    cdef Ring* ring(self, int stripe) noexcept nogil:
+        """What a worker tells of its requests."""
+        return <Ring*> (self.base + lines_at() + stripe * aligned(sizeof(Ring), PAGE))
 
     cdef Health* health(self, int index) noexcept nogil:
         """The health of a target below MAX_TARGETS."""

@@ -3,6 +3,7 @@
 cdef int settle(Exchange x) except -1:
     """Gives back what the request holds, counts it once, and frees both of its connections."""
     cdef Downstream d = x.downstream
+    cdef bint noted
     try:
         leave_queues(x)
         account(x)
@@ -11,8 +12,13 @@ cdef int settle(Exchange x) except -1:
         detach(x)
     finally:
         leave_flight(x)
-    if x.gateway.reported[x.condition] and is_noted(x.gateway, x.condition):
+    noted = x.gateway.reported[x.condition] and is_noted(x.gateway, x.condition)
+    if noted:
         report(x)
+    if x.gateway.logged[x.condition] and is_logged(x):
+        leave_line(x, LINE_LOGGED | LINE_KEPT if noted or x.trail is not None else LINE_LOGGED)
+    elif noted or x.trail is not None:
+        leave_line(x, LINE_KEPT)
     d.await_next()
     if x.keep_alive:
         return d.resume()

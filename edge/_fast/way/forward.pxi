@@ -40,6 +40,7 @@ cdef int resume(Exchange x) except -1:
 cdef int recover(Exchange x) except -1:
     """An attempt has failed: another one, an error answer, or, once the client has the head, the stream's own error."""
     cdef int condition = x.condition, verdict
+    note_attempt(x, condition)
     note_failure(x, condition, TRAITS[condition])
     if x.state == RELAYING:
         return BROKEN

@@ -79,6 +79,7 @@ cdef int send_piece(Exchange x, const char* data, Py_ssize_t size, bint last) ex
     cdef iovec parts[5]
     cdef int count = 0 if x.head_sent else 1
     x.said = x.gateway.now
+    x.passed_on += size
     cdef char beside[24]
     cdef Writer line
     # First in a message: copied together.

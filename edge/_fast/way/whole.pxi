@@ -26,7 +26,7 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
         return x.fail(condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data), None)
     if x.stream:
         return x.fail(provider_response_invalid, PLAIN)
-    x.answer_length = size
+    x.answer_length = x.passed_on = size
     x.framing = F_LENGTH
     part_of(&parts[1], data, size)
     give_places(x)

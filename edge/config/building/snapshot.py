@@ -14,6 +14,7 @@ from edge.config.building import clients, routing
 from edge.config.building.contracts import contracts
 from edge.config.building.fallbacks import Fallbacks
 from edge.config.building.memory import share
+from edge.config.building.observation import access_log
 from edge.config.building.redis import redis
 from edge.config.building.references import Secrets
 from edge.config.building.upstreams import OURS, Upstreams, is_field_name
@@ -89,6 +90,7 @@ class Builder:
             breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
             cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
+            access_log=access_log(self.report, settings.access_log, self.folder),
             warnings=tuple(self.report.warnings), source=self._source(), read_at=time.time())
         if not self.report.problems:
             self._fits(snapshot)

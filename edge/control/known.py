@@ -1,0 +1,21 @@
+"""What control knows besides its state: for whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.control.requests import Requests
+
+if TYPE_CHECKING:
+    from edge.control.fleet.process import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The fleet, if this host is of one; when providers' certificates end; requests that have ended."""
+
+    fleet: Callable[[], Fleet | None] = lambda: None
+    expiries: Callable[[], Mapping[str, float]] = dict
+    requests: Requests | None = None
