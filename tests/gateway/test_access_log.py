@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import httpx2 as httpx
 import orjson
 import pytest
 
+from edge.contract.conditions import conditions
 from tests.support.gateway import KEY, PLAIN, Gateway, configuration
 from tests.support.simulator import Simulator
 
@@ -191,6 +194,24 @@ def test_kept_requests_are_found_by_their_ids(gateway: Gateway) -> None:
     assert found == {"sick": line(gateway, ids["sick"]), "twice": line(gateway, ids["twice"]), "good": None}
     last = httpx.get(f"{gateway.admin}/admin/requests?last=2", **PLAIN).json()["requests"]
     assert [said["request_id"] for said in last] == [ids["twice"], ids["sick"]]
+
+
+def why(gateway: Gateway, request: str) -> subprocess.CompletedProcess[str]:
+    """`edge why`."""
+    return subprocess.run([sys.executable, "-m", "edge", "why", request, "--admin", gateway.admin],
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_why_tells_each_attempt(gateway: Gateway) -> None:
+    """`edge why` tells a request's attempts, how each ended, and cause and fix; of one that went well it says so."""
+    failed, good = ask(gateway, "sick"), ask(gateway, "good")
+    line(gateway, good)
+    told = why(gateway, failed)
+    fix = conditions().meanings["provider_error"].fix
+    assert told.returncode == 0 and fix in told.stdout
+    for words in ("attempt 1 at openai/sick: provider_error (500", "attempt 2 at openai/sick", "answered 502"):
+        assert words in told.stdout
+    assert why(gateway, good).returncode == 1
 
 
 @pytest.mark.parametrize("how", ["signal", "alone", "reload"])
