@@ -195,5 +195,7 @@ FLEET = Dashboard("fleet", "Hosts that share limits: how Redis is, and what is l
     Panel("Left of the gateway's limit", ((f"min by (instance) (edge_limit_left{{{JOB}}})", BY_INSTANCE),)),
     Panel("Requests that there may be besides", (
         (f"min by (instance, owner) (edge_concurrent_requests_left{{{JOB}}})", "{{instance}} {{owner}}"),)),
+    Panel("Places of concurrent requests", (
+        (f"max by (instance, state) (edge_fleet_places{{{JOB}}})", "{{instance}} {{state}}"),)),
 ))
 DASHBOARDS = (OVERVIEW, PROVIDERS, ERRORS, INSIDES, FLEET)

@@ -19,6 +19,7 @@ from .gateway import (
 from .http.address import Networks
 from .shared.health import FORCINGS, Healths, HealthTotal, Sight
 from .shared.lines import Lines
+from .shared.places import ALLOTTED, Allotted, Crowd, Places
 from .shared.purse import FleetTotal, Held, Purses
 from .shared.slab import (
     CONTROL,
@@ -39,9 +40,10 @@ from .shared.slab import (
 )
 
 __all__ = [
-    "CONTROL", "FORCINGS", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS",
+    "ALLOTTED", "CONTROL", "FORCINGS", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS",
     "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES",
-    "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Condition", "FleetTotal", "Gateway",
-    "HealthTotal", "Healths", "Held", "Limits", "Lines", "Model", "Networks", "Pool", "Purses", "Route",
-    "SeriesTotal", "Sight", "Slab", "Slot", "Surface", "Target", "Template", "Tenant", "monotonic",
+    "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Allotted", "Condition", "Crowd",
+    "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "Limits", "Lines", "Model", "Networks", "Places",
+    "Pool", "Purses", "Route", "SeriesTotal", "Sight", "Slab", "Slot", "Surface", "Target", "Template", "Tenant",
+    "monotonic",
 ]

@@ -97,6 +97,10 @@ from .shared.health cimport (
     succeeded, take_probe, usable_key, why_benched, within_budget,
 )
 from .shared.lines cimport LINE_KEPT, LINE_LOGGED, lines_put
+from .shared.places cimport (
+    ALLOTTED_MORE, PLACED, places_alone, places_ask, places_expired, places_full, places_give, places_give_up,
+    places_refuse, places_take, places_take_alone,
+)
 from .shared.purse cimport (
     SHORT, purse_full_in, purse_left, purse_settle, purse_take, purse_wait, take_alone,
 )

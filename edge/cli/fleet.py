@@ -14,6 +14,7 @@ TIMEOUT = 5.0               # seconds
 HOSTS = ("host", "node", "version", "configuration", "read", "limits", "lag", "last word")
 CIRCUITS = ("target", "generation", "state", "probe")
 LIMITS = ("limit", "rate", "burst", "held here", "fleet's left", "demand", "hosts", "state")
+CONCURRENCY = ("concurrent requests", "most", "used here", "held here", "fleet's left", "others lack", "state")
 
 
 @click.command()
@@ -34,6 +35,8 @@ def fleet(**given: str | None) -> None:
         click.echo(f"{each['key']}: {each['reason']}\n")
     click.echo(columns([HOSTS, *(host(each, said["host"]) for each in said["hosts"])]))
     click.echo("\n" + columns([LIMITS, *map(limit, said["limits"])]))
+    if said["concurrency"]:
+        click.echo("\n" + columns([CONCURRENCY, *map(counted, said["concurrency"])]))
     if said["circuits"]:
         click.echo("\n" + columns([CIRCUITS, *map(circuit, said["circuits"])]))
 
@@ -53,7 +56,17 @@ def circuit(each: dict[str, Any]) -> tuple[str, ...]:
 
 def limit(each: dict[str, Any]) -> tuple[str, ...]:
     """A limit's cells."""
-    state = each["fault"] or (
-        "alone" if each["degraded"] else "another configuration's" if each["foreign"] else "shared")
     return (each["limit"], f"{each['rate']:g}/s", str(each["burst"]), str(each["held"]), str(each["left"]),
-            f"{each['demand']:.1f}/s", str(each["hosts"]), state)
+            f"{each['demand']:.1f}/s", str(each["hosts"]), state(each))
+
+
+def counted(each: dict[str, Any]) -> tuple[str, ...]:
+    """A limit of concurrent requests."""
+    name = each["limit"].removeprefix("concurrent_requests@")
+    return (name, *(str(each[member]) for member in ("most", "used", "held", "left", "claims")), state(each))
+
+
+def state(each: dict[str, Any]) -> str:
+    """How a limit is shared."""
+    return each["fault"] or (
+        "alone" if each["degraded"] else "another configuration's" if each["foreign"] else "shared")

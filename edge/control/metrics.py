@@ -142,7 +142,7 @@ def of_gateway(state: State) -> Iterator[Metric]:
                  labels=["owner"])
     for owner, limited in owners(state.snapshot):
         if limited.concurrent_requests and not owner.startswith("key:"):
-            left.add_metric([owner], concurrency(state.slab, state.registry, owner)["left"])
+            left.add_metric([owner], concurrency(state.slab, state.registry, state.snapshot, owner)["left"])
     yield left
     yield Gauge("edge_config_version", "Version of the configuration in force.", state.snapshot.version)
     yield Info("edge_build", "The program that runs.", {"version": __version__})

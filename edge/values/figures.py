@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Purses, Slab, monotonic
+from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Places, Purses, Slab, monotonic
 from edge.values.registry import Place, Registry, bucket_name, named, owners, places
 from edge.values.snapshot import Snapshot
 
@@ -40,14 +40,15 @@ def limit(slab: Slab, bucket: int, snapshot: Snapshot) -> dict[str, int] | None:
 
 def concurrencies(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, dict[str, int]]:
     """How many requests at once each owner may have, and how many more there may be now; the others: any number."""
-    return {owner: concurrency(slab, registry, owner) for owner, limited in owners(snapshot)
+    return {owner: concurrency(slab, registry, snapshot, owner) for owner, limited in owners(snapshot)
             if limited.concurrent_requests}
 
 
-def concurrency(slab: Slab, registry: Registry, owner: str) -> dict[str, int]:
-    """The same of one that has such a limit."""
-    most, held = slab.concurrency(registry.bucket(bucket_name("concurrent_requests", owner)))
-    return {"limit": most, "left": max(0, most - held)}
+def concurrency(slab: Slab, registry: Registry, snapshot: Snapshot, owner: str) -> dict[str, int]:
+    """The same of one that has such a limit; on all hosts that share it, as far as this one knows."""
+    bucket = registry.bucket(bucket_name("concurrent_requests", owner))
+    most, held = slab.concurrency(bucket)
+    return {"limit": most, "left": max(0, most - held) if snapshot.redis is None else Places(slab).left(bucket)}
 
 
 def target(slab: Slab, registry: Registry, snapshot: Snapshot, place: Place) -> dict[str, Any]:
@@ -101,5 +102,5 @@ def of_key(slab: Slab, registry: Registry, snapshot: Snapshot, name: str) -> dic
     owner = f"key:{name}"
     minute = {kind: limit(slab, registry.bucket(bucket_name(kind, owner)), snapshot) for kind, _ in key.minute.units}
     return {"key": name, "limit": limit(slab, registry.bucket(owner), snapshot), "minute": minute,
-            "concurrent_requests": concurrency(slab, registry, owner) if key.concurrent_requests else None,
+            "concurrent_requests": concurrency(slab, registry, snapshot, owner) if key.concurrent_requests else None,
             "priority": key.priority, "models": key.models, "scopes": key.scopes, "expires": key.expires}

@@ -25,10 +25,12 @@ class Said(NamedTuple):
     alone: int
 
 class FleetTotal(NamedTuple):
-    """What a host knows of Redis and its peers. `away` is since when (0: it answers), `grace` how long from then on."""
+    """What a host knows of Redis and its peers. `rank` is how many of `hosts` come before it, `away` since when (0: it
+    answers), `grace` how long from then on."""
 
     host: int
     hosts: int
+    rank: int
     slow: bool
     away: int
     grace: int
@@ -56,5 +58,6 @@ class Purses:
     @property
     def fleet(self) -> FleetTotal: ...
     def set_fleet(
-        self, *, hosts: int | None = None, slow: bool | None = None, away: int | None = None, grace: int | None = None
+        self, *, hosts: int | None = None, rank: int | None = None, slow: bool | None = None, away: int | None = None,
+        grace: int | None = None
     ) -> None: ...

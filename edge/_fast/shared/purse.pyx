@@ -21,7 +21,7 @@ cdef int64_t ANEW = 1000000000      # ns after which what Redis has said is aske
 
 Held = namedtuple("Held", "units expires seq ack sent epoch reserved")
 Said = namedtuple("Said", "lack alone")
-FleetTotal = namedtuple("FleetTotal", "host hosts slow away grace")
+FleetTotal = namedtuple("FleetTotal", "host hosts rank slow away grace")
 
 
 cdef inline int64_t interval_of(const Bucket* bucket) noexcept nogil:
@@ -90,12 +90,11 @@ cdef void miss(Slab slab, int index, int64_t cost) noexcept nogil:
     call(slab, index)
 
 
-cdef void call(Slab slab, int index) noexcept nogil:
-    """Control is to look at a purse."""
+cdef bint call(Slab slab, int index) noexcept nogil:
+    """Control is to look at a limit. Whether it has not been called to it yet."""
     cdef uint64_t* word = &slab.asking()[index >> 6]
     cdef uint64_t bit = <uint64_t>1 << (index & 63)
-    if not EDGE_LOOK(word) & bit:
-        EDGE_OR(word, bit)
+    return not EDGE_LOOK(word) & bit and not EDGE_OR(word, bit) & bit
 
 
 cdef void purse_settle(Slab slab, int index, int64_t now, int64_t taken_at, int64_t cost, int64_t used) noexcept nogil:
@@ -280,13 +279,15 @@ cdef class Purses:
     def fleet(self):
         """What the host knows of Redis and its peers: a FleetTotal."""
         cdef Fleet* fleet = self.slab.fleet()
-        return FleetTotal(fleet.host, fleet.hosts, bool(fleet.slow), fleet.away, fleet.grace)
+        return FleetTotal(fleet.host, fleet.hosts, fleet.rank, bool(fleet.slow), fleet.away, fleet.grace)
 
-    def set_fleet(self, *, hosts=None, slow=None, away=None, grace=None):
+    def set_fleet(self, *, hosts=None, rank=None, slow=None, away=None, grace=None):
         """Says it; what is left out stays."""
         cdef Fleet* fleet = self.slab.fleet()
         if hosts is not None:
             fleet.hosts = hosts
+        if rank is not None:
+            fleet.rank = rank
         if grace is not None:
             fleet.grace = grace
         if away is not None:

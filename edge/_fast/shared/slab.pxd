@@ -95,9 +95,29 @@ cdef struct Purse:              # of a limit that hosts share: edge._fast.shared
     int64_t due                 # when there is something to say in any case
     int64_t again
 
+cdef struct Allotment:          # of a limit of concurrency that hosts share: edge._fast.shared.places. Times likewise
+    int64_t word                # places that this host may fill, of the number that its configuration had then
+    int64_t expires             # when it may fill none
+    int64_t unasked             # until then nobody need ask for more
+    int64_t waiting             # requests that began to wait since control's last look,
+    int64_t placed              # of those that waited, who has got a place,
+    int64_t refused             # and those that were refused
+    int64_t eager               # whether control is to hear at once of a place that comes free
+    int64_t left                # places that nobody holds, when Redis spoke last
+    int64_t alone               # since when it alone cannot be shared; 0: it can
+    int64_t seq                 # control's own from here on, as in Purse
+    int64_t ack
+    int64_t sent
+    int64_t epoch
+    int64_t low                 # requests, below which some places go back,
+    int64_t high                # and above which more are asked for; but not before `again`
+    int64_t due
+    int64_t again
+
 cdef struct Fleet:              # what this host knows of Redis and of its peers
     int64_t host                # its name among them; 0: it has none yet
-    int64_t hosts               # that were there last
+    int64_t hosts               # that were there last,
+    int64_t rank                # and how many of them come before it
     int64_t slow                # Redis does not answer at once: nobody waits for it
     int64_t away                # since when it does not answer at all (CLOCK_MONOTONIC, ns); 0: it does
     int64_t grace               # ns from then until the limits' own policies
@@ -147,6 +167,17 @@ cdef inline uint64_t hash_of(const char* at, Py_ssize_t size) noexcept nogil:
     hash = (hash ^ (hash >> 27)) * <uint64_t>0x94D049BB133111EB
     return hash ^ (hash >> 31)
 
+cdef inline int64_t part_word(int64_t places, int64_t of) noexcept nogil:     # of an Allotment; numbers are below 2**31
+    return places << 31 | of
+
+
+cdef inline int64_t places_of(int64_t word) noexcept nogil:
+    return word >> 31
+
+
+cdef inline int64_t number_of(int64_t word) noexcept nogil:
+    return word & 0x7FFFFFFF
+
 cdef class Slab:
     cdef object mapping
     cdef char* base
@@ -163,6 +194,7 @@ cdef class Slab:
     cdef Budget* budget(self) noexcept nogil
     cdef Fleet* fleet(self) noexcept nogil
     cdef Purse* purse(self, int index) noexcept nogil
+    cdef Allotment* allotment(self, int index) noexcept nogil
     cdef uint64_t* asking(self) noexcept nogil
     cdef Ring* ring(self, int stripe) noexcept nogil
     cdef int stripe(self, int number) noexcept nogil
@@ -178,7 +210,8 @@ cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil
 cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil
 cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil
 cdef int64_t concurrency_held(Slab slab, int index) noexcept nogil
-cdef bint concurrency_take(Slab slab, int stripe, int index, int64_t most) noexcept nogil
+cdef bint concurrency_take(Slab slab, int stripe, int index, int64_t most, const int64_t* part) noexcept nogil
+cdef int64_t concurrency_part(const int64_t* part, int64_t most) noexcept nogil
 cdef void concurrency_give(Slab slab, int stripe, int index) noexcept nogil
 cdef int relayed_slot(int status) noexcept nogil
 cdef void observe_long(Histogram* histogram, int64_t ns) noexcept nogil

@@ -78,7 +78,7 @@ cdef struct Header:
     uint64_t layout             # of the version that made it
     uint64_t workers            # the most there have been
     uint64_t made               # whether there has been an id at all,
-    uint64_t shares             # or a purse
+    uint64_t shares             # or a purse, or an allotment
 
 
 include "slab_buckets.pxi"
@@ -127,8 +127,12 @@ cdef inline size_t purses_at() noexcept nogil:
     return stripes_at() + 2 * GENERATION * stripe_size()
 
 
-cdef inline size_t asking_at() noexcept nogil:
+cdef inline size_t allotments_at() noexcept nogil:
     return purses_at() + aligned(MAX_BUCKETS * aligned(sizeof(Purse), LINE), PAGE)
+
+
+cdef inline size_t asking_at() noexcept nogil:
+    return allotments_at() + aligned(MAX_BUCKETS * aligned(sizeof(Allotment), LINE), PAGE)
 
 
 cdef inline size_t lines_at() noexcept nogil:
@@ -145,7 +149,8 @@ DECLARED = EDGE_DECLARED
 cdef uint64_t LAYOUT = crc32(repr((
     DECLARED,
     ids_at(), stripes_at(), held_at(), stripe_size(), mapping_size(),
-    sizeof(Bucket), sizeof(Health), sizeof(Purse), sizeof(Worker), sizeof(Series), sizeof(Ring),
+    sizeof(Bucket), sizeof(Health), sizeof(Purse), sizeof(Allotment), sizeof(Worker), sizeof(Series), sizeof(Fleet),
+    sizeof(Ring),
     LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
     [(condition.name, condition.value) for condition in Condition])).encode())
 
@@ -241,8 +246,12 @@ cdef class Slab:
         """The purse of a bucket's index, where hosts share that limit."""
         return <Purse*> (self.base + purses_at() + index * aligned(sizeof(Purse), LINE))
 
+    cdef Allotment* allotment(self, int index) noexcept nogil:
+        """This host's part of a limit of concurrency, where hosts share that."""
+        return <Allotment*> (self.base + allotments_at() + index * aligned(sizeof(Allotment), LINE))
+
     cdef uint64_t* asking(self) noexcept nogil:
-        """Bits: the purses that control must look at."""
+        """Bits: the limits that control must look at."""
         return <uint64_t*> (self.base + asking_at())
 
     cdef Ring* ring(self, int stripe) noexcept nogil:
@@ -351,7 +360,7 @@ cdef class Slab:
         """Whether there was a place under a limit of concurrency, as a worker takes it (the tests' way in)."""
         self.check_stripe(stripe)
         check("bucket", index, MAX_BUCKETS)
-        return concurrency_take(self, stripe, index, self.bucket(index).most)
+        return concurrency_take(self, stripe, index, self.bucket(index).most, NULL)
 
     def leave_limit(self, int stripe, int index):
         """Give such a place back (likewise)."""
@@ -399,6 +408,7 @@ cdef class Slab:
             concurrency_clear(self, index)
             if (<Header*>self.base).shares:
                 memset(self.purse(index), 0, sizeof(Purse))
+                memset(self.allotment(index), 0, sizeof(Allotment))
         for index in targets:
             check("target", index, MAX_TARGETS)
             memset(self.health(index), 0, sizeof(Health))
@@ -430,7 +440,7 @@ cdef class Slab:
         return self.fleet().host
 
     def begin_sharing(self):
-        """There are purses from now on."""
+        """There are purses and allotments from now on."""
         (<Header*>self.base).shares = 1
 
     def hold(self, int stripe, uint64_t version):

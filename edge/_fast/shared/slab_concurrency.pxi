@@ -15,6 +15,7 @@ cdef extern from *:
     """
     int32_t EDGE_COUNT(int32_t* p, int32_t by) noexcept nogil
     int32_t EDGE_COUNTED(const int32_t* p) noexcept nogil
+    int64_t EDGE_PART "EDGE_COUNTED"(const int64_t* p) noexcept nogil
 
 cdef enum:
     ROUNDS = 64                 # no loop without an end: two workers would have to meet so often, to the nanosecond
@@ -30,19 +31,31 @@ cdef int64_t concurrency_held(Slab slab, int index) noexcept nogil:
     return sum
 
 
-cdef bint concurrency_take(Slab slab, int stripe, int index, int64_t most) noexcept nogil:
-    """Whether there was a place; `most` 0: there always is."""
+cdef int64_t concurrency_part(const int64_t* part, int64_t most) noexcept nogil:
+    """Of `most` places those that this host may fill. A number that was lowered since lowers all hosts' parts of it."""
+    cdef int64_t word = EDGE_PART(part)
+    cdef int64_t places = places_of(word), of = number_of(word)
+    return places if most >= of else places * most // of
+
+
+cdef bint concurrency_take(Slab slab, int stripe, int index, int64_t most, const int64_t* part) noexcept nogil:
+    """Whether there was a place; `most` 0: there always is. `part`: of the limit, an Allotment's word; NULL: all.
+
+    It is read behind one's own count, too: whoever lowers it and reads the counts then misses nobody.
+    """
     cdef int32_t* own = slab.held(stripe, index)
     cdef Worker* worker = slab.worker(stripe)
+    cdef int64_t there
     cdef int _i
     if <uint64_t> index >= worker.held_used:
         worker.held_used = <uint64_t> index + 1
     for _i in range(<int> ROUNDS):
         EDGE_COUNT(own, 1)
-        if most == 0 or concurrency_held(slab, index) <= most:
+        there = most if part == NULL else concurrency_part(part, most)
+        if most == 0 or concurrency_held(slab, index) <= there:
             return True
         EDGE_COUNT(own, -1)
-        if concurrency_held(slab, index) >= most:
+        if concurrency_held(slab, index) >= there:
             return False
     return False
 

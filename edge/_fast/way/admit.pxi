@@ -118,7 +118,7 @@ cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
     cdef Gateway g = x.gateway
     if wait == UNTOLD:
         x.retry_after_ms = UNTOLD_MS
-        x.say(S_REASON, "a limit of rate that hosts share cannot be checked")
+        x.say(S_REASON, "a limit that hosts share cannot be checked")
         return gateway_overloaded
     owner = await_limits(x, owner, &wait)
     x.retry_after_ms = (wait - 1) // 1000000 + 1
@@ -148,6 +148,8 @@ cdef int admit(Exchange x) except -3:
     for owner in range(<int>N_OWNERS):
         wait = take_limits(x, owner)
         if wait == SHORT:
+            if not x.drawn_by:
+                ask_places(x)
             return SHORT
         if wait:
             return limit_reached(x, owner, wait)

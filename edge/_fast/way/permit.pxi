@@ -121,7 +121,9 @@ cdef int64_t take_limit(Exchange x, Limits limits, int owner, int i) noexcept:
     """0, else ns until it has enough; or SHORT or UNTOLD."""
     cdef Gateway g = x.gateway
     if limits.kinds[i] == CONCURRENT_REQUESTS:
-        return 0 if concurrency_take(g.slab, g.index, limits.indices[i], limits.buckets[i].most) else A_WHILE
+        if limits.shared:
+            return take_place(x, limits, owner, i)
+        return 0 if concurrency_take(g.slab, g.index, limits.indices[i], limits.buckets[i].most, NULL) else A_WHILE
     if limits.shared:
         return take_shared(x, limits, owner, i)
     return bucket_reserve(limits.buckets[i], g.now, reserved_units(x, limits, i))
@@ -143,6 +145,48 @@ cdef int64_t take_shared(Exchange x, Limits limits, int owner, int i) noexcept:
     return 0
 
 
+cdef int64_t take_place(Exchange x, Limits limits, int owner, int i) noexcept:
+    """The same of concurrent requests that hosts share. A place is held, and given back, whoever has let it pass."""
+    cdef Gateway g = x.gateway
+    cdef int index = limits.indices[i]
+    cdef int found = places_take(g.slab, g.index, index, g.now, x.drawn_by != 0)
+    if found == PLACED:
+        return 0
+    if limits.shadow:                       # nobody waits for what refuses nobody
+        return 0 if found == ALLOTTED_MORE and places_take_alone(g.slab, g.index, index, False) else A_WHILE
+    if found == ALLOTTED_MORE and not places_alone(g.slab, index) and may_draw(x):
+        return SHORT                        # of a slow Redis, too: nothing else could let it pass
+    if is_alone(x, limits, index):
+        x.alone |= bit_of(owner, i)
+        if limits.outage == CLOSED:
+            return UNTOLD
+        if places_take_alone(g.slab, g.index, index, limits.outage == OPEN):
+            return 0
+    places_refuse(g.slab, index)
+    return A_WHILE
+
+
+cdef int ask_places(Exchange x) noexcept:
+    """It is about to wait: of all limits that it may miss a place of, so that it waits but once."""
+    cdef Limits limits
+    cdef int owner, i
+    for owner in range(<int>N_OWNERS):
+        limits = limits_of(x, owner)
+        if limits is None or not limits.shared or not limits.concurrent or limits.shadow:
+            continue
+        for i in range(limits.count):
+            if limits.kinds[i] == CONCURRENT_REQUESTS:
+                places_ask(x.gateway.slab, limits.indices[i], x.gateway.now)
+    return 0
+
+
+cdef inline bint is_alone(Exchange x, Limits limits, int index) noexcept:
+    """Whether the limit's policy decides: no Redis, no allotment, and a share only when others' have ended too."""
+    cdef Slab slab = x.gateway.slab
+    cdef int64_t now = x.gateway.now, since = places_alone(slab, index)
+    return since != 0 and now >= max(since + slab.fleet().grace, places_expired(slab, index, limits.outage == SHARE))
+
+
 cdef int give_limits(Exchange x, int owner, int most) noexcept:
     """Undoes an owner's, the first `most` of them."""
     cdef Limits limits = limits_of(x, owner)
@@ -150,10 +194,12 @@ cdef int give_limits(Exchange x, int owner, int most) noexcept:
     if limits is None or not is_taken(x, owner):
         return 0
     for i in range(min(most, limits.count)):
-        if limits.kinds[i] == CONCURRENT_REQUESTS:
-            concurrency_give(x.gateway.slab, x.gateway.index, limits.indices[i])
-        else:
+        if limits.kinds[i] != CONCURRENT_REQUESTS:
             settle_limit(x, limits, owner, i, 0)
+        elif limits.shared:
+            places_give_up(x.gateway.slab, x.gateway.index, limits.indices[i], x.drawn_by != 0)
+        else:
+            concurrency_give(x.gateway.slab, x.gateway.index, limits.indices[i])
     return 0
 
 
@@ -216,8 +262,12 @@ cdef int give_places(Exchange x) noexcept:
         if limits is None or not limits.concurrent or not is_taken(x, owner):
             continue
         for i in range(limits.count):
-            if limits.kinds[i] == CONCURRENT_REQUESTS:
+            if limits.kinds[i] != CONCURRENT_REQUESTS:
+                continue
+            if not limits.shared:
                 concurrency_give(x.gateway.slab, x.gateway.index, limits.indices[i])
+            elif places_give(x.gateway.slab, x.gateway.index, limits.indices[i]):
+                x.gateway.ring()
     return 0
 
 
@@ -245,6 +295,8 @@ cdef int64_t wait_of(Exchange x, Limits limits, int owner, int i) noexcept:
     """What `take_limit` would return, but that nothing is taken."""
     cdef Gateway g = x.gateway
     cdef int index = limits.indices[i]
+    if limits.kinds[i] == CONCURRENT_REQUESTS and limits.shared:
+        return A_WHILE if places_full(g.slab, index, g.now) else 0
     if limits.kinds[i] == CONCURRENT_REQUESTS:
         return A_WHILE if concurrency_held(g.slab, index) >= limits.buckets[i].most else 0
     if limits.shared and not x.alone & bit_of(owner, i):

@@ -47,6 +47,8 @@ cdef int put_limits(Writer* out, Exchange x) except -1:
         left = left_of(g, binding)
     if x.surface.told is not None:
         put_told(out, x)
+    if x.alone:
+        put(out, b"x-edge-degraded: limits\r\n", 25)
     if left == INT64_MAX:
         return 0                        # unlimited, all
     put(out, b"x-ratelimit-limit: ", 19)
@@ -56,8 +58,6 @@ cdef int put_limits(Writer* out, Exchange x) except -1:
     put(out, b"\r\nx-ratelimit-reset: ", 21)
     put_number(out, (unix_ns() + full_in(g, binding) + SECOND_NS - 1) // SECOND_NS)
     put(out, b"\r\n", 2)
-    if x.alone:
-        put(out, b"x-edge-degraded: limits\r\n", 25)
     return 0
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from edge._fast import Held, Purses
 from edge.control.fleet import purse
+from edge.control.fleet.book import BATCH, MOST
 from edge.control.fleet.demand import SPAN, Demand
 from edge.control.state import State
 from edge.values.registry import terms
 
-BATCH = 64                  # limits of one call: more would block Redis for over a millisecond
-MOST = 16 * BATCH           # of a round: what would take Redis longer than a call may take never has an answer
-GROUPS = 16                 # of limits, in a cluster: each lies in one slot
 IDLE = 2 * purse.LEASE      # a limit that nobody wants is forgotten then
 FOREVER = 2**62
 RARE = SPAN / 1e9           # one unit a second: where there is plenty, what is wanted less is drawn anew each time
@@ -41,6 +37,8 @@ class Shared:
 
 class Limits:
     """Of one version of the configuration."""
+
+    script, key, seq = "level", "limit", 2
 
     def __init__(self, purses: Purses, tick: int) -> None:
         self.purses = purses
@@ -73,10 +71,13 @@ class Limits:
         """Whether it is in use still."""
         return self.active.get(shared.index) is shared
 
-    def due(self, now: int) -> list[Shared]:
-        """Those to speak of, and which nobody speaks of yet: those that requests miss first, then who waits longest."""
+    def due(self, asking: list[int], now: int) -> list[Shared]:
+        """Those to speak of, and which nobody speaks of yet: those that requests miss first, then who waits longest.
+
+        `asking` are those that workers call control to.
+        """
         missed = {}
-        for index in self.purses.asking():
+        for index in asking:
             if index not in self.active and index in self.names:
                 name = self.names[index]
                 self.active[index] = Shared(index, name, *self.of(name), wanted_at=now)
@@ -91,18 +92,6 @@ class Limits:
     def adapt(self, *, answered: bool) -> None:
         """A round is half as large when the last one had no answer in time, and grows again."""
         self.most = min(MOST, self.most + BATCH) if answered else max(BATCH, self.most // 2)
-
-    def group(self, name: str, *, cluster: bool) -> int:
-        """Limits of one group are spoken of together."""
-        return zlib.crc32(name.encode()) % GROUPS if cluster else 0
-
-    def batches(self, found: Iterable[Shared], *, cluster: bool) -> list[tuple[int, list[Shared]]]:
-        """By group, and cut."""
-        groups: dict[int, list[Shared]] = {}
-        for each in found:
-            groups.setdefault(self.group(each.name, cluster=cluster), []).append(each)
-        return [(group, members[at:at + BATCH]) for group, members in groups.items()
-                for at in range(0, len(members), BATCH)]
 
     def held(self, index: int, now: int) -> Held:
         """What a purse holds. What Redis may have forgotten is gone first, also what was reserved."""

@@ -20,10 +20,12 @@ from typing import Any
 import orjson
 
 from edge import __version__
-from edge._fast import Purses, monotonic
-from edge.control.fleet import purse
+from edge._fast import Places, Purses, monotonic
+from edge.control.fleet import allotment, purse
+from edge.control.fleet.book import GROUPS, Batch, Book, batches
 from edge.control.fleet.circuits import PROBE, TOLD, Circuits
-from edge.control.fleet.limits import GROUPS, Limits, Shared
+from edge.control.fleet.concurrency import Concurrency
+from edge.control.fleet.limits import Limits
 from edge.control.fleet.orders import Orders
 from edge.control.fleet.reasons import Unavailable, reason
 from edge.control.fleet.server import Call, Script, Server
@@ -37,6 +39,8 @@ LIFE = 5.0                  # and how long one is good for
 LOOK = 0.2                  # seconds between two looks at circuits: two of them and a call are less than half a second
 LEAST = 0.001               # seconds between two calls
 WAIT = 0.25                 # and between tries while Redis is away
+
+LEASES = {Limits.script: purse.RECLAIM, Concurrency.script: allotment.RECLAIM}     # by script
 
 log = logging.getLogger("edge")
 
@@ -73,10 +77,14 @@ class Fleet:
         self.redis = redis
         self.purses = Purses(state.slab)
         self.purses.set_fleet(grace=int(redis.grace * 1e9))
-        self.limits = Limits(self.purses, int(redis.tick * 1e9))
+        tick, patience = int(redis.tick * 1e9), int(redis.patience * 1e9)
+        self.limits = Limits(self.purses, tick)
+        self.concurrency = Concurrency(Places(state.slab), self.purses, tick, patience)
+        self.books: tuple[Book[Any], ...] = (self.limits, self.concurrency)
         self.server = Server(redis, log.warning)
         self.talk = Talk()
-        self.level, self.word, self.breakers = Script("level"), Script("beat"), Script("circuits")
+        self.scripts = {name: Script(name) for name in LEASES}
+        self.word, self.breakers = Script("beat"), Script("circuits")
         self.host = f"{self.purses.fleet.host:x}"
         self.circuits, self.orders = Circuits(self.host), Orders()
         self.unlike = Unlike()
@@ -91,6 +99,7 @@ class Fleet:
         """Another version of the configuration, with the same Redis."""
         self.state = state
         self.limits.load(state)
+        self.concurrency.load(state, monotonic())
         self.circuits.load(state)
         self.orders.load(state)
 
@@ -120,7 +129,7 @@ class Fleet:
         if self.limits.more:
             return begun
         due = min(self.beat_due, self.look_due)
-        return min(due, begun + self.redis.tick) if self.limits.active else due
+        return min(due, begun + self.redis.tick) if any(book.active for book in self.books) else due
 
     async def _hang(self) -> socket.socket:
         while True:
@@ -136,17 +145,14 @@ class Fleet:
     async def _speak(self) -> None:
         """One round: all that has something to say."""
         loop = asyncio.get_running_loop()
-        calls: list[Call] = []
-        spoken: list[list[tuple[Shared, int]]] = []
+        spoken: list[Batch] = []
         now = monotonic()
         beats = loop.time() >= self.beat_due
+        cluster = self.redis.kind == "cluster"
         if self.talk.state != "away" or beats:
-            cluster = self.redis.kind == "cluster"
-            for group, members in self.limits.batches(self.limits.due(now), cluster=cluster):
-                said = [(each, words) for each in members if (words := self.limits.say(each, now)) is not None]
-                if said:
-                    calls.append(self._call(group, said))
-                    spoken.append([(each, words[2]) for each, words in said])
+            asking = self.purses.asking()
+            spoken = [batch for book in self.books for batch in batches(book, asking, now, cluster=cluster)]
+        calls = [self._call(batch.book, batch.group, batch) for batch in spoken]
         soon = loop.time() + (self.redis.tick if calls else 0.0)       # what is due by the next tick shares this call
         beats = soon >= self.beat_due
         looks = soon >= self.look_due and (self.talk.state != "away" or beats)
@@ -155,7 +161,7 @@ class Fleet:
             calls.append(Call(self.breakers, self._circuit_keys(),
                               [self.host, PROBE, TOLD, *(each for word in found for each in word)]))
         if beats:
-            calls += [self._call(group, []) for group in range(GROUPS if self.redis.kind == "cluster" else 1)]
+            calls += [self._call(self.limits, group) for group in range(GROUPS if cluster else 1)]
             self.own = self._note()
             calls.append(Call(self.word, [self._key("hosts")], [self.host, int(LIFE * 1e6), orjson.dumps(self.own)]))
         if not calls:
@@ -175,8 +181,8 @@ class Fleet:
                 self._heard(answers[-1])
             self._here(lag)
         except Exception as error:
-            for each, _ in (pair for batch in spoken for pair in batch):
-                self.limits.fail(each, "", monotonic())
+            for batch in spoken:
+                batch.fail("", monotonic())
             if not isinstance(error, Unavailable) and self.talk.state != "away":
                 log.exception("speaking with Redis")
             self._away(str(error) or repr(error))
@@ -193,24 +199,21 @@ class Fleet:
     def _circuit_keys(self) -> list[str]:
         return [self._key(name) for name in ("circuits", "rests", "orders")]
 
-    def _call(self, group: int, said: list[tuple[Shared, list[int]]]) -> Call:
-        keys = [self._key("epoch", group), *(self._key(f"limit:{each.name}", group) for each, _ in said)]
-        flat = [number for _, words in said for number in words]
-        return Call(self.level, keys, [self.host, None, purse.RECLAIM, *flat])
+    def _call(self, book: Book[Any], group: int, batch: Batch | None = None) -> Call:
+        names = [each.name for each, _ in batch.said] if batch else []
+        keys = [self._key("epoch", group), *(self._key(f"{book.key}:{name}", group) for name in names)]
+        flat = batch.flat if batch else []
+        return Call(self.scripts[book.script], keys, [self.host, None, LEASES[book.script], *flat])
 
-    def _hear(self, batch: list[tuple[Shared, int]], answer: Any) -> None:
-        now, group = monotonic(), self.limits.group(batch[0][0].name, cluster=self.redis.kind == "cluster")
-        if self._fault("limits cannot be shared", self._key("epoch", group), answer):
-            for each, _ in batch:
-                self.limits.fail(each, reason(answer, self.redis), now)
+    def _hear(self, batch: Batch, answer: Any) -> None:
+        now = monotonic()
+        if self._fault("limits cannot be shared", self._key("epoch", batch.group), answer):
+            batch.fail(reason(answer, self.redis), now)
             return
-        epoch = int(answer[0])
-        for (each, seq), words in zip(batch, answer[2:], strict=True):
-            before = each.fault
-            self.limits.hear(each, epoch, seq, words, now)
-            if each.fault and not before:
-                log.error("a limit cannot be shared", extra={"facts": {
-                    "limit": each.name, "reason": each.fault, "key": self._key(f"limit:{each.name}", group)}})
+        for each in batch.hear(answer, now):
+            key = self._key(f"{batch.book.key}:{each.name}", batch.group)
+            log.error("a limit cannot be shared", extra={"facts": {
+                "limit": each.name, "reason": each.fault, "key": key}})
 
     def _fault(self, message: str, key: str, answer: Any) -> bool:
         """Whether the answer is an error, which is said once."""
@@ -242,8 +245,8 @@ class Fleet:
         return {
             "node": socket.gethostname(), "pid": os.getppid(), "version": __version__,
             "config_version": self.state.snapshot.version, "read_at": self.state.snapshot.read_at,
-            "limits": len(self.limits.active), "lag": round(self.talk.lag, 6),
-            "limits_of": zlib.crc32(repr(sorted(self.limits.numbers.items())).encode())}
+            "limits": sum(len(book.active) for book in self.books), "lag": round(self.talk.lag, 6),
+            "limits_of": zlib.crc32(repr([sorted(book.numbers.items()) for book in self.books]).encode())}
 
     def _heard(self, answer: Any) -> None:
         if self._fault("the fleet's hosts cannot be listed", self._key("hosts"), answer):
@@ -252,7 +255,8 @@ class Fleet:
         self.talk.offset = time.time() - int(answer[0]) / 1e6
         self.talk.hosts = [Host(name, int(age) / 1e6, _read(note))
                            for name, age, note in zip(answer[1::3], answer[2::3], answer[3::3], strict=True)]
-        self.purses.set_fleet(hosts=max(1, len(self.talk.hosts)))
+        self.purses.set_fleet(hosts=max(1, len(self.talk.hosts)),
+                              rank=sum(each.name < self.host for each in self.talk.hosts))
         others = [(host.name, host.note) for host in self.talk.hosts]
         for message, facts in self.unlike.look(self.own, others, asyncio.get_running_loop().time()):
             log.warning(message, extra={"facts": facts})

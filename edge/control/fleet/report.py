@@ -10,6 +10,8 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 from prometheus_client.core import Metric
 
 from edge._fast import monotonic
+from edge.control.fleet import allotment
+from edge.control.fleet.concurrency import Counted
 from edge.control.fleet.limits import Shared
 from edge.control.fleet.process import Fleet
 
@@ -27,7 +29,8 @@ def report(fleet: Fleet) -> dict[str, Any]:
         "hosts": [{"host": host.name, "age": host.age + since, **host.note} for host in talk.hosts],
         "circuits": [{"target": name, "generation": each.generation, "state": each.state, "probing": each.probing}
                      for name, each in fleet.circuits.known.items() if each.generation],
-        "limits": [limit(fleet, each) for _, each in sorted(fleet.limits.active.items())]}
+        "limits": [limit(fleet, each) for _, each in sorted(fleet.limits.active.items())],
+        "concurrency": [counted(fleet, each) for _, each in sorted(fleet.concurrency.active.items())]}
 
 
 def limit(fleet: Fleet, shared: Shared) -> dict[str, Any]:
@@ -39,6 +42,16 @@ def limit(fleet: Fleet, shared: Shared) -> dict[str, Any]:
         "rate": 1e9 / shared.interval, "demand": shared.demand.rate * 4, "hosts": shared.hosts,
         "degraded": fleet.talk.state != "answers" or bool(shared.fault), "foreign": shared.foreign,
         "fault": shared.fault}
+
+
+def counted(fleet: Fleet, each: Counted) -> dict[str, Any]:
+    """A limit of concurrent requests in use: what this host uses, and may use, and what the fleet has beyond that."""
+    places, now = fleet.concurrency.places, monotonic()
+    return {
+        "limit": each.name, "most": each.most, "used": places.used(each.index),
+        "held": allotment.worth(places.held(each.index), now), "left": places.left(each.index),
+        "need": each.demand.need, "claims": each.claims, "foreign": each.foreign, "fault": each.fault,
+        "degraded": fleet.talk.state != "answers" or bool(each.fault)}
 
 
 def metrics(fleet: Fleet) -> Iterator[Metric]:
@@ -54,10 +67,15 @@ def metrics(fleet: Fleet) -> Iterator[Metric]:
     yield Gauge("edge_redis_lag_seconds", "From the last call to its answer.", talk.lag)
     yield Gauge("edge_redis_clock_offset_seconds", "This host's clock beside Redis's.", talk.offset)
     yield Gauge("edge_fleet_hosts", "Hosts that share limits, this one included.", len(talk.hosts))
-    limits = Gauge("edge_fleet_limits", "Shared limits that this host uses: all, those that another host's newer "
+    limits = Gauge("edge_fleet_limits", "Shared limits that this host uses: all, those that another host's "
                    "configuration rules, and those that cannot be shared.", labels=["state"])
-    found = list(fleet.limits.active.values())
+    found: list[Shared | Counted] = [*fleet.limits.active.values(), *fleet.concurrency.active.values()]
     limits.add_metric(["used"], len(found))
     limits.add_metric(["foreign"], sum(each.foreign for each in found))
     limits.add_metric(["faulty"], sum(bool(each.fault) for each in found))
     yield limits
+    places = Gauge("edge_fleet_places", "Of shared limits of concurrent requests: what this host may fill, and what is "
+                   "used of it.", labels=["state"])
+    places.add_metric(["held"], sum(fleet.concurrency.places.held(index).places for index in fleet.concurrency.active))
+    places.add_metric(["used"], sum(fleet.concurrency.places.used(index) for index in fleet.concurrency.active))
+    yield places

@@ -1,0 +1,234 @@
+"""Allotments of concurrent requests keep their bound under loss, delay, duplication, reordering, crashes, skew, new
+epochs and changed numbers; and the Lua script on a real server does what the model does."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+from dataclasses import dataclass
+from importlib.resources import files
+
+import pytest
+import redis
+
+from edge._fast import Allotted
+from edge.control.fleet import allotment
+from tests.fleet import places
+
+NOTHING = Allotted(0, 0, 0, 0, 0, 0)
+STEPS = int(os.environ.get("EDGE_FLEET_STEPS", "4000"))
+SEEDS = int(os.environ.get("EDGE_FLEET_SEEDS", "12"))
+SCRIPT = files("edge.control.fleet").joinpath("places.lua").read_text()
+CLOCK = "redis.call('TIME')"
+LEASE = allotment.LEASE // 1000
+
+
+@dataclass
+class Host:
+    """A host with a clock of its own (us beside the world's), its configuration, and its requests: `stray` are those
+    that were on their way when its allotment ended, and that Redis may have forgotten."""
+
+    offset: int
+    version: int
+    most: int
+    held: Allotted = NOTHING
+    of: int = 1
+    used: int = 0
+    stray: int = 0
+
+    @property
+    def part(self) -> int:
+        """As concurrency_part does."""
+        return self.held.places if self.most >= self.of else self.held.places * self.most // self.of
+
+    def room(self, now: int) -> int:
+        """How many more it would let pass."""
+        return 0 if allotment.lapsed(self.held, now) else max(0, self.part - self.used)
+
+
+class Fleet:
+    """Hosts and one limit on a virtual clock (us); every step is checked."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.now = 10_000_000
+        self.version, self.most = 1, self.rng.choice([1, 2, 7, 50, 1000])
+        self.rules, self.ruled = self.most, [(0, 0)]    # in Redis; and until when which others are still in force
+        self.born = self.now
+        self.limit: places.Limit | None = None
+        self.hosts: dict[str, Host] = {}
+        self.post: list[tuple[int, int, str, object]] = []
+        self.count = self.made = self.admitted = self.full = 0
+        self.slow = self.rng.choice([20_000, 20_000, 400_000])
+        for _ in range(self.rng.choice([1, 2, 3, 5, 12, 40])):
+            self.boot()
+
+    def boot(self) -> None:
+        """A new host."""
+        self.made += 1
+        self.hosts[f"host{self.made}"] = Host(self.rng.randint(0, 10**12), self.version, self.most)
+
+    def clock(self, host: Host) -> int:
+        """What a host's clock says, ns."""
+        return (self.now + host.offset) * 1000
+
+    def mail(self, name: str, what: object) -> None:
+        """Sends something: lost, once or twice, soon or late."""
+        for _ in range(self.rng.choice([0, 1, 1, 1, 1, 1, 2])):
+            late = self.rng.random() < 0.05
+            self.count += 1
+            heapq.heappush(self.post, (self.now + self.rng.randint(1, 6_000_000 if late else self.slow), self.count,
+                                       name, what))
+
+    def step(self) -> None:
+        """Lets time pass, delivers what is due, and does one thing at one host."""
+        self.now += self.rng.choice([0, 10, 1000, 20_000, 50_000, self.rng.choice([100, 100, 2_000_000])])
+        self.lapse()
+        while self.post and self.post[0][0] <= self.now:
+            _, _, name, what = heapq.heappop(self.post)
+            self.arrive(name, what)
+        name = self.rng.choice(list(self.hosts))
+        host, event = self.hosts[name], self.rng.random()
+        if event < 0.35:
+            more = min(host.room(self.clock(host)), self.rng.choice([1, 3, self.most]))
+            host.used += more
+            self.admitted += more
+        elif event < 0.55:
+            host.used = self.rng.randint(0, host.used)
+        elif event < 0.97:
+            self.speak(name, host)
+        elif event < 0.98:
+            del self.hosts[name]
+            self.boot()
+        elif event < 0.99:
+            self.limit, self.born = None, self.now
+        else:
+            self.reload(host)
+
+    def lapse(self) -> None:
+        """What is on its way when an allotment ends, or in spite of a number that was lowered, is a fact."""
+        for host in self.hosts.values():
+            host.stray = min(host.used, host.used if allotment.lapsed(host.held, self.clock(host)) else host.stray)
+        over = [most for until, most in self.ruled if until <= self.now]
+        self.ruled = [(until, most) for until, most in self.ruled if until > self.now]
+        if over and max(over) > self.allowed():
+            for host in self.hosts.values():
+                host.stray = host.used
+
+    def reload(self, host: Host) -> None:
+        """A host reads a newer configuration, the first one or after another."""
+        if host.version == self.version:
+            self.version, self.most = self.version + 1, self.rng.choice([1, 2, 7, 50, 1000])
+        host.version, host.most = self.version, self.most
+
+    def speak(self, name: str, host: Host) -> None:
+        """A host's next message."""
+        now = self.clock(host)
+        wanted = self.rng.choice([0, host.used, host.used + 3, 2 * self.most, self.most // 2])
+        host.held = allotment.send(host.held._replace(places=host.part), wanted, now)
+        host.of = host.most
+        told = max(host.held.places, host.used)
+        need = self.rng.randint(host.used, max(host.used, 2 * wanted))
+        self.mail(name, places.Message(host.most, host.held.seq, allotment.known(host.held, now), told,
+                                       need, min(wanted, host.most)))
+
+    def arrive(self, name: str, what: object) -> None:
+        """A message reaches Redis, or an answer its host."""
+        if isinstance(what, places.Message):
+            self.limit, answer = places.speak(self.limit, self.born, name, what, self.now)
+            if self.limit and self.limit.most != self.rules:
+                self.ruled.append((self.now + LEASE, self.rules))
+                self.rules = self.limit.most
+            self.mail(name, (self.born, what.seq, answer.granted))
+        elif isinstance(what, tuple) and name in self.hosts:
+            host = self.hosts[name]
+            host.held = allotment.take(host.held, *what, self.clock(host))
+
+    def total(self) -> int:
+        """All requests on their way, and all that hosts would let pass."""
+        return sum(host.used + host.room(self.clock(host)) for host in self.hosts.values())
+
+    def strays(self) -> int:
+        """Those of them that no limit could keep out."""
+        return sum(host.stray for host in self.hosts.values())
+
+    def allowed(self) -> int:
+        """The highest number that may be in force at some host."""
+        return max([self.rules, *(most for _, most in self.ruled)])
+
+    def check(self) -> None:
+        """The invariant."""
+        assert self.total() <= self.allowed() + self.strays()
+        self.full += self.total() == self.allowed()
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_no_moment_has_more_than_the_limit(seed: int) -> None:
+    """At no moment are there more requests, and room for more, than a limit lets through in all."""
+    fleet = Fleet(seed)
+    for step in range(STEPS):
+        fleet.step()
+        try:
+            fleet.check()
+        except AssertionError:
+            pytest.fail(f"seed {seed}, step {step}: {fleet.rules} {fleet.ruled} {fleet.limit} {fleet.hosts}")
+    assert fleet.admitted
+    if os.environ.get("EDGE_FLEET_SAY"):
+        print(seed, fleet.admitted, fleet.full)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_the_script_does_what_the_model_does(redis_url: str, seed: int) -> None:
+    """Generated histories get the same answer, and leave the same state, from script and model at every step."""
+    rng = random.Random(seed)
+    assert SCRIPT.count(CLOCK) == 1
+    keys = [f"{{edge-places-{seed}}}{name}" for name in ("epoch", "a", "b")]
+    with redis.Redis.from_url(redis_url, socket_timeout=5, decode_responses=True) as client:
+        client.delete(*keys)
+        script = client.register_script(SCRIPT.replace(CLOCK, "{ARGV[#ARGV - 1], ARGV[#ARGV]}"))
+        now, born, run = 1_800_000_000_000_000, 0, "the first run"
+        limits: list[places.Limit | None] = [None, None]
+        numbers = [rng.choice([1, 3, 10, 1000]) for _ in range(3)]
+        hosts = rng.choice([2, 4, 9])
+        for step in range(300):
+            now += rng.choice([0, 1, 999, 50_000, 50_000, -3000, -5_000_000, rng.randint(0, 1_500_000)])
+            fate = rng.random()
+            if fate < 0.01:
+                client.delete(*keys)
+                born, limits = 0, [None, None]
+            elif fate < 0.02:
+                born, run = 0, f"run {step}"
+            elif fate < 0.03:
+                client.delete(keys[1])
+                limits[0] = None
+            born = born or now
+            host = f"h:host-{rng.randint(1, hosts)}"
+            said = [message(rng, each, host, rng.choice(numbers[step // 100:]), born) for each in limits]
+            flat = [value for one in said for value in one.flat()]
+            got = script(keys, [host[2:], run, places.RECLAIM, *flat, now // 1_000_000, now % 1_000_000])
+            want: list[object] = [str(born), str(now)]
+            for number, one in enumerate(said):
+                limits[number], answer = places.speak(limits[number], born, host, one, now)
+                want.append(list(vars(answer).values()))
+            assert got == want, f"seed {seed}, step {step}"
+            for key, each in zip(keys[1:], limits, strict=True):
+                assert client.hgetall(key) == stored(each), f"seed {seed}, step {step}"
+        client.delete(*keys)
+
+
+def message(rng: random.Random, known: places.Limit | None, host: str, most: int, born: int) -> places.Message:
+    """What a host may say, in its turn or not."""
+    past = known.leases.get(host) if known else None
+    seq = max(1, (past.seq if past else 0) + rng.choice([-1, 0, 1, 1, 1, 1, 2]))
+    held = rng.randint(0, max(1, min(most, 30)))
+    need = held + rng.choice([0, 0, 1, 5, most])
+    epoch = rng.choice([0, known.born if known else born, 5])
+    return places.Message(most, seq, epoch, held, need, rng.choice([0, held, min(most, need), most]))
+
+
+def stored(kept: places.Limit | None) -> dict[str, str]:
+    """As the server holds it."""
+    assert kept is not None
+    leases = {host: " ".join(str(value) for value in vars(one).values()) for host, one in kept.leases.items()}
+    return {"limit": f"{kept.born} {kept.rest} {kept.most} {kept.most_at}", **leases}
