@@ -403,9 +403,10 @@ cdef class Upstream(Peer):
 cdef class Gateway:
     cdef readonly Slab slab
     cdef readonly int epoll
-    cdef list jobs                      # those who are woken, in their order
+    cdef Job jobs                       # the first of those who are woken, and the last
+    cdef Job last_job
     cdef bint running
-    cdef list graves                    # peers closed in this turn: events of theirs may still be listed
+    cdef Peer graves                    # peers closed in this turn: events of theirs may still be listed
     cdef readonly int index             # the stripe that it writes
     cdef Worker* counts
     cdef Limits limits

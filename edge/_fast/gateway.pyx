@@ -330,8 +330,6 @@ cdef class Gateway:
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll < 0:
             raise OSError(errno, "epoll_create1")
-        self.jobs = []
-        self.graves = []
         self.delayed = []
         self.bound = {}
         self.decoding = []
@@ -464,7 +462,7 @@ cdef class Gateway:
                     self.serve(peer, events[i].events)      # it is idle: before somebody takes it
             for i in range(count):
                 self.serve(<Peer>events[i].data.ptr, events[i].events)
-            self.graves.clear()
+            bury(self)
 
     cdef int serve(self, Peer peer, uint32_t events) except -1:
         """Hands one connection its events. A fault of ours ends that connection alone."""
@@ -475,7 +473,7 @@ cdef class Gateway:
         except Exception as error:
             self.log_fault(error, None)
             peer.abort()
-        return run_jobs(self) if self.jobs else 0
+        return run_jobs(self) if self.jobs is not None else 0
 
     @property
     def deaf(self):
@@ -521,7 +519,7 @@ cdef class Gateway:
         self.retired = [pool for pool in self.retired if pool.total or pool.waiting.count]
         run_jobs(self)
         self.counts.oldest = self.oldest()
-        self.graves.clear()
+        bury(self)
 
     cdef uint64_t oldest(self):
         """The oldest version of the configuration that a request on its way or a replaced pool still holds parts of."""

@@ -14,11 +14,13 @@ cdef class Store:               # bytes that grow; the one owner of its memory
     cdef int drop_head(self, Py_ssize_t count) noexcept
 
 cdef class Job:                 # who may go on since a request has ended; see runlist.pxi
-    cdef bint woken             # it stands in the list
+    cdef Job next_job           # behind it in the list
+    cdef bint woken             # it stands there
     cdef int run(self) except -1
 
 cdef class Peer(Job):           # one connection of either side
     cdef Gateway gateway
+    cdef Peer next_grave        # closed before it in this turn
     cdef int fd                 # -1: closed, or TLS
     cdef uint32_t watched       # epoll's events that are asked for
     cdef object transport       # TLS: uvloop's transport does the work of fd and `out`

@@ -9,31 +9,36 @@ cdef class Job:
         raise NotImplementedError
 
 
-cdef int wake(Gateway g, Job job) except -1:
-    """It has its turn, once, however often it is woken."""
-    if not job.woken:
-        g.jobs.append(job)
-        job.woken = True
+cdef int wake(Gateway g, Job job) noexcept:
+    """It has its turn, once, however often it is woken. (This takes no memory: it may be because of its lack.)"""
+    if job.woken:
+        return 0
+    job.woken = True
+    if g.jobs is None:
+        g.jobs = job
+    else:
+        g.last_job.next_job = job
+    g.last_job = job
     return 0
 
 
 cdef int run_jobs(Gateway g) except -1:
     """All who are woken, also by each other. Called at the end of whatever the loop calls."""
     cdef Job job
-    cdef Py_ssize_t i = 0
     if g.running:
         return 0
     g.running = True
     try:
-        while i < len(g.jobs):
-            job = g.jobs[i]
-            i += 1
+        while g.jobs is not None:
+            job = g.jobs
+            g.jobs, job.next_job = job.next_job, None
             job.woken = False
             try:
                 job.run()
             except Exception as error:
                 g.log_fault(error, None)
     finally:
-        del g.jobs[:i]
+        if g.jobs is None:
+            g.last_job = None
         g.running = False
     return 0

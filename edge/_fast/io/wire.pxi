@@ -440,10 +440,20 @@ cdef class Peer:
             close(self.fd)      # which takes it out of the epoll set
             self.fd = -1
             self.out = None
-            self.gateway.graves.append(self)
+            self.next_grave = self.gateway.graves
+            self.gateway.graves = self
             Py_DECREF(self)
             return self.gone()
         return 0
+
+
+cdef int bury(Gateway g) noexcept:
+    """Lets go of who has closed, one after the other."""
+    cdef Peer peer
+    while g.graves is not None:
+        peer = g.graves
+        g.graves, peer.next_grave = peer.next_grave, None
+    return 0
 
 
 cdef inline void part_of(iovec* part, const char* data, Py_ssize_t size) noexcept nogil:

@@ -100,9 +100,9 @@ cdef int retry(Exchange x, int condition) except -1:
 cdef int put_off(Exchange x) except -1:
     """The same target again, but not at once."""
     cdef Gateway g = x.gateway
-    x.due = g.now + x.pause
-    await_within(x, AWAITS_END, 0)
     g.delayed.append(x)
+    x.due = g.now + x.pause         # behind it: who is due is in the list, also where there was no memory for that
+    await_within(x, AWAITS_END, 0)
     return AWAIT
 
 
