@@ -102,7 +102,7 @@ from .shared.places cimport (
     places_refuse, places_take, places_take_alone,
 )
 from .shared.purse cimport (
-    SHORT, purse_full_in, purse_left, purse_settle, purse_take, purse_wait, take_alone,
+    SHORT, purse_full_in, purse_left, purse_mute, purse_settle, purse_take, purse_wait, take_alone,
 )
 from .shared.slab cimport (
     MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_reserve,

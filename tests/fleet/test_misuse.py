@@ -176,6 +176,28 @@ def test_a_key_of_ours_is_taken(host: Host, name: str, message: str) -> None:
     assert name in line["key"] and "choose another redis.prefix, or remove the key" in line["reason"]
 
 
+@pytest.mark.parametrize(("outage", "statuses"), [("closed", {503}), ("open", {200}), ("share", {200, 429})])
+@pytest.mark.parametrize("name", ["{edge:0}:epoch", "{edge:0}:limit:key:test"])
+def test_a_limit_that_cannot_be_shared_has_its_policy(host: Host, name: str, outage: str, statuses: set[int]) -> None:
+    """Where another program has a limit's key, or that of all, the limit's own policy decides, and nobody waits."""
+    given = host.configuration(grace=0.0, patience=0.1)
+    given["keys"][0]["rate_limit"] = {"requests_per_second": 50, "burst_size": 5, "outage": outage}
+    with host.server.client() as looked:
+        looked.execute_command("EVAL", "redis.call('DEL', KEYS[1]) redis.call('SADD', KEYS[1], 'mine')", 1, name)
+        try:
+            assert host.gateway.reload(given).status_code == 200
+            client = Client(host.gateway)
+            host.gateway.wait(lambda: client.ask() and any(each["fault"] for each in host.shown()["limits"]))
+            host.gateway.wait(lambda: client.ask()[0] in statuses)      # what was drawn before is spent first
+            found = [client.ask() for _ in range(30)]
+        finally:
+            looked.delete(name)
+    assert {status for status, _, _ in found} <= statuses
+    assert sum(took > 0.09 for _, _, took in found) <= 3
+    host.gateway.wait(lambda: client.ask()[0] in (200, 429) and not any(
+        each["fault"] for each in host.shown()["limits"]))
+
+
 def test_redis_throws_limits_away(host: Host) -> None:
     """A maxmemory-policy that evicts is warned of once, and limits are shared."""
     with host.server.client() as looked:

@@ -58,6 +58,11 @@ cdef int64_t purse_take(Slab slab, int index, int64_t now, int64_t cost) noexcep
     return SHORT
 
 
+cdef int64_t purse_mute(Slab slab, int index) noexcept nogil:
+    """Since when there is no answer for this limit alone; 0: there is."""
+    return EDGE_SEE(&slab.purse(index).mute)
+
+
 cdef inline void unreserve(Purse* purse, int64_t cost) noexcept nogil:
     cdef int64_t reserved = EDGE_SEE(&purse.reserved)
     while not EDGE_CAS(&purse.reserved, &reserved, max(<int64_t>0, reserved - cost)):
@@ -255,6 +260,12 @@ cdef class Purses:
         """When control is to look at it, see `due`."""
         cdef Purse* purse = self.slab.purse(checked(index))
         purse.low, purse.high, purse.due, purse.again = low, high, due, again
+
+    def mute(self, int index, since):
+        """There is no answer for this limit alone, since then at the latest; 0: there is."""
+        cdef Purse* purse = self.slab.purse(checked(index))
+        if since == 0 or EDGE_SEE(&purse.mute) == 0:
+            EDGE_SET(&purse.mute, since)
 
     def share(self, int index, left):
         """What this host may take without Redis is its share of what was left: the bucket is set to that."""

@@ -94,6 +94,7 @@ cdef struct Purse:              # of a limit that hosts share: edge._fast.shared
     int64_t high                # above it some go back
     int64_t due                 # when there is something to say in any case
     int64_t again
+    int64_t mute                # since when there is no answer for this limit alone; 0: there is
 
 cdef struct Allotment:          # of a limit of concurrency that hosts share: edge._fast.shared.places. Times likewise
     int64_t word                # places that this host may fill, of the number that its configuration had then

@@ -134,10 +134,12 @@ cdef int64_t take_shared(Exchange x, Limits limits, int owner, int i) noexcept:
     cdef Gateway g = x.gateway
     cdef const Fleet* fleet = g.slab.fleet()
     cdef int64_t units = reserved_units(x, limits, i), wait = purse_take(g.slab, limits.indices[i], g.now, units)
-    if wait != SHORT or (not fleet.slow and may_draw(x) and not limits.shadow):
+    cdef int64_t mute = 0 if wait != SHORT else purse_mute(g.slab, limits.indices[i])
+    cdef int64_t away = mute or fleet.away
+    if wait != SHORT or (not fleet.slow and not mute and may_draw(x) and not limits.shadow):
         return wait
     x.alone |= bit_of(owner, i)
-    if limits.outage == SHARE or not fleet.away or g.now < fleet.away + fleet.grace:
+    if limits.outage == SHARE or not away or g.now < away + fleet.grace:
         return take_alone(g.slab, limits.indices[i], g.now, units)
     if limits.outage == CLOSED:
         return UNTOLD

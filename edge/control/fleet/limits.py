@@ -149,6 +149,7 @@ class Limits:
         if int(granted) == -2:
             return self.fail(shared, str(credit), now)
         shared.fault, shared.alone = "", 0
+        self.purses.mute(shared.index, 0)
         while True:
             before = self.held(index, now)
             after = purse.take(before, epoch, seq, int(granted), now)
@@ -182,6 +183,8 @@ class Limits:
             return
         shared.asked = False
         shared.fault = fault
+        if fault:
+            self.purses.mute(shared.index, now)
         if shared.alone:
             self.purses.unsaid(shared.index, shared.alone)
             shared.alone = 0
