@@ -82,9 +82,10 @@ class Wire:
         await self.ended.wait()
         server.close()
         self.open.set()
-        for writer in self.writers:
-            writer.transport.abort()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        while self.tasks:               # one of them may be on its way to the server still
+            for writer in self.writers:
+                writer.transport.abort()
+            await asyncio.wait(self.tasks, timeout=0.05)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
