@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -111,11 +112,12 @@ def test_the_data_plane_takes_no_more_than_fits() -> None:
 
 
 @pytest.mark.parametrize("numbers", [LEASTS, NUMBERS], ids=["least", "most"])
-def test_every_number_at_its_end_serves(numbers: dict[Path, float]) -> None:
+def test_every_number_at_its_end_serves(tmp_path: pathlib.Path, numbers: dict[Path, float]) -> None:
     """With all numbers of the configuration at their lowest, or highest, at once a gateway serves: none overflows."""
     with Provider(echo) as provider:
         config = configuration(provider.url, models={"m": [{"provider": "openai", "model": "n"}]})
         config["providers"]["openai"]["health_check"] = {"path": "/models"}
+        config["access_log"] = {"path": str(tmp_path / "access.log")}
         for at, number in numbers.items():
             if at[0] not in ("port", "workers", "redis") and at != ("admin", "port"):
                 config = placed(config, at, number)

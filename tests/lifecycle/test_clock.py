@@ -94,7 +94,9 @@ def test_keys_expire_by_the_wall_clock(stepped: tuple[Gateway, Step]) -> None:
 
 # What may ask the wall clock, and for what: everything else is by CLOCK_MONOTONIC.
 WALL = {
-    "edge/_fast/way/admit.pxi": ["tenant.expires"],
+    "edge/_fast/gateway.pyx": ["the import of the clock below"],
+    "edge/_fast/way/access.pxi": ["when a request of the access log ended"],
+    "edge/_fast/way/admit.pxi": ["tenant.expires and tenant.hours"],
     "edge/_fast/way/lines.pxi": ["Date"],
     "edge/_fast/way/ratelimit.pxi": ["when a limit is full again"],
     "edge/_fast/way/refuse.pxi": ["created_at of a response that breaks"],

@@ -182,7 +182,7 @@ def test_a_worker_that_was_taken_over(edge: Gateway, said: bytes) -> None:
 
 
 @pytest.mark.parametrize("number, words", [
-    (signal.SIGKILL, "OOM"), (signal.SIGSEGV, "a fault of the gateway's own program"), (signal.SIGUSR1, "sent it")])
+    (signal.SIGKILL, "OOM"), (signal.SIGSEGV, "a fault of the gateway's own program"), (signal.SIGALRM, "sent it")])
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_death_is_told(edge: Gateway, number: signal.Signals, words: str, which: int) -> None:
     """The log says of each death the pid, the signal by its name, and what that means."""

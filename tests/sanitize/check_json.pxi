@@ -116,28 +116,37 @@ cdef const char* tell_error(const Tap* tap, const char* text, Py_ssize_t size, c
 
 
 cdef const char* follow(Case* c, Cuts cuts, char* out, Told* told) noexcept:
-    """Feeds a stream as a relay does: what was not consumed is given again, with more behind it."""
+    """What is wrong with a stream that is cut so."""
     cdef Tap tap
+    cdef const char* wrong
+    memset(&tap, 0, sizeof(Tap))
+    tap_begin(&tap, c.dialect)
+    wrong = feed(&tap, c, cuts, out, told)
+    tap_end(&tap)
+    return wrong
+
+
+cdef const char* feed(Tap* tap, Case* c, Cuts cuts, char* out, Told* told) noexcept:
+    """Feeds a stream as a relay does: what was not consumed is given again, with more behind it."""
     cdef const char* text
     cdef const char* wrong
     cdef uint32_t at = 0, end = 0
     cdef Py_ssize_t done
-    tap_begin(&tap, c.dialect)
     told.data = 0
     while end < c.size and not tap.terminal and not tap.error:
         end = next_cut(c, end, cuts)
         text = put(c, at, end - at)
-        done = tap_events(&tap, text, end - at)
+        done = tap_events(tap, text, end - at)
         if not 0 <= done <= end - at:
             return "more was consumed than given"
         if tap.error:
-            wrong = tell_error(&tap, text, end - at, out, told)
+            wrong = tell_error(tap, text, end - at, out, told)
             if wrong != NULL:
                 return wrong
         at += <uint32_t>done
-    if (tap.terminal or tap.error) and tap_events(&tap, put(c, at, c.size - at), c.size - at):
+    if (tap.terminal or tap.error) and tap_events(tap, put(c, at, c.size - at), c.size - at):
         return "something was consumed behind the end"
-    return tell(&tap, at, told)
+    return tell(tap, at, told)
 
 
 cdef const char* check_stream(Case* c) noexcept:
@@ -170,6 +179,7 @@ cdef const char* check_body(Case* c) noexcept:
     cdef const char* text = put(c, 0, c.size)
     cdef const char* wrong
     global cover_on
+    memset(&tap, 0, sizeof(Tap))
     memset(&whole, 0, sizeof(Told))
     for name in KERNELS:
         memset(&part, 0, sizeof(Told))
@@ -196,6 +206,7 @@ cdef const char* check_beginning(Case* c) noexcept:
     """Wherever a good answer is cut, its beginning is one, and what is said of an error in it lies in it."""
     cdef Tap tap
     cdef Py_ssize_t size = edge_below(&c.chance, <uint32_t>c.size) + 1
+    memset(&tap, 0, sizeof(Tap))
     tap_begin(&tap, c.dialect)
     tap.keeps = True
     if tap_body(&tap, put(c, 0, size), size, True) != 0:

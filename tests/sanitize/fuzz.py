@@ -49,7 +49,7 @@ def compile_copy(copy: Path, plain: bool) -> None:
     fast = copy / "edge/_fast"
     (fast / "__init__.py").write_text("")                   # the front would want all of the modules
     old = [Path(module).name for module in MODULES
-           if stale(fast / module, [*fast.glob(f"{module}*.p*"), *fast.rglob("*.h")], fast)]
+           if stale(fast / module, [*(fast / module).parent.glob("*.p*"), *fast.rglob("*.h")], fast)]
     flags = {} if plain else {"EDGE_SANITIZE": "1", "CFLAGS": "-fsanitize-coverage=trace-pc"}
     if old:
         subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=copy, check=True,

@@ -17,7 +17,7 @@ from .json.scan cimport (
     number, scan, scan_begin, scan_on,
 )
 from .http.writer cimport Writer, write_into
-from .dialect.tap cimport D_CHAT, D_MESSAGES, D_NONE, D_RESPONSES, Tap, tap_begin, tap_body, tap_events
+from .dialect.tap cimport Dialect, Tap, dialect_named, tap_begin, tap_body, tap_end, tap_events
 
 from .json.scan import kernels, use_kernel
 
@@ -62,7 +62,7 @@ cdef struct Case:
     char* room                  # `size` bytes
     char* out                   # room for payloads
     uint64_t chance             # depends on the input alone: it can be tried again
-    int dialect
+    const Dialect* dialect
     bint accepted
 
 cdef enum Cuts:
@@ -91,10 +91,10 @@ cdef enum Kind:
     REQUEST, RESPONSE, CHUNKED_BODY, MEMBERS, BODY, STREAM
 
 TARGETS = {
-    "request": (REQUEST, D_NONE), "response": (RESPONSE, D_NONE), "chunked": (CHUNKED_BODY, D_NONE),
-    "members": (MEMBERS, D_NONE), "body-chat": (BODY, D_CHAT), "body-responses": (BODY, D_RESPONSES),
-    "body-messages": (BODY, D_MESSAGES), "stream-chat": (STREAM, D_CHAT), "stream-responses": (STREAM, D_RESPONSES),
-    "stream-messages": (STREAM, D_MESSAGES),
+    "request": (REQUEST, "none"), "response": (RESPONSE, "none"), "chunked": (CHUNKED_BODY, "none"),
+    "members": (MEMBERS, "none"), "body-chat": (BODY, "chat"), "body-responses": (BODY, "responses"),
+    "body-messages": (BODY, "messages"), "stream-chat": (STREAM, "chat"), "stream-responses": (STREAM, "responses"),
+    "stream-messages": (STREAM, "messages"),
 }
 EDGES = EDGE_EDGES
 
@@ -117,13 +117,15 @@ cdef class Target:
     cdef uint32_t n_kept, n_good
     cdef edge_draft draft
     cdef uint8_t[:] current
-    cdef int kind, dialect
+    cdef int kind
+    cdef const Dialect* dialect
     cdef bint last_accepted
     cdef object seeds, kept_words
 
     def __cinit__(self, str name, list seeds, list words, bytes seams, uint8_t[:] current, uint64_t seed):
         self.name = name
-        self.kind, self.dialect = TARGETS[name]
+        self.kind, dialect = TARGETS[name]
+        self.dialect = dialect_named(dialect)
         self.seeds, self.kept_words, self.current = seeds, words, current
         self.words = <edge_piece*>calloc(len(words), sizeof(edge_piece))
         for i, word in enumerate(words):

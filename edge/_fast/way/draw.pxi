@@ -13,12 +13,12 @@ cdef int await_draw(Exchange x) except -1:
     x.drawn_by = g.now + g.patience_ns
     x.deadline = FOREVER
     await_within(x, AWAITS_END, 0)
-    x.due = g.now + REDRAW_NS
     g.delayed.append(x)
-    if g.drawing == 0:
+    x.due = g.now + REDRAW_NS       # behind it: who is due is in the list, also where there was no memory for that
+    g.drawing += 1
+    if g.drawing == 1:
         g.ring()
         get_running_loop().call_later(REDRAW_NS / 1e9, g.redraw)
-    g.drawing += 1
     return 0
 
 
