@@ -264,12 +264,22 @@ class Healths:
         if was:
             EDGE_CAS(&health.open_until, &was, until)
 
-    def force(self, int target, str state):
-        """An operator's word: `open`, `closed`, or `auto` to take it back. ValueError: another word."""
+    def force(self, int target, str state, int64_t at=0):
+        """An operator's word, given at that ns, or now: `open`, `closed`, or `auto` to take it back.
+
+        ValueError: another word.
+        """
         cdef Slab slab = self.slab
         if state not in FORCINGS:
             raise ValueError(f"an operator says {', '.join(FORCINGS)}, not {state}")
         slab.health(checked(target)).forced = FORCINGS.index(state)
+        slab.health(checked(target)).forced_at = at or monotonic_ns()
+
+    def forced(self, int target):
+        """An operator's word, and when it was given, ns; 0: none has said anything."""
+        cdef Slab slab = self.slab
+        cdef Health* health = slab.health(checked(target))
+        return FORCINGS[min(<uint64_t>health.forced, <uint64_t>2)], health.forced_at
 
     def ail(self, int target, bint ailing):
         """Whether the target's health checks fail."""

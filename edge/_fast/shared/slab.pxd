@@ -65,6 +65,7 @@ cdef struct Health:             # of one target, as all workers have found it: e
     int64_t benches[MAX_PROVIDER_KEYS]      # by provider key: not to be used before
     uint8_t reasons[MAX_PROVIDER_KEYS]      # and the condition for which
     uint64_t failed[RELAYED]    # attempts, by condition
+    int64_t forced_at           # when the operator said so; 0: none has said anything
 
 cdef struct Load:               # of one provider, as one worker has it
     int64_t active

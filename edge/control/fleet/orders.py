@@ -24,11 +24,10 @@ DAY = 86_400_000_000_000        # ns
 
 @dataclass(slots=True)
 class Held:
-    """What is said of one target."""
+    """What is said of one target. `given`: when an operator said what holds here, ns of this host's clock; 0: never."""
 
     index: int
-    forced: str | None = None       # here, as far as the others know; None: nothing was heard since the start
-    given: int = 0                  # when, ns of this host's clock; 0: nobody has said anything
+    given: int = -1                 # as far as the others know; -1: nothing was heard since the start
     unheard: bool = False           # the others are to hear it,
     sent: bool = False              # with the call that is on its way
 
@@ -49,43 +48,34 @@ class Orders:
     def words(self, now: int) -> Iterator[tuple[str, str, int, int]]:
         """What operators have said here: which target, which state, and how many us ago."""
         for name, held in self.held.items():
-            forced = self.healths.total(held.index).forced
-            if held.forced not in (None, forced):
-                held.forced, held.given, held.unheard = forced, now, True
+            here, given = self.healths.forced(held.index)
+            if held.given not in (-1, given):
+                held.given, held.unheard = given, True
             held.sent = held.unheard
             if held.sent:
-                yield "force", name, FORCINGS.index(forced), (now - held.given) // 1000
+                yield "force", name, FORCINGS.index(here), (now - given) // 1000
 
     def hear(self, redis_now: int, answer: list[Any], now: int) -> None:
         """What counts in the fleet: target, number of the state, and when it was given, of each."""
         counts = {name: (FORCINGS[int(number)], now - (redis_now - int(given)) * 1000)
                   for name, number, given in zip(*(answer[at::3] for at in range(3)), strict=True)}
         for name, held in self.held.items():
-            here = self.healths.total(held.index).forced
-            if held.forced not in (None, here) or (held.unheard and not held.sent):
+            here, given = self.healths.forced(held.index)
+            if held.given not in (-1, given) or (held.unheard and not held.sent):
                 continue                    # it was said meanwhile
             held.unheard = held.sent = False
             if name in counts:
                 self.adopt(name, held, *counts[name])
-            else:
-                self.repeat(held, here, now)
+            else:                           # nobody knows of what holds here: it is said once more, as old as it is
+                held.given, held.unheard = given, here != "auto" or 0 < given > now - DAY
 
     def adopt(self, name: str, held: Held, forced: str, given: int) -> None:
         """What counts for one target."""
-        if forced != self.healths.total(held.index).forced:
-            self.healths.force(held.index, forced)
+        if forced != self.healths.forced(held.index)[0]:
+            self.healths.force(held.index, forced, given)
             log.warning("circuit forced", extra={"facts": {
                 "target": name, "state": forced, "by": "another host of the fleet"}})
-        held.forced, held.given = forced, given
-
-    @staticmethod
-    def repeat(held: Held, here: str, now: int) -> None:
-        """Nobody else knows of what holds here: it is to be said once more, as old as it is."""
-        if here != "auto":
-            held.given = held.given or now
-        elif now - held.given > DAY:
-            held.given = 0
-        held.forced, held.unheard = here, held.given > 0
+        held.given = self.healths.forced(held.index)[1]
 
     def forget(self) -> None:
         """Redis may not have heard the last words."""
