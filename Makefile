@@ -69,11 +69,14 @@ clean:                      ## remove the environments and everything compiled
 OTHERS := $(filter-out gateway,$(notdir $(basename $(filter %.pyx,$(SOURCES)))))
 BUILD  := $(BIN)/python setup.py --quiet build_ext --inplace
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+NEEDED := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")
 
 $(VENV)/.pip:
 	@echo "making the environment in $(VENV) and compiling; this happens once"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) "setuptools>=80" "cython>=3.1"
+	@$(BIN)/python -c '$(NEEDED)' >$(VENV)/needed.txt
+	@$(PIP) --requirement $(VENV)/needed.txt & first=$$!; $(PIP) "setuptools>=80" "cython>=3.1"; second=$$?; \
+	    wait $$first && exit $$second
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.pip pyproject.toml setup.py
@@ -81,7 +84,8 @@ $(VENV)/.installed: $(VENV)/.pip pyproject.toml setup.py
 	@touch $@
 
 $(VENV)/.compiled: $(VENV)/.pip setup.py $(SOURCES)
-	@EDGE_ONLY=gateway $(BUILD) & first=$$!; EDGE_ONLY="$(OTHERS)" $(BUILD); second=$$?; wait $$first && exit $$second
+	@EDGE_ONLY=gateway $(BUILD) & first=$$!; EDGE_ONLY="$(OTHERS)" nice $(BUILD); second=$$?; \
+	    wait $$first && exit $$second
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.pip pyproject.toml setup.py $(SOURCES)
