@@ -25,6 +25,7 @@ COMMANDS = {
     "explain": ("edge.cli.errors", "Explain one error: its cause and the fix."),
     "simulate": ("edge.cli.simulate", "Run a simulator of providers."),
     "health": ("edge.cli.health", "Ask a running gateway whether it is well."),
+    "top": ("edge.cli.top", "Watch a running gateway: traffic, providers, breakers, limits, errors."),
     "why": ("edge.cli.why", "Tell what happened to one request, and what to do about it."),
     "fleet": ("edge.cli.fleet", "Show the hosts that share limits, and what is left of them."),
     "circuits": ("edge.cli.circuits", "List a running gateway's targets, and take one out or put it back."),

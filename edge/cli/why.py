@@ -9,6 +9,7 @@ import click
 
 from edge import contract
 from edge.cli.running import find, options
+from edge.values.printable import printable
 
 TIMEOUT = 5.0               # seconds
 
@@ -25,7 +26,7 @@ def why(request_id: str, **given: str | None) -> None:
         raise click.ClickException(f"nothing is kept of {request_id}: it went well, another host served it, or so many "
                                    "others have failed since; of a flood of refusals some are kept. The access log, if "
                                    "there is one, has all.")
-    click.echo("\n".join(story(said)))
+    click.echo("\n".join(map(printable, story(said))))
 
 
 def story(said: dict[str, Any]) -> list[str]:

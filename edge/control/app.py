@@ -114,8 +114,8 @@ class Routes:
         keys = {key.name: figures.limit(state.slab, state.registry.bucket(f"key:{key.name}"), state.snapshot)
                 for key in state.snapshot.keys if key.limit is not None}
         everything = state.slab, state.registry, state.snapshot
-        return answer({**figures.collect(*everything), "concurrent_requests": figures.concurrencies(*everything),
-                       "keys": keys})
+        return answer({**figures.collect(*everything), "limits": figures.limits(*everything),
+                       "concurrent_requests": figures.concurrencies(*everything), "keys": keys})
 
     @admin
     async def workers(self, request: Request) -> Response:

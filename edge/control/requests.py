@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from edge._fast import Lines, Slab
+from edge.values.printable import printable
 from edge.values.snapshot import AccessLog
 
 KEPT = 4096                 # requests, the newest
@@ -194,4 +195,4 @@ def console(line: bytes) -> bytes:
              str(said.get("status", "-")), said["condition"], f"{said['seconds']:.3f}s"]
     parts += [f"{name}={said[name]}" for name in ("key", "model", "target", "attempts", "input_tokens",
                                                   "output_tokens") if name in said]
-    return " ".join([*parts, f"id={said['request_id']}"]).encode() + b"\n"
+    return printable(" ".join([*parts, f"id={said['request_id']}"])).encode() + b"\n"

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge._fast import RELAYED, RELAYED_STATUSES, UNLIMITED, Condition, Healths, Places, Purses, Slab, monotonic
-from edge.values.registry import Place, Registry, bucket_name, named, owners, places
+from edge._fast import (
+    LONG_BOUNDS,
+    RELAYED,
+    RELAYED_STATUSES,
+    SHORT_BOUNDS,
+    UNLIMITED,
+    Condition,
+    Healths,
+    Places,
+    Purses,
+    Slab,
+    monotonic,
+)
+from edge.values.registry import CONCURRENT, Place, Registry, bucket_name, named, owners, places
 from edge.values.snapshot import Snapshot
 
+BOUNDS = {"total": LONG_BOUNDS, "first_byte": LONG_BOUNDS, "overhead": SHORT_BOUNDS}   # seconds
 _CONDITIONS = {int(condition): condition.name for condition in Condition}
 
 
@@ -51,6 +64,13 @@ def concurrency(slab: Slab, registry: Registry, snapshot: Snapshot, owner: str) 
     return {"limit": most, "left": max(0, most - held) if snapshot.redis is None else Places(slab).left(bucket)}
 
 
+def limits(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Everything that is limited: by owner and by what is counted, what there may be and what is left of it."""
+    return [{"owner": owner, "kind": kind, **((concurrency(slab, registry, snapshot, owner) if kind == CONCURRENT
+                                               else limit(slab, bucket, snapshot)) or {})}
+            for owner, limited in owners(snapshot) for bucket, kind, _ in registry.takes(owner, limited)]
+
+
 def target(slab: Slab, registry: Registry, snapshot: Snapshot, place: Place) -> dict[str, Any]:
     """How a target is. Times in seconds from now; `failures` are in a row, `benched` is by number of provider key."""
     keys = next(max(1, len(provider.keys)) for provider in snapshot.providers if provider.name == place[0])
@@ -73,7 +93,10 @@ def providers(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[s
 
 
 def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any]:
-    """All of it, for the admin port, but what is a tenant's own. Series that never had a request are left out."""
+    """All of it, for the admin port, but what is a tenant's own. Series that never had a request are left out.
+
+    `seconds` of a series are its requests by their times: how many up to each of `bounds`, the last being longer ones.
+    """
     series: list[dict[str, Any]] = []
     for (route, provider, model), index in registry.labels.items():
         total = slab.series_total(index)
@@ -83,7 +106,8 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
                 "route": route, "provider": provider, "model": model, "in_flight": total.in_flight,
                 "requests": outcomes,
                 "tokens": {"input": total.input_tokens, "output": total.output_tokens,
-                           "cached": total.cached_tokens}})
+                           "cached": total.cached_tokens},
+                "seconds": {name: getattr(total, name).counts for name in BOUNDS}})
     return {
         "version": snapshot.version,
         "in_flight": sum(each["in_flight"] for each in series),
@@ -92,6 +116,7 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
         "workers": workers(slab),
         "providers": providers(slab, registry, snapshot),
         "targets": targets(slab, registry, snapshot),
+        "bounds": BOUNDS,
         "series": series,
     }
 

@@ -246,7 +246,11 @@ def test_stats_add_up(start: Start) -> None:
     assert (stats["version"], stats["requests"], stats["in_flight"]) == (1, 4, 4)
     assert stats["series"] == [{
         "route": "chat", "provider": "first", "model": "gpt-5", "in_flight": 4,
-        "requests": {"ok": 2, "relayed_404": 2}, "tokens": {"input": 20, "output": 40, "cached": 10}}]
+        "requests": {"ok": 2, "relayed_404": 2}, "tokens": {"input": 20, "output": 40, "cached": 10},
+        "seconds": {name: [4, *[0] * len(bounds)] for name, bounds in stats["bounds"].items()}}]
+    assert stats["limits"] == [
+        {"owner": "gateway", "kind": "requests", "limit": 20, "left": 20},
+        {"owner": "key:alice", "kind": "requests", "limit": 5, "left": pytest.approx(4, abs=1)}]
     assert stats["keys"]["alice"] == {"limit": 5, "left": pytest.approx(4, abs=1)}
     assert "bob" not in stats["keys"] and stats["limit"] == {"limit": 20, "left": 20}
     assert [worker["worker"] for worker in stats["workers"]] == [0, 1]

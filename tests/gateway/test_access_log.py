@@ -21,6 +21,7 @@ from tests.support.simulator import Simulator
 
 CHAT = "/v1/chat/completions"
 CANARY = "canary-5b1c7f"
+HOSTILE = f"{CANARY}\x1b[31m\n\x9b漢"
 SLOW = 30                   # seconds for what takes milliseconds
 TIMES = {"seconds", "sent_after", "first_byte_after", "overhead", "at"}
 
@@ -30,7 +31,7 @@ def simulator() -> Iterator[Simulator]:
     """The provider."""
     with Simulator() as simulator:
         simulator.faults([{"match": {"model": "sick"}, "fault": "status=500"},
-                          {"match": {"model": "rejected"}, "fault": "status=400"}])
+                          *({"match": {"model": model}, "fault": "status=400"} for model in ("rejected", HOSTILE))])
         yield simulator
 
 
@@ -248,6 +249,16 @@ def test_lines_for_people(simulator: Simulator, tmp_path: Path) -> None:
         said = gateway.wait(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text(), SLOW)
     assert re.fullmatch(r"\S+Z 127\.0\.0\.1 POST /v1/chat/completions 200 ok \d+\.\d{3}s key=test model=good "
                         r"target=openai/good attempts=1 input_tokens=\d+ output_tokens=\d+ id=for-people\n", said)
+
+
+def test_nothing_of_a_client_moves_a_terminal(simulator: Simulator, tmp_path: Path) -> None:
+    """What a client has called a model does nothing to the terminal that a line or a story of it is shown on."""
+    with Gateway(logging(simulator, tmp_path / "log", format="console")) as gateway:
+        name = ask(gateway, HOSTILE, "hostile")
+        said = gateway.wait(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text(), SLOW)
+        told = why(gateway, name).stdout
+    assert said.count("\n") == 1 and f"model={CANARY}?[31m??漢 " in said
+    assert f"model {CANARY}?[31m??漢 " in told
 
 
 def test_standard_output(simulator: Simulator) -> None:
