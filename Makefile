@@ -26,7 +26,7 @@ test-clients: $(VENV)/.built $(VENV)/.dev $(CLIENTS)/.node $(CLIENTS)/.python   
 
 # What neither PyPI nor the machine has comes from Debian's archive, unpacked and not installed.
 DEBIAN := .deploy
-check-deploy: $(VENV)/.built $(VENV)/.dev $(DEBIAN)/.fetched   ## deploy/ by the programs that read it, none left out
+check-deploy: $(VENV)/.built $(VENV)/.dev $(VENV)/.deploy $(DEBIAN)/.fetched   ## deploy/ by the programs that read it, none left out
 	@CHECK_DEPLOY=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/deploy $(ARGS)
 
 lint: $(VENV)/.built $(VENV)/.dev          ## the laws alone: ruff, mypy, stubs, cython-lint, layers, sizes
@@ -100,6 +100,10 @@ $(VENV)/.dev: $(VENV)/.installed pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(PIP) --group bench
+	@touch $@
+
+$(VENV)/.deploy: $(VENV)/.dev
+	@$(PIP) --group deploy
 	@touch $@
 
 $(DEBIAN)/.fetched:

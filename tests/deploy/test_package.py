@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = {".pyx", ".pxd", ".pxi", ".h", ".c", ".so", ".html"}
-UNSEEN = {"__pycache__", ".venv", "build", "dist", ".git", ".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache",
-          "node_modules"}
+UNSEEN = {"__pycache__", ".venv", ".clients", ".deploy", "build", "dist", ".git", ".hypothesis", ".pytest_cache",
+          ".mypy_cache", ".ruff_cache", "node_modules"}
 ENVIRON = {**os.environ, "EDGE_ONLY": "condition"}      # one small extension stands for all: it is about contents
 
 
