@@ -155,6 +155,7 @@ ERRORS = Dashboard("errors", "What went wrong, by condition, and what each condi
     Panel("All conditions", kind="text", width=24, text=meanings()),
 ))
 BY_INSTANCE = "{{instance}}"
+BY_PROCESS = "{{instance}} {{process}}"
 INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, memory, its own time.", (
     Panel("The gateway's own time", quantiles("edge_overhead_seconds"), "s"),
     Panel("Its own time by instance, p99", ((share(0.99, "edge_overhead_seconds", "instance"), BY_INSTANCE),), "s"),
@@ -175,6 +176,18 @@ INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, mem
     Panel("Log lines that were lost", (
         (rate("edge_log_lines_lost_total", "instance"), BY_INSTANCE),
         (rate("edge_access_log_lines_lost_total", "instance, reason"), "{{instance}} access log, {{reason}}")), "ops"),
+    Panel("Processors in use by process", (
+        (rate("process_cpu_seconds_total", "instance, process"), BY_PROCESS),)),
+    Panel("Memory by process", ((f"process_resident_memory_bytes{{{JOB}}}", BY_PROCESS),), "bytes"),
+    Panel("Descriptors in use by process", (
+        (f"process_open_fds{{{JOB}}} / process_max_fds{{{JOB}}}", BY_PROCESS),), "percentunit"),
+    Panel("Since a process began", ((f"time() - process_start_time_seconds{{{JOB}}}", BY_PROCESS),), "s"),
+    Panel("Reloads", (
+        (f"sum by (instance, outcome) (increase(edge_config_reloads_total{{{JOB}}}[$__range]))",
+         "{{instance}} {{outcome}}"),
+        (f"min by (instance) (edge_config_last_reload_successful{{{JOB}}})", "{{instance}} last one came into force"))),
+    Panel("Since the configuration was read", (
+        (f"time() - edge_config_read_timestamp_seconds{{{JOB}}}", BY_INSTANCE),), "s"),
     Panel("Versions of the configuration", ((f"max by (instance) (edge_config_version{{{JOB}}})", BY_INSTANCE),)),
     Panel("Answers whose provider told no tokens", (
         (rate("edge_answers_without_usage_total", "provider, model"), "{{provider}} {{model}}"),), "reqps"),

@@ -18,7 +18,7 @@ from edge.values.registry import Registry
 from edge.values.snapshot import Limit, Provider, Redis, Snapshot
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "info": ("_info",), "histogram": ("_bucket", "_sum", "_count")}
-SAMPLE = re.compile(r"\bedge_\w+")
+SAMPLE = re.compile(r"\b(?:edge|process)_\w+")
 
 
 @dataclass(frozen=True, slots=True)

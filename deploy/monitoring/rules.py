@@ -143,6 +143,16 @@ STATES = (
           "0m", "critical", "Workers of {{ $labels.instance }} die",
           "Each death cuts that worker's requests. The log says how it ended; a kernel that ends it for memory says so "
           "in dmesg: lower limits.memory_bytes, or give the host more."),
+    Alert("EdgeReloadRefused",
+          (("min by (job, instance) (edge_config_last_reload_successful)", "==", "0"),), "5m", "warning",
+          "{{ $labels.instance }} has refused its configuration",
+          "What is on its disk is not what runs, and would not start: `edge config validate` tells every problem with "
+          "its line, and so does the log. Mend it and `edge reload`."),
+    Alert("EdgeDescriptorsScarce",
+          (("max by (job, instance, process) (process_open_fds / process_max_fds)", ">", "0.9"),), "5m", "warning",
+          "{{ $labels.process }} of {{ $labels.instance }} is at {{ $value | humanizePercentage }} of its descriptors",
+          "At the end of them connections are refused. Raise LimitNOFILE (ulimit -n) and start anew, lower "
+          "limits.connections, or add a host."),
     Alert("EdgeOverheadHigh",
           (("histogram_quantile(0.99, sum by (job, le) (rate(edge_overhead_seconds_bucket[5m])))", ">", "0.05"),),
           "10m", "warning", "The gateway itself takes {{ $value | humanizeDuration }} of a request (p99)",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge.control.reloads import Outcomes
 from edge.control.requests import Requests
 
 if TYPE_CHECKING:
@@ -14,8 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The fleet, if this host is of one; when providers' certificates end; requests that have ended."""
+    """The fleet, if this host is of one; when providers' certificates end; requests that have ended; reloads.
+
+    `supervisor` is its process.
+    """
 
     fleet: Callable[[], Fleet | None] = lambda: None
     expiries: Callable[[], Mapping[str, float]] = dict
     requests: Requests | None = None
+    reloads: Outcomes = field(default_factory=Outcomes)
+    supervisor: int = 0

@@ -23,6 +23,7 @@ from edge import __version__, contract
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
 from edge.control.health_metrics import certificates, of_providers, of_targets
 from edge.control.known import Known
+from edge.control.process_metrics import of_processes
 from edge.control.state import State
 from edge.control.worker_metrics import of_workers
 from edge.values.figures import concurrency, limit
@@ -54,6 +55,8 @@ class SlabCollector(Collector):
         yield from of_providers(state)
         yield certificates(self._known.expiries())
         yield from of_gateway(state)
+        yield from self._known.reloads.metrics(state.snapshot)
+        yield from of_processes(self._known.supervisor)
         if self._known.requests is not None:
             yield lost_lines(self._known.requests.lost)
         fleet = self._known.fleet()

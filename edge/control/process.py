@@ -17,6 +17,7 @@ from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.known import Known
 from edge.control.refusal import Refusal
+from edge.control.reloads import Outcomes
 from edge.control.requests import Requests
 from edge.control.server import Server
 from edge.control.state import State
@@ -58,6 +59,7 @@ class Control:
         self.ending = asyncio.Event()
         self.ids = itertools.count(1)
         self.requests = Requests(state.slab)
+        self.outcomes = Outcomes()
         self.fleet: Fleet | None = None
         self.speaking: asyncio.Task[None] | None = None
         self.reloads: dict[int, asyncio.Future[Reloaded]] = {}
@@ -73,7 +75,7 @@ class Control:
         self.beat()
         self.checks = Checks(self.loop, self.mark)
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
-                        Known(lambda: self.fleet, self.checks.expiries, self.requests))
+                        Known(lambda: self.fleet, self.checks.expiries, self.requests, self.outcomes, os.getppid()))
         self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
@@ -106,6 +108,8 @@ class Control:
         elif isinstance(message, Abort):
             self.prepared = None
         elif isinstance(message, Reloaded):
+            if message.id == 0:
+                self.outcomes.add(message)
             waiting = self.reloads.pop(message.id, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)

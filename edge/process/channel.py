@@ -59,7 +59,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """Down, to control: the version that is in force now, or None and why not."""
+    """Down, to control: the version that is in force now, or None and why not. Of each reload one has the id 0."""
 
     id: int
     version: int | None

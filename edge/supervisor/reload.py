@@ -248,7 +248,10 @@ class Reloads:
         notify.send("READY=1")
 
     def answer(self, asked_by: list[Question], version: int | None, problems: Any) -> None:
-        """Tells those who asked; a signal wants no answer."""
+        """Tells control what came of it, and those who asked; a signal wants no answer."""
+        for child in self.everyone():
+            if child.start is not None and child.pid and not child.works:
+                child.tell(Reloaded(0, version))
         for child, number in asked_by:
             child.tell(Reloaded(number, version, tuple(problems)))
 

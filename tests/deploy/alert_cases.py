@@ -38,6 +38,7 @@ def gauge(name: str, values: str, **labels: str) -> dict[str, str]:
 
 
 JOB = {"job": "edge"}
+PROCESS = {"process": "worker 0"}
 HOST = {**JOB, "instance": "a"}
 P = {"provider": "p"}
 T = {"provider": "p", "target": "p/m"}
@@ -98,6 +99,14 @@ STEADY: list[tuple[str, str, dict[str, str], Labels | None, str]] = [
     ("EdgeWorkerRestarts", "15m", gauge("edge_worker_restarts_total", "0x4 1x2 3x2 5x10", worker="0"), HOST,
      "Workers of a die"),
     ("EdgeWorkerRestarts", "15m", gauge("edge_worker_restarts_total", "0x10 1x10", worker="0"), None, ""),
+    ("EdgeReloadRefused", "10m", gauge("edge_config_last_reload_successful", "1x2 0x10"), HOST,
+     "a has refused its configuration"),
+    ("EdgeReloadRefused", "10m", gauge("edge_config_last_reload_successful", "1x2 0x3 1x10"), None, ""),
+    ("EdgeDescriptorsScarce", "10m", {**gauge("process_open_fds", "950x12", **PROCESS),
+                                      **gauge("process_max_fds", "1000x12", **PROCESS)}, {**HOST, **PROCESS},
+     "worker 0 of a is at 95% of its descriptors"),
+    ("EdgeDescriptorsScarce", "10m", {**gauge("process_open_fds", "850x12", **PROCESS),
+                                      **gauge("process_max_fds", "1000x12", **PROCESS)}, None, ""),
     ("EdgeOverheadHigh", "20m", {**gauge("edge_overhead_seconds_bucket", "0+0x20", le="0.05"),
                                  **gauge("edge_overhead_seconds_bucket", "0+60x20", le="0.1"),
                                  **gauge("edge_overhead_seconds_bucket", "0+60x20", le="+Inf")}, JOB,

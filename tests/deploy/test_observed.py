@@ -102,6 +102,7 @@ def prometheus(redis_url: str, tmp_path: Path) -> Iterator[str]:
         path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
         gateway = stack.enter_context(Gateway(configuration(simulator, secure, redis_url, ca),
                                               environ={"PYTHONPATH": path, "PLANTED_KEY": PLANTED_KEY}))
+        assert gateway.reload().status_code == 200
         httpx.post(f"{gateway.admin}/admin/circuits", json={"target": "tls", "state": "open"}, **PLAIN)
         over = threading.Event()
         thread = threading.Thread(target=load, args=(gateway, over))
