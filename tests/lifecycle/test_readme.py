@@ -1,10 +1,11 @@
-"""README.md as its reader pastes it: each command runs, each snippet of Python answers, each YAML is taken."""
+"""README.md and docs/howto.md as pasted: each command runs, each snippet of Python answers, each YAML is taken."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ from tests.lifecycle.command import Command, bare
 from tests.support.simulator import Simulator
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^ *```(\w+)\n(.*?)^ *```", TEXT, re.M | re.S)
+PAGES = ("README.md", "docs/howto.md")
+BLOCKS = [block for page in PAGES
+          for block in re.findall(r"^ *```(\w+)\n(.*?)^ *```", (ROOT / page).read_text(), re.M | re.S)]
 HASH = f"blake2b:{1:064x}"
 
 # What is not run here, by how it begins, and why.
@@ -31,6 +33,7 @@ NOT_RUN = {
     "docker ": "it needs a daemon; tests/deploy/test_image.py checks the image's file",
     "systemctl ": "it needs systemd as process 1; tests/deploy/systemd.sh runs it",
     "pip install": "tests/deploy/test_package.py builds and looks into it",
+    "kill -USR2": "tests/faults/test_upgrade.py does it: here it would be in the other commands' way",
     "edge serve": "it runs already: every other command is about it",
     "edge stop": "it is the last thing of all, at the end of `reader`"}
 AT_FIRST = "edge config init"       # in a folder that has no file yet
@@ -41,8 +44,8 @@ LANGUAGES = {"sh", "python", "yaml", "text"}
 def lines() -> list[str]:
     """All commands, their comments taken off."""
     shell = "\n".join(text for language, text in BLOCKS if language == "sh").replace("\\\n", " ")
-    return [line for line in (re.sub(r"\s+#.*$", "", line).strip() for line in shell.splitlines())
-            if line and not line.startswith("#")]
+    stripped = (re.sub(r"\s+#.*$", "", line).strip() for line in shell.splitlines())
+    return list(dict.fromkeys(line for line in stripped if line and not line.startswith("#")))
 
 
 COMMANDS = lines()
@@ -112,6 +115,10 @@ def test_command(reader: Reader, tmp_path: Path, line: str) -> None:
             assert process.stdout is not None and "listening on" in process.stdout.readline()
             process.terminate()
         return
+    if line.startswith("edge why"):         # about what another line has done
+        reader.run(reader.pasted(next(each for each in COMMANDS if f"x-request-id: {line.split()[-1]}" in each)))
+    if line.startswith("curl") and shutil.which("curl") is None:
+        pytest.skip("there is no curl")
     done = reader.run(reader.pasted(line), tmp_path if line.startswith(AT_FIRST) else None)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done
 
@@ -127,6 +134,9 @@ def test_python(reader: Reader, text: str) -> None:
 @pytest.mark.parametrize("text", SNIPPETS)
 def test_yaml(tmp_path: Path, text: str) -> None:
     """Each snippet, put into a file that is enough, is taken without a problem."""
+    for path in re.findall(r"file:([^\s,\]}]+)", text):
+        text = text.replace(path, str(tmp_path / Path(path).name))
+        (tmp_path / Path(path).name).write_text(f"sk-{Path(path).name}-0123456789")
     given: dict[str, Any] = strict_yaml.load(text.replace("blake2b:…", HASH), "README.md").data
     local = {"kind": "openai", "base_url": "http://127.0.0.1:8000/v1"}
     tree = {"port": 1, "listen_addr": "127.0.0.1", "keys": [{"name": "a", "hash": HASH}], **given,
