@@ -128,10 +128,10 @@ def measure(crowd: Crowd, warm: float, seconds: float) -> list[tuple[str, bool]]
             time.sleep(0.05)
         progress(f"{crowd}")
         time.sleep(warm)
-        before, told = cpu(server.process.pid), client.info("commandstats").get("cmdstat_hgetall", {}).get("calls", 0)
+        before, told = cpu(server.process.pid), client.info("commandstats").get("cmdstat_set", {}).get("calls", 0)
         time.sleep(seconds - 1)
         used = (cpu(server.process.pid) - before) / (seconds - 1)
-        spoken = (client.info("commandstats")["cmdstat_hgetall"]["calls"] - told) / (seconds - 1)
+        spoken = (client.info("commandstats")["cmdstat_set"]["calls"] - told) / (seconds - 1)
         found = [results.get() for _ in processes]
         for process in processes:
             process.join()

@@ -1,6 +1,7 @@
 """Generated histories that the scripts and their models are told alike: what Redis answers, and what it holds then.
 
-A history is a list of (command, what must come of it); None: anything may; a tuple: in any order. Scripts get their
+A history is a list of (command, what must come of it); None: anything may; a tuple: in any order; a set: pieces of a
+level. Scripts get their
 time as the last two arguments in place of the server's clock, so that all that a model has said can be asked for in one
 pipeline.
 """
@@ -8,18 +9,23 @@ pipeline.
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable, Iterable
 from importlib.resources import files
 from typing import Any
 
 import redis
 
+from edge.control.fleet import purse
 from tests.fleet import breakers, level
 from tests.fleet.breakers import Breaker
 
 Exchange = tuple[tuple[Any, ...], Any]
 CLOCK = "redis.call('TIME')"
 BEGIN = 1_800_000_000_000_000
+HEX = """return (redis.call('GET', KEYS[1]):gsub('.', function(byte)
+    return string.format('%02x', byte:byte())
+end))"""
 BATCH = 50                  # histories of one pipeline
 
 
@@ -41,9 +47,10 @@ def call(digest: str, keys: list[str], arguments: Iterable[object], now: int) ->
 
 def of_level(rng: random.Random, digest: str, prefix: str, steps: int) -> list[Exchange]:
     """Hosts speak of two limits, in their turn or not, by different numbers, while keys and servers come and go."""
-    keys = [f"{{{prefix}}}{name}" for name in ("epoch", "a", "b")]
+    keys = [f"{{{prefix}}}{name}" for name in ("epoch", "lives", "a", "b")]
     now, born, run = BEGIN, 0, "the first run"
     levels: list[level.Level | None] = [None, None]
+    lives: level.Lives = {}
     numbers = [level.Numbers(rng.choice([500_000, 1_000_001, 100_000_000]), rng.choice([1, 5, 1000])) for _ in range(3)]
     made: list[Exchange] = [(("DEL", *keys), None)]
     for step in range(steps):
@@ -51,47 +58,64 @@ def of_level(rng: random.Random, digest: str, prefix: str, steps: int) -> list[E
         fate = rng.random()
         if fate < 0.01:
             made.append((("DEL", *keys), None))
-            born, levels = 0, [None, None]
+            born, lives, levels = 0, {}, [None, None]
         elif fate < 0.02:
-            born, run = 0, f"run {step}"
+            born, lives, run = 0, {}, f"run {step}"
         elif fate < 0.03:
-            made.append((("DEL", keys[1]), None))
+            made.append((("DEL", keys[2]), None))
             levels[0] = None
+        elif fate < 0.035:
+            made.append((("DEL", keys[1]), None))
+            born, lives = 0, {}
         elif fate < 0.04:
             now += rng.choice([-10_000_000, 10_000_000])
         born = born or now
         host = f"host-{rng.randint(1, 4)}"
         version = min(2, 3 * step // steps) if rng.random() < 0.7 else rng.randrange(3)
-        said = [message(rng, each, host, numbers[version], born) for each in levels]
-        want: list[object] = [str(born), str(now)]
+        lives, life = level.live(lives, host, now)
+        only = rng.random() < 0.1           # it says that it lives, and nothing else
+        said = [] if only else [message(rng, each, host, numbers[version], life) for each in levels]
+        want: list[object] = [str(life), str(now)]
         for number, one in enumerate(said):
-            levels[number], answer = level.speak(levels[number], born, host, one, now)
-            want.append([answer.granted, str(answer.credit), str(answer.interval), str(answer.burst), answer.hosts])
-        flat = [value for one in said for value in one.flat()]
-        made.append((call(digest, keys, [host, run, level.RECLAIM, *flat], now), want))
+            lives = level.met(lives, levels[number], born, now)
+            levels[number], answer = level.speak(levels[number], born, lives, host, one, now)
+            want.append(" ".join(map(str, answer)))
+        made.append((call(digest, keys[:2 + len(said)], [host, run, level.RECLAIM, level.LAST,
+                                                         *(purse.packed(one.flat()) for one in said)], now), want))
         if step % 5 == 0 or step == steps - 1:
-            made += [(("HGETALL", key), stored(each)) for key, each in zip(keys[1:], levels, strict=True)]
+            made += [(("EVAL", HEX, 1, key), stored(each)) for key, each in zip(keys[2:], levels, strict=True) if each]
     return [*made, (("DEL", *keys), None)]
 
 
 def message(rng: random.Random, known: level.Level | None, host: str, numbers: level.Numbers,
-            born: int) -> level.Message:
+            life: int) -> level.Message:
     """What a host may say, in its turn or not."""
     past = known.leases.get(host) if known else None
     seq = max(1, (past.seq if past else 0) + rng.choice([-1, 0, 1, 1, 1, 1, 2]))
     ack = rng.choice([max(0, seq - 1), max(0, seq - 2), 0])
     most = numbers.burst
     wanted = rng.choice([0, 1, most])
-    epoch = rng.choice([0, known.born if known else born, born, 5])
-    return level.Message(numbers, seq, ack, epoch, rng.randint(0, most), rng.randint(0, most),
+    lived = rng.choice([0, past.life if past else life, life, 5])
+    return level.Message(numbers, seq, ack, lived, rng.randint(0, most), rng.randint(0, most),
                          rng.choice([0, 0, most, 1]), wanted, rng.randint(0, wanted))
 
 
-def stored(kept: level.Level | None) -> dict[str, str]:
-    """A level as the server holds it."""
-    assert kept is not None
-    leases = {f"h:{host}": " ".join(map(str, lease)) for host, lease in kept.leases.items()}
-    return {"level": " ".join(map(str, (kept.credit, kept.at, kept.born, *kept.numbers, *kept.said_at))), **leases}
+def stored(kept: level.Level) -> set[bytes]:
+    """A level as the server holds it, in pieces: leases come in any order."""
+    head = struct.pack("<7d", kept.credit, kept.at, kept.born, *kept.numbers, *kept.said_at)
+    return {b"edge lvl" + head, *(bytes([len(host)]) + host.encode() + struct.pack("<6d", *lease)
+                                  for host, lease in kept.leases.items())}
+
+
+def pieces(text: str) -> set[bytes]:
+    """What a server holds, likewise."""
+    value = bytes.fromhex(text)
+    found, at = {value[:64]}, 64
+    while at < len(value):
+        end = at + 1 + value[at] + 48
+        found.add(value[at:end])
+        at = end
+    return found
 
 
 def of_circuits(rng: random.Random, digest: str, prefix: str, steps: int) -> list[Exchange]:
@@ -165,7 +189,8 @@ def compare(client: redis.Redis, name: str, seeds: Iterable[int], steps: int) ->
         for seed, history in zip(batch, made, strict=True):
             for at, (command, want) in enumerate(history):
                 got = next(answers)
-                if want is not None and (heard(got) if isinstance(want, tuple) else got) != want:
+                read = heard if isinstance(want, tuple) else pieces if isinstance(want, set) else None
+                if want is not None and (read(got) if read else got) != want:
                     raise Different(f"seed {seed} of {name}, exchange {at}: {command}\n{got}\nand not {want}")
             count += len(history)
     return count

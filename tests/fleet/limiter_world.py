@@ -17,13 +17,13 @@ from edge.control.fleet import purse
 from tests.fleet import level
 from tests.fleet.meter import Meter, Violation
 
-NOTHING = Held(0, 0, 0, 0, 0, 0, 0)
+NOTHING = Held(0, 0, 0, 0, 0, 0, 0, 0)
 INTERVALS = (500_000, 1_000_000, 10_000_000, 100_000_000)
 BURSTS = (1, 5, 50, 1000, 20_000)
 SKEW = 20                   # ns by which a host's microsecond is longer or shorter than a thousand
 STEPS_OF_CLOCK = (-3_600_000_000, -5_000_000, -700_000, -3000, -3000, 3000, 30_000, 900_000, 5_000_000, 600_000_000)
 FAULTS = (("crash", 6), ("stop", 3), ("start", 9), ("pause", 4), ("reload", 8), ("edit", 2), ("flush", 1),
-          ("restart", 1), ("promote", 1), ("lose", 1), ("copy", 3), ("step_clock", 1))
+          ("restart", 1), ("promote", 1), ("lose", 1), ("bury", 1), ("copy", 3), ("step_clock", 1))
 
 
 class Host:
@@ -57,6 +57,14 @@ class Host:
         reserved = self.held.reserved if forgotten else max(0, self.held.reserved - units)
         self.held = self.held._replace(units=left, reserved=reserved)
 
+    def renew(self, now: int, life: int, expires: int) -> bool:
+        """As Purses.renew does. Whether it lasts for longer."""
+        held = self.held
+        if held.life != life or not now < held.expires < min(expires, held.until):
+            return False
+        self.held = held._replace(expires=min(expires, held.until))
+        return True
+
     def lapse(self, now: int) -> None:
         """As Purses.lapse does."""
         if purse.lapsed(self.held, now):
@@ -79,8 +87,9 @@ class LimiterWorld:
         self.meter = Meter(*self.versions[0], self.now)
         self.run, self.epoch = 1, (0, 0)            # of the server; and when the epoch was born, on which run
         self.level: level.Level | None = None
+        self.lives: level.Lives = {}
         self.lost = False
-        self.backup: tuple[level.Level | None, tuple[int, int]] = (None, (0, 0))
+        self.backup: tuple[level.Level | None, level.Lives, tuple[int, int]] = (None, {}, (0, 0))
         self.hosts: dict[str, Host] = {}
         self.names: list[str] = []
         self.queue: list[tuple[int, int, str, object]] = []
@@ -129,7 +138,10 @@ class LimiterWorld:
         elif chance < 0.6:
             self.settle(host)
         elif host.paused_until <= self.now:
-            self.speak(host)
+            if self.random() < 0.6:
+                self.mail(host.name, (self.run, host.clock(self.now)))
+            else:
+                self.speak(host)
         return None
 
     def weigh(self, host: Host) -> None:
@@ -146,10 +158,10 @@ class LimiterWorld:
         lent = {name: lease.held for name, lease in leases.items()}
         return sum(max(counted.get(name, 0), lent.get(name, 0)) for name in {**counted, **lent})
 
-    def relax(self, units: float) -> None:
-        """For one lease so many more may be out, and used."""
+    def relax(self, units: float, time: int = level.RECLAIM) -> None:
+        """For that time so many more may be out, and used."""
         self.meter.relax(units)
-        self.tightens_at = self.now + level.RECLAIM
+        self.tightens_at = max(self.tightens_at, self.now + time)
 
     def use(self, units: int) -> None:
         """A provider has worked for so many."""
@@ -184,13 +196,13 @@ class LimiterWorld:
         worth = max(0, purse.worth(host.held, now))
         back = worth if last else (0, 0, worth // 2, worth)[int(self.random() * 4)]
         interval, burst = host.numbers
-        epoch = purse.known(host.held, interval * burst, now)
+        life = purse.known(host.held, interval * burst, now)
         held = host.held = purse.send(host.held, back, now)
         self.weigh(host)
         wanted = 0 if last else (0, 1, 10, burst)[int(self.random() * 4)]
         charge = int(self.random() * 3) if self.random() < 0.2 / self.size else 0
         self.mail(host.name, (self.run, level.Message(
-            host.numbers, held.seq, held.ack, epoch, max(0, held.units) + held.reserved, back, charge, wanted,
+            host.numbers, held.seq, held.ack, life, max(0, held.units) + held.reserved, back, charge, wanted,
             min(1, wanted))))
 
     def mail(self, name: str, what: object) -> None:
@@ -213,13 +225,18 @@ class LimiterWorld:
         elif name in self.hosts:
             host = self.hosts[name]
             host.lapse(now := host.clock(self.now))
-            before = host.held
-            held = host.held = purse.take(before, *what, now)       # type: ignore[misc]
-            if held is not before:
+            life, sent, seq, granted = what         # type: ignore[misc]
+            if seq:
+                before = host.held
+                host.held = purse.take(before, life, seq, granted, now)
+                changed = host.held is not before
+            else:
+                changed = host.renew(now, life, sent + purse.SILENCE)
+            if changed:
                 self.weigh(host)
                 self.count += 1
-                until = -(-(held.expires - host.offset) // host.rate)
-                heapq.heappush(self.queue, (until, self.count, name, held.expires))
+                until = -(-(host.held.expires - host.offset) // host.rate)
+                heapq.heappush(self.queue, (until, self.count, name, host.held.expires))
 
     def lapsed(self, name: str, expires: int) -> None:
         """What was reserved when the lease has run out is spent, whatever comes of it."""
@@ -229,16 +246,21 @@ class LimiterWorld:
             host.reservations = []
             self.weigh(host)
 
-    def hear(self, name: str, said: level.Message) -> None:
-        """Redis hears a host."""
-        if self.epoch[1] != self.run:
-            self.epoch = (self.redis_now, self.run)
+    def hear(self, name: str, said: level.Message | int) -> None:
+        """Redis hears a host, of which a number is a sign that it lives, and says when that was sent."""
+        if self.epoch[1] != self.run or not self.lives:
+            self.epoch, self.lives = (self.redis_now, self.run), {}
         born = self.epoch[0]
+        self.lives, life = level.live(self.lives, name, self.redis_now)
+        if isinstance(said, int):
+            self.mail(name, (life, said, 0, 0))
+            return
         if self.lost:
             self.lost = False
-            if said.epoch != born:      # a key that is gone, and nobody says that it was there
-                self.relax(said.numbers.burst + self.meter.burst)
-        self.level, answer = level.speak(self.level, born, name, said, self.redis_now)
+            if said.life != life:       # a key that is gone, and nobody says that it was there
+                self.relax(said.numbers.burst + self.meter.burst, level.LAST)
+        self.lives = level.met(self.lives, self.level, born, self.redis_now)
+        self.level, answer = level.speak(self.level, born, self.lives, name, said, self.redis_now)
         numbers, credit = self.level.numbers, self.level.credit
         if numbers != (self.meter.interval, self.meter.burst):
             self.happened["change"] += 1
@@ -248,7 +270,7 @@ class LimiterWorld:
             if credit + out * numbers.interval > numbers.burst * numbers.interval:
                 raise Violation(f"a credit of {credit / numbers.interval:.3f} while {out} of {numbers.burst} are out")
         self.last.append((self.now, name, said, answer))
-        self.mail(name, (born, said.seq, answer.granted))
+        self.mail(name, (life, 0, said.seq, answer.granted))
 
     def end(self) -> None:
         """Something was let through, all the same."""
@@ -309,7 +331,7 @@ class LimiterWorld:
 
     def flush(self) -> None:
         """FLUSHALL."""
-        self.level, self.epoch, self.lost = None, (0, 0), False
+        self.level, self.lives, self.epoch, self.lost = None, {}, (0, 0), False
 
     def restart(self) -> None:
         """Another run of the server, with nothing of before. What was on its way to the last one never comes."""
@@ -319,16 +341,20 @@ class LimiterWorld:
     def promote(self) -> None:
         """A replica that had not heard the last seconds becomes the server."""
         self.run += 1
-        (self.level, self.epoch), self.lost = self.backup, False
+        (self.level, self.lives, self.epoch), self.lost = self.backup, False
 
     def lose(self) -> None:
         """The limit's key alone is gone."""
         if self.level is not None and self.epoch[1] == self.run:
             self.level, self.lost = None, True
 
+    def bury(self) -> None:
+        """What is known of lives alone is gone."""
+        self.lives = {}
+
     def copy(self) -> None:
         """A replica has heard all until now."""
-        self.backup = self.level, self.epoch
+        self.backup = self.level, self.lives, self.epoch
 
     def step_clock(self) -> None:
         """Redis's clock is put forward or back."""

@@ -112,3 +112,4 @@ def rested(server: Server) -> None:
     with server.client() as asked:
         run = asked.info("server")["run_id"]
         asked.set("{edge:0}:epoch", f"{(int(time.time()) - 60) * 1_000_000} {run}")
+        asked.hset("{edge:0}:lives", "nobody", "1 1")       # without which it would be another one

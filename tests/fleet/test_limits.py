@@ -84,8 +84,9 @@ def whole(rack: Rack, looked: redis.Redis, name: str, rate: float) -> int:
     for host in rack.hosts:
         host.wait(lambda host=host: all(each["reserved"] == 0 for each in shared(host)))
     held = sum(max(0, each["held"]) for host in rack.hosts for each in shared(host) if each["limit"] == name)
-    level = str(looked.hget(f"{{edge:0}}:limit:{name}", "level")).split()
-    return held + int(level[0]) // ceil(10**9 / rate)
+    credit = looked.eval("local _, credit = struct.unpack('<c8d', redis.call('GET', KEYS[1])) "
+                         "return string.format('%d', credit)", 1, f"{{edge:0}}:limit:{name}")
+    return held + int(str(credit)) // ceil(10**9 / rate)
 
 
 def shared(host: Gateway) -> list[dict[str, Any]]:

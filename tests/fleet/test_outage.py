@@ -120,7 +120,7 @@ def test_a_user_with_few_rights(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("put", "reason"), [
-    (("SET", "mine"), "WRONGTYPE"), (("HSET", "level", "3"), "not ours"), (("HSET", "h:1", "1 2 3 4 5"), "not ours")])
+    (("SET", "mine"), "not ours"), (("HSET", "level", "3"), "WRONGTYPE"), (("SADD", "1 2 3 4 5"), "WRONGTYPE")])
 def test_other_keys_in_our_place(server: Server, put: tuple[str, ...], reason: str) -> None:
     """What another program has put in a limit's place concerns that limit alone, is named, and stays as it is."""
     key = "{edge:0}:limit:key:test"

@@ -49,8 +49,8 @@ def test_a_late_clock_reserves_nothing(purses: Purses) -> None:
     assert purses.take(INDEX, 20, now) == 0
 
 
-@pytest.mark.parametrize("answer", [["0", str(-10**13), str(SECOND), "100", "1"], ["-2", "WRONGTYPE", "0", "0", "0"]])
-def test_an_answer_for_who_is_gone(purses: Purses, answer: list[str]) -> None:
+@pytest.mark.parametrize("answer", [f"0 {-10**13} {SECOND} 100 1", "-2 WRONGTYPE"])
+def test_an_answer_for_who_is_gone(purses: Purses, answer: str) -> None:
     """What is said of a limit that a reload has taken away is not said of the one that has its index now."""
     limits, now = Limits(purses, SECOND // 20), monotonic()
     gone = Shared(INDEX, "key:gone", SECOND, 100, asked=True, alone=7)
@@ -70,7 +70,7 @@ def test_an_answer_does_not_revive_what_has_lapsed(purses: Purses) -> None:
     assert purses.take(INDEX, 20, now) == 0
     held = purses.held(INDEX)
     assert purses.hold(INDEX, held, held._replace(expires=now + 10, sent=now, seq=5))
-    limits.hear(shared, 1, 5, ["10", "0", str(SECOND), "100", "1"], now + 20)
+    limits.hear(shared, 1, 5, f"10 0 {SECOND} 100 1", now + 20)
     assert (purses.held(INDEX).units, purses.held(INDEX).reserved) == (10, 0)
     purses.settle(INDEX, 20, 0, now, now + 30)
     assert purses.held(INDEX).units == 10
@@ -88,17 +88,59 @@ def test_a_long_wait_is_asked_for_anew(purses: Purses) -> None:
     assert purses.asking() == [INDEX]
 
 
-def test_a_limit_that_is_rarely_wanted_is_not_renewed(purses: Purses) -> None:
-    """Where there is plenty, a single request costs one exchange: what is left of its purse lapses, and no demand."""
+def drawn(purses: Purses, limits: Limits, shared: Shared, now: int) -> int:
+    """One exchange with a fleet that has plenty: how many units it was."""
+    shared.asked, said = False, limits.say(shared, now)
+    assert said is not None
+    limits.hear(shared, 1, said[2], f"{said[8]} {80 * SECOND} {SECOND} 100 1", now)
+    return said[8]
+
+
+def test_what_is_seldom_wanted_is_kept(purses: Purses) -> None:
+    """Where there is plenty a host keeps some units while it lives, with no word of them, and asks before they end."""
     limits, now = Limits(purses, SECOND), monotonic()
     shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
     held = purses.held(INDEX)
     assert purses.hold(INDEX, held, held._replace(units=0))
     assert purses.take(INDEX, 1, now) == -1
-    said = limits.say(shared, now)
-    assert said is not None
-    limits.hear(shared, 1, said[2], [str(said[8]), str(50 * SECOND), str(SECOND), "100", "1"], now)
-    assert purses.take(INDEX, 1, now) == 0
-    assert purses.due([INDEX], now + 3 * SECOND // 2) == []
-    assert limits.say(shared, now + 3 * SECOND) is None
+    assert drawn(purses, limits, shared, now) > 1
+    for moment in range(1, 5):
+        limits.renew(0, 1, now + moment * SECOND // 2, now + moment * SECOND // 2)
+        assert purses.due([INDEX], now + moment * SECOND // 2) == []
+    assert purses.take(INDEX, 2, now + 2 * SECOND) == 0
+    assert purses.due([INDEX], now + 2 * SECOND) == [INDEX]
+    assert drawn(purses, limits, shared, now + 2 * SECOND) > 0
+    assert purses.take(INDEX, 1, now + 2 * SECOND) == 0
+
+
+def test_what_nobody_wants_any_more_lapses(purses: Purses) -> None:
+    """What is left of a purse after a lease without requests costs no exchange, and then the limit is out of use."""
+    limits, now = Limits(purses, SECOND), monotonic()
+    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
+    held = purses.held(INDEX)
+    assert purses.hold(INDEX, held, held._replace(units=0))
+    assert purses.take(INDEX, 1, now) == -1
+    drawn(purses, limits, shared, now)
+    for moment in range(1, 20):
+        limits.renew(0, 1, now + moment * SECOND // 2, now + moment * SECOND // 2)
+    assert purses.due([INDEX], now + 19 * SECOND // 2) == [INDEX]
+    assert limits.say(shared, now + 19 * SECOND // 2) is None
+    assert purses.held(INDEX).units > 0
+    assert purses.due([INDEX], now + 10 * SECOND) == [INDEX]
+    assert limits.say(shared, now + 10 * SECOND) is None
+    assert purses.held(INDEX).units == 0
     assert INDEX not in limits.active
+
+
+def test_another_life_does_not_lengthen_what_was_drawn_in_the_last_one(purses: Purses) -> None:
+    """Redis may have counted this host as dead: what it has is spent or runs out, and then there is more."""
+    limits, now = Limits(purses, SECOND), monotonic()
+    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
+    held = purses.held(INDEX)
+    assert purses.hold(INDEX, held, held._replace(units=0))
+    assert purses.take(INDEX, 1, now) == -1
+    drawn(purses, limits, shared, now)
+    limits.renew(0, 2, now + SECOND // 2, now + SECOND // 2)
+    assert purses.held(INDEX).expires == now + SECOND
+    limits.renew(0, 1, now + SECOND, now + SECOND)
+    assert purses.held(INDEX).expires == now + SECOND

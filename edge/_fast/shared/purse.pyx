@@ -19,7 +19,7 @@ from .slab cimport (
 cdef int64_t MOST_WAIT = 2**60      # ns
 cdef int64_t ANEW = 1000000000      # ns after which what Redis has said is asked for anew: others may have given back
 
-Held = namedtuple("Held", "units expires seq ack sent epoch reserved")
+Held = namedtuple("Held", "units expires seq ack sent life until reserved")
 Said = namedtuple("Said", "lack alone")
 FleetTotal = namedtuple("FleetTotal", "host hosts rank slow away grace")
 
@@ -202,7 +202,8 @@ cdef class Purses:
         """What a purse holds, and what was said of it last: a Held."""
         cdef Purse* purse = self.slab.purse(checked(index))
         cdef int64_t units = EDGE_SEE(&purse.units)
-        return Held(units, purse.expires, purse.seq, purse.ack, purse.sent, purse.epoch, EDGE_SEE(&purse.reserved))
+        return Held(units, purse.expires, purse.seq, purse.ack, purse.sent, purse.life, purse.until,
+                    EDGE_SEE(&purse.reserved))
 
     def said(self, int index, now):
         """What workers have left for control since it asked last: a Said.
@@ -228,8 +229,19 @@ cdef class Purses:
         EDGE_SET(&purse.expires, after.expires)     # before there is more to spend; what is void must be gone by now
         if not EDGE_CAS(&purse.units, &units, <int64_t>after.units):
             return False
-        purse.seq, purse.ack, purse.sent, purse.epoch = after.seq, after.ack, after.sent, after.epoch
+        purse.seq, purse.ack, purse.sent = after.seq, after.ack, after.sent
+        purse.life, purse.until = after.life, after.until
         return True
+
+    def renew(self, indices, life, expires, now):
+        """Redis counts this host as alive, in that life: what was drawn in it and is there may be spent for longer."""
+        cdef int64_t same = life, then = expires, at = now
+        cdef Purse* purse
+        cdef int index
+        for index in indices:
+            purse = self.slab.purse(checked(index))
+            if purse.life == same and at < purse.expires < min(then, purse.until):
+                EDGE_SET(&purse.expires, min(then, purse.until))
 
     def lapse(self, int index, before, now):
         """Redis has forgotten what was lent: nothing is left, and nothing comes back. False: a worker was quicker."""

@@ -80,7 +80,7 @@ cdef struct Budget:             # of further attempts, for the host: what had be
 
 cdef struct Purse:              # of a limit that hosts share: edge._fast.shared.purse. Times: CLOCK_MONOTONIC, ns
     int64_t units               # to spend; below 0: a debt
-    int64_t expires             # when units are void
+    int64_t expires             # when units are void, as far as is known,
     int64_t origin              # since when the fleet's level grows, from nothing, if nobody has taken meanwhile
     int64_t unasked             # until then what is missing is not asked for
     int64_t lack                # the most that a request has missed since control's last look
@@ -90,7 +90,8 @@ cdef struct Purse:              # of a limit that hosts share: edge._fast.shared
     int64_t seq                 # control's own from here on: of the last message
     int64_t ack                 # of the last answer
     int64_t sent                # when the last message was
-    int64_t epoch
+    int64_t life                # this host's, as Redis calls it, in which these units were drawn
+    int64_t until               # when they are void if it goes on for ever
     int64_t low                 # below it units are asked for, but not before `again`
     int64_t high                # above it some go back
     int64_t due                 # when there is something to say in any case

@@ -23,11 +23,15 @@ L = TypeVar("L", bound=Limit)
 
 
 class Book(Protocol[L]):
-    """All of one kind. `script` is what speaks of them, `key` what their keys begin with, `seq` the number's place."""
+    """All of one kind. `script` is what speaks of them, `key` what their keys begin with, `seq` the number's place.
+
+    `common` are the names of the keys that the script needs beside theirs.
+    """
 
     script: str
     key: str
     seq: int
+    common: tuple[str, ...]
     active: dict[int, L]
     numbers: dict[str, Any]         # of all, by name, as this host's configuration has them
 
@@ -37,8 +41,11 @@ class Book(Protocol[L]):
     def say(self, limit: L, now: int) -> list[int] | None:
         """What a message says, if there is one."""
 
-    def hear(self, limit: L, epoch: int, seq: int, answer: list[Any], now: int) -> None:
-        """Its answer."""
+    def flat(self, words: list[int]) -> list[Any]:
+        """That, as the script gets it."""
+
+    def hear(self, limit: L, epoch: int, seq: int, answer: Any, now: int) -> None:
+        """Its answer. What Redis calls `epoch` is void in the next one."""
 
     def fail(self, limit: L, fault: str, now: int) -> None:
         """There was none of use."""
@@ -53,9 +60,9 @@ class Batch:
     said: list[tuple[Any, list[int]]]
 
     @property
-    def flat(self) -> list[int]:
+    def flat(self) -> list[Any]:
         """As the script gets it."""
-        return [number for _, words in self.said for number in words]
+        return [each for _, words in self.said for each in self.book.flat(words)]
 
     def hear(self, answer: list[Any], now: int) -> list[Any]:
         """What a script has answered. Returns the limits that are found to have a fault."""

@@ -88,6 +88,7 @@ class Concurrency:
     """Of one version of the configuration. Times in ns."""
 
     script, key, seq = "places", "places", 1
+    common: tuple[str, ...] = ("epoch",)
 
     def __init__(self, places: Places, purses: Purses, tick: int, patience: int) -> None:
         self.places, self.purses = places, purses
@@ -158,6 +159,11 @@ class Concurrency:
         counted.told = max(after.places, used, wanted if settling else 0)
         return [counted.most, after.seq, allotment.known(held, now), counted.told,
                 max(used, demand.need), min(wanted, counted.most)]
+
+    @staticmethod
+    def flat(words: list[int]) -> list[int]:
+        """As the script gets it."""
+        return words
 
     def hear(self, counted: Counted, epoch: int, seq: int, answer: list[int], now: int) -> None:
         """The answer. A limit that is out of use has none: its index is another's, perhaps."""

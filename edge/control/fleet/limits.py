@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from edge._fast import Held, Purses
 from edge.control.fleet import purse
-from edge.control.fleet.book import BATCH, MOST
-from edge.control.fleet.demand import SPAN, Demand
+from edge.control.fleet.book import BATCH, MOST, group
+from edge.control.fleet.demand import Demand
 from edge.control.state import State
 from edge.values.registry import terms
 
-IDLE = 2 * purse.LEASE      # a limit that nobody wants is forgotten then
+IDLE = 2 * purse.SILENCE    # a limit that nobody wants is forgotten then
 FOREVER = 2**62
-RARE = SPAN / 1e9           # one unit a second: where there is plenty, what is wanted less is drawn anew each time
+MARGIN = purse.SILENCE // 2 # before a lease ends what is in use is spoken of
 
 
 @dataclass(slots=True)
@@ -32,17 +32,37 @@ class Shared:
     left: int = 0                   # that the fleet had then
     foreign: bool = False           # another configuration's numbers rule
     wanted_at: int = 0              # last
+    group: int = 0                  # of limits that are spoken of together
+    kept: bool = False              # what this host has is little where there is plenty
     fault: str = ""                 # what is wrong with its key
+
+    @property
+    def plenty(self) -> bool:
+        """Whether the fleet had half of the burst, beside all that hosts hold."""
+        return 2 * self.left >= self.burst
+
+    @property
+    def target(self) -> int:
+        """So much is asked for. Where there is plenty, of what is seldom wanted that is what some seconds take."""
+        ahead = min(self.demand.level(16, 4), self.burst // 16) if self.plenty else 0
+        return max(self.demand.target, ahead)
+
+    @property
+    def high(self) -> int:
+        """What is beyond the target goes back then."""
+        return max(self.demand.high, self.target)
 
 
 class Limits:
     """Of one version of the configuration."""
 
     script, key, seq = "level", "limit", 2
+    common: tuple[str, ...] = ("epoch", "lives")
 
-    def __init__(self, purses: Purses, tick: int) -> None:
+    def __init__(self, purses: Purses, tick: int, *, cluster: bool = False) -> None:
         self.purses = purses
         self.tick = tick
+        self.cluster = cluster
         self.active: dict[int, Shared] = {}
         self.names: dict[int, str] = {}
         self.numbers: dict[str, tuple[float, int]] = {}
@@ -80,7 +100,8 @@ class Limits:
         for index in asking:
             if index not in self.active and index in self.names:
                 name = self.names[index]
-                self.active[index] = Shared(index, name, *self.of(name), wanted_at=now)
+                self.active[index] = Shared(index, name, *self.of(name), wanted_at=now,
+                                            group=group(name, cluster=self.cluster))
             if index in self.active:
                 missed[index] = self.active[index]
         found = self.purses.due([index for index, each in {**missed, **self.active}.items() if not each.asked], now)
@@ -108,13 +129,17 @@ class Limits:
         held = self.held(index, now)
         demand.units -= max(0, lapsed - max(0, held.units))     # which nobody has spent
         said = purses.said(index, now)
+        unused = shared.kept and held.units == demand.units and not held.reserved and not said.alone
         demand.look(held.units, said.lack, now)
         leases = shared.interval <= self.tick
-        wanted, back = self.wants(demand, held.units, said.lack, leases=leases)
+        wanted, back = self.wants(shared, held.units, said.lack, leases=leases)
         if wanted:
             shared.wanted_at = now
         if not (wanted or back or said.alone or held.units or held.reserved) and now >= shared.wanted_at + IDLE:
             del self.active[index]
+            return None
+        if unused and held.units > 0 and not wanted:
+            purses.watch(index, demand.low, FOREVER, held.until, now)       # it lapses, and nobody may come for it
             return None
         while not purses.hold(index, held, after := purse.send(held, back, now)):
             held = purses.held(index)
@@ -122,60 +147,66 @@ class Limits:
         demand.units = after.units
         shared.asked, shared.alone = True, said.alone
         shared.wanted = min(wanted, shared.burst)
-        epoch = purse.known(held, shared.interval * shared.burst, now)
+        life = purse.known(held, shared.interval * shared.burst, now)
         least = max(1, said.lack) if wanted else 0
-        return [shared.interval, shared.burst, after.seq, after.ack, epoch,
+        return [shared.interval, shared.burst, after.seq, after.ack, life,
                 max(0, after.units) + after.reserved, back, said.alone, shared.wanted, min(least, shared.wanted)]
 
     @staticmethod
-    def wants(demand: Demand, units: int, lack: int, *, leases: bool) -> tuple[int, int]:
+    def wants(shared: Shared, units: int, lack: int, *, leases: bool) -> tuple[int, int]:
         """How many units are asked for, and how many go back. Limits of few units are drawn as they are missed."""
-        debt = max(0, -units)
-        if not leases:
-            return (max(lack, debt), 0) if lack or debt else (0, max(0, units))
-        if units > demand.high:
-            return 0, units - demand.target
-        if lack or debt or (units < demand.low and demand.rate > RARE):
-            return max(lack, demand.target - units), 0
-        return 0, 0
+        low, target, high = (shared.demand.low, shared.target, shared.high) if leases else (0, 0, 0)
+        if lack or units < low:
+            return max(lack, target - units), 0
+        return 0, max(0, units - target) if units > high else 0
 
-    def hear(self, shared: Shared, epoch: int, seq: int, answer: list[str], now: int) -> None:
+    @staticmethod
+    def flat(words: list[int]) -> list[bytes]:
+        """As the script gets it."""
+        return [purse.packed(words)]
+
+    def hear(self, shared: Shared, life: int, seq: int, answer: str, now: int) -> None:
         """The answer. A limit that is out of the configuration by now has none: its purse is another's."""
         if not self.has(shared):
             return
         purses, index = self.purses, shared.index
         shared.asked = False
-        granted, credit, interval, burst, hosts = answer
-        if int(granted) == -2:
-            return self.fail(shared, str(credit), now)
+        if answer.startswith("-2 "):
+            return self.fail(shared, answer[3:], now)
+        granted, credit, interval, burst, shared.hosts = map(int, answer.split())
         shared.fault, shared.alone = "", 0
-        self.purses.mute(shared.index, 0)
+        purses.mute(index, 0)
         while True:
             before = self.held(index, now)
-            after = purse.take(before, epoch, seq, int(granted), now)
+            after = purse.take(before, life, seq, granted, now)
             if after is before or purses.hold(index, before, after):
                 break
-        shared.demand.units += max(0, int(granted)) if after is not before else 0
-        shared.hosts = int(hosts)
-        shared.left = max(0, int(credit) // int(interval))
-        shared.foreign = (int(interval), int(burst)) != (shared.interval, shared.burst)
+        shared.demand.units += max(0, granted) if after is not before else 0
+        shared.left = max(0, credit // interval)
+        shared.foreign = (interval, burst) != (shared.interval, shared.burst)
         leases = shared.interval <= self.tick
-        origin = now - int(credit)
+        origin = now - credit
         purses.share(index, shared.left)
         # Where all want more than there is, what comes is shared out once a tick, or each request would ask for it.
-        scarce = leases and (int(granted) < shared.wanted or not shared.left)
+        scarce = leases and (granted < shared.wanted or not shared.left)
         purses.tell(index, origin, now + self.tick if scarce else 0)
-        again = now if int(granted) >= shared.wanted else max(now + self.tick, origin + int(interval))
+        again = now if granted >= shared.wanted else max(now + self.tick, origin + interval)
         low, high, due = 0, after.units, now + IDLE
         if leases:
-            low, high = shared.demand.low, shared.demand.high
+            low, high = shared.demand.low, shared.high
+        shared.kept = leases and shared.plenty and 0 < after.units <= shared.burst // 4
         if after.units < 0:
             due = again
-        elif leases and shared.demand.rate <= RARE and not after.reserved and after.units <= shared.left:
-            low, high = 0, FOREVER      # what is left of it lapses: there is plenty, and nobody may come for it
+        elif shared.kept:
+            high, due = max(high, after.units), after.until - MARGIN
         elif after.units > 0 or after.reserved > 0:
-            due = after.sent + purse.LEASE - 3 * self.tick - 2 * (now - after.sent)
+            due = after.sent + purse.SILENCE - 3 * self.tick - 2 * (now - after.sent)
         purses.watch(index, low, high, due, again)
+
+    def renew(self, group: int, life: int, sent: int, now: int) -> None:
+        """Redis has counted this host as alive, by a word that was sent then."""
+        indices = [index for index, each in self.active.items() if each.group == group]
+        self.purses.renew(indices, life, sent + purse.SILENCE, now)
 
     def fail(self, shared: Shared, fault: str, now: int) -> None:
         """There was no answer, or none of use."""

@@ -36,11 +36,12 @@ from edge.values.snapshot import Redis
 
 BEAT = 1.0                  # seconds between two words to the other hosts,
 LIFE = 5.0                  # and how long one is good for
-LOOK = 0.2                  # seconds between two looks at circuits: two of them and a call are less than half a second
+LOOK = 0.2                  # seconds between two looks at circuits: two of them and a call are less than half a second;
+                            # and between two words to all limits that say that this host lives
 LEAST = 0.001               # seconds between two calls
 WAIT = 0.25                 # and between tries while Redis is away
 
-LEASES = {Limits.script: purse.RECLAIM, Concurrency.script: allotment.RECLAIM}     # by script
+RECLAIM = {Limits.script: purse.RECLAIM, Concurrency.script: (allotment.RECLAIM,)}     # by script
 
 log = logging.getLogger("edge")
 
@@ -78,12 +79,13 @@ class Fleet:
         self.purses = Purses(state.slab)
         self.purses.set_fleet(grace=int(redis.grace * 1e9))
         tick, patience = int(redis.tick * 1e9), int(redis.patience * 1e9)
-        self.limits = Limits(self.purses, tick)
+        self.cluster = redis.kind == "cluster"
+        self.limits = Limits(self.purses, tick, cluster=self.cluster)
         self.concurrency = Concurrency(Places(state.slab), self.purses, tick, patience)
         self.books: tuple[Book[Any], ...] = (self.limits, self.concurrency)
         self.server = Server(redis, log.warning)
         self.talk = Talk()
-        self.scripts = {name: Script(name) for name in LEASES}
+        self.scripts = {name: Script(name) for name in RECLAIM}
         self.word, self.breakers = Script("beat"), Script("circuits")
         self.host = f"{self.purses.fleet.host:x}"
         self.circuits, self.orders = Circuits(self.host), Orders()
@@ -148,10 +150,9 @@ class Fleet:
         spoken: list[Batch] = []
         now = monotonic()
         beats = loop.time() >= self.beat_due
-        cluster = self.redis.kind == "cluster"
         if self.talk.state != "away" or beats:
             asking = self.purses.asking()
-            spoken = [batch for book in self.books for batch in batches(book, asking, now, cluster=cluster)]
+            spoken = [batch for book in self.books for batch in batches(book, asking, now, cluster=self.cluster)]
         calls = [self._call(batch.book, batch.group, batch) for batch in spoken]
         soon = loop.time() + (self.redis.tick if calls else 0.0)       # what is due by the next tick shares this call
         beats = soon >= self.beat_due
@@ -160,8 +161,8 @@ class Fleet:
             found = [*self.circuits.words(now), *self.orders.words(now)]
             calls.append(Call(self.breakers, self._circuit_keys(),
                               [self.host, PROBE, TOLD, *(each for word in found for each in word)]))
+            calls += [self._call(self.limits, group) for group in self._groups()]
         if beats:
-            calls += [self._call(self.limits, group) for group in range(GROUPS if cluster else 1)]
             self.own = self._note()
             calls.append(Call(self.word, [self._key("hosts")], [self.host, int(LIFE * 1e6), orjson.dumps(self.own)]))
         if not calls:
@@ -176,6 +177,9 @@ class Fleet:
             if looks:
                 self.look_due = loop.time() + LOOK
                 self._saw(answers[len(spoken)])
+                for group, answer in zip(self._groups(), answers[len(spoken) + 1:], strict=False):
+                    if not isinstance(answer, Exception):
+                        self.limits.renew(group, int(answer[0]), sent, monotonic())
             if beats:
                 self.beat_due = loop.time() + BEAT
                 self._heard(answers[-1])
@@ -196,14 +200,18 @@ class Fleet:
         """The part in braces decides on the slot of a cluster."""
         return f"{{{self.redis.prefix}}}:{name}" if group is None else f"{{{self.redis.prefix}:{group}}}:{name}"
 
+    def _groups(self) -> range:
+        """Of limits: each is told that this host lives."""
+        return range(GROUPS if self.cluster else 1)
+
     def _circuit_keys(self) -> list[str]:
         return [self._key(name) for name in ("circuits", "rests", "orders")]
 
     def _call(self, book: Book[Any], group: int, batch: Batch | None = None) -> Call:
         names = [each.name for each, _ in batch.said] if batch else []
-        keys = [self._key("epoch", group), *(self._key(f"{book.key}:{name}", group) for name in names)]
+        keys = [self._key(name, group) for name in (*book.common, *(f"{book.key}:{name}" for name in names))]
         flat = batch.flat if batch else []
-        return Call(self.scripts[book.script], keys, [self.host, None, LEASES[book.script], *flat])
+        return Call(self.scripts[book.script], keys, [self.host, None, *RECLAIM[book.script], *flat])
 
     def _hear(self, batch: Batch, answer: Any) -> None:
         now = monotonic()

@@ -1,19 +1,30 @@
 """The host's side of a shared limit, as pure functions of (what is held, event, ns on the host's own monotonic clock).
 
-One message is under way at a time: sending one voids every earlier answer. A purse is empty one lease after the
-message that was answered was sent, so it is empty before Redis counts it as gone. What a message gives back leaves the
-purse when it is sent; if the message is lost, so are these units. Units of one epoch are not known to the next, so
-no answer of the next may lengthen their lease: they are spent or run out first. Debts (units below 0) do not run out.
+One message of a limit is under way at a time: sending one voids every earlier answer. A purse is empty one silence
+after the last message of whatever limit was sent that Redis answered as the same life's, so it is empty before Redis
+counts its host as dead; and one lease after the last one of its own limit. What a message gives back leaves the purse
+when it is sent; if the message is lost, so are these units. Units of one life are not known to the next, so no answer
+of the next may lengthen their lease: they are spent or run out first. Debts (units below 0) do not run out.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
+
 from edge._fast import Held
 
-LEASE = 1_000_000_000
-"""How long drawn units may be spent, ns from when they were asked for. Redis waits longer by a tenth: see RECLAIM."""
-RECLAIM = 1_100_000
-"""How long Redis counts a purse as outstanding, us from when it heard of it."""
+SILENCE = 1_000_000_000
+"""How long drawn units may be spent when Redis says no more, ns from when something was said that it answered."""
+LEASE = 10 * SILENCE
+"""How long they may be at all, ns from when they were asked for. Redis waits longer by a tenth for both: RECLAIM."""
+RECLAIM = (1_100_000, 11_000_000)
+"""How long Redis counts a purse as outstanding, us: from the host's last word, and from that of the limit itself."""
+
+
+def packed(words: Iterable[int]) -> bytes:
+    """A message as level.lua gets it."""
+    return struct.pack("<10d", *words)
 
 
 def lapsed(held: Held, now: int) -> bool:
@@ -27,11 +38,11 @@ def worth(held: Held, now: int) -> int:
 
 
 def known(held: Held, full: int, now: int) -> int:
-    """The epoch that its level is of; 0: nobody may have spoken of it for so long that it is gone without a fault.
+    """The life that Redis must know this level from; 0: nobody may have spoken of it for so long that it is gone.
 
     Redis keeps a level for twice the time in which it fills (`full`, ns) and twice its own lease.
     """
-    return held.epoch if now < held.sent + 2 * (full + LEASE) else 0
+    return held.life if now < held.sent + 2 * (full + LEASE) else 0
 
 
 def send(held: Held, back: int, now: int) -> Held:
@@ -42,10 +53,11 @@ def send(held: Held, back: int, now: int) -> Held:
     return held._replace(units=worth(held, now) - back, seq=max(held.seq + 1, now // 1000), sent=now)
 
 
-def take(held: Held, epoch: int, seq: int, granted: int, now: int) -> Held:
+def take(held: Held, life: int, seq: int, granted: int, now: int) -> Held:
     """What is held once an answer came: the same if it is not the last message's, came twice, or too late."""
-    if seq != held.seq or seq == held.ack or granted < 0 or now >= held.sent + LEASE:
+    if seq != held.seq or seq == held.ack or granted < 0 or now >= held.sent + SILENCE:
         return held
-    if epoch != held.epoch and not lapsed(held, now) and (held.units > 0 or held.reserved > 0):
+    if life != held.life and not lapsed(held, now) and (held.units > 0 or held.reserved > 0):
         return held
-    return held._replace(units=worth(held, now) + granted, expires=held.sent + LEASE, ack=seq, epoch=epoch)
+    return held._replace(units=worth(held, now) + granted, expires=held.sent + SILENCE, until=held.sent + LEASE,
+                         ack=seq, life=life)
