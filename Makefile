@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(foreach room,edge/_fast edge/_fast/*,$(addprefix $(room)/,*.pyx *.pxd *.pxi *.h)))
 ARGS   ?=
 
-.PHONY: run test test-clients check-deploy lint pages bench sanitize fuzz faults fleet clean
+.PHONY: run test test-clients check-deploy lint pages bench sanitize fuzz faults fleet locks sbom clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -57,6 +57,22 @@ faults: $(VENV)/.built $(VENV)/.dev        ## the proofs of tests/faults, but fo
 
 fleet: $(VENV)/.built $(VENV)/.dev         ## three gateways that share a limit, their Valkey and a provider, to look at
 	@$(BIN)/python -m tests.fleet.look
+
+# What an image and an SBOM are made of: everything by version and hash, for all Pythons and machines. Versions that are
+# in a file stay while they fit; without the file they are the newest.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+BUILDS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
+locks: $(VENV)/.deploy      ## lock the dependencies anew, in deploy/requirements*.txt
+	@$(LOCK) --no-annotate pyproject.toml --output-file deploy/requirements.txt
+	@$(BIN)/python -c '$(BUILDS)' | \
+	    $(LOCK) --no-annotate - --output-file deploy/requirements-build.txt
+
+sbom: $(VENV)/.deploy       ## dist/sbom.json, in CycloneDX's form: of an environment that has what is locked
+	@rm -rf build/sbom && mkdir -p build dist && $(PYTHON) -m venv --without-pip build/sbom
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet --python build/sbom/bin/python install --no-deps \
+	    --require-hashes --requirement deploy/requirements.txt
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json \
+	    build/sbom
 
 clean:                      ## remove the environments and everything compiled
 	rm -rf $(VENV) $(CLIENTS) $(DEBIAN) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

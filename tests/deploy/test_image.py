@@ -105,7 +105,7 @@ def steps(stage: list[tuple[str, str]]) -> str:
         elif name == "COPY":
             *sources, target = rest.split()
             for source in sources:
-                into = target if not target.endswith("/") else f"{target}{source}"
+                into = target if not target.endswith("/") else f"{target}{Path(source).name}"
                 lines.append(f"cp -r {ROOT}/{source} $R{folder}/{into}")
         elif name == "RUN" and "apt-get" not in rest:
             lines.append(f"chroot $R /bin/sh -euc {shlex.quote(f'cd {folder} && {rest}')}")
