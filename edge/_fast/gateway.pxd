@@ -94,6 +94,8 @@ cdef class Pool(Job):                   # connections to one provider
     cdef int drop(self, Upstream upstream) except -1
     cdef int forget(self, Upstream upstream) except -1
     cdef int await_end(self, Upstream upstream) except -1
+    cdef int unopened(self, int condition, str reason) except -1
+    cdef int spoilt(self, Upstream upstream, object error) except -1
 
 cdef class Scanning:                    # of a body that is not all there yet
     cdef Scan scan

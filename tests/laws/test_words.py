@@ -41,6 +41,22 @@ def test_words_mean_something() -> None:
             for found in EMPTY.finditer(path.read_text())] == []
 
 
+def test_no_handler_returns() -> None:
+    """Compiled code leaves no `except` block by return, break or continue."""
+    wrong = []          # where there was no memory for a traceback, Cython gives back one that is not there: a crash
+    for path in files(".pyx", ".pxi"):
+        depth = None
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            indent = len(line) - len(line.lstrip())
+            if line.strip() and depth is not None and indent <= depth:
+                depth = None
+            if depth is not None and re.match(r"\s*(return|break|continue)\b", line):
+                wrong.append(f"{relative(path)}:{number}: {line.strip()}")
+            if re.match(r"\s*except\b.*:$", line):
+                depth = indent
+    assert wrong == []
+
+
 def test_the_environment_is_read_in_one_place() -> None:
     """Only the configuration and the command line read the environment; others are given what they need."""
     assert [relative(path) for path in files(".py", *COMPILED)

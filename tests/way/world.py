@@ -216,15 +216,15 @@ class World:
         self.tls = [transport for transport in self.tls if not transport.closed]
         self.loop.turn()
 
-    def short_turn(self, first: int, last: int) -> None:
-        """The same, while there is no memory for some of what it allocates."""
+    def shortly(self, call: Callable[[], object], first: int, last: int) -> None:
+        """A call of the gateway, while there is no memory for some of what it allocates."""
         if self.memory is None:
-            return self.turn()
+            call()
+            return
         self.short = True
-        turn = self.gateway.turn
         try:
             self.memory.set_nomemory(first, last)
-            turn()
+            call()
         except MemoryError:
             pass
         finally:

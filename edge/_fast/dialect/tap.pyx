@@ -145,13 +145,15 @@ cdef bint is_done(Text data) noexcept nogil:
 
 cdef int unreadable(Text data) noexcept with gil:
     """What our scanner refuses may still be JSON that clients read: half of a surrogate pair, a name given twice."""
+    cdef int found = SAYS_NOTHING_READABLE
     try:
-        return NOTHING if isinstance(json.loads(PyBytes_FromStringAndSize(data.text, data.size)), dict) \
-            else SAYS_NOTHING_READABLE
+        if isinstance(json.loads(PyBytes_FromStringAndSize(data.text, data.size)), dict):
+            found = NOTHING
     except ValueError:
-        return SAYS_NOTHING_READABLE
+        pass
     except RecursionError:
-        return NOTHING
+        found = NOTHING
+    return found
 
 
 include "tap_shape.pxi"

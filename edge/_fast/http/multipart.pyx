@@ -172,12 +172,13 @@ cdef class Form:
 
     cdef bint is_name(self, const char* buf) except -1:
         """Whether the field's content is the name of a model: text of some length."""
-        if not 0 < self.end - self.start <= MAX_VALUE:
-            return False
-        try:
-            return PyBytes_FromStringAndSize(buf + self.start, self.end - self.start).decode().isprintable()
-        except UnicodeDecodeError:
-            return False
+        cdef bint readable = False
+        if 0 < self.end - self.start <= MAX_VALUE:
+            try:
+                readable = PyBytes_FromStringAndSize(buf + self.start, self.end - self.start).decode().isprintable()
+            except UnicodeDecodeError:
+                pass
+        return readable
 
 
 cdef bint is_text(dict fields, dict parameters) except -1:

@@ -43,10 +43,13 @@ cdef int decode_piece(Exchange x) except -1:
     """One more piece of the body; the next one after the others' turns."""
     cdef Gateway g = x.gateway
     cdef bytes piece
+    cdef bint readable = True
     cdef Py_ssize_t most = g.max_body
     try:
         piece = next(x.decoding, None)
     except ValueError:
+        readable = False
+    if not readable:
         x.decoding = x.coded = None
         return x.refuse(body_unreadable)
     if piece is None:

@@ -237,14 +237,18 @@ cdef class Downstream(Peer):
     cdef int keep_rest(self, const char* buf, Py_ssize_t size) except -1:
         """Bytes whose turn has not come. Where there is no memory for them, whose they are gets no further."""
         cdef Exchange x = self.exchange
+        cdef bint kept = False
         try:
             self.pending = stored(buf, size)
+            kept = True
         except MemoryError:
-            if x is not None and x.state != READING and not x.unread:
-                x.keep_alive = False        # they are of what would come behind it
-                return 0
-            return (nameless(self) if x is None else x).drive(TURNED_AWAY, out_of_memory, NULL, 0, None)
-        return 0
+            pass
+        if kept:
+            return 0
+        if x is not None and x.state != READING and not x.unread:
+            x.keep_alive = False        # they are of what would come behind it
+            return 0
+        return (nameless(self) if x is None else x).drive(TURNED_AWAY, out_of_memory, NULL, 0, None)
 
     cdef int begin(self, char* buf, Py_ssize_t size) except -1:
         """The bytes begin with a request's head; nothing of them is used while it is not all there."""

@@ -64,10 +64,11 @@ cdef list ids_in(Exchange x, const Member* member):
     """The ids of a member: a string, several of them, or an object's."""
     if member.kind == STRING:
         return [text_of(x, member)]
+    value = []
     try:
         value = orjson.loads(PyBytes_FromStringAndSize(x.body.at + member.start, member.end - member.start))
     except ValueError:
-        return []                   # right JSON, but with a number that nothing here can hold
+        pass                        # right JSON, but with a number that nothing here can hold
     found = [value.get("id")] if type(value) is dict else value[:LISTED_MAX]
     return [name.encode() for name in found if type(name) is str]
 

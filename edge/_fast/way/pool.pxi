@@ -65,29 +65,45 @@ cdef class Pool:
 
     def opened(self, sock):
         """A plain connection is open; its descriptor is ours from now on."""
-        cdef Upstream upstream = self.connection()
-        try:
-            upstream.watch(sock.detach())
-        except OSError:                     # epoll will not have it (fs.epoll.max_user_watches)
-            self.failed(gateway_overloaded, "file descriptors")
-            return
+        cdef Upstream upstream = None
         self.gateway.now = monotonic_ns()
-        upstream.join()
+        try:
+            upstream = self.connection()
+            upstream.watch(sock.detach())
+            upstream.join()
+        except OSError:                     # epoll will not have it (fs.epoll.max_user_watches)
+            self.unopened(gateway_overloaded, "file descriptors")
+        except Exception as error:
+            self.spoilt(upstream, error)
         run_jobs(self.gateway)
 
     def failed(self, int condition, str reason):
-        """An attempt to connect has failed: the request that has waited longest learns of it."""
-        cdef Exchange x
-        self.opening -= 1
-        self.total -= 1
+        """An attempt to connect has failed."""
         self.gateway.now = monotonic_ns()
         if reason.startswith(NO_TLS):
             tell_misplaced(self, "the port does not speak TLS")
+        self.unopened(condition, reason)
+        run_jobs(self.gateway)
+
+    cdef int unopened(self, int condition, str reason) except -1:
+        """One connection less is being opened: the request that has waited longest learns of it."""
+        cdef Exchange x
+        self.opening -= 1
+        self.total -= 1
         x = self.waiting.pop(False)
         if x is not None:
             x.drive(CONNECTION_FAILED, condition, NULL, 0, reason)
-        wake(self.gateway, self)
-        run_jobs(self.gateway)
+        return wake(self.gateway, self)
+
+    cdef int spoilt(self, Upstream upstream, object error) except -1:
+        """It has failed here, by a fault of ours or for want of memory; None: before there was a connection."""
+        cdef int condition = out_of_memory if isinstance(error, MemoryError) else internal_error
+        if upstream is not None:
+            upstream.pool = None
+            upstream.abort()
+        if condition == internal_error:
+            self.gateway.log_fault(error, None)
+        return self.unopened(condition, "internal error")
 
     def retire(self):
         """A reload has replaced the pool: who waits is served or sent away here, and the rest goes as it gets idle."""
@@ -169,7 +185,11 @@ cdef class Pool:
             upstream = self.take()
             if upstream is None:
                 break
-            x = self.waiting.pop(upstream.used)
+            try:
+                x = self.waiting.pop(upstream.used)
+            except Exception:
+                self.drop(upstream)
+                raise
             if x is None:                       # all who wait need new ones, for which there must be room
                 if self.total < self.max_connections or self.opening >= self.waiting.count:
                     self.idle.append(upstream)
@@ -182,7 +202,10 @@ cdef class Pool:
                and self.active + self.opening < self.limit):
             self.opening += 1
             self.total += 1
-            self.gateway.connect(self)
+            try:
+                self.gateway.connect(self)
+            except Exception as error:
+                self.spoilt(None, error)
         return 0
 
     cdef int release(self, Upstream upstream) except -1:
@@ -212,10 +235,10 @@ cdef class Pool:
         """A stream's last event has come: its framing may end a moment later, and the connection be used again."""
         if self.retired or not upstream.is_open():
             return self.forget(upstream)
+        self.ending.append(upstream)        # it can fail, and `ending` says that it has not
         upstream.ending = True
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
-        self.ending.append(upstream)
         return wake(self.gateway, self) if self.waiting.count else 0
 
     cdef int prune(self, int64_t since) except -1:
@@ -239,3 +262,5 @@ cdef class Pool:
             if self.gateway.now - upstream.idle_since < self.keep_ns and not self.retired:
                 break
             self.forget(upstream)
+        if self.waiting.count:              # a run that had no memory has left them
+            wake(self.gateway, self)

@@ -13,7 +13,10 @@ cdef class Upstream(Peer):
         """TLS is up."""
         self.transport = transport
         self.gateway.now = monotonic_ns()
-        self.join()
+        try:
+            self.join()
+        except Exception as error:
+            self.pool.spoilt(self, error)
         run_jobs(self.gateway)
 
     def get_buffer(self, Py_ssize_t hint):
@@ -56,14 +59,17 @@ cdef class Upstream(Peer):
 
     cdef bint is_over(self) noexcept:
         """Whether TLS has ended as well: else who knows whether this was all (RFC 9112 section 9.8)."""
+        cdef bint over = False
         try:
-            return self.transport.get_extra_info("ssl_object").read(1) == b""
+            over = self.transport.get_extra_info("ssl_object").read(1) == b""
         except Exception:
-            return False
+            pass
+        return over
 
     cdef int join(self) except -1:
         """Joins the pool, and takes the first request that waits."""
         cdef Pool pool = self.pool
+        pool.idle.append(self)              # it can fail, and nothing has been counted then
         self.joined = True
         pool.opening -= 1
         self.gateway.counts.upstream_opened += 1
@@ -71,7 +77,6 @@ cdef class Upstream(Peer):
         self.idle_since = self.gateway.now
         if pool.retired and not pool.waiting.count:
             return pool.forget(self)
-        pool.idle.append(self)
         return wake(pool.gateway, pool)
 
     cdef bint is_quiet(self) noexcept:
