@@ -63,6 +63,12 @@ OPENAI = """
     disk_full 500 server_error disk_full -
     config_invalid 500 server_error config_invalid -
     config_missing_field 500 server_error config_missing_field {field}
+    setting_invalid 400 invalid_request_error setting_invalid {field}
+    resource_missing 404 invalid_request_error resource_missing -
+    resource_conflict 409 invalid_request_error resource_conflict -
+    settings_conflict 412 invalid_request_error settings_conflict -
+    key_rotation_pending 409 invalid_request_error key_rotation_pending -
+    store_unavailable 503 server_error store_unavailable -
 """
 
 ANTHROPIC = """
@@ -116,6 +122,12 @@ ANTHROPIC = """
     disk_full 500 api_error disk_full -
     config_invalid 500 api_error config_invalid -
     config_missing_field 500 api_error config_missing_field {field}
+    setting_invalid 400 invalid_request_error setting_invalid {field}
+    resource_missing 404 not_found_error resource_missing -
+    resource_conflict 409 invalid_request_error resource_conflict -
+    settings_conflict 412 invalid_request_error settings_conflict -
+    key_rotation_pending 409 invalid_request_error key_rotation_pending -
+    store_unavailable 503 api_error store_unavailable -
 """
 
 TOKENPAK = """
@@ -170,6 +182,12 @@ TOKENPAK = """
     config_invalid 500 = CONFIG_001 - | Failed to load config: YAML syntax error at line {line}
     config_missing_field 500 = CONFIG_002 - | Config validation failed: Missing required field '{field}'
     config_value 500 = CONFIG_003 - | Config validation failed: {reason}
+    setting_invalid 400 = VALIDATION_004 -
+    resource_missing 404 = ROUTE_006 -
+    resource_conflict 409 = VALIDATION_015 -
+    settings_conflict 412 = VALIDATION_016 -
+    key_rotation_pending 409 = VALIDATION_017 -
+    store_unavailable 503 = RESOURCE_006 -
 """
 
 TOKENFACTORY = """
@@ -223,6 +241,12 @@ TOKENFACTORY = """
     disk_full 500 server_error disk_full -
     config_invalid 500 server_error config_invalid -
     config_missing_field 500 server_error config_missing_field {field}
+    setting_invalid 422 invalid_request_error setting_invalid {field}
+    resource_missing 404 not_found_error resource_missing -
+    resource_conflict 409 invalid_request_error resource_conflict -
+    settings_conflict 409 invalid_request_error settings_conflict -
+    key_rotation_pending 409 invalid_request_error key_rotation_pending -
+    store_unavailable 503 server_error store_unavailable -
 """
 
 TOKENBAY = """
@@ -283,6 +307,12 @@ TOKENBAY = """
     disk_full 503 = disk_full - | The gateway is overloaded: disk
     config_invalid 500 = config_invalid -
     config_missing_field 500 = config_missing_field -
+    setting_invalid 400 = setting_invalid -
+    resource_missing 404 = resource_missing -
+    resource_conflict 409 = resource_conflict -
+    settings_conflict 412 = settings_conflict -
+    key_rotation_pending 409 = key_rotation_pending -
+    store_unavailable 503 = store_unavailable -
 """
 
 TOKEN360 = """
@@ -336,6 +366,12 @@ TOKEN360 = """
     disk_full 500 api_error 500 -
     config_invalid 500 api_error 500 -
     config_missing_field 500 api_error 500 {field}
+    setting_invalid 400 invalid_request_error 400 {field}
+    resource_missing 404 not_found_error 404 -
+    resource_conflict 409 invalid_request_error 409 -
+    settings_conflict 412 invalid_request_error 412 -
+    key_rotation_pending 409 invalid_request_error 409 -
+    store_unavailable 503 api_error 503 -
 """
 
 GENERIC = """
@@ -388,6 +424,12 @@ GENERIC = """
     disk_full 500 = disk_full -
     config_invalid 500 = config_invalid -
     config_missing_field 500 = config_missing_field {field}
+    setting_invalid 400 = setting_invalid {field}
+    resource_missing 404 = resource_missing -
+    resource_conflict 409 = resource_conflict -
+    settings_conflict 412 = settings_conflict -
+    key_rotation_pending 409 = key_rotation_pending -
+    store_unavailable 503 = store_unavailable -
 """
 
 # The members of `error`, in order: on OpenAI's routes, on Anthropic's; and whether the former are framed as the latter.

@@ -70,6 +70,12 @@ CONDITIONS = """
     ip_denied tenant never scope_missing
     ip_not_allowed tenant never scope_missing
     time_window_denied tenant never scope_missing
+    setting_invalid client never field_value
+    resource_missing client never endpoint_unknown
+    resource_conflict client never field_value
+    settings_conflict client never field_value
+    key_rotation_pending client never field_value
+    store_unavailable edge later disk_full
 """
 
 

@@ -147,7 +147,8 @@ CASES = {case.condition: case for case in (
 APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limited", "global_rate_limited",
          "model_rate_limited", "concurrency_limited", "model_concurrency_limited", "global_concurrency_limited",
          "gateway_overloaded", "draining", "out_of_memory", "config_invalid", "config_missing_field", "config_value",
-         "circuit_open", "keys_limited", "disk_full"}
+         "circuit_open", "keys_limited", "disk_full", "setting_invalid", "resource_missing", "resource_conflict",
+         "settings_conflict", "key_rotation_pending", "store_unavailable"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {

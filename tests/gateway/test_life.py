@@ -22,8 +22,10 @@ from tests.support.gateway import PLAIN, Gateway
 from tests.support.simulator import Simulator
 
 TLS_ALERT = bytes.fromhex("15030100020246")     # what a port that speaks TLS says to plain HTTP
-# No request ends with these: they are of a reload.
-OF_NO_REQUEST = {"config_invalid", "config_missing_field", "config_value", "disk_full"}
+# No request ends with these: they are of a reload, and of the admin API.
+OF_NO_REQUEST = {"config_invalid", "config_missing_field", "config_value", "disk_full", "setting_invalid",
+                 "resource_missing", "resource_conflict", "settings_conflict", "key_rotation_pending",
+                 "store_unavailable"}
 
 
 class Stage(NamedTuple):

@@ -65,3 +65,9 @@ cpdef enum Condition:
     ip_denied
     ip_not_allowed
     time_window_denied
+    setting_invalid
+    resource_missing
+    resource_conflict
+    settings_conflict
+    key_rotation_pending
+    store_unavailable

@@ -69,3 +69,9 @@ class Condition(IntEnum):
     ip_denied = 61
     ip_not_allowed = 62
     time_window_denied = 63
+    setting_invalid = 64
+    resource_missing = 65
+    resource_conflict = 66
+    settings_conflict = 67
+    key_rotation_pending = 68
+    store_unavailable = 69
