@@ -101,7 +101,7 @@ def assemble(layers: Layers, folder: Path, overrides: Mapping[str, object], envi
     layers.flags(overrides)
     layers.fill_known()
     settings = shape.check(report)
-    if not layers.data.get("keys"):
+    if not layers.data.get("keys") and settings.store is None:
         # Not one of TokenPak's three; but a gateway before paid providers is never open.
         report.problems.append(Problem(
             MISSING, layers.place(("keys",)), "keys",

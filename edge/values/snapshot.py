@@ -183,6 +183,14 @@ class Relay:
 
 
 @dataclass(frozen=True, slots=True)
+class Former:
+    """The secret that a key had before it was rotated: it works until then (Unix time)."""
+
+    digest: bytes
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """A client's key at rest: `digest` is blake2b-256 of the key, keyed with the gateway's `key_secret`."""
 
@@ -200,6 +208,8 @@ class Key:
     denied_models: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()        # names of routes (edge.dialects.routes); empty: all
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
+    id: str = ""                        # in the store; empty: it stands in the file
+    former: Former | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +269,7 @@ class Snapshot:
     bearer_only: bool = False           # no x-api-key on /v1/messages
     mask_rate_limit: bool = False       # provider_rate_limit: mask
     tells_limits: bool = False          # rate_limit_headers: gateway
+    store: str | None = None            # the absolute path of the keys' database
     key_secret: Secret | None = None
     admin_key: Secret | None = None
     retry: Retry = field(default_factory=Retry)

@@ -125,6 +125,14 @@ def allows(key: Key) -> Callable[[str], bool] | None:
     return lambda name: wanted(name) and not denied(name)
 
 
+def secrets(key: Key) -> Iterator[Key]:
+    """The key, and as it is for who comes with the secret from before its rotation: that one ends."""
+    yield key
+    if key.former is not None:
+        until = key.former.until if key.expires is None else min(key.expires, key.former.until)
+        yield replace(key, digest=key.former.digest, expires=until)
+
+
 class Compiler:
     """Makes the tables of one worker; connections to providers that did not change are kept."""
 
@@ -154,7 +162,8 @@ class Compiler:
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
             models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
             resolve=resolver([(pattern(model.name), compiled) for model, compiled in models if "*" in model.name]),
-            tenants={key.digest: self.tenant(key, limits[f"key:{key.name}"]) for key in snapshot.keys},
+            tenants={each.digest: self.tenant(each, limits[f"key:{each.name}"])
+                     for key in snapshot.keys for each in secrets(key)},
             limits=limits["gateway"],
             digest=partial(digest, secret=snapshot.key_secret),
             surfaces=tuple(surfaces.values()), owned=owned, bearer_only=snapshot.bearer_only,

@@ -45,6 +45,7 @@ retry: {max: 0, budget: 0.5}
 circuit_breaker: {enabled: false, all_open: refuse}
 fallback: {openai: local/llama-3}
 sticky: X-Session-Id
+store: edge.db
 cache_max_size: 1000
 contract: tokenpak
 """

@@ -14,6 +14,7 @@ FAST = EDGE / "_fast"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_fast", "dialects", "strict_yaml"),
     ("values", "contract"),
+    ("store",),
     ("net", "config"),
     ("process",),
     ("worker", "control", "simulator"),

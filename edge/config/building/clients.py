@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 
 from edge._fast import KINDS_OF_LIMITS
 from edge.config import keys
@@ -14,12 +13,12 @@ from edge.config.sections.keys import AnyLimit, ClientKey, KeyRateLimit
 from edge.config.sections.maximums import MAX_KEYS
 from edge.config.tree import find
 from edge.dialects.routes import NAMES, RELAY
+from edge.store.keys import PRIORITIES, moment
 from edge.strict_yaml import Path
 from edge.values import hours, snapshot
 from edge.values.hours import Hours
 from edge.values.snapshot import Limit, Minute, ModelLimit, Secret
 
-PRIORITIES = ("high", "normal", "low")
 # The settings of a minute, by what they count. (The one limit besides is of what is there at once.)
 MINUTES = {kind: f"{kind}_per_minute" for kind in KINDS_OF_LIMITS if kind != "concurrent_requests"}
 
@@ -144,8 +143,7 @@ def _expires(report: Report, at: Path, text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        when = datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        return moment(text)
     except (ValueError, OverflowError):
         report.problem(at, "is no ISO date or time", "for example 2027-01-31 or 2027-01-31T12:00:00Z")
         return None

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge import store
 from edge.config import keys
 from edge.config.building import clients, routing
 from edge.config.building.contracts import contracts
@@ -22,9 +23,9 @@ from edge.config.report import Report
 from edge.config.sections.maximums import MAX_MODEL, MAX_PLAN, MAX_WORKERS
 from edge.config.sections.settings import Settings
 from edge.config.tree import ABSENT, find
-from edge.strict_yaml import Path as Key
+from edge.strict_yaml import Path as Where
 from edge.values.registry import Registry, RegistryFull
-from edge.values.snapshot import Bounds, Breaker, Provider, Relay, Retry, Secret, Snapshot
+from edge.values.snapshot import Bounds, Breaker, Key, Provider, Relay, Retry, Secret, Snapshot
 from edge.values.snapshot import Model as ServedModel
 
 # Keys, ids that no two requests share, and what the gateway says itself (x-edge-* too).
@@ -75,7 +76,7 @@ class Builder:
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, relays=relays,
-            keys=clients.clients(self.report, settings.keys, self.secrets, secret),
+            keys=self._keys(settings, secret), store=self._store(settings),
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),
@@ -95,6 +96,28 @@ class Builder:
         if not self.report.problems:
             self._fits(snapshot)
         return snapshot
+
+    def _store(self, settings: Settings) -> str | None:
+        """Where the store is."""
+        return None if settings.store is None else str((self.folder / settings.store).absolute())
+
+    def _keys(self, settings: Settings, secret: Secret | None) -> tuple[Key, ...]:
+        """The file's, and behind them the store's."""
+        own = clients.clients(self.report, settings.keys, self.secrets, secret)
+        path = self._store(settings)
+        if path is None:
+            return own
+        try:
+            others = store.clients(path)
+        except store.Unavailable as error:
+            self.report.problem(("store",), f"{path} cannot be used: {error}", "`edge store check` says more")
+            return own
+        ids = {key.name: key.id for key in others}
+        for index, key in enumerate(own):
+            if key.name in ids:
+                self.report.problem(("keys", index, "name"), f"{key.name} is the name of {ids[key.name]} in the store",
+                                    f"rename this one, or before it stands here: edge keys delete {ids[key.name]}")
+        return own + others
 
     def _fits(self, snapshot: Snapshot) -> None:
         """Whether the shared memory has room for all that is counted."""
@@ -162,7 +185,7 @@ class Builder:
                                 "name a header that clients send with each request of a session, e.g. x-session-id")
         return name or None
 
-    def _address(self, at: Key, text: str) -> str:
+    def _address(self, at: Where, text: str) -> str:
         if text == "localhost":
             return "127.0.0.1"
         try:

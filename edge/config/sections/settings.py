@@ -50,6 +50,9 @@ class Settings(Strict):
         "upstream services by name", {"openai": {"key": "env:OPENAI_API_KEY"}})]
     keys: Annotated[list[ClientKey], about(
         "the keys clients present", [{"name": "team-a", "hash": "blake2b:..."}])] = []
+    store: Annotated[Text | None, about(
+        "the file of the keys that admins make, which is made if need be; none unless this is here",
+        "/var/lib/edge/edge.db")] = None
     key_secret: Annotated[SecretStr | None, about(
         "keys the hashes of client keys: 16 to 64 bytes; a change voids every hash", "env:KEY_SECRET")] = None
     trusted_proxies: Annotated[list[Network], about(

@@ -1,0 +1,51 @@
+"""A row of the store made into a key of the snapshot, as the configuration makes one of its file's.
+
+Policies were checked by the configuration's own code before they came in, so that nothing of it is needed to read them:
+whoever is to know of a change at once does not wait for a check of all the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from edge._fast import KINDS_OF_LIMITS
+from edge.store.rows import Row
+from edge.values import hours
+from edge.values.snapshot import Former, Key, Limit, Minute
+
+PRIORITIES = ("high", "normal", "low")
+CONCURRENT = "concurrent_requests"
+
+
+def made(row: Row) -> Key:
+    """The key. ValueError, TypeError, KeyError: nobody's check has let this policy in."""
+    policy = row.policy
+    limits: Mapping[str, Any] = policy.get("rate_limit", {})
+    rate = limits.get("requests_per_second", 0.0)
+    expires = policy.get("expires")
+    return Key(
+        name=row.name, digest=row.secrets.digest,
+        limit=Limit(rate, limits.get("burst_size") or max(1, math.ceil(rate))) if rate else None,
+        minute=minute(limits), concurrent_requests=limits.get(CONCURRENT, 0), state=row.state,
+        expires=None if expires is None else moment(expires), hours=tuple(map(hours.read, policy.get("hours", ()))),
+        allowed_addresses=tuple(policy.get("allowed_addresses", ())),
+        denied_addresses=tuple(policy.get("denied_addresses", ())), models=tuple(policy.get("models", ())),
+        denied_models=tuple(policy.get("denied_models", ())), scopes=tuple(policy.get("scopes", ())),
+        priority=PRIORITIES.index(policy.get("priority", "normal")), id=row.id,
+        former=Former(row.secrets.former, row.secrets.until) if row.secrets.former is not None else None)
+
+
+def minute(limits: Mapping[str, Any]) -> Minute:
+    """What a minute may use."""
+    units = ((kind, limits.get(f"{kind}_per_minute")) for kind in KINDS_OF_LIMITS if kind != CONCURRENT)
+    found = tuple((kind, most) for kind, most in units if most)
+    return Minute(found, limits.get("shadow", False), limits.get("outage"))
+
+
+def moment(text: str) -> float:
+    """An ISO date or time, UTC unless it says otherwise, as Unix time."""
+    when = datetime.fromisoformat(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,58 @@
+"""The store's versions: each is a script that makes it of the one before. There is no way back but a backup."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from edge.store.rows import Unavailable
+
+# Never changed once released, only added to. The number of a version is its place, from 1.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    ("""CREATE TABLE keys (
+            id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, masked TEXT NOT NULL, digest BLOB NOT NULL UNIQUE,
+            former BLOB, until REAL NOT NULL, state TEXT NOT NULL, policy TEXT NOT NULL, metadata TEXT NOT NULL,
+            tags TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, changed REAL NOT NULL
+        ) WITHOUT ROWID""",
+     """CREATE TABLE audit (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,
+            request TEXT NOT NULL, key TEXT NOT NULL, before TEXT, after TEXT
+        )""",
+     "CREATE INDEX audit_of_key ON audit (key, number)"),
+)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """0 of an empty file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check(connection: sqlite3.Connection) -> int:
+    """The version. Unavailable: a newer program's, of which this one knows nothing."""
+    found = version(connection)
+    if found > len(MIGRATIONS):
+        raise Unavailable(f"it is of version {found}, and this edge knows versions up to {len(MIGRATIONS)}: run the "
+                          "edge that has migrated it, or restore a backup from before")
+    return found
+
+
+def migrate(connection: sqlite3.Connection) -> int:
+    """Up to the newest version, and the version from which it came.
+
+    Under the lock of writers: of two programs one waits, and then finds that there is nothing to do.
+    """
+    before = check(connection)
+    if before == len(MIGRATIONS):
+        return before
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        before = check(connection)
+        for statements in MIGRATIONS[before:]:
+            for statement in statements:
+                connection.execute(statement)
+        if before < len(MIGRATIONS):
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return before

@@ -1,0 +1,85 @@
+"""A gateway with a store, and an admin of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from tests.support.gateway import PLAIN, Gateway, configuration
+from tests.support.simulator import Simulator
+from tests.support.talk import Answer, Talk, ask, chat, in_contract
+
+Start = Callable[..., "Admin"]
+
+
+class Admin:
+    """What an admin does at a gateway."""
+
+    def __init__(self, edge: Gateway) -> None:
+        self.edge = edge
+        self.store = edge.file.with_name("edge.db")
+
+    def call(self, method: str, path: str, said: Any = None, **headers: str) -> httpx.Response:
+        """One request of the admin API."""
+        return httpx.request(method, f"{self.edge.admin}/admin/{path}", **PLAIN,
+                             json=said, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def done(self, method: str, path: str, said: Any = None, **headers: str) -> dict[str, Any]:
+        """What it gives, when it is well."""
+        answer = self.call(method, path, said, **headers)
+        assert answer.status_code in (200, 201), answer.text
+        value: dict[str, Any] = answer.json()
+        return value
+
+    def wrong(self, condition: str, method: str, path: str, said: Any = None, **headers: str) -> dict[str, Any]:
+        """What it gives when it is not."""
+        answer = self.call(method, path, said, **headers)
+        assert answer.headers["x-edge-condition"] == condition, answer.text
+        assert answer.headers["x-request-id"] == answer.headers["request-id"]
+        value: dict[str, Any] = answer.json()
+        return value
+
+    def use(self, secret: str, condition: str = "ok", **asked: Any) -> Answer:
+        """A request with a key, to be answered so."""
+        answer = ask(self.edge.port, chat(key=secret, **asked))
+        if condition == "ok":
+            assert answer.status == 200, answer.body
+            return answer
+        return in_contract(answer, condition)
+
+    def talk(self) -> Talk:
+        """A connection that lives on."""
+        return Talk(self.edge.port)
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    """Both providers."""
+    with Simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def start(simulator: Simulator) -> Iterator[Start]:
+    """Starts a gateway of its own for a test; `changes` are top-level keys, `...` leaves one out."""
+    running: list[Gateway] = []
+
+    def begin(**changes: Any) -> Admin:
+        keys = {"store": "edge.db", "workers": 2, **changes}
+        written = {name: value for name, value in keys.items() if value is not ...}
+        running.append(Gateway(configuration(simulator.url, **written)))
+        return Admin(running[-1].__enter__())
+
+    yield begin
+    for each in running:
+        each.__exit__()
+
+
+@pytest.fixture(scope="module")
+def admin(simulator: Simulator) -> Iterator[Admin]:
+    """One that tests share, whose keys have names of their own."""
+    with Gateway(configuration(simulator.url, store="edge.db", workers=2)) as edge:
+        yield Admin(edge)
