@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from functools import wraps
 from typing import Any
 
 import orjson
@@ -20,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge import __version__
 from edge._fast import Condition, Slot
-from edge.config import FAULT, FULL, MEMORY, MISSING, SYNTAX, Problem
 from edge.control import circuits, status
-from edge.control.guard import admit
+from edge.control.guard import admin
+from edge.control.keys.keeper import Keeper
+from edge.control.keys.routes import Keys
 from edge.control.known import Known
 from edge.control.metrics import SlabCollector, expose
+from edge.control.problems import refused
 from edge.control.refusal import Refusal, request_id
 from edge.control.requests import KEPT
 from edge.control.state import State
@@ -34,17 +35,6 @@ from edge.values.snapshot import Snapshot
 
 LAST = 20                   # requests that are told where nobody says how many
 FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
-
-Handler = Callable[["Routes", Request], Awaitable[Response]]
-
-
-def admin(handler: Handler) -> Handler:
-    """The route is for whom `guard.admit` lets pass."""
-    @wraps(handler)
-    async def guarded(routes: Routes, request: Request) -> Response:
-        admit(request, routes.state().snapshot.admin_key)
-        return await handler(routes, request)
-    return guarded
 
 
 class Routes:
@@ -78,6 +68,7 @@ class Routes:
                 Route("/admin/reload", self.reload, methods=["POST"]),
                 Route("/admin/status", self.status),
                 Route("/admin/stop", self.stop, methods=["POST"]),
+                *Keys(self.state, Keeper(self.state, self.ask_reload)).routes(),
             ],
             exception_handlers=handlers)
         app.router.redirect_slashes = False
@@ -164,10 +155,7 @@ class Routes:
         done = await self.ask_reload()
         if done.version is not None:
             return answer({"version": done.version})
-        refused = self.state().refusals.response(problem(done.problems[0]))
-        told = {**orjson.loads(refused.body), "problems": [each.facts() for each in done.problems]}
-        del refused.headers["content-length"]
-        return Response(orjson.dumps(told), refused.status_code, dict(refused.headers))
+        raise refused(done.problems)
 
     @admin
     async def status(self, request: Request) -> Response:
@@ -205,29 +193,12 @@ class Routes:
         return self.state().refusals.response(Refusal(Condition.internal_error))
 
 
-# What is no fault of the configuration's.
-_OTHERS = {MEMORY: Condition.out_of_memory, FULL: Condition.disk_full, FAULT: Condition.internal_error}
-
-
-def problem(first: Problem) -> Refusal:
-    """A problem of a reload as the condition that stands for its code."""
-    if first.code in _OTHERS:
-        return Refusal(_OTHERS[first.code])
-    if first.code == MISSING:
-        return Refusal(Condition.config_missing_field, {Slot.S_FIELD: first.key})
-    if first.code == SYNTAX:        # its message is the whole sentence
-        reason = first.message.removeprefix("Failed to load config: ")
-        return Refusal(Condition.config_invalid, {Slot.S_LINE: first.place.line, Slot.S_REASON: reason})
-    said = f"{first.key}: {first.message}" if first.key else first.message
-    return Refusal(Condition.config_value, {Slot.S_REASON: said})
-
-
 def masked(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot's fields; `Secret` prints as `***`, and digests of keys are nobody's business either."""
     fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)
               if field.name != "wording"}
     fields["keys"] = [{field.name: getattr(key, field.name) for field in dataclasses.fields(key)
-                       if field.name != "digest"} for key in snapshot.keys]
+                       if field.name not in ("digest", "former")} for key in snapshot.keys]
     return fields
 
 
@@ -248,7 +219,7 @@ def dated(app: ASGIApp) -> ASGIApp:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"date", date())]
                 if not any(name == b"x-request-id" for name, _ in message["headers"]):
-                    name = request_id().encode()
+                    name = scope.get("state", {}).get("id", request_id()).encode()
                     message["headers"] += [(b"x-request-id", name), (b"request-id", name)]
             await send(message)
 

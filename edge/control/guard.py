@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from ipaddress import ip_address
+from typing import Protocol, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from edge._fast import Condition, Slot
 from edge.control.refusal import Refusal
+from edge.control.state import State
 from edge.process import pidfile
 from edge.values.snapshot import Secret
 
@@ -22,14 +27,36 @@ _LOCAL_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
-def admit(request: Request, admin_key: Secret | None) -> None:
-    """Return, or raise the Refusal."""
+class Guarded(Protocol):
+    """Routes of the admin API."""
+
+    state: Callable[[], State]
+
+
+Routes = TypeVar("Routes", bound=Guarded)
+Handler = Callable[[Routes, Request], Awaitable[Response]]
+
+
+def admin(handler: Handler[Routes]) -> Handler[Routes]:
+    """The route is for whom `admit` lets pass; `request.state.who` is who that is."""
+    @wraps(handler)
+    async def guarded(routes: Routes, request: Request) -> Response:
+        request.state.who = admit(request, routes.state().snapshot.admin_key)
+        return await handler(routes, request)
+    return guarded
+
+
+def admit(request: Request, admin_key: Secret | None) -> str:
+    """Who asks, for the audit; or raise the Refusal."""
+    where = f" from {request.client.host}" if request.client is not None else ""
     if holds_token(request):
-        return
+        return f"the gateway's user{where}"
     if admin_key is not None:
         check_key(request.headers.get("authorization"), admin_key)
-    elif not local(request):
+        return f"the admin key{where}"
+    if not local(request):
         raise Refusal(Condition.scope_missing, {Slot.S_FIELD: "admin, without admin.key for local programs only"})
+    return f"a program{where}"
 
 
 def holds_token(request: Request) -> bool:

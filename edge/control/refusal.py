@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import orjson
 from starlette.responses import Response
 
 from edge._fast import Condition, Slot, Template
 
 
 class Refusal(Exception):
-    """Ends a request with a condition, and the values that its message may use."""
+    """Ends a request with a condition, and the values that its message may use; `beside` is in the JSON as well."""
+
+    beside: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, condition: Condition, values: dict[Slot, Any] | None = None) -> None:
         super().__init__(condition.name)
@@ -45,9 +49,12 @@ class Refusals:
         """The same for Starlette; its server writes the status line and the framing."""
         head, _, body = self.render(refusal).partition(b"\r\n\r\n")
         first, *fields = head.decode("latin-1").split("\r\n")
+        if refusal.beside:
+            body = orjson.dumps({**orjson.loads(body), **refusal.beside})
         response = Response(body, int(first.split(" ", 2)[1]))
         for field in fields:
             name, _, value = field.partition(":")
-            response.headers[name.lower()] = value.strip()
+            if name.lower() != "content-length":
+                response.headers[name.lower()] = value.strip()
         response.headers.update(headers or {})
         return response

@@ -104,6 +104,10 @@ WALL = {
     "edge/cli/fleet.py": ["since when Redis is away"],
     "edge/config/building/snapshot.py": ["when the configuration was read, for other hosts to compare"],
     "edge/control/app.py": ["Date"],
+    "edge/control/keys/changes.py": ["when a key was changed", "until when its former secret works"],
+    "edge/control/keys/routes.py": ["when a key was made"],
+    "edge/control/keys/show.py": ["whether its former secret still works"],
+    "edge/store/sqlite.py": ["when an admin did something"],
     "edge/control/fleet/process.py": ["the clock's offset from Redis's", "how long it was away",
                                       "since when it answers", "since when it is away"],
 }
