@@ -42,16 +42,17 @@ class Admin:
     key: str | None
     running: pidfile.Running | None = None
 
-    def ask(self, path: str, timeout: float, *, body: bytes | None = None) -> dict[str, Any]:
+    def ask(self, path: str, timeout: float, *, body: bytes | None = None, method: str | None = None) -> dict[str, Any]:
         """The JSON of an answer of 2xx. ClickException: another, or none."""
-        status, answer = self.answer(path, timeout, body=body)
+        status, answer = self.answer(path, timeout, body=body, method=method)
         if not 200 <= status < 300:
             raise click.ClickException(self.wrong(status, answer))
         return answer
 
-    def answer(self, path: str, timeout: float, *, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    def answer(self, path: str, timeout: float, *, body: bytes | None = None,
+               method: str | None = None) -> tuple[int, dict[str, Any]]:
         """Status and JSON. ClickException: there is no answer, or none of an admin port's."""
-        status, said = ask(f"{self.url}{path}", timeout, option="--admin", body=body, key=self.key)
+        status, said = ask(f"{self.url}{path}", timeout, option="--admin", body=body, key=self.key, method=method)
         try:
             answer = orjson.loads(said)
             assert isinstance(answer, dict)
@@ -62,7 +63,8 @@ class Admin:
     def wrong(self, status: int, answer: dict[str, Any]) -> str:
         """An error answer in words."""
         try:
-            said = str(answer["error"]["message"])
+            error = answer["error"]
+            said = error if isinstance(error, str) else str(error["message"])
         except (KeyError, TypeError):
             said = f"answered {status}"
         hint = "; give --key, or EDGE_ADMIN_KEY" if status in (UNAUTHORIZED, FORBIDDEN) else ""
@@ -102,8 +104,8 @@ def by_pidfile(port: int | None) -> pidfile.Running | None:
 
 
 def ask(url: str, timeout: float, *, option: str, body: bytes | None = None,
-        key: str | None = None) -> tuple[int, bytes]:
-    """Status and body of a GET, or of a POST where there is a `body`. ClickException: no answer."""
+        key: str | None = None, method: str | None = None) -> tuple[int, bytes]:
+    """Status and body of a GET, or of a POST where there is a `body`, or of `method`. ClickException: no answer."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise click.BadParameter("an http:// or https:// URL", param_hint=option)
@@ -111,7 +113,7 @@ def ask(url: str, timeout: float, *, option: str, body: bytes | None = None,
     connection = kind(parts.hostname, parts.port, timeout=timeout)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        connection.request("GET" if body is None else "POST",
+        connection.request(method or ("GET" if body is None else "POST"),
                            f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", body, headers)
         response = connection.getresponse()
         return response.status, response.read()

@@ -1,0 +1,199 @@
+"""`edge keys`: the keys of a running gateway, those of the file and those that admins make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import click
+import orjson
+from click.shell_completion import CompletionItem
+
+from edge.cli.circuits import columns
+from edge.cli.running import find, options
+
+TIMEOUT = 130.0             # seconds: the answer comes when all workers know of it
+PAGE = 1000
+HEAD = ("name", "state", "key", "source", "expires", "limits", "models", "tags", "id")
+LISTS = {"model": "models", "deny_model": "denied_models", "address": "allowed_addresses",
+         "deny_address": "denied_addresses", "hours": "hours", "scope": "scopes", "tag": "tags"}
+LIMITS = ("requests_per_second", "burst_size", "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute",
+          "output_tokens_per_minute", "concurrent_requests")
+
+
+def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Of the keys of the gateway that runs, for the shell."""
+    given = {name: ctx.params.get(name) for name in ("admin", "key", "pid", "path")}
+    try:
+        found = find(**given).ask(f"/admin/keys?limit={PAGE}", 1.0)["keys"]
+    except click.ClickException:
+        return []
+    return [CompletionItem(key["name"]) for key in found if key["name"].startswith(incomplete)]
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+named = click.argument("name", shell_complete=names)
+
+
+def policy(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what a key may do."""
+    for option in reversed((
+            click.option("--model", multiple=True, metavar="PATTERN", help="It may use these models alone."),
+            click.option("--deny-model", multiple=True, metavar="PATTERN", help="It may not use these."),
+            click.option("--address", multiple=True, metavar="NETWORK", help="It may be used from there alone."),
+            click.option("--deny-address", multiple=True, metavar="NETWORK", help="It may not be used from there."),
+            click.option("--hours", multiple=True, metavar="WINDOW", help="Then alone: 'mon-fri 08:00-18:00 UTC'."),
+            click.option("--scope", multiple=True, metavar="ROUTE", help="It may use these routes alone."),
+            click.option("--tag", multiple=True, metavar="TEXT", help="To find it by."),
+            *(click.option(f"--{name.replace('_', '-')}", type=float if name == "requests_per_second" else int,
+                           metavar="N", help="A limit of its own.") for name in LIMITS),
+            click.option("--expires", metavar="DATE", help="It ends then: 2027-01-31, or with a time."),
+            click.option("--priority", type=click.Choice(("high", "normal", "low")),
+                         help="Who waits for whom when there is not enough for all."),
+            click.option("--metadata", multiple=True, metavar="NAME=TEXT", help="For your own programs."))):
+        command = option(command)
+    return command
+
+
+def body(given: dict[str, Any]) -> dict[str, Any]:
+    """What the options say, taken out of `given`."""
+    said: dict[str, Any] = {name: list(found) for option, name in LISTS.items() if (found := given.pop(option))}
+    limits = {name: given.pop(name) for name in LIMITS}
+    if limits := {name: value for name, value in limits.items() if value is not None}:
+        said["rate_limit"] = limits
+    said |= {name: value for name in ("expires", "priority") if (value := given.pop(name)) is not None}
+    if pairs := given.pop("metadata"):
+        said["metadata"] = dict(pair.partition("=")[::2] for pair in pairs)
+    return said
+
+
+@click.group()
+def keys() -> None:
+    """Make, limit, rotate and revoke keys. NAME is a key's name, or its id. A change is in force on all workers of the
+    host when the command ends.
+    """
+
+
+@keys.command("list")
+@as_json
+@options
+def list_(as_json: bool, **given: str | None) -> None:
+    """List all keys, those of the configuration's file first."""
+    admin, found, after = find(**given), list[dict[str, Any]](), ""
+    while after is not None:
+        page = admin.ask(f"/admin/keys?limit={PAGE}&after={quote(after)}", TIMEOUT)
+        found, after = found + page["keys"], page["next"]
+    click.echo(dumped(found) if as_json else columns([HEAD, *map(cells, found)]))
+
+
+@keys.command()
+@named
+@as_json
+@options
+def show(name: str, as_json: bool, **given: str | None) -> None:
+    """Show one key."""
+    tell(find(**given).ask(path(name), TIMEOUT), as_json)
+
+
+@keys.command()
+@click.argument("name")
+@policy
+@as_json
+@options
+def create(name: str, as_json: bool, **given: Any) -> None:
+    """Make a key; its secret is shown this once."""
+    said = {"name": name, **body(given)}
+    tell(find(**given).ask("/admin/keys", TIMEOUT, body=orjson.dumps(said)), as_json)
+
+
+@keys.command("set")
+@named
+@policy
+@click.option("--unset", multiple=True, metavar="FIELD", help="Take this out, as `show` names it: expires, or "
+              "rate_limit.tokens_per_minute.")
+@as_json
+@options
+def set_(name: str, unset: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Change what a key may do. Lists are replaced; limits and metadata that are not named stay."""
+    said = body(given)
+    for field in unset:
+        outer, _, inner = field.partition(".")
+        if inner:
+            said.setdefault(outer, {})[inner] = None
+        else:
+            said[outer] = None
+    tell(find(**given).ask(path(name), TIMEOUT, body=orjson.dumps(said), method="PATCH"), as_json)
+
+
+@keys.command()
+@named
+@click.option("--overlap", type=float, help="Seconds that the former secret still works; a day unless given.")
+@as_json
+@options
+def rotate(name: str, overlap: float | None, as_json: bool, **given: str | None) -> None:
+    """Give a key a new secret, which is shown this once; the former one works for a while."""
+    said = orjson.dumps({} if overlap is None else {"overlap": overlap})
+    tell(find(**given).ask(path(name, "rotate"), TIMEOUT, body=said), as_json)
+
+
+@keys.command()
+@named
+@options
+def delete(name: str, **given: str | None) -> None:
+    """Forget a key. The audit knows it still."""
+    find(**given).ask(path(name), TIMEOUT, method="DELETE")
+    click.echo(f"{name}: deleted")
+
+
+def action(word: str, about: str) -> None:
+    """A command that changes a key's state."""
+    @keys.command(word, help=about)
+    @named
+    @as_json
+    @options
+    def act(name: str, as_json: bool, **given: str | None) -> None:
+        said = find(**given).ask(path(name, word), TIMEOUT, body=b"")
+        click.echo(dumped(said) if as_json else f"{said['name']}: {said['state']}")
+
+
+for _word, _about in (("revoke", "Refuse a key for good."), ("freeze", "Refuse a key for the time being."),
+                      ("unfreeze", "Let a frozen key in again."), ("disable", "Switch a key off."),
+                      ("enable", "Switch a disabled key on again.")):
+    action(_word, _about)
+
+
+def path(name: str, word: str | None = None) -> str:
+    """Of a key's route."""
+    return f"/admin/keys/{quote(name, safe='')}{f'/{word}' if word else ''}"
+
+
+def tell(key: dict[str, Any], as_json: bool) -> None:
+    """A key; a secret first, as it cannot be had again."""
+    if as_json:
+        return click.echo(dumped(key))
+    if secret := key.pop("secret", None):
+        click.echo(f"The key's secret, shown this once:\n\n    {secret}\n")
+    if key.get("pending_until"):
+        click.echo(f"The former secret works until {key['pending_until']}.\n")
+    click.echo(columns([(name, shown(value)) for name, value in key.items()
+                        if value not in (None, [], {}) and name != "overlap"]))
+
+
+def shown(value: Any) -> str:
+    """A field for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={each}" for name, each in value.items())
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def cells(key: dict[str, Any]) -> tuple[str, ...]:
+    """A line of the table."""
+    return (key["name"], key["state"], key.get("masked", "-"), key["source"], key.get("expires") or "-",
+            *(shown(key[name]) if key.get(name) else "-" for name in ("rate_limit", "models", "tags")),
+            key["id"] if key["source"] == "store" else "-")
+
+
+def dumped(value: Any) -> str:
+    """For programs."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
