@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from edge._fast import RELAYED
 from edge.config import INVALID, MISSING, SYNTAX, Place, Problem
 from edge.control.guard import loopback
 from edge.process.channel import Abort, Commit, Drain, Kind, Record, Reloaded, send
@@ -239,7 +240,7 @@ def test_stats_add_up(start: Start) -> None:
     chat = registry.series("chat", "first", "gpt-5")
     for worker in (0, 1):
         slab.account(worker, chat, 0, (1, 1, 1), (10, 20, 5))
-        slab.account(worker, chat, 64 + 11, (1, 1, 1), (0, 0, 0))
+        slab.account(worker, chat, RELAYED + 11, (1, 1, 1), (0, 0, 0))
         slab.enter(worker, chat, 2)
     slab.take(registry.bucket("key:alice"), 2)
     stats = running.ask("/stats").json

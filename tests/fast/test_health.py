@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge._fast import MAX_TARGETS, Condition, Healths, Slab
+from edge._fast import MAX_TARGETS, RELAYED, Condition, Healths, Slab
 from edge.values.snapshot import Breaker
 from tests.fast.processes import FORK, in_processes
 
@@ -442,6 +442,6 @@ def test_arguments_are_checked() -> None:
             with pytest.raises(IndexError):
                 call(target)
     with pytest.raises(IndexError):
-        healths.count(0, 64)
+        healths.count(0, RELAYED)
     with pytest.raises(ValueError, match="shut"):
         healths.force(0, "shut")

@@ -7,8 +7,8 @@ cpdef enum:
     GENERATION = 65             # stripes of one generation
     MAX_SERIES = 2048
     MAX_BUCKETS = 262144
-    N_OUTCOMES = 96             # conditions from 0, relayed statuses from RELAYED
-    RELAYED = 64
+    N_OUTCOMES = 128            # conditions from 0, relayed statuses from RELAYED
+    RELAYED = 96
     N_BOUNDS = 20               # finite bounds; one more bucket for +Inf
     MAX_TARGETS = 4096
     MAX_POOLS = 256
