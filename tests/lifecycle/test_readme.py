@@ -67,7 +67,7 @@ class Reader:
         made = self.run("edge auth --generate --name team-b").stdout
         [self.key], [hashed] = re.findall(r"^    (sk-\S+)$", made, re.M), re.findall(r"blake2b:\w+", made)
         smallest = next(text for text in SNIPPETS if text.startswith("port:"))
-        (folder / "edge.yaml").write_text(smallest.replace("blake2b:…", hashed))
+        (folder / "edge.yaml").write_text(f"{smallest.replace('blake2b:…', hashed)}store: edge.db\n")
 
     def run(self, line: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """A line of shell."""
@@ -117,6 +117,10 @@ def test_command(reader: Reader, tmp_path: Path, line: str) -> None:
         return
     if line.startswith("edge why"):         # about what another line has done
         reader.run(reader.pasted(next(each for each in COMMANDS if f"x-request-id: {line.split()[-1]}" in each)))
+    if line.startswith("edge keys"):        # a key of this line's own, as lines come in any order
+        line = line.replace(" search", f" {tmp_path.name}".replace("_", "-"))
+        if " create " not in line:
+            reader.run(f"edge keys create {line.split()[-1]}")
     if line.startswith("curl") and shutil.which("curl") is None:
         pytest.skip("there is no curl")
     done = reader.run(reader.pasted(line), tmp_path if line.startswith(AT_FIRST) else None)
