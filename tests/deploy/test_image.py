@@ -72,9 +72,10 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_no_compiler_is_left(stages: list[list[tuple[str, str]]]) -> None:
-    """What the final stage has beside its base is the environment alone: nothing is installed or run there."""
+    """What the final stage has beside its base is the environment and an empty folder: nothing is installed or run."""
     assert [rest for name, rest in stages[-1] if name in ("COPY", "ADD", "RUN")] == [
-        "--from=build /opt/edge /opt/edge"]
+        "--from=build /opt/edge /opt/edge",
+        f"--from=build --chown={dict(stages[-1])['USER']} /var/lib/edge /var/lib/edge"]
 
 
 @pytest.mark.skipif(not CHECKS, reason="make check-deploy runs it: it installs from PyPI")

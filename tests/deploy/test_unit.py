@@ -54,6 +54,13 @@ def test_it_may_write_its_access_log(unit: dict[str, list[str]]) -> None:
     assert "path: /var/log/edge/access.log" in (UNIT.parent / "edge.example.yaml").read_text()
 
 
+def test_it_may_write_its_store(unit: dict[str, list[str]]) -> None:
+    """There is a folder of its own, closed to others, for the keys that admins make, where pages and image say."""
+    assert unit["StateDirectory"] == ["edge"] and unit["StateDirectoryMode"] == ["0700"]
+    for name in ("edge.service", "Dockerfile"):
+        assert "store: /var/lib/edge/edge.db" in (UNIT.parent / name).read_text()
+
+
 def test_it_lets_streams_finish(unit: dict[str, list[str]]) -> None:
     """Stopping signals the supervisor alone, and waits longer than a drain takes."""
     default = Snapshot.__dataclass_fields__["drain_timeout"].default
