@@ -1,4 +1,4 @@
-"""README.md and docs/howto.md as pasted: each command runs, each snippet of Python answers, each YAML is taken."""
+"""README.md and pages of docs as pasted: each command runs, each snippet of Python answers, each YAML is taken."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.lifecycle.command import Command, bare
 from tests.support.simulator import Simulator
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/howto.md")
+PAGES = ("README.md", "docs/howto.md", "docs/fleet.md")
 BLOCKS = [block for page in PAGES
           for block in re.findall(r"^ *```(\w+)\n(.*?)^ *```", (ROOT / page).read_text(), re.M | re.S)]
 HASH = f"blake2b:{1:064x}"
