@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, REL
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
 from edge.values.hours import closed
+from edge.values.patterns import covers, matcher
 from edge.values.registry import Limited, Registry, owners
 from edge.values.snapshot import AccessLog, Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
 from edge.worker import codings
@@ -106,23 +106,15 @@ def labels() -> tuple[bytes, ...]:
                  if number in names else b"" for number in range(max(names) + 1))
 
 
-def pattern(text: str) -> re.Pattern[str]:
-    """A name in which `*` stands for anything."""
-    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
-
-
-def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """True for names that one of the patterns fits."""
-    compiled = [pattern(text) for text in patterns]
-    return lambda name: any(p.fullmatch(name) for p in compiled)
-
-
 def allows(key: Key) -> Callable[[str], bool] | None:
-    """Whether the key may use a model, by its name; None: all."""
+    """Whether the key may use a model, by its name; None: all.
+
+    What is denied is denied in whatever letters: Azure and Ollama take GPT-5 for gpt-5.
+    """
     if not key.denied_models:
         return matcher(key.models) if key.models else None
-    wanted, denied = matcher(key.models or ("*",)), matcher(key.denied_models)
-    return lambda name: wanted(name) and not denied(name)
+    wanted, denied = matcher(key.models or ("*",)), matcher(map(str.casefold, key.denied_models))
+    return lambda name: wanted(name) and not denied(name.strip().casefold())
 
 
 def secrets(key: Key) -> Iterator[Key]:
@@ -161,7 +153,7 @@ class Compiler:
                 for provider in snapshot.providers),
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
             models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
-            resolve=resolver([(pattern(model.name), compiled) for model, compiled in models if "*" in model.name]),
+            resolve=resolver([(model.name, compiled) for model, compiled in models if "*" in model.name]),
             tenants={each.digest: self.tenant(each, limits[f"key:{each.name}"])
                      for key in snapshot.keys for each in secrets(key)},
             limits=limits["gateway"],
@@ -307,9 +299,9 @@ def compiled_route(route: Route, surfaces: Mapping[Kind, Any]) -> Any:
     return _fast.Route(route, NAMES.index(route.name), surfaces[route.surface])
 
 
-def resolver(patterns: list[tuple[re.Pattern[str], Any]]) -> Callable[[bytes], Any]:
+def resolver(patterns: list[tuple[str, Any]]) -> Callable[[bytes], Any]:
     """Finds the first pattern that fits a name; None where none does."""
     def resolve(name: bytes) -> Any:
         text = name.decode("utf-8", "replace")
-        return next((model for compiled, model in patterns if compiled.fullmatch(text)), None)
+        return next((model for pattern, model in patterns if covers(pattern, text)), None)
     return resolve

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config.building.memory import share
-from edge.config.building.patterns import Patterns, covers
+from edge.config.building.patterns import Patterns
+from edge.values.patterns import covers
 from edge.values.snapshot import Bounds, Breaker, HealthCheck, Limit, Model, Relay, Retry, Target
 
 BASE = "port: 1\nlisten_addr: 127.0.0.1\nkeys: [{name: a, key: env:KEY_A}]\n"

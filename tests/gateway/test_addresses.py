@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 import pytest
@@ -195,3 +198,43 @@ def test_denied_models(running: Simulator) -> None:
             else:
                 in_contract(answer, "model_denied")
                 assert said in answer.body
+
+
+@pytest.mark.parametrize("written", ["SIM-1", " sim-1\t", "Sim-1\n", "sim-9-PRO"])
+@pytest.mark.parametrize("how", ["body", "deployment", "form"])
+def test_denied_models_in_other_letters(running: Simulator, denying: Gateway, written: str, how: str) -> None:
+    """What a key may not use it may not use by a name that a provider would take for the same."""
+    path, files, headers = "/v1/chat/completions", None, {"authorization": f"Bearer {key_of('denied')}"}
+    body: dict[str, Any] | None = asked(written)
+    if how == "deployment":
+        path = f"/openai/deployments/{quote(written.strip(), safe='')}/chat/completions"
+        body = {"messages": asked("x")["messages"]}
+    elif how == "form":
+        path, body, files = "/v1/images/edits", None, {"model": (None, written.rstrip()), "image": ("a.png", b"x")}
+    answer = httpx.post(denying.url + path, json=body, files=files, headers=headers)
+    assert (answer.status_code, answer.headers.get("x-edge-condition")) == (403, "model_denied")
+
+
+@pytest.fixture(scope="module")
+def denying(running: Simulator) -> Iterator[Gateway]:
+    """A gateway with patterns of more than one `*`, for models and in a key."""
+    with gateway(running, {"denied": {"denied_models": ["sim-1", "sim-*-pro", "*-a-*-a-*b"]}},
+                 models={"x-*-a-*-a-*b": "openai", "*": "openai"}) as edge:
+        yield edge
+
+
+@pytest.mark.parametrize("key", ["denied", None])
+def test_names_that_almost_fit(denying: Gateway, key: str | None) -> None:
+    """A long name that fits a pattern but for its end is read once: the worker has time for others."""
+    [worker] = denying.children()[1:]
+    with Talk(denying.port) as talk:
+        sent = chat(model="x-" + "-a-" * 700_000, **({} if key is None else {"key": key_of(key)}))
+        assert talk.send(sent).answer().status == 200
+    assert denying.children()[1:] == [worker]
+
+
+def test_health_behind_a_proxy(proxied: Gateway) -> None:
+    """`edge health` is answered by a gateway whose connections begin with a PROXY header."""
+    done = subprocess.run([sys.executable, "-m", "edge", "health"], capture_output=True, text=True, check=False, env={
+        **proxied.environ, "EDGE_CONFIG": str(proxied.file), "EDGE_PORT": str(proxied.port)})
+    assert (done.returncode, done.stdout) == (0, f"{proxied.url}/health: ok\n")

@@ -6,26 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from edge.config.report import Report
 from edge.strict_yaml import Path
-
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether every name that `narrow` matches is matched by `wide`.
-
-    A `*` of `narrow` is a character like no other here: only a `*` of `wide` takes it. So whether a name is
-    matched and whether a pattern is covered are one question.
-    """
-    first, *rest = wide.split("*")
-    if not rest:
-        return wide == narrow
-    if not narrow.startswith(first):
-        return False
-    at = len(first)
-    for part in rest[:-1]:
-        found = narrow.find(part, at)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return narrow.endswith(rest[-1]) and len(narrow) - len(rest[-1]) >= at
+from edge.values.patterns import covers
 
 
 class Patterns:
