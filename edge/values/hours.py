@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+MINUTE, DAY = 60, 86400     # seconds
+AHEAD = 16                  # days: one of each weekday, also where clocks that are put on leave its window out
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = "|".join(DAYS)
 _WINDOW = re.compile(
@@ -34,11 +36,29 @@ class Hours:
         return (day in self.days and minute >= self.begin) or ((day - 1) % 7 in self.days and minute < self.end)
 
     def opens(self, now: float) -> datetime:
-        """When it opens next."""
+        """When it opens next: at its first minute, or where clocks are put on over it, or back into it."""
         zone = ZoneInfo(self.zone)
         today = datetime.fromtimestamp(now, zone).date()
-        begins = (datetime.combine(today + timedelta(ahead), time(*divmod(self.begin, 60)), zone) for ahead in range(9))
-        return next(begin for begin in begins if begin.weekday() in self.days and begin.timestamp() > now)
+        begin = [time(*divmod(self.begin, 60), fold=fold) for fold in (0, 1)]       # which may come twice
+        moments = [datetime.combine(today + timedelta(ahead), at, zone).timestamp()
+                   for ahead in range(AHEAD) for at in begin]
+        moments += _steps(zone, int(now))
+        return datetime.fromtimestamp(min(at for at in moments if at > now and self.holds(at)), zone)
+
+
+def _steps(zone: ZoneInfo, now: int) -> Iterable[int]:
+    """When the zone's clocks are put on or back in the next days. They are at whole minutes."""
+    def offset(at: int) -> timedelta | None:
+        return datetime.fromtimestamp(at, zone).utcoffset()
+
+    for low in range(now // MINUTE * MINUTE, now + AHEAD * DAY, DAY):
+        high = low + DAY
+        while offset(low) != offset(high):
+            middle = (low + high) // 2 // MINUTE * MINUTE
+            if middle == low:
+                yield high
+                break
+            low, high = (low, middle) if offset(low) != offset(middle) else (middle, high)
 
 
 def read(text: str) -> Hours:

@@ -48,13 +48,13 @@ cdef inline bint _precedes(const Address* a, const Address* b) noexcept nogil:
 cdef class Networks:
 
     def __init__(self, networks):
-        """Of networks as text (CIDR). IPv4's are not in ::/0. ValueError where one is none."""
+        """Of networks as text (CIDR). ::ffff:0:0/96 is IPv4, and wider ones are without it. ValueError: one is none."""
         found = []
         for network in map(ipaddress.ip_network, networks):
             if network.version == 4:
                 base = int(network.network_address) + int(_MAPPED.network_address)
                 found.append(ipaddress.IPv6Network((base, network.prefixlen + 96)))
-            elif network.supernet_of(_MAPPED):
+            elif network.prefixlen < _MAPPED.prefixlen and network.supernet_of(_MAPPED):
                 found += network.address_exclude(_MAPPED)
             else:
                 found.append(network)

@@ -28,6 +28,8 @@ def wrong(message: str, way_out: str) -> PydanticCustomError:
 
 
 def _network(text: str) -> str:
+    if "%" in text:             # which ipaddress takes, and means nothing by
+        raise wrong("names a zone, which connections do not tell", f"write {text.partition('%')[0]} alone")
     try:
         ipaddress.ip_network(text)
     except ValueError:
