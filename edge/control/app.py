@@ -137,8 +137,11 @@ class Routes:
         known, name = self.known.requests, request.query_params.get("id")
         if name is not None:
             return answer({"request": known.find(name) if known is not None else None})
-        count = request.query_params.get("last", "")
-        last = min(int(count), KEPT) if count.isascii() and count.isdigit() else LAST
+        count = request.query_params.get("last", str(LAST))
+        if not (count.isascii() and count.isdigit()):
+            raise Refusal(Condition.field_value, {Slot.S_FIELD: "last", Slot.S_EXPECTED: "a number",
+                                                  Slot.S_GOT: circuits.shown(count)})
+        last = min(int(count[:circuits.SHOWN]), KEPT)
         return answer({"requests": known.last(last) if known is not None and last else []})
 
     @admin

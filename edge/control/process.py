@@ -70,7 +70,6 @@ class Control:
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         self.loop.add_signal_handler(signal.SIGUSR1, self.requests.reopen)
         self.requests.load(self.state.snapshot.access_log)
-        self.requests.start()
         self.loop.add_reader(self.channel, self.listen)
         self.beat()
         self.checks = Checks(self.loop, self.mark)

@@ -2,6 +2,7 @@
 
 Workers leave a line of each in the shared memory. A thread takes them out and writes them, so that a disk or a pipe
 that stands still holds up nobody else: not the admin port, and not the workers, which lose lines then, and count them.
+A file that is opened anew has a thread of its own, as the one before may never come back from the pipe it writes to.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ BEHIND = 1 << 24            # bytes that may wait for the file
 MUCH = 1 << 16              # bytes at one look, after which the next comes soon
 SOON, LATER, IDLE = 0.05, 0.2, 1.0      # seconds between two looks: after much, after little, and without an access log
 END_SECONDS = 1.0           # that the last lines have to be written in
+HANGS_SECONDS = 1.0         # that a thread has to come back from a file which is not the one in force any more
 STDOUT = 1
 
 log = logging.getLogger("edge")
@@ -41,26 +43,28 @@ class Requests:
         self.behind = 0                     # bytes of them
         self.unwritten = 0                  # lines that were lost for want of a place to write them
         self.file: File | None = None
+        self.hand: tuple[File, int] | None = None       # the file that is being written to, and how many lines
         self.woken = threading.Event()
         self.ended = False
-        self.thread = threading.Thread(target=self.run, name="access-log", daemon=True)
+        self.thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """From now on lines are taken."""
+        """From now on lines are taken, by another thread than before."""
+        self.thread = threading.Thread(target=self.run, args=(self.thread,), name="access-log", daemon=True)
         self.thread.start()
 
     def load(self, wanted: AccessLog | None) -> None:
         """The access log of the version in force; its file is opened anew in any case."""
         with self.lock:
             self.file = None if wanted is None else File(wanted)
-        self.woken.set()
+            self.start()
 
     def reopen(self) -> None:
         """The file has another name now, and another is to be begun."""
         with self.lock:
             if self.file is not None:
                 self.file = File(self.file.wanted)
-        self.woken.set()
+                self.start()
 
     @property
     def lost(self) -> dict[str, int]:
@@ -99,35 +103,56 @@ class Requests:
             self.waiting.append(logged)
             self.behind += len(logged)
 
-    def run(self) -> None:
-        """The thread's."""
+    def run(self, before: threading.Thread | None) -> None:
+        """The thread's, after the one before it."""
+        self.woken.set()
+        if before is not None:
+            before.join(HANGS_SECONDS)
+            self.give_up()
         taken = 0
-        while not self.ended:
+        while not self.ended and self.thread is threading.current_thread():
             self.woken.wait(IDLE if self.file is None else SOON if taken > MUCH else LATER)
             self.woken.clear()
             taken = self.turn()
 
     def turn(self) -> int:
         """Takes what there is and writes it: so many bytes. Whatever goes wrong, the next turn is another try."""
-        size = 0
+        size, lost = 0, 0
         try:
             self.gather()
             with self.lock:
-                waiting, self.waiting, file = self.waiting, [], self.file
+                lines, self.waiting, file = b"".join(self.waiting), [], self.file
                 size, self.behind = self.behind, 0
-            lost = file.write(b"".join(waiting)) if file is not None else 0
-            with self.lock:
-                self.unwritten += lost
+                if file is None:
+                    return size
+                hand = self.hand = file, lines.count(b"\n")
+            try:
+                lost = file.write(lines)
+            finally:
+                with self.lock:
+                    if self.hand is hand:
+                        self.hand = None
+                        self.unwritten += lost
         except Exception:
             log.exception("the access log")
         return size
+
+    def give_up(self) -> None:
+        """The file before this one may hang: what is being written to it counts as lost, whatever becomes of it."""
+        with self.lock:
+            if self.hand is not None and self.hand[0] is not self.file:
+                file, lines = self.hand
+                self.hand = None
+                self.unwritten += lines
+                file.tell("it takes no lines")
 
     def end(self) -> None:
         """The last lines, if the file takes them in time."""
         self.ended = True
         self.woken.set()
-        self.thread.join(END_SECONDS)
-        if not self.thread.is_alive():
+        if self.thread is not None:
+            self.thread.join(END_SECONDS)
+        if self.thread is not None and not self.thread.is_alive():
             last = threading.Thread(target=self.turn, daemon=True)
             last.start()
             last.join(END_SECONDS)

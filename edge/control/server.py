@@ -38,6 +38,7 @@ class Request:
     target: bytes = b""
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
+    length: int = 0             # of the body, as far as the head tells
     scope: dict[str, Any] = field(default_factory=dict)
     kept: bool = False          # whether the connection may live on after its answer
 
@@ -123,7 +124,7 @@ class Connection(asyncio.Protocol):
         """Why the request that is being read is too large, if it is."""
         if self.coming is not None and not self.coming.scope and self.head > MAX_HEAD:
             return Refusal(Condition.headers_too_large)
-        if self.coming is not None and len(self.coming.body) > MAX_BODY:
+        if self.coming is not None and max(self.coming.length, len(self.coming.body)) > MAX_BODY:
             return Refusal(Condition.body_too_large, {Slot.S_LIMIT: MAX_BODY})
         return None
 
@@ -148,7 +149,8 @@ class Connection(asyncio.Protocol):
         assert self.coming is not None
         self.coming.scope = self.scope(self.coming)
         self.coming.kept = self.coming.scope["http_version"] == "1.1" and self.parser.should_keep_alive()
-        if (b"expect", b"100-continue") in self.coming.fields:
+        self.coming.length = next((int(value) for name, value in self.coming.fields if name == b"content-length"), 0)
+        if (b"expect", b"100-continue") in self.coming.fields and self.coming.length <= MAX_BODY:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:

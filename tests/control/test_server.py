@@ -70,6 +70,8 @@ def test_bodies_are_awaited(start: Start) -> None:
     (LIVEZ.replace(b"\r\n\r\n", b"\r\nx: ") + b"x" * 1_000_000, 431),
     (LIVEZ.replace(b"\r\n\r\n", b"\r\n") + b"x: y\r\n" * 100_000, 431),
     (ORDER + b"content-length: 3000000\r\n\r\n" + b"x" * 3_000_000, 413),
+    (ORDER + b"content-length: 65537\r\n\r\n", 413),
+    (LIVEZ + ORDER + b"expect: 100-continue\r\ncontent-length: 18446744073709551615\r\n\r\n", 413),
     (LIVEZ + b"no http\r\n\r\n", 400)])
 def test_what_cannot_be_is_refused_behind_what_can(start: Start, data: bytes, status: int) -> None:
     """What is too large or no HTTP is refused in contract, after the answers to what came before, and can be read."""

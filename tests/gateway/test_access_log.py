@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +283,32 @@ def test_what_cannot_be_written_disturbs_nobody(simulator: Simulator) -> None:
             assert client.post(CHAT, json=body).status_code == 200
         gateway.wait(lambda: gateway.metric("edge_access_log_lines_lost_total", reason="unwritten") == 20, SLOW)
         assert gateway.log().count("the access log is not written") == 1
+
+
+@pytest.mark.parametrize("reader", [False, True])
+def test_a_reload_leaves_a_pipe_that_hangs(simulator: Simulator, tmp_path: Path, reader: bool) -> None:
+    """Where a pipe takes no lines, at its opening or when it is full, another file is begun by a reload."""
+    os.mkfifo(tmp_path / "pipe")
+    with ExitStack() as stack:
+        if reader:
+            pipe = os.open(tmp_path / "pipe", os.O_RDWR)
+            stack.callback(os.close, pipe)
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        gateway = stack.enter_context(Gateway(logging(simulator, tmp_path / "pipe")))
+        for _ in range(20):
+            ask(gateway, "good")
+        assert gateway.reload(logging(simulator, tmp_path / "file")).status_code == 200
+        assert line(gateway, ask(gateway, "good"))["condition"] == "ok"
+        assert gateway.metric("edge_access_log_lines_lost_total", reason="unwritten") > 0
+        assert '"reason":"it takes no lines"' in gateway.log().replace('": "', '":"')
+
+
+@pytest.mark.parametrize("last", ["", "x", "-1", "1.5", "\u0661", "9" * 5000])
+def test_how_many_are_told(gateway: Gateway, last: str) -> None:
+    """What is no number of requests is refused in contract; more than are kept are all."""
+    answer = httpx.get(f"{gateway.admin}/admin/requests", params={"last": last}, **PLAIN)
+    expected = (200, None) if last.isascii() and last.isdigit() else (400, "field_value")
+    assert (answer.status_code, answer.headers.get("x-edge-condition")) == expected
 
 
 def test_a_writer_that_hangs_disturbs_nobody(simulator: Simulator, tmp_path: Path) -> None:
