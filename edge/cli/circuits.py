@@ -9,6 +9,7 @@ import click
 import orjson
 
 from edge.cli.running import find, options
+from edge.values.printable import printable
 
 TIMEOUT = 5.0               # seconds
 STATES = {"open": "open", "close": "closed", "auto": "auto"}
@@ -37,6 +38,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Lines of cells below each other."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
                      for line in rows)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from edge.cli.running import ask
+from edge.cli.running import Way, ask
 from edge.config import address
 from edge.net.addresses import url_of
+
+UNKNOWN = b"PROXY UNKNOWN\r\n"       # who speaks for itself, to who awaits a PROXY header (proxy-protocol.txt, 2.1)
 
 
 @click.command()
@@ -14,8 +16,9 @@ from edge.net.addresses import url_of
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Seconds.")
 def health(url: str | None, timeout: float) -> None:
     """Ask a running gateway whether it is well: exit code 0 if so, else 1. Never goes through a proxy."""
-    asked = url or url_of(*address(), "/health")
-    status, _ = ask(asked, timeout, option="--url")
+    host, port, proxied = address()
+    asked = url or url_of(host, port, "/health")
+    status, _ = ask(asked, timeout, Way("--url", UNKNOWN if proxied and not url else b""))
     if status != 200:
         raise click.ClickException(f"{asked}: answered {status}")
     click.echo(f"{asked}: ok")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import click
@@ -16,6 +16,7 @@ import orjson
 from edge.config import ConfigError, peek
 from edge.net.addresses import url_of
 from edge.process import pidfile
+from edge.values.printable import printable
 
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
@@ -32,6 +33,17 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--admin", metavar="URL", help="The URL of the admin port.")):
         command = option(command)
     return command
+
+
+class Said(dict[str, Any]):
+    """An answer's members. One that is not there was never an admin port's, or is another version's."""
+
+    def __init__(self, url: str, members: dict[str, Any]) -> None:
+        super().__init__(members)
+        self.url = url
+
+    def __missing__(self, name: str) -> Any:
+        raise click.ClickException(f"{self.url}: answered without {name}: it is no admin port of this version of edge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +64,17 @@ class Admin:
     def answer(self, path: str, timeout: float, *, body: bytes | None = None,
                method: str | None = None) -> tuple[int, dict[str, Any]]:
         """Status and JSON. ClickException: there is no answer, or none of an admin port's."""
-        status, said = ask(f"{self.url}{path}", timeout, option="--admin", body=body, key=self.key, method=method)
+        status, said = ask(f"{self.url}{path}", timeout, ADMIN, body=body, key=self.key, method=method)
         try:
-            answer = orjson.loads(said)
-            assert isinstance(answer, dict)
-            return status, answer
-        except (ValueError, AssertionError):
+            return status, Said(self.url, orjson.loads(said))
+        except (ValueError, TypeError):
             raise click.ClickException(f"{self.url}: answered {status}, and not as an admin port does") from None
 
     def wrong(self, status: int, answer: dict[str, Any]) -> str:
         """An error answer in words."""
         try:
-            error = answer["error"]
-            said = error if isinstance(error, str) else str(error["message"])
+            error = answer.get("error", {})
+            said = printable(error if isinstance(error, str) else error["message"])
         except (KeyError, TypeError):
             said = f"answered {status}"
         hint = "; give --key, or EDGE_ADMIN_KEY" if status in (UNAUTHORIZED, FORBIDDEN) else ""
@@ -103,23 +113,51 @@ def by_pidfile(port: int | None) -> pidfile.Running | None:
     return None
 
 
-def ask(url: str, timeout: float, *, option: str, body: bytes | None = None,
-        key: str | None = None, method: str | None = None) -> tuple[int, bytes]:
+class Way(NamedTuple):
+    """How somebody is asked: the option that names the URL, and what the connection begins with."""
+
+    option: str
+    begin: bytes = b""
+
+
+ADMIN = Way("--admin")
+
+
+def ask(url: str, timeout: float, way: Way, *, body: bytes | None = None, key: str | None = None,
+        method: str | None = None) -> tuple[int, bytes]:
     """Status and body of a GET, or of a POST where there is a `body`, or of `method`. ClickException: no answer."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise click.BadParameter("an http:// or https:// URL", param_hint=option)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=timeout)
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    scheme, host, port, target = parts(url, way.option)
+    connection = (http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection)(
+        host, port, timeout=timeout)
+    headers = {"authorization": f"Bearer {bearer(key)}"} if key else {}
     try:
-        connection.request(method or ("GET" if body is None else "POST"),
-                           f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", body, headers)
+        connection.connect()
+        connection.sock.sendall(way.begin)
+        connection.request(method or ("GET" if body is None else "POST"), target, body, headers)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        refused = f"nothing listens there; is edge running? {option} names another" if isinstance(
-            error, ConnectionRefusedError) else error or type(error).__name__
+        refused = f"nothing listens there; is edge running? {way.option} names another" if isinstance(
+            error, ConnectionRefusedError) else printable(error) or type(error).__name__
         raise click.ClickException(f"{url}: {refused}") from None
     finally:
         connection.close()
+
+
+def parts(url: str, option: str) -> tuple[str, str, int | None, str]:
+    """Scheme, host, port, and path with query. BadParameter: it is no URL that can be asked."""
+    try:
+        found = urlsplit(url)
+        host, port = found.hostname, found.port
+    except ValueError:
+        host = port = None
+    if host is None or found.scheme not in ("http", "https") or not (url.isascii() and url.isprintable()) or " " in url:
+        raise click.BadParameter(f"must be an http:// or https:// URL, got {printable(url)}", param_hint=option)
+    return found.scheme, host, port, f"{found.path or '/'}{'?' if found.query else ''}{found.query}"
+
+
+def bearer(key: str) -> str:
+    """A key as it stands in a field. BadParameter: it cannot."""
+    if not (key.isascii() and key.isprintable()):
+        raise click.BadParameter("a key is printable ASCII, and nothing else", param_hint="--key")
+    return key

@@ -83,13 +83,13 @@ def peek(path: str | None = None, *, environ: Mapping[str, str] = os.environ) ->
     return assemble(layers, Path(), _NO_FLAGS, environ, 1)
 
 
-def address(environ: Mapping[str, str] = os.environ) -> tuple[str, int]:
-    """Where a gateway with this configuration listens, as far as can be told; TokenPak's port without one."""
+def address(environ: Mapping[str, str] = os.environ) -> tuple[str, int, bool]:
+    """Where a gateway with this configuration listens, and whether behind PROXY headers, as far as can be told."""
     try:
         settings = peek(environ=environ).settings
     except ConfigError:
-        return "127.0.0.1", DEFAULT_PORT
-    return settings.listen_addr, settings.port or DEFAULT_PORT
+        return "127.0.0.1", DEFAULT_PORT, False
+    return settings.listen_addr, settings.port or DEFAULT_PORT, settings.proxy_protocol
 
 
 def assemble(layers: Layers, folder: Path, overrides: Mapping[str, object], environ: Mapping[str, str],

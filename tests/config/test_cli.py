@@ -148,12 +148,15 @@ def test_auth_misused(arguments: tuple[str, ...], stdin: str, code: int) -> None
 
 
 @contextlib.contextmanager
-def answering(status: int) -> Iterator[str]:
-    """A server that gives one status to everything."""
+def answering(status: int, said: bytes = b"") -> Iterator[str]:
+    """A server that gives one status and body to everything but, where it has none, what is not /health."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status if self.path == "/health" else 404)
+            self.send_response(status if said or self.path == "/health" else 404)
             self.end_headers()
+            self.wfile.write(said)
+
+        do_POST = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -187,7 +190,7 @@ def test_ports_without_a_configuration(config: Any) -> None:
     alone = {"HOME": str(config.folder / "nowhere")}
     for environ, data in ((alone, 8766), (alone | {"EDGE_PORT": "9000"}, 9000)):
         snapshot = peek(environ=environ).snapshot
-        assert (address(environ), snapshot.admin_port) == (("127.0.0.1", data), data + 1)
+        assert (address(environ), snapshot.admin_port) == (("127.0.0.1", data, False), data + 1)
 
 
 def test_health_of_nobody() -> None:
@@ -198,6 +201,33 @@ def test_health_of_nobody() -> None:
     assert (done.exit_code, done.stderr) == (1, f"Error: {url}: nothing listens there; is edge running? "
                                                 "--url names another\n")
     assert run("health", "--url", "file:///etc/passwd").exit_code == 2
+
+
+ASKING = [("status",), ("reload",), ("stop",), ("fleet",), ("circuits",), ("circuits", "open", "a"), ("why", "x")]
+
+
+@pytest.mark.parametrize("command", ASKING)
+@pytest.mark.parametrize(("options", "said"), [
+    (["--admin", "http://[::1"], "http:// or https:// URL"), (["--admin", "http://127.0.0.1:99999"], "https:// URL"),
+    (["--admin", "http://127.0.0.1:x"], "https:// URL"), (["--admin", "http://a b"], "https:// URL"),
+    (["--admin", "http://a\r\nb"], "https:// URL"), (["--admin", "127.0.0.1:1"], "got 127.0.0.1:1"),
+    (["--admin", "http://127.0.0.1:1", "--key", "a\nb"], "printable ASCII"),
+    (["--admin", "http://127.0.0.1:1", "--key", "caf\u00e9"], "printable ASCII")])
+def test_a_gateway_that_cannot_be_asked(command: tuple[str, ...], options: list[str], said: str) -> None:
+    """A URL or a key that cannot be sent is bad usage, whatever the command."""
+    done = run(*command, *options)
+    assert done.exit_code == 2 and said in done.stderr and isinstance(done.exception, SystemExit)
+
+
+@pytest.mark.parametrize("command", ASKING)
+@pytest.mark.parametrize("said", [b"{}", b"[]", b"null", b"<html>", b"", b'{"error": 5}'])
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_who_is_no_admin_port(command: tuple[str, ...], said: bytes, status: int) -> None:
+    """Whoever answers in place of an admin port, the command says so in a line, with exit code 1."""
+    with answering(status, said) as url:
+        done = run(*command, "--admin", url)
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert done.stderr.startswith(f"Error: {url}") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
