@@ -222,7 +222,8 @@ cdef class Route:
         self.model_at = self.models_at = self.stream_at = self.count_at = self.keep_at = -1
         self.options_at = self.fill_at = -1
         self.names = Names(tuple(rule.name for rule in route.fields))
-        self.words = tuple(" or ".join(rule.types) for rule in route.fields)
+        self.words = tuple(" or ".join(f"{'an' if kind[0] in 'ao' else 'a'} {kind}" for kind in rule.types)
+                           for rule in route.fields)
         for i, rule in enumerate(route.fields):
             self.checks[i].kinds = sum(KIND_BITS[kind] for kind in rule.types)
             self.checks[i].required = rule.required

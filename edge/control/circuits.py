@@ -36,7 +36,7 @@ async def order(request: Request) -> Order:
     except orjson.JSONDecodeError as error:
         raise Refusal(Condition.json_invalid, {Slot.S_REASON: str(error)}) from None
     if not isinstance(said, dict):
-        raise wrong(Condition.field_type, "body", "JSON object", type(said).__name__)
+        raise wrong(Condition.field_type, "body", "a JSON object", type(said).__name__)
     for field in ("target", "state"):
         if field not in said:
             raise Refusal(Condition.field_missing, {Slot.S_FIELD: field})
@@ -44,7 +44,7 @@ async def order(request: Request) -> Order:
         if field not in ("target", "state"):
             raise wrong(Condition.field_value, field, "left out", said[field])
     if not isinstance(said["target"], str):
-        raise wrong(Condition.field_type, "target", "string", type(said["target"]).__name__)
+        raise wrong(Condition.field_type, "target", "a string", type(said["target"]).__name__)
     if said["state"] not in STATES:
         raise wrong(Condition.field_value, "state", "among open, closed and auto", said["state"])
     return Order(said["target"], said["state"])

@@ -9,7 +9,7 @@ import pytest
 from edge._fast import Condition as C
 from tests.contract.answers import CONDITIONS, CONTRACTS, SURFACES, answer
 
-FIELD = {"field": "max_tokens", "expected": "number", "got": "string"}
+FIELD = {"field": "max_tokens", "expected": "a number", "got": "string"}
 INVALID_KEY = {"code": "401", "type": "invalid_api_key", "message": "Invalid API key or token provided"}
 AUTH_003 = {"code": "AUTH_003", "type": "unauthorized",
             "message": "Authentication failed. Key may be expired or revoked"}

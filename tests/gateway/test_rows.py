@@ -83,7 +83,7 @@ ROWS = (
     Row("tokenpak/not-found", NOWHERE, 404, {}),
     Row("tokenpak/json", ("json_invalid", *JSON), 400, pak("VALIDATION_001", "Invalid JSON payload. Check syntax.")),
     Row("tokenpak/field-missing", MISSING, 400, pak("VALIDATION_002", "Missing required field: {field}")),
-    Row("tokenpak/field-type", TYPES, 400, pak("VALIDATION_003", "Field '{field}' must be a {expected}, got {got}")),
+    Row("tokenpak/field-type", TYPES, 400, pak("VALIDATION_003", "Field '{field}' must be {expected}, got {got}")),
     Row("tokenpak/content-type", ("content_type", "no content type", "form"), 400, {}),
     Row("tokenpak/headers-large", ("headers_too_large", "too many headers"), 431, {}),
     Row("tokenpak/provider-auth", REFUSED, 502, pak("PROVIDER_001", "Provider rejected request: Invalid API key")),

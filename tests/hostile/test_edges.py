@@ -234,6 +234,12 @@ def test_an_upgrade_to_websocket_is_refused(front: Gateway, upstream: Upstream, 
         assert (found.header("upgrade"), found.header("connection")) == ("HTTP/1.1", "upgrade")
         assert talk.send(chat()).answer().status == 200
     assert len(upstream.asked) == before + 1
+    with Talk(front.port) as talk:
+        last = HANDSHAKE | {"connection": "close, Upgrade"}
+        found = talk.send(request(path=path, method="GET", key=key, **last)).answer("GET")
+        in_contract(found, "upgrade_refused", "anthropic" if "messages" in path else "openai", status=426)
+        assert [value for name, value in found.fields if name == b"connection"] == [b"upgrade, close"]
+        assert talk.end() == "fin"
 
 
 @pytest.mark.parametrize("value", ["h2c", "foo/2", ""])

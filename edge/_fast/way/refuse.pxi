@@ -32,10 +32,11 @@ cdef int write_refusal(Exchange x) except -1:
     put_way(&out, x)
     if x.limited:
         put_limits(&out, x)
-    put_remedy(&out, x, x.condition)
+    put_remedy(&out, x, x.condition, last)
     if g.cors is not None:
         put_cors(&out, x)
-    answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, written(&out)), last)
+    answer = template.render(x.values, PyBytes_FromStringAndSize(g.scratch, written(&out)),
+                             last and x.condition != upgrade_refused)
     if x.method == M_HEAD:
         answer = answer[:answer.index(b"\r\n\r\n") + 4]
     x.keep_alive = not last
@@ -47,14 +48,14 @@ cdef int write_refusal(Exchange x) except -1:
     return d.linger() if x.unsynced or x.unread else 0
 
 
-cdef int put_remedy(Writer* out, Exchange x, int condition) except -1:
+cdef int put_remedy(Writer* out, Exchange x, int condition, bint last) except -1:
     """What HTTP wants a refusal to say of what would be taken (RFC 9110 15.5.6, 15.5.16, 15.5.22)."""
     if condition == method_not_allowed:
         put_bytes(out, x.route.allow)
     elif condition == content_coding:
         put_bytes(out, b"accept-encoding: gzip, deflate, zstd\r\n")
     elif condition == upgrade_refused:
-        put_bytes(out, b"upgrade: HTTP/1.1\r\nconnection: upgrade\r\n")
+        put_bytes(out, b"upgrade: HTTP/1.1\r\nconnection: upgrade%b\r\n" % (b", close" if last else b""))
     return 0
 
 
