@@ -94,6 +94,7 @@ cdef class Pool(Job):                   # connections to one provider
     cdef int drop(self, Upstream upstream) except -1
     cdef int forget(self, Upstream upstream) except -1
     cdef int await_end(self, Upstream upstream) except -1
+    cdef int keep(self, Upstream upstream, list among) except -1
     cdef int unopened(self, int condition, str reason) except -1
     cdef int spoilt(self, Upstream upstream, object error) except -1
 

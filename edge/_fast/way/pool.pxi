@@ -218,7 +218,15 @@ cdef class Pool:
         if (upstream.out is not None or upstream.paused or len(self.idle) >= self.max_idle
                 or (self.retired and not self.waiting.count)):
             return self.forget(upstream)
-        self.idle.append(upstream)
+        return self.keep(upstream, self.idle)
+
+    cdef int keep(self, Upstream upstream, list among) except -1:
+        """A connection has its place in a list, or is closed for want of memory; who waits may have it or another."""
+        try:
+            among.append(upstream)
+        except MemoryError:
+            upstream.ending = False
+            self.drop(upstream)
         return wake(self.gateway, self) if self.waiting.count else 0
 
     cdef int forget(self, Upstream upstream) except -1:
@@ -235,11 +243,10 @@ cdef class Pool:
         """A stream's last event has come: its framing may end a moment later, and the connection be used again."""
         if self.retired or not upstream.is_open():
             return self.forget(upstream)
-        self.ending.append(upstream)        # it can fail, and `ending` says that it has not
         upstream.ending = True
         upstream.idle_since = self.gateway.now
         upstream.resume_reads()
-        return wake(self.gateway, self) if self.waiting.count else 0
+        return self.keep(upstream, self.ending)
 
     cdef int prune(self, int64_t since) except -1:
         """A connection that was idle `since` then was found closed: what was idle for longer is taken to be as well."""

@@ -69,7 +69,6 @@ cdef class Upstream(Peer):
     cdef int join(self) except -1:
         """Joins the pool, and takes the first request that waits."""
         cdef Pool pool = self.pool
-        pool.idle.append(self)              # it can fail, and nothing has been counted then
         self.joined = True
         pool.opening -= 1
         self.gateway.counts.upstream_opened += 1
@@ -77,7 +76,7 @@ cdef class Upstream(Peer):
         self.idle_since = self.gateway.now
         if pool.retired and not pool.waiting.count:
             return pool.forget(self)
-        return wake(pool.gateway, pool)
+        return pool.keep(self, pool.idle)
 
     cdef bint is_quiet(self) noexcept:
         """Nothing has come that nobody asked for, the end included. (TLS cannot be asked without reading.)"""
