@@ -159,6 +159,8 @@ BY_PROCESS = "{{instance}} {{process}}"
 INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, memory, its own time.", (
     Panel("The gateway's own time", quantiles("edge_overhead_seconds"), "s"),
     Panel("Its own time by instance, p99", ((share(0.99, "edge_overhead_seconds", "instance"), BY_INSTANCE),), "s"),
+    Panel("How late a worker's loop is, p99", (
+        (share(0.99, "edge_worker_loop_lag_seconds", "instance"), BY_INSTANCE),), "s"),
     Panel("Requests refused as the loop was late", (
         (rate("edge_requests_shed_total", "instance"), BY_INSTANCE),), "reqps"),
     Panel("Connections", ((f"sum by (instance, side) (edge_connections{{{JOB}}})", "{{instance}} {{side}}"),)),
@@ -202,6 +204,8 @@ FLEET = Dashboard("fleet", "Hosts that share limits: how Redis is, and what is l
     Panel("Calls", (
         (rate("edge_redis_calls_total", "instance"), "{{instance}} answered"),
         (rate("edge_redis_failures_total", "instance"), "{{instance}} failed")), "ops"),
+    Panel("Requests admitted without its word", (
+        (rate("edge_requests_degraded_total", "instance"), BY_INSTANCE),), "reqps"),
     Panel("Clocks beside Redis's", ((f"max by (instance) (edge_redis_clock_offset_seconds{{{JOB}}})", BY_INSTANCE),),
           "s"),
     Panel("Shared limits", ((f"max by (instance, state) (edge_fleet_limits{{{JOB}}})", "{{instance}} {{state}}"),)),

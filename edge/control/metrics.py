@@ -20,18 +20,17 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from edge import __version__, contract
-from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, SHORT_BOUNDS, Condition, SeriesTotal
+from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, Condition, SeriesTotal
 from edge.control.health_metrics import certificates, of_providers, of_targets
 from edge.control.known import Known
 from edge.control.process_metrics import of_processes
 from edge.control.state import State
-from edge.control.worker_metrics import of_workers
+from edge.control.worker_metrics import SHORT, of_workers
 from edge.values.figures import concurrency, limit
 from edge.values.registry import Labels, owners
 
 SERIES = ("route", "provider", "model")
 LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")
-SHORT = (*map(floatToGoString, SHORT_BOUNDS), "+Inf")
 Totals = list[tuple[Labels, SeriesTotal]]
 
 
@@ -125,12 +124,13 @@ def gauges_and_tokens(totals: Totals) -> Iterator[Metric]:
                             ("cached", total.cached_tokens)):
             if count:
                 tokens.add_metric((*labels, kind), count)
-    estimated = Counter("edge_tokens_estimated", "Tokens of answers whose provider reported none, at four bytes each.",
-                        labels=(*SERIES, "type"))
+    estimated = Counter("edge_tokens_estimated", "Tokens that no provider reported, as its answer told none or broke "
+                        "off, at four bytes each.", labels=(*SERIES, "type"))
     without = Counter("edge_answers_without_usage", "Answers whose provider reported no tokens.", labels=SERIES)
     for labels, total in totals:
         if total.without_usage:
             without.add_metric(labels, total.without_usage)
+        if total.estimated_input or total.estimated_output:
             estimated.add_metric((*labels, "input"), total.estimated_input)
             estimated.add_metric((*labels, "output"), total.estimated_output)
     yield from (in_flight, tokens, estimated, without)

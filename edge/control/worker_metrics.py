@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily as Counter
 from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import HistogramMetricFamily as Histogram
 from prometheus_client.core import Metric
+from prometheus_client.utils import floatToGoString
 
+from edge._fast import SHORT_BOUNDS
 from edge.control.state import State
 from edge.values.figures import workers
+
+SHORT = (*map(floatToGoString, SHORT_BOUNDS), "+Inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ SUMS = (            # over all workers
     Row(Gauge, "edge_retries_in_flight", "Requests under way that take a share of the retry budget.", "retrying"),
     Row(Counter, "edge_retry_budget_refused", "Further attempts that the budget did not allow.", "budget_refused"),
     Row(Counter, "edge_requests_shed", "Requests refused because the event loop was late.", "shed"),
+    Row(Counter, "edge_requests_degraded", "Requests admitted without Redis's word of a limit that hosts share.",
+        "degraded"),
 )
 BY_WORKER = (
     Row(Counter, "edge_worker_restarts", "Workers that were started again.", "restarts"),
@@ -63,6 +71,7 @@ def of_workers(state: State) -> Iterator[Metric]:
         for labels, count in row.pairs():
             family.add_metric(labels, sum(worker[count] for worker in found))
         yield family
+    yield lag(state)
     for row in BY_WORKER:
         family = row.kind(row.name, row.text, labels=["worker"])
         for worker in found:
@@ -70,3 +79,12 @@ def of_workers(state: State) -> Iterator[Metric]:
                 if worker[count] is not None:
                     family.add_metric([str(worker["worker"])], worker[count])
         yield family
+
+
+def lag(state: State) -> Metric:
+    """How late the loops' ticks are, ten of them a second: whatever keeps a worker from its requests shows here."""
+    found = [state.slab.lag(index) for index in range(state.slab.workers)]
+    family = Histogram("edge_worker_loop_lag_seconds", "How late the workers' event loops are, ten times a second.")
+    counts = accumulate(map(sum, zip(*(each.counts for each in found), strict=True)))
+    family.add_metric([], list(zip(SHORT, counts, strict=True)), sum(each.sum_ns for each in found) / 1e9)
+    return family

@@ -118,16 +118,21 @@ def test_load_of_providers_is_the_sum_over_workers() -> None:
 
 
 def test_retries_and_shedding_are_the_sum_over_workers() -> None:
-    """Further attempts by kind, those that the budget refused, those under way, and shed requests are counted."""
+    """Further attempts by kind, those that the budget refused, those under way, and shed requests are counted; so are
+    those that Redis has not heard of, and how late the loops are."""
     state, _ = made()
     for worker in (0, 1):
-        state.slab.beat(worker, {"retries": 1, "fallbacks": 2, "retrying": 3, "budget_refused": 4, "shed": 5})
+        state.slab.beat(worker, {"retries": 1, "fallbacks": 2, "retrying": 3, "budget_refused": 4, "shed": 5,
+                                 "degraded": 6, "lag": 2_500_000 * (worker + 1)})
     samples = scrape(state)
     assert value(samples, "edge_retries_total", kind="same") == 2
     assert value(samples, "edge_retries_total", kind="other") == 4
     assert value(samples, "edge_retries_in_flight") == 6
     assert value(samples, "edge_retry_budget_refused_total") == 8
     assert value(samples, "edge_requests_shed_total") == 10
+    assert value(samples, "edge_requests_degraded_total") == 12
+    late = [value(samples, "edge_worker_loop_lag_seconds_bucket", le=bound) for bound in ("0.002", "0.003", "0.005")]
+    assert late == [0, 1, 2] and value(samples, "edge_worker_loop_lag_seconds_sum") == 0.0075
 
 
 def test_target_named_twice_is_shown_once() -> None:

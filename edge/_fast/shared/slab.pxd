@@ -152,6 +152,8 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t fallbacks          # and at another
     uint64_t budget_refused     # and those that the budget did not allow
     uint64_t shed               # requests refused because the event loop was late
+    uint64_t degraded           # requests admitted without Redis's word, of limits that hosts share
+    Histogram lag               # of the event loop: how late its ticks came
     uint64_t series_used        # series from here on were never touched, and their pages cost nothing
     int64_t memory              # bytes held for requests and answers
     uint64_t lines_lost         # of the log: standard error would not take them

@@ -70,7 +70,7 @@ WorkerTotal = namedtuple(
     "WorkerTotal",
     "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_model refused_gateway "
     "shadowed upstream_opened upstream_reused restarts in_flight retrying retries fallbacks budget_refused shed memory "
-    "lines_lost")
+    "lines_lost degraded")
 LoadTotal = namedtuple("LoadTotal", "active waiting limit refused")
 
 cdef struct Header:
@@ -481,7 +481,14 @@ cdef class Slab:
             w.upstream_reused + v.upstream_reused, w.restarts + v.restarts,
             w.in_flight + v.in_flight, w.retrying + v.retrying, w.retries + v.retries, w.fallbacks + v.fallbacks,
             w.budget_refused + v.budget_refused, w.shed + v.shed, w.memory + v.memory,
-            w.lines_lost + v.lines_lost)
+            w.lines_lost + v.lines_lost, w.degraded + v.degraded)
+
+    def lag(self, int worker):
+        """How late the ticks of a worker's event loop came, in both generations: a HistogramTotal, see SHORT_BOUNDS."""
+        check("worker", worker, self.workers)
+        cdef Histogram sum = self.worker(worker).lag
+        add_histogram(&sum, &self.worker(worker + GENERATION).lag)
+        return histogram_total(&sum)
 
     def load_total(self, int pool):
         """What all workers have of a provider: a LoadTotal."""
@@ -586,6 +593,9 @@ cdef class Slab:
         w.fallbacks += <uint64_t> counts.get("fallbacks", 0)
         w.budget_refused += <uint64_t> counts.get("budget_refused", 0)
         w.shed += <uint64_t> counts.get("shed", 0)
+        w.degraded += <uint64_t> counts.get("degraded", 0)
+        if "lag" in counts:
+            observe_short(&w.lag, counts["lag"])
 
     def carry(self, int stripe, int pool, tuple load):
         """Say what a worker has of a provider, as a worker does (likewise): the fields of a LoadTotal."""

@@ -155,6 +155,7 @@ cdef int admit(Exchange x) except -3:
             return limit_reached(x, owner, wait)
     spend_requests(x)
     g.counts.admitted += 1
+    g.counts.degraded += x.alone != 0
     g.counts.in_flight += 1
     x.series.in_flight += 1
     x.counted = x.placed = True
@@ -170,6 +171,7 @@ cdef int64_t ALL_LATENESS = 1000000000
 cdef int note_lateness(Gateway g) noexcept:
     """How late the loop's ticks are; one late tick alone says nothing."""
     cdef int64_t late = max(<int64_t>0, g.now - g.ticked - TICK_NS) if g.ticked else 0
+    observe_short(&g.counts.lag, late)
     g.late = min(late, g.was_late)
     g.was_late = late
     g.ticked = g.now
