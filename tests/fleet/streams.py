@@ -107,9 +107,9 @@ class Rush:
             writer.transport.abort()
 
 
-def rested(server: Server) -> None:
-    """Gives the server's epoch the age at which hosts may have more than they bring with them."""
+def rested(server: Server, age: int = 60) -> None:
+    """Gives the server's epoch an age (seconds) at which hosts may have more than they bring with them."""
     with server.client() as asked:
         run = asked.info("server")["run_id"]
-        asked.set("{edge:0}:epoch", f"{(int(time.time()) - 60) * 1_000_000} {run}")
+        asked.set("{edge:0}:epoch", f"{(int(time.time()) - age) * 1_000_000} {run}")
         asked.hset("{edge:0}:lives", "nobody", "1 1")       # without which it would be another one

@@ -120,6 +120,21 @@ def test_a_stream_without_its_end(limited: Start, script: Script, end: str) -> N
     counts = spent(gateway, begun)
     assert 25 in counts["input_tokens"]
     assert counts["output_tokens"].stop > 200 and counts["output_tokens"].start < 500
+    told, estimated = (gateway.metric(f"edge_tokens{kind}_total", type="output") for kind in ("", "_estimated"))
+    assert told == 1 and told + estimated in counts["output_tokens"]
+
+
+def test_a_stream_that_fails(limited: Start, script: Script) -> None:
+    """An error in the place of an event is no part of the answer, by which the other events would be measured."""
+    gateway = limited(MINUTE)
+    event = chunk(b"data: " + json.dumps({
+        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "system_fingerprint": "f",
+        "choices": [{"index": 0, "delta": {"content": "word"}, "finish_reason": None}]}).encode() + b"\n\n")
+    found = scripted(gateway, script, post("openai", model="scripted", stream=True, max_tokens=2000),
+                     stream_head() + 100 * event + chunk(b'data: {"error":{"message":"no"}}\n\n'))
+    assert found.body.count(b"word") == 100
+    gateway.wait(lambda: gateway.metric("edge_requests_in_flight") == 0)
+    assert 100 <= gateway.metric("edge_tokens_estimated_total", type="output") < 200
 
 
 def test_a_stream_with_its_end(limited: Start, script: Script) -> None:

@@ -183,10 +183,10 @@ cdef int judge_typed(Tap* tap, Event* event) noexcept nogil:
 
 
 cdef int judge(Tap* tap, Event* event) noexcept nogil:
-    if says(event.type, "error", 5):
-        return SAYS_ERROR
-    count_bytes(tap, event)
-    return tap.dialect.judge(tap, event)
+    cdef int said = SAYS_ERROR if says(event.type, "error", 5) else tap.dialect.judge(tap, event)
+    if not said & (SAYS_ERROR | SAYS_NOTHING_READABLE):     # which may be shorter than any part of the answer
+        count_bytes(tap, event)
+    return said
 
 
 cdef inline int judge_event(Tap* tap, Event* event) noexcept nogil:

@@ -108,13 +108,18 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
         if output < 0 or not x.tap.terminal and output < estimate:
             series.estimated_output += estimate - max(output, <int64_t>0)
             output = estimate
-    elif input < 0 and output < 0 and is_unanswered(x):
+    elif input < 0 and output < 0 and (is_unanswered(x) or is_left(x)):
         if x.counted:
             spend_tokens(x)             # the provider may have done it all: what was reserved stays spent
         return 0
     if x.counted:
         settle_limits(x, max(input, <int64_t>0), max(output, <int64_t>0))
     return 0
+
+
+cdef bint is_left(Exchange x) noexcept:
+    """Whether its client has left while the provider, whose head has come, works for it."""
+    return x.condition == client_closed and x.sent and x.first_byte and not x.told
 
 
 cdef enum Report:               # of a condition

@@ -141,8 +141,9 @@ cdef int admit(Exchange x) except -3:
     x.series = g.slab.series(g.index, x.target.series[x.route.index])
     x.limited = True
     x.gateway_limits = g.limits
-    if x.tenant.limits.tokens or g.limits.tokens or (x.model_limits is not None and x.model_limits.tokens):
-        reserve_tokens(x)
+    if not x.drawn_by and (
+            x.tenant.limits.tokens or g.limits.tokens or (x.model_limits is not None and x.model_limits.tokens)):
+        reserve_tokens(x)               # once: who has waited finds the members of another request's body
     x.untaken = x.alone = x.passed = 0
     x.admitted = g.now
     for owner in range(<int>N_OWNERS):
