@@ -13,10 +13,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from edge.control.fleet.book import group
+from edge.control.fleet.masters import SLOTS, slot
 from tests.fleet.rack import Client, Rack, statuses
 from tests.fleet.server import Server, binary, free_port
 from tests.fleet.test_limits import JITTER
 from tests.fleet.test_outage import LIMIT, state
+from tests.support.gateway import Gateway
+from tests.support.talk import ask, asked, request
 
 SENTINEL = """port {port}
 bind 127.0.0.1
@@ -85,3 +89,59 @@ def test_sentinels_name_another_master(server: Server, sentinel: int) -> None:
         found = rack.load(2.0)
         assert set(statuses(found)) <= {200, 429}
         assert rack.upstream.over(200, 100) <= 200 * JITTER
+
+
+@pytest.fixture
+def three() -> Iterator[list[Server]]:
+    """A cluster of three nodes, of which each serves its slots whatever becomes of the others."""
+    options = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(Server(*options, "--cluster-port", str(free_port()))) for _ in range(3)]
+        looked = [stack.enter_context(node.client()) for node in nodes]
+        bus = looked[0].config_get("cluster-port")["cluster-port"]
+        for number, each in enumerate(looked):
+            each.execute_command("CLUSTER", "ADDSLOTSRANGE", number * THIRD, min(SLOTS, (number + 1) * THIRD) - 1)
+            each.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, bus)
+        end = time.monotonic() + 20
+        while any(len(each.execute_command("CLUSTER", "SLOTS")) < 3 for each in looked):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield nodes
+
+
+SECRETS = ("sk-one-0123456789abcdef", "sk-two-0123456789abcdef")
+THIRD = SLOTS // 3 + 1
+
+
+def node_of(name: str) -> int:
+    """Which of the three has a limit."""
+    return slot(f"{{edge:{group(name, cluster=True)}}}") // THIRD
+
+
+def test_one_of_a_cluster_is_away(three: list[Server]) -> None:
+    """Its limits go by their policies, those of the others are shared, and it is back when it answers."""
+    first = "key:first"
+    other = next(name for name in (f"key:{number}" for number in range(99)) if node_of(name) != node_of(first))
+    keys = [{"name": name[4:], "key": key, "rate_limit": {
+        "requests_per_second": 1000, "burst_size": 1000, "outage": "closed"}}
+        for name, key in zip((first, other), SECRETS, strict=True)]
+    with Rack(three[0], {}, hosts=2, keys=keys, redis={
+            "url": f"redis+cluster://127.0.0.1:{three[0].port}", "grace": 0.1}) as rack:
+        rack.rest(1)
+        for host in rack.hosts:
+            assert [answered(host, key) for key in SECRETS] == [200, 200]
+        three[node_of(first)].stop()
+        for host in rack.hosts:
+            host.wait(lambda host=host: answered(host, SECRETS[0]) == 503, 20)
+            host.wait(lambda host=host: answered(host, SECRETS[1]) == 200)
+        found = [answered(host, SECRETS[1]) for _ in range(200) for host in rack.hosts]
+        assert set(found) == {200} and state(rack, "answers")()
+        assert answered(rack.hosts[0], SECRETS[0]) == 503
+        three[node_of(first)].go_on()
+        for host in rack.hosts:
+            host.wait(lambda host=host: answered(host, SECRETS[0]) == 200)
+
+
+def answered(host: Gateway, key: str) -> int:
+    """The status of a request of a key's."""
+    return ask(host.port, request(asked("m"), key=key)).status

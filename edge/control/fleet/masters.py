@@ -23,7 +23,8 @@ class Masters:
         self.ways = ways
         self.redis = ways.redis
         self.master: Node | None = None             # as a sentinel said
-        self.slots: dict[int, Node] = {}            # of a cluster
+        self.slots: dict[int, Node] = {}            # of a cluster,
+        self.doubted = False                        # and whether they may be others by now
         self.met: set[Node] = set(self.redis.nodes)
 
     async def of(self, key: str) -> Node:
@@ -33,8 +34,8 @@ class Masters:
         if self.redis.kind == "sentinel":
             self.master = self.master or await self._first(self.redis.nodes, self._named)
             return self.master
-        if not self.slots:
-            self.slots = await self._first(self.met, self._mapped)
+        if not self.slots or self.doubted:
+            self.slots, self.doubted = await self._first(self.met, self._mapped), False
             self.met.update(self.slots.values())
         if slot(key) not in self.slots:
             raise Unavailable("no server of its cluster has a slot of ours")
@@ -48,6 +49,14 @@ class Masters:
             self.slots[int(number)] = host, int(port)
         else:
             self.slots = {}
+
+    def all(self) -> set[Node]:
+        """Of a cluster, those that have slots."""
+        return set(self.slots.values())
+
+    def doubt(self) -> None:
+        """One of a cluster does not answer: another one may have its slots by now."""
+        self.doubted = True
 
     def forget(self) -> None:
         """After a failure they may be others."""

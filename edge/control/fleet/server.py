@@ -2,12 +2,14 @@
 
 Scripts go by their hash; a server that does not know one is told it, and one that may not be told gets it each time.
 Each connection asks for the server's run: with another one (a restart, a failover) a new epoch begins. So a call never
-goes to a server by way of another one.
+goes to a server by way of another one. Where one server of a cluster is away its calls fail alone, and at once: it is
+tried beside the calls of the others, which must not wait for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from edge.control.fleet.reasons import Unavailable, of_server, reason
 from edge.values.snapshot import Redis
 
 TURNS = 4                   # of a call: a script is told, or a slot has moved
+AGAIN = 0.25                # seconds between tries while a server of a cluster is away
+FAILURES = (Unavailable, OSError, EOFError, MemoryError, ValueError, hiredis.HiredisError)     # of a whole server
 
 
 class Script:
@@ -59,10 +63,11 @@ class Server:
         self.ways = Ways(redis)
         self.masters = Masters(self.ways)
         self.places: dict[Node, Place] = {}
+        self.lost: dict[Node, tuple[str, asyncio.Task[None]]] = {}      # of a cluster: why, and who looks for it
         self.plain = False
 
     async def call(self, calls: Sequence[Call]) -> list[Any]:
-        """All answers; an error in the place of one that failed alone. Unavailable: there is none."""
+        """All answers; an error in the place of one that failed alone, or with its server. Unavailable: all have."""
         answers: list[Any] = [None] * len(calls)
         left = list(range(len(calls)))
         try:
@@ -71,10 +76,7 @@ class Server:
                 if not left:
                     return answers
             raise Unavailable(reason(answers[left[0]], self.redis))
-        except Unavailable:
-            self.close()
-            raise
-        except (OSError, EOFError, MemoryError, ValueError, hiredis.HiredisError) as error:
+        except FAILURES as error:
             self.close()
             raise Unavailable(reason(error, self.redis)) from None
         except BaseException:
@@ -85,7 +87,9 @@ class Server:
         """A connection that something may still come on is not used again, and masters may be others."""
         for place in self.places.values():
             place.link.close()
-        self.places = {}
+        for _, task in self.lost.values():
+            task.cancel()
+        self.places, self.lost = {}, {}
         self.masters.forget()
         self.ways.forget()
 
@@ -94,12 +98,38 @@ class Server:
         by_node: dict[Node, list[int]] = {}
         for number in left:
             by_node.setdefault(await self.masters.of(calls[number].keys[0]), []).append(number)
-        tasks = [asyncio.ensure_future(self._say(node, calls, answers, numbers)) for node, numbers in by_node.items()]
+        say = self._say_alone if self.redis.kind == "cluster" else self._say
+        tasks = [asyncio.ensure_future(say(node, calls, answers, numbers)) for node, numbers in by_node.items()]
         try:
             return [number for found in await asyncio.gather(*tasks) for number in found]
         finally:
             for task in tasks:
                 task.cancel()
+
+    async def _say_alone(self, node: Node, calls: Sequence[Call], answers: list[Any], numbers: list[int]) -> list[int]:
+        """To one server of a cluster, without which the others go on."""
+        if node not in self.lost:
+            try:
+                return await self._say(node, calls, answers, numbers)
+            except FAILURES as error:
+                if node in self.places:
+                    self.places.pop(node).link.close()
+                why = f"{node[0]}:{node[1]}: {reason(error, self.redis)}"
+                self.lost[node] = why, asyncio.ensure_future(self._find(node))
+        if self.masters.all() <= self.lost.keys():
+            raise Unavailable(self.lost[node][0])
+        for number in numbers:
+            answers[number] = Unavailable(self.lost[node][0])
+        return []
+
+    async def _find(self, node: Node) -> None:
+        """Until it is there again. Another one may have its slots by then."""
+        while node in self.lost:
+            self.masters.doubt()
+            await asyncio.sleep(AGAIN)
+            with contextlib.suppress(*FAILURES):
+                self.places[node] = await self._open(node)
+                del self.lost[node]
 
     async def _say(self, node: Node, calls: Sequence[Call], answers: list[Any], numbers: list[int]) -> list[int]:
         """To one server."""
