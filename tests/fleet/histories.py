@@ -1,9 +1,8 @@
 """Generated histories that the scripts and their models are told alike: what Redis answers, and what it holds then.
 
 A history is a list of (command, what must come of it); None: anything may; a tuple: in any order; a set: pieces of a
-level. Scripts get their
-time as the last two arguments in place of the server's clock, so that all that a model has said can be asked for in one
-pipeline.
+level. Scripts get their time as the last two arguments in place of the server's clock, so that all that a model has
+said can be asked for in one pipeline.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 import redis
 
 from edge.control.fleet import purse
-from tests.fleet import breakers, level
+from tests.fleet import breakers, level, places
 from tests.fleet.breakers import Breaker
 
 Exchange = tuple[tuple[Any, ...], Any]
@@ -170,8 +169,58 @@ def heard(answer: Any) -> tuple[object, ...]:
             *(set(zip(*(each[at::3] for at in range(3)), strict=True)) for each in (rests, orders)))
 
 
+def of_places(rng: random.Random, digest: str, prefix: str, steps: int) -> list[Exchange]:
+    """Hosts say what they have and want of two limits of concurrent requests, as they do of levels."""
+    keys = [f"{{{prefix}}}{name}" for name in ("epoch", "a", "b")]
+    now, born, run = BEGIN, 0, "the first run"
+    limits: list[places.Limit | None] = [None, None]
+    numbers = [rng.choice([1, 3, 10, 1000]) for _ in range(3)]
+    hosts = rng.choice([2, 4, 9])
+    made: list[Exchange] = [(("DEL", *keys), None)]
+    for step in range(steps):
+        now += rng.choice([0, 1, 999, 50_000, 50_000, -3000, -5_000_000, rng.randint(0, 1_500_000)])
+        fate = rng.random()
+        if fate < 0.01:
+            made.append((("DEL", *keys), None))
+            born, limits = 0, [None, None]
+        elif fate < 0.02:
+            born, run = 0, f"run {step}"
+        elif fate < 0.03:
+            made.append((("DEL", keys[1]), None))
+            limits[0] = None
+        born = born or now
+        host = f"host-{rng.randint(1, hosts)}"
+        said = [request(rng, each, host, rng.choice(numbers[3 * step // steps:]), born) for each in limits]
+        want: list[object] = [str(born), str(now)]
+        for number, one in enumerate(said):
+            limits[number], answer = places.speak(limits[number], born, f"h:{host}", one, now)
+            want.append(list(vars(answer).values()))
+        flat = [value for one in said for value in one.flat()]
+        made.append((call(digest, keys, [host, run, places.RECLAIM, *flat], now), want))
+        if step % 5 == 0 or step == steps - 1:
+            made += [(("HGETALL", key), filled(each)) for key, each in zip(keys[1:], limits, strict=True)]
+    return [*made, (("DEL", *keys), None)]
+
+
+def request(rng: random.Random, known: places.Limit | None, host: str, most: int, born: int) -> places.Message:
+    """What a host may say of concurrent requests, in its turn or not."""
+    past = known.leases.get(f"h:{host}") if known else None
+    seq = max(1, (past.seq if past else 0) + rng.choice([-1, 0, 1, 1, 1, 1, 2]))
+    held = rng.randint(0, max(1, min(most, 30)))
+    need = held + rng.choice([0, 0, 1, 5, most])
+    epoch = rng.choice([0, known.born if known else born, 5])
+    return places.Message(most, seq, epoch, held, need, rng.choice([0, held, min(most, need), most]))
+
+
+def filled(kept: places.Limit | None) -> dict[str, str]:
+    """A limit of concurrent requests as the server holds it."""
+    assert kept is not None
+    leases = {host: " ".join(str(value) for value in vars(one).values()) for host, one in kept.leases.items()}
+    return {"limit": f"{kept.born} {kept.rest} {kept.most} {kept.most_at}", **leases}
+
+
 KINDS: dict[str, Callable[[random.Random, str, str, int], list[Exchange]]] = {
-    "level": of_level, "circuits": of_circuits}
+    "level": of_level, "circuits": of_circuits, "places": of_places}
 
 
 def compare(client: redis.Redis, name: str, seeds: Iterable[int], steps: int) -> int:

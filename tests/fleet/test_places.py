@@ -1,5 +1,5 @@
 """Allotments of concurrent requests keep their bound under loss, delay, duplication, reordering, crashes, skew, new
-epochs and changed numbers; and the Lua script on a real server does what the model does."""
+epochs and changed numbers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import heapq
 import os
 import random
 from dataclasses import dataclass
-from importlib.resources import files
 
 import pytest
-import redis
 
 from edge._fast import Allotted
 from edge.control.fleet import allotment
@@ -19,8 +17,6 @@ from tests.fleet import places
 NOTHING = Allotted(0, 0, 0, 0, 0, 0)
 STEPS = int(os.environ.get("EDGE_FLEET_STEPS", "4000"))
 SEEDS = int(os.environ.get("EDGE_FLEET_SEEDS", "12"))
-SCRIPT = files("edge.control.fleet").joinpath("places.lua").read_text()
-CLOCK = "redis.call('TIME')"
 LEASE = allotment.LEASE // 1000
 
 
@@ -176,59 +172,3 @@ def test_no_moment_has_more_than_the_limit(seed: int) -> None:
     assert fleet.admitted
     if os.environ.get("EDGE_FLEET_SAY"):
         print(seed, fleet.admitted, fleet.full)
-
-
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_the_script_does_what_the_model_does(redis_url: str, seed: int) -> None:
-    """Generated histories get the same answer, and leave the same state, from script and model at every step."""
-    rng = random.Random(seed)
-    assert SCRIPT.count(CLOCK) == 1
-    keys = [f"{{edge-places-{seed}}}{name}" for name in ("epoch", "a", "b")]
-    with redis.Redis.from_url(redis_url, socket_timeout=5, decode_responses=True) as client:
-        client.delete(*keys)
-        script = client.register_script(SCRIPT.replace(CLOCK, "{ARGV[#ARGV - 1], ARGV[#ARGV]}"))
-        now, born, run = 1_800_000_000_000_000, 0, "the first run"
-        limits: list[places.Limit | None] = [None, None]
-        numbers = [rng.choice([1, 3, 10, 1000]) for _ in range(3)]
-        hosts = rng.choice([2, 4, 9])
-        for step in range(300):
-            now += rng.choice([0, 1, 999, 50_000, 50_000, -3000, -5_000_000, rng.randint(0, 1_500_000)])
-            fate = rng.random()
-            if fate < 0.01:
-                client.delete(*keys)
-                born, limits = 0, [None, None]
-            elif fate < 0.02:
-                born, run = 0, f"run {step}"
-            elif fate < 0.03:
-                client.delete(keys[1])
-                limits[0] = None
-            born = born or now
-            host = f"h:host-{rng.randint(1, hosts)}"
-            said = [message(rng, each, host, rng.choice(numbers[step // 100:]), born) for each in limits]
-            flat = [value for one in said for value in one.flat()]
-            got = script(keys, [host[2:], run, places.RECLAIM, *flat, now // 1_000_000, now % 1_000_000])
-            want: list[object] = [str(born), str(now)]
-            for number, one in enumerate(said):
-                limits[number], answer = places.speak(limits[number], born, host, one, now)
-                want.append(list(vars(answer).values()))
-            assert got == want, f"seed {seed}, step {step}"
-            for key, each in zip(keys[1:], limits, strict=True):
-                assert client.hgetall(key) == stored(each), f"seed {seed}, step {step}"
-        client.delete(*keys)
-
-
-def message(rng: random.Random, known: places.Limit | None, host: str, most: int, born: int) -> places.Message:
-    """What a host may say, in its turn or not."""
-    past = known.leases.get(host) if known else None
-    seq = max(1, (past.seq if past else 0) + rng.choice([-1, 0, 1, 1, 1, 1, 2]))
-    held = rng.randint(0, max(1, min(most, 30)))
-    need = held + rng.choice([0, 0, 1, 5, most])
-    epoch = rng.choice([0, known.born if known else born, 5])
-    return places.Message(most, seq, epoch, held, need, rng.choice([0, held, min(most, need), most]))
-
-
-def stored(kept: places.Limit | None) -> dict[str, str]:
-    """As the server holds it."""
-    assert kept is not None
-    leases = {host: " ".join(str(value) for value in vars(one).values()) for host, one in kept.leases.items()}
-    return {"limit": f"{kept.born} {kept.rest} {kept.most} {kept.most_at}", **leases}

@@ -12,7 +12,7 @@ from tests.fleet import histories, level
 HISTORIES = 24              # many more by `python -m tests.fleet.prove scripts`
 
 
-@pytest.mark.parametrize("name", ["level", "circuits"])
+@pytest.mark.parametrize("name", histories.KINDS)
 def test_a_script_does_what_its_model_does(redis_url: str, name: str) -> None:
     """Generated histories get the same answers, and leave the same state, from script and model."""
     with redis.Redis.from_url(redis_url, socket_timeout=30, decode_responses=True) as client:
