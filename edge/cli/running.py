@@ -100,6 +100,8 @@ def find(admin: str | None, key: str | None, pid: str | None, path: str | None) 
     running = by_pidfile(snapshot.admin_port)
     if running is not None:
         return Admin(running.admin, key or running.token, running)
+    if not snapshot.admin_port:
+        raise click.UsageError("admin.port is 0, so that the kernel chose it: give --admin or --pidfile")
     configured = snapshot.admin_key
     return Admin(url_of(snapshot.admin_addr, snapshot.admin_port), key or (configured.reveal() if configured else None))
 

@@ -16,6 +16,8 @@ from edge.values import figures
 from edge.values.registry import named, places
 
 STATES = ("open", "closed", "auto")
+KINDS = {dict: "object", list: "array", str: "string", int: "number", float: "number", bool: "boolean",
+         type(None): "null"}
 SHOWN = 100                 # characters of a wrong value
 
 log = logging.getLogger("edge")
@@ -36,7 +38,7 @@ async def order(request: Request) -> Order:
     except orjson.JSONDecodeError as error:
         raise Refusal(Condition.json_invalid, {Slot.S_REASON: str(error)}) from None
     if not isinstance(said, dict):
-        raise wrong(Condition.field_type, "body", "a JSON object", type(said).__name__)
+        raise mistyped("body", "a JSON object", said)
     for field in ("target", "state"):
         if field not in said:
             raise Refusal(Condition.field_missing, {Slot.S_FIELD: field})
@@ -44,7 +46,7 @@ async def order(request: Request) -> Order:
         if field not in ("target", "state"):
             raise wrong(Condition.field_value, field, "left out", said[field])
     if not isinstance(said["target"], str):
-        raise wrong(Condition.field_type, "target", "a string", type(said["target"]).__name__)
+        raise mistyped("target", "a string", said["target"])
     if said["state"] not in STATES:
         raise wrong(Condition.field_value, "state", "among open, closed and auto", said["state"])
     return Order(said["target"], said["state"])
@@ -53,6 +55,11 @@ async def order(request: Request) -> Order:
 def wrong(condition: Condition, field: str, expected: str, got: Any) -> Refusal:
     """A field of the body that is not as it must be."""
     return Refusal(condition, {Slot.S_FIELD: field[:SHOWN], Slot.S_EXPECTED: expected, Slot.S_GOT: shown(got)})
+
+
+def mistyped(field: str, expected: str, got: Any) -> Refusal:
+    """A field, or the body, of another type: in JSON's words, not Python's."""
+    return wrong(Condition.field_type, field, expected, KINDS[type(got)])
 
 
 def shown(value: Any) -> str:

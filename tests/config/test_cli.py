@@ -219,6 +219,13 @@ def test_a_gateway_that_cannot_be_asked(command: tuple[str, ...], options: list[
     assert done.exit_code == 2 and said in done.stderr and isinstance(done.exception, SystemExit)
 
 
+def test_a_port_that_the_kernel_chose(config: Any) -> None:
+    """Where the configuration cannot tell the admin port the command says how it can be told."""
+    path = config.write(config.good + "admin: {port: 0}\n")
+    done = run("status", "--config", path, environ=environ(config))
+    assert done.exit_code == 2 and "give --admin or --pidfile" in done.stderr
+
+
 @pytest.mark.parametrize("command", ASKING)
 @pytest.mark.parametrize("said", [b"{}", b"[]", b"null", b"<html>", b"", b'{"error": 5}'])
 @pytest.mark.parametrize("status", [200, 404, 500])

@@ -83,7 +83,9 @@ def test_word_outlives_a_reload(start: Start) -> None:
     (b'{"target": "first/gpt-5", "state": null}', "field_value", "'state'"),
     (b'{"target": 5, "state": "open"}', "field_type", "'target': expected a string"),
     (b'{"target": "first/gpt-5", "state": "open", "for": 60}', "field_value", "'for'"),
-    (b"[]", "field_type", "'body': expected a JSON object"),
+    (b"[]", "field_type", "'body': expected a JSON object, but got array"),
+    *((b'{"target": %b, "state": "open"}' % value, "field_type", f"got {kind}") for value, kind in (
+        (b"null", "null"), (b"true", "boolean"), (b"1.5", "number"), (b"[]", "array"), (b"{}", "object"))),
     (b'{"target": "first/gtp-5", "state": "open"}', "field_value", "such as first/gpt-5"),
     (b'{"target": "gpt-5\\"\\n", "state": "open"}', "field_value", "first/gpt-5"),
     (b'{"target": "first/", "state": "open"}', "field_value", "first"),

@@ -11,7 +11,7 @@ import orjson
 from starlette.requests import Request
 
 from edge._fast import Condition, Slot
-from edge.control.circuits import wrong
+from edge.control.circuits import mistyped
 from edge.control.keys.changes import OVERLAP, Wanted
 from edge.control.refusal import Refusal
 
@@ -35,7 +35,7 @@ async def body(request: Request) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise Refusal(Condition.json_invalid, {Slot.S_REASON: str(error)}) from None
     if not isinstance(said, dict):
-        raise wrong(Condition.field_type, "body", "JSON object", type(said).__name__)
+        raise mistyped("body", "a JSON object", said)
     level: list[Any] = [said]
     for _ in range(DEPTH):
         level = [each for value in level if isinstance(value, dict | list)
