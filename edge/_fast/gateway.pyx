@@ -105,9 +105,9 @@ from .shared.purse cimport (
     SHORT, purse_full_in, purse_left, purse_mute, purse_settle, purse_take, purse_wait, take_alone,
 )
 from .shared.slab cimport (
-    MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_left, bucket_limit, bucket_reserve,
-    bucket_wait, concurrency_give, concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long,
-    observe_short, relayed_slot,
+    MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_hold, bucket_left, bucket_limit,
+    bucket_reserve, bucket_settle, bucket_wait, concurrency_give, concurrency_held, concurrency_take, hash_of,
+    monotonic_ns, observe_long, observe_short, relayed_slot,
 )
 
 cdef extern from "Python.h":

@@ -68,6 +68,24 @@ def test_tokens_are_reserved(limited: Callable[..., Gateway], script: Script) ->
     assert ask(gateway.port, post("openai", max_tokens=20)).status == 200
 
 
+def test_time_does_not_bring_back_what_is_reserved(limited: Callable[..., Gateway], script: Script) -> None:
+    """While a request may use all of a minute nobody else has any of it, however long it lasts; then they have the
+    rest, and not that beside what time has brought."""
+    gateway = limited({"tokens_per_minute": 10 * LIMIT})
+    with Wire(gateway.port) as wire:
+        wire.send(post("openai", model="scripted", max_tokens=10 * LIMIT))
+        meeting = script.meet()
+        meeting.asked()
+        time.sleep(1)               # in which a hundred tokens come back to a minute that has room for them
+        check(ask(gateway.port, post("openai", max_tokens=20)), "openai", "openai", "rate_limited")
+        meeting.send(answer(completion(usage={"prompt_tokens": 2000, "completion_tokens": 2000,
+                                              "total_tokens": 4000})))
+        assert client.read(wire.answer()).status == 200
+    begun = time.monotonic()
+    rest = left(gateway)
+    assert 10 * LIMIT - 4000 <= rest <= 10 * LIMIT - 4000 + (time.monotonic() - begun + 0.5) * LIMIT / 6
+
+
 @pytest.mark.parametrize("spec", ["status=500", "status=400", "status=429", "error-in-200", "redirect"])
 def test_failures_use_nothing(limited: Callable[..., Gateway], spec: str) -> None:
     """A request that the provider has refused gives back all that it reserved."""

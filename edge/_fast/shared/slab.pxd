@@ -27,6 +27,8 @@ cdef struct Bucket:             # GCRA: one word says all, so that a step is one
     int64_t word                # theoretical arrival time (CLOCK_MONOTONIC, ns) * 2 + the terms in force
     Terms terms[2]              # new terms are written beside the old ones, and come into force with the word
     int64_t most                # of a limit of concurrency, which is all of it: requests at once; 0: any number
+    int64_t reserved            # units that requests on their way may use yet, beside the word,
+    int64_t born                # which were reserved since then
 
 cdef struct Histogram:
     uint64_t counts[N_BOUNDS + 1]
@@ -208,6 +210,8 @@ cdef class Slab:
 
 cdef int64_t bucket_take(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef int64_t bucket_reserve(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
+cdef int64_t bucket_hold(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
+cdef void bucket_settle(Bucket* bucket, int64_t now, int64_t taken_at, int64_t cost, int64_t used) noexcept nogil
 cdef int64_t bucket_wait(const Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil

@@ -28,7 +28,7 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close
 
-from .atomic cimport EDGE_CAS, EDGE_SEE
+from .atomic cimport EDGE_CAS, EDGE_SEE, EDGE_SET
 
 cdef extern from *:
     """
@@ -79,6 +79,7 @@ cdef struct Header:
     uint64_t workers            # the most there have been
     uint64_t made               # whether there has been an id at all,
     uint64_t shares             # or a purse, or an allotment
+    uint64_t buckets            # that have ever had terms: below this index
 
 
 include "slab_buckets.pxi"
@@ -331,6 +332,8 @@ cdef class Slab:
         """
         check("bucket", index, MAX_BUCKETS)
         cdef Bucket* bucket = self.bucket(index)
+        cdef Header* header = <Header*>self.base
+        header.buckets = max(header.buckets, <uint64_t> index + 1)
         cdef int64_t word = EDGE_SEE(&bucket.word)
         cdef Terms before = bucket.terms[word & 1]
         interval, window = self.terms(rate, burst)
@@ -382,6 +385,16 @@ cdef class Slab:
         if not 0 <= cost <= bucket_limit(bucket):
             raise ValueError("cost must be what was taken")
         bucket_give(bucket, cost)
+
+    def reserve(self, int index, int64_t cost, now):
+        """Reserve units as a worker does (the tests' way in): 0 when that is done, else ns until it can succeed."""
+        check("bucket", index, MAX_BUCKETS)
+        return bucket_hold(self.bucket(index), now, cost)
+
+    def settle(self, int index, int64_t cost, int64_t used, taken_at, now):
+        """Likewise, at a request's end."""
+        check("bucket", index, MAX_BUCKETS)
+        bucket_settle(self.bucket(index), now, taken_at, cost, used)
 
     def left(self, int index, now=None):
         """Units that `take` could take now; 2**63 - 1: unlimited."""
@@ -519,6 +532,9 @@ cdef class Slab:
         cdef uint64_t index
         if worker.heartbeat_ns == 0:    # it never lived, and its pages may stay untouched
             return
+        if worker.in_flight:
+            for index in range((<Header*>self.base).buckets):
+                bucket_forget(self.bucket(<int> index), monotonic_ns())
         worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
         worker.oldest = 0
         worker.memory = 0

@@ -126,7 +126,9 @@ cdef int64_t take_limit(Exchange x, Limits limits, int owner, int i) noexcept:
         return 0 if concurrency_take(g.slab, g.index, limits.indices[i], limits.buckets[i].most, NULL) else A_WHILE
     if limits.shared:
         return take_shared(x, limits, owner, i)
-    return bucket_reserve(limits.buckets[i], g.now, reserved_units(x, limits, i))
+    if limits.kinds[i] == REQUESTS:
+        return bucket_reserve(limits.buckets[i], g.now, reserved_units(x, limits, i))
+    return bucket_hold(limits.buckets[i], g.now, reserved_units(x, limits, i))
 
 
 cdef int64_t take_shared(Exchange x, Limits limits, int owner, int i) noexcept:
@@ -217,6 +219,9 @@ cdef int settle_limit(Exchange x, Limits limits, int owner, int i, int64_t used)
         return 0
     if limits.shared:
         scale = max(scale, g.slab.fleet().hosts)        # see take_alone()
+    elif limits.kinds[i] != REQUESTS:
+        bucket_settle(bucket, g.now, x.admitted, units, used)
+        return 0
     if more > 0:
         bucket_charge(bucket, g.now, more * scale)
     elif more < 0:
