@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from edge.cli.circuits import columns
-from edge.cli.keys import as_json, dumped, names, shown
+from edge.cli.keys import as_json, dumped, escaped, names, shown
 from edge.cli.running import find, options
 
 TIMEOUT = 10.0              # seconds
@@ -23,8 +22,8 @@ SELF = ("version", "changed")       # of every change
 @options
 def audit(name: str | None, last: int, as_json: bool, **given: str | None) -> None:
     """Show what admins did, the newest first; of one key, by its NAME or id, where one is given."""
-    query = f"/admin/audit?limit={last}" + ("" if name is None else f"&key={quote(name, safe='')}")
-    found = find(**given).ask(query, TIMEOUT)["audit"]
+    of = "" if name is None else f"&key={escaped(name)}"
+    found = find(**given).ask(f"/admin/audit?limit={last}{of}", TIMEOUT)["audit"]
     click.echo(dumped(found) if as_json else columns([HEAD, *map(cells, found)]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -104,7 +105,7 @@ def show(name: str, as_json: bool, **given: str | None) -> None:
 def create(name: str, as_json: bool, **given: Any) -> None:
     """Make a key; its secret is shown this once."""
     said = {"name": name, **body(given)}
-    tell(find(**given).ask("/admin/keys", TIMEOUT, body=orjson.dumps(said)), as_json)
+    tell(find(**given).ask("/admin/keys", TIMEOUT, body=encoded(said)), as_json)
 
 
 @keys.command("set")
@@ -118,12 +119,12 @@ def set_(name: str, unset: tuple[str, ...], as_json: bool, **given: Any) -> None
     """Change what a key may do. Lists are replaced; limits and metadata that are not named stay."""
     said = body(given)
     for field in unset:
-        outer, _, inner = field.partition(".")
-        if inner:
-            said.setdefault(outer, {})[inner] = None
-        else:
-            said[outer] = None
-    tell(find(**given).ask(path(name), TIMEOUT, body=orjson.dumps(said), method="PATCH"), as_json)
+        *outer, last = field.split(".", 1)
+        inside = said.setdefault(outer[0], {}) if outer else said
+        if not isinstance(inside, dict) or inside.get(last) is not None:
+            raise click.UsageError(f"--unset {field}: another option says what it is to be")
+        inside[last] = None
+    tell(find(**given).ask(path(name), TIMEOUT, body=encoded(said), method="PATCH"), as_json)
 
 
 @keys.command()
@@ -133,7 +134,7 @@ def set_(name: str, unset: tuple[str, ...], as_json: bool, **given: Any) -> None
 @options
 def rotate(name: str, overlap: float | None, as_json: bool, **given: str | None) -> None:
     """Give a key a new secret, which is shown this once; the former one works for a while."""
-    said = orjson.dumps({} if overlap is None else {"overlap": overlap})
+    said = encoded({} if overlap is None else {"overlap": overlap})
     tell(find(**given).ask(path(name, "rotate"), TIMEOUT, body=said), as_json)
 
 
@@ -165,7 +166,20 @@ for _word, _about in (("revoke", "Refuse a key for good."), ("freeze", "Refuse a
 
 def path(name: str, word: str | None = None) -> str:
     """Of a key's route."""
-    return f"/admin/keys/{quote(name, safe='')}{f'/{word}' if word else ''}"
+    return f"/admin/keys/{escaped(name)}{f'/{word}' if word else ''}"
+
+
+def escaped(name: str) -> str:
+    """As it stands in a URL, whatever bytes it is of."""
+    return quote(name, safe="", errors="surrogateescape")
+
+
+def encoded(said: dict[str, Any]) -> bytes:
+    """JSON. UsageError: what is no number, or no text; as null it would take out what is there."""
+    try:
+        return json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise click.UsageError(f"an option cannot be sent as JSON: {error}") from None
 
 
 def tell(key: dict[str, Any], as_json: bool) -> None:

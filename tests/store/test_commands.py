@@ -91,6 +91,25 @@ def test_what_is_refused_is_told(admin: Admin) -> None:
         assert result.exit_code == 1 and why in result.output, result.output
 
 
+@pytest.mark.parametrize("words", [
+    ("--requests-per-second", "nan"), ("--requests-per-second", "inf"), ("--requests-per-minute", "9" * 30),
+    ("--tag", "\udcff"), ("--tag", "a", "--unset", "tags.a"), ("--requests-per-minute", "5", "--unset", "rate_limit"),
+    ("--unset", "rate_limit", "--unset", "rate_limit.burst_size"), ("--unset", "expire")], ids=" ".join)
+def test_options_that_cannot_be_meant(admin: Admin, words: tuple[str, ...]) -> None:
+    """What is no number, no text or contradicts itself is told in a line, and the key's limit stays."""
+    if run(admin, "keys", "show", "strange").exit_code:
+        told(admin, "keys", "create", "strange", "--requests-per-second", "2")
+    result = run(admin, "keys", "set", "strange", *words)
+    assert isinstance(result.exception, SystemExit) and "Error: " in result.output, result.output
+    assert told(admin, "keys", "show", "strange")["rate_limit"] == {"requests_per_second": 2}
+
+
+def test_a_name_of_any_bytes(admin: Admin) -> None:
+    """A name that is no UTF-8 is one that there is not."""
+    result = run(admin, "keys", "show", "\udcff")
+    assert isinstance(result.exception, SystemExit) and "There is no key" in result.output
+
+
 def test_names_complete(admin: Admin) -> None:
     """The shell completes the names of the gateway's keys."""
     told(admin, "keys", "create", "complete-me")
