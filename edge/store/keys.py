@@ -46,6 +46,8 @@ def minute(limits: Mapping[str, Any]) -> Minute:
 
 
 def moment(text: str) -> float:
-    """An ISO date or time, UTC unless it says otherwise, as Unix time."""
+    """An ISO date or time, UTC unless it says otherwise, as Unix time. ValueError: it is none, or in UTC of no year."""
     when = datetime.fromisoformat(text)
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    found = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    datetime.fromtimestamp(found, UTC)          # as it is shown
+    return found

@@ -50,12 +50,28 @@ def wanted(name: str, before: Wanted, said: Mapping[str, Any]) -> Wanted:
     for fixed in ("name", "state", "disabled", "key", "hash"):
         if fixed in said:
             raise invalid(fixed, "cannot be set", _WAYS_OUT.get(fixed, "keys made here get a secret of their own"))
+    _known(said)
     policy = merged(before.policy, {name: value for name, value in said.items() if name not in OWN})
     if policy.get("rate_limit") == {}:          # its last number was taken out
         del policy["rate_limit"]
     checked(name, policy)
-    return Wanted(policy, _metadata(merged(before.metadata, said.get("metadata", {}))),
-                  before.tags if "tags" not in said else _tags(said["tags"] or []))
+    metadata, tags = said.get("metadata", {}), said.get("tags", list(before.tags))
+    return Wanted(policy, _metadata({} if metadata is None else merged(before.metadata, metadata)),
+                  _tags([] if tags is None else tags))
+
+
+def _known(said: Mapping[str, Any]) -> None:
+    """What is taken out has a name that there is: to unset `expire` is to leave `expires` as it was."""
+    from edge.config.sections.keys import ClientKey, KeyRateLimit
+
+    limits = said.get("rate_limit")
+    levels = [("", said, {*ClientKey.model_fields, *OWN})]
+    if isinstance(limits, dict):
+        levels.append(("rate_limit.", limits, {*KeyRateLimit.model_fields}))
+    for place, given, fields in levels:
+        for name, value in given.items():
+            if value is None and name not in fields:
+                raise invalid(f"{place}{name}", "is not a known key", f"there are: {', '.join(sorted(fields))}")
 
 
 def merged(before: Mapping[str, Any], said: Any) -> Any:
