@@ -113,7 +113,11 @@ class Builder:
             self.report.problem(("store",), f"{path} cannot be used: {error}", "`edge store check` says more")
             return own
         ids = {key.name: key.id for key in others}
+        digests = {digest: key for key in others for digest in (key.digest, key.former and key.former.digest)}
         for index, key in enumerate(own):
+            if key.digest and (same := digests.get(key.digest)) is not None and key.name not in ids:
+                self.report.problem(("keys", index), f"is the same key as {same.name} ({same.id}) in the store",
+                                    f"every client gets a key of its own; or first: edge keys delete {same.id}")
             if key.name in ids:
                 self.report.problem(("keys", index, "name"), f"{key.name} is the name of {ids[key.name]} in the store",
                                     f"rename this one, or before it stands here: edge keys delete {ids[key.name]}")
