@@ -83,4 +83,6 @@ class Store(Protocol):
         """
 
     def audit(self, key: str | None, before: int | None, limit: int) -> list[Entry]:
-        """The last entries, the newest first: of one key, and older than a number, where these are given."""
+        """The last entries, the newest first: of a key's id, or of all keys that had a name, and older than a
+        number, where these are given.
+        """

@@ -35,15 +35,21 @@ def told() -> Iterator[None]:
 
 
 class SQLite:
-    """A connection, for one thread. It is opened, and the store migrated, when it is first needed."""
+    """A connection, for one thread. It is opened, and the store migrated, when it is first needed, and anew where
+    another file has taken the place of the one that is open: what is written to that one nobody else would see.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None       # that is open
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """Open, of the newest version."""
+        """Open, of the newest version. OSError: the file was there, and is gone; keys would be lost with a new one."""
+        known = self._connection
+        if known is not None and not known.in_transaction and self._file != identity(self.path):
+            self.close()
         if self._connection is None:
             connection = opened(self.path)
             try:
@@ -51,7 +57,7 @@ class SQLite:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._file = connection, identity(self.path)
         return self._connection
 
     def close(self) -> None:
@@ -112,8 +118,9 @@ class SQLite:
         with told():
             migrations.check(self.connection)
             return [entry(each) for each in self.connection.execute(
-                f"SELECT {ENTRY} FROM audit WHERE (?1 IS NULL OR key = ?1) AND (?2 IS NULL OR number < ?2) "
-                "ORDER BY number DESC LIMIT ?3", (key, before, limit))]
+                f"SELECT {ENTRY} FROM audit "
+                "WHERE (?1 IS NULL OR ?1 IN (key, json_extract(coalesce(after, before), '$.name'))) "
+                "AND (?2 IS NULL OR number < ?2) ORDER BY number DESC LIMIT ?3", (key, before, limit))]
 
 
 def clients(path: str) -> tuple[Key, ...]:
@@ -127,6 +134,12 @@ def clients(path: str) -> tuple[Key, ...]:
         return tuple(map(made, found))
     except (ValueError, TypeError, KeyError) as error:
         raise Unavailable(f"a key in it cannot be used ({error!r}): restore a backup") from error
+
+
+def identity(path: str) -> tuple[int, int]:
+    """Which file it is. OSError."""
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino
 
 
 def reading(path: str) -> str:

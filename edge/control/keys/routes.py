@@ -18,7 +18,7 @@ from edge.control.keys.changes import Wanted, conflict, there
 from edge.control.keys.keeper import Keeper
 from edge.control.refusal import Refusal, request_id
 from edge.control.state import State
-from edge.store import Deed, Entry, Row, Secrets, Store
+from edge.store import Deed, Row, Secrets
 from edge.values.snapshot import Key
 
 PAGE, MOST = 100, 1000              # keys or entries of an answer
@@ -126,11 +126,7 @@ class Keys:
         """What admins did, the newest first: `before` a number, of one `key`, at most `limit`."""
         limit, key = asked.number(request, "limit", PAGE, MOST), request.query_params.get("key")
         before = asked.number(request, "before", LAST, LAST)
-
-        def read(store: Store) -> list[Entry]:
-            row = None if key is None else store.key(key)
-            return store.audit(row.id if row is not None else key, before, limit)
-        found = await self.keeper.ask(read)
+        found = await self.keeper.ask(lambda store: store.audit(key, before, limit))
         return answer({"audit": [show.entry(each) for each in found]})
 
     async def changed(self, request: Request, action: str, change: Callable[[Row], Row]) -> Row:
