@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edge.config import FAULT, FULL, INVALID, MEMORY, ConfigError, Place, Problem
@@ -112,6 +113,7 @@ class Reloads:
         """The first phase. Whatever it raises: it has not begun."""
         force = self.force
         snapshot = self.read(force.snapshot.version + 1)
+        self.hold_store(snapshot)
         registry = copy.deepcopy(force.registry)
         fresh = prepare(force.slab, registry, snapshot, self.settled())
         memory = publish(snapshot, registry)
@@ -127,6 +129,16 @@ class Reloads:
             child.tell(Prepare(self.serial), memory)
         if not asked:
             self.commit(self.pending)
+
+    def hold_store(self, snapshot: Snapshot) -> None:
+        """ConfigError: the store's file was lost under the keys in force, which would all be unknown."""
+        before, path = self.force.snapshot, snapshot.store
+        if path is None or path != before.store or not any(key.id for key in before.keys):
+            return
+        if not Path(path).exists() or not Path(path).stat().st_size:
+            raise ConfigError([Problem(
+                INVALID, Place(snapshot.source), "store", f"{path} was there, and is gone",
+                "put a backup in its place by `edge store restore`; or name another file, to begin anew")])
 
     def settled(self) -> int:
         """No request is on its way that began before this version."""

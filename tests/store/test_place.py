@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import orjson
 
 from edge.config import keys
@@ -35,7 +38,7 @@ def test_another_file_in_its_place(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone(start: Start, tmp_path: Path) -> None:
-    """Without the file keys go on, and admins are told; no empty one takes its place, in which all others were lost."""
+    """Without the file keys go on, also over a reload, and admins are told; no empty one takes its place."""
     admin = start(workers=1)
     made = admin.done("POST", "keys", {"name": "early"})["secret"]
     care.backup(str(admin.store), str(tmp_path / "copy.db"))
@@ -43,10 +46,45 @@ def test_a_file_that_is_gone(start: Start, tmp_path: Path) -> None:
         name.unlink()
     admin.wrong("store_unavailable", "POST", "keys", {"name": "late"})
     admin.use(made)
+    (problem,) = admin.edge.reload().json()["problems"]
+    assert problem["key"] == "store" and "gone" in problem["message"]
+    admin.use(made)
     assert not admin.store.exists()
     moved(admin.store, tmp_path / "copy.db")
     admin.use(admin.done("POST", "keys", {"name": "late"})["secret"])
     assert care.check(str(admin.store)).keys == 2
+
+
+def test_what_another_program_wrote(start: Start) -> None:
+    """A key that is frozen in the store already, by another gateway's admin, is frozen here with the answer."""
+    admin = start(workers=1)
+    made = admin.done("POST", "keys", {"name": "early"})["secret"]
+    with closing(sqlite3.connect(admin.store, isolation_level=None)) as other:
+        other.execute("UPDATE keys SET state = 'frozen'")
+    admin.use(made)
+    admin.done("POST", "keys/early/freeze")
+    admin.use(made, "key_frozen")
+
+
+def test_what_a_control_left_that_died(start: Start) -> None:
+    """A control that has died between a change and its force leaves no key in force that its successor denies."""
+    admin = start(workers=1)
+    made = admin.done("POST", "keys", {"name": "early"})["secret"]
+    os.kill(admin.edge.children()[0], signal.SIGKILL)
+    with closing(sqlite3.connect(admin.store, isolation_level=None)) as died:
+        died.execute("DELETE FROM keys")
+    admin.use(made)
+    admin.edge.wait(lambda: there(admin))
+    admin.wrong("resource_missing", "DELETE", "keys/early")
+    admin.use(made, "key_unknown")
+
+
+def there(admin: Admin) -> bool:
+    """Whether control answers."""
+    try:
+        return admin.call("GET", "keys").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_secret_in_both(start: Start) -> None:

@@ -36,6 +36,7 @@ class Keeper:
         self.thread = ThreadPoolExecutor(1, "store")
         self.store: SQLite | None = None        # the thread's alone
         self.turn = asyncio.Lock()
+        self.settled = False                    # what is in the store is in force; a life before may have left it else
 
     async def ask(self, question: Callable[[Store], Answer]) -> Answer:
         """Has the store answer. Refusal: it cannot, or there is none."""
@@ -64,15 +65,27 @@ class Keeper:
             return change(row)
 
         async with self.turn:
+            if not self.settled:
+                await self.force()
             try:
                 after = await self.ask(lambda store: store.change(deed, noted, show.row))
             except Taken as taken:
                 raise conflict(f"There is a key named {taken} already: choose another name") from None
-            if after != before[0]:
-                done = await self.reload()
-                if done.version is None:
+            try:
+                await self.force()              # also what was there already: another program may have written it
+            except Refusal:
+                if after != before[0]:
                     known = after or before[0]
                     undo = replace(deed, action=f"undo {deed.action}", key=known.id if known else deed.key)
-                    await self.ask(lambda store: store.change(undo, lambda _: before[0], show.row))
-                    raise refused(done.problems)
+                    await self.ask(lambda store: store.change(
+                        undo, lambda row: before[0] if row == after else row, show.row))
+                raise
             return after
+
+    async def force(self) -> None:
+        """What is in the store, on all workers. Refusal: it cannot come into force."""
+        self.settled = False
+        done = await self.reload()
+        if done.version is None:
+            raise refused(done.problems)
+        self.settled = True
