@@ -3,6 +3,7 @@
 from .contract.condition import Condition
 from .contract.render import NEVER, PHRASES, SLOTS, Slot, Template
 from .gateway import (
+    KEY_STATES,
     KINDS_OF_LIMITS,
     STATES,
     TRANSITIONS,
@@ -10,13 +11,14 @@ from .gateway import (
     Gateway,
     Limits,
     Model,
+    Policy,
     Pool,
     Route,
     Surface,
     Target,
-    Tenant,
 )
 from .http.address import Networks
+from .shared.directory import Directory, KeyRow
 from .shared.health import FORCINGS, Healths, HealthTotal, Sight
 from .shared.lines import Lines
 from .shared.places import ALLOTTED, Allotted, Crowd, Places
@@ -26,6 +28,8 @@ from .shared.slab import (
     GENERATION,
     LONG_BOUNDS,
     MAX_BUCKETS,
+    MAX_KEYS,
+    MAX_LIMITS,
     MAX_POOLS,
     MAX_PROVIDER_KEYS,
     MAX_SERIES,
@@ -36,14 +40,15 @@ from .shared.slab import (
     UNLIMITED,
     SeriesTotal,
     Slab,
+    Source,
     monotonic,
 )
 
 __all__ = [
-    "ALLOTTED", "CONTROL", "FORCINGS", "GENERATION", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_POOLS",
-    "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES", "RELAYED", "RELAYED_STATUSES",
-    "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Allotted", "Condition", "Crowd",
-    "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "Limits", "Lines", "Model", "Networks", "Places",
-    "Pool", "Purses", "Route", "SeriesTotal", "Sight", "Slab", "Slot", "Surface", "Target", "Template", "Tenant",
-    "monotonic",
+    "ALLOTTED", "CONTROL", "FORCINGS", "GENERATION", "KEY_STATES", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS",
+    "MAX_KEYS", "MAX_LIMITS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES",
+    "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS",
+    "Allotted", "Condition", "Crowd", "Directory", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "KeyRow",
+    "Limits", "Lines", "Model", "Networks", "Places", "Policy", "Pool", "Purses", "Route", "SeriesTotal", "Sight",
+    "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic",
 ]

@@ -10,7 +10,9 @@ from .http.head cimport Head
 from .http.multipart cimport Form
 from .json.scan cimport MAX_NAMES, Member, Names, Scan
 from .shared.health cimport Rules
-from .shared.slab cimport N_OUTCOMES, Bucket, Fleet, Health, Load, Series, Slab, Worker
+from .shared.slab cimport (
+    MOST_LIMITS, N_OUTCOMES, N_SOURCES, Bucket, Fleet, Health, Load, Row, Series, Slab, Worker,
+)
 
 cdef enum:
     MAX_ROUTES = 32
@@ -113,6 +115,7 @@ cdef class Exchange:                    # one request's way
     cdef Upstream upstream
     cdef Route route
     cdef Tenant tenant
+    cdef int64_t epochs[N_SOURCES]      # of the directory: buckets that were freed since may be its tenant's
     cdef tuple plan                     # targets by priority
     cdef Target target                  # of this attempt
     cdef uint64_t tried                 # bits of the plan
@@ -336,8 +339,12 @@ cdef class Gateway:
     cdef object is_plain                # callable(path with escapes, may hold slashes) -> bool
     cdef dict models
     cdef object resolve                 # callable(name) -> Model or None, for patterns
-    cdef dict tenants                   # digest -> Tenant
+    cdef object policy                  # callable(text of the directory) -> Policy
+    cdef dict policies                  # source and number in the directory -> its version there, Policy
     cdef dict known                     # key -> Tenant, once its digest was looked up
+    cdef int64_t generations            # of the directory when `unknown` was last emptied
+    cdef int64_t rechecked              # of the directory when waiting requests' keys were looked at last
+    cdef int64_t epochs[N_SOURCES]      # of the directory, at the last tick
     cdef object digest
     cdef tuple surfaces                 # the first is that of requests that show none
     cdef frozenset cors                 # origins whose pages may read answers; None: there is no word of them
@@ -400,4 +407,6 @@ cdef class Gateway:
     cdef int log_fault(self, object error, object request_id) except -1
     cdef int serve(self, Peer peer, uint32_t events) except -1
     cdef uint64_t oldest(self)
+    cdef int tell_epochs(self) noexcept
+    cdef int recheck_keys(self) except -1
     cdef int take_bounds(self, bounds) except -1

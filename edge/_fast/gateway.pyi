@@ -14,6 +14,7 @@ STATES: Final[tuple[str, ...]]
 VERDICTS: Final[tuple[str, ...]]
 TRANSITIONS: Final[dict[tuple[str, str], str]]
 KINDS_OF_LIMITS: Final[tuple[str, ...]]
+KEY_STATES: Final[tuple[Any, ...]]
 
 @disjoint_base
 class Surface:
@@ -48,12 +49,20 @@ class Limits:
 
 @disjoint_base
 class Tenant:
-    """A key (edge.values.snapshot.Key) with its limits, its scopes as bits by route index, its models and its hours."""
+    """A key, as its row in the directory has it; made by the data plane alone."""
 
     name: str
+
+@disjoint_base
+class Policy:
+    """What keys have in common (of an edge.values.snapshot.Key): scopes as bits by route index, models, hours, limits.
+
+    `takes` are the limits: the number of the row's bucket, what it counts, how many a full one holds.
+    """
+
     def __init__(
-        self, key: Any, limits: Limits, scopes: int, allows: Callable[[str], bool] | None,
-        hours: Callable[[float], str | None] | None
+        self, policy: Any, takes: tuple[tuple[int, str, int], ...], outage: str | None, scopes: int,
+        allows: Callable[[str], bool] | None, hours: Callable[[float], str | None] | None
     ) -> None: ...
 
 @disjoint_base

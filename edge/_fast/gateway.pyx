@@ -8,7 +8,8 @@
     codings     a body that comes compressed        whole       plain answers
     cors        whose pages may read answers        stream      events, and the end of a stream
     own         what the gateway answers itself     relay       the answer's way back
-    admit       key -> tenant; what it may          permit      what is taken of limits, and given back
+    tenant      key -> whose it is                  permit      what is taken of limits, and given back
+    admit       what it may; limits are taken
     intent      body -> model, targets              refuse      what a client is told of a failure
     makers      ids -> the provider that made them  lines       what all heads of answers have
     route       plan x health -> target             overdue     what it means that something has not come
@@ -96,6 +97,8 @@ from .shared.health cimport (
     FORCED_OPEN, HALF_OPEN, RETURNING, SHUT, back_at, bench, count_failure, drop_probe, failed, set_rules, standing,
     succeeded, take_probe, usable_key, why_benched, within_budget,
 )
+from .shared.atomic cimport EDGE_SEE, EDGE_SET
+from .shared.directory cimport directory_find, directory_policy, directory_text, is_as_found
 from .shared.lines cimport LINE_KEPT, LINE_LOGGED, lines_put
 from .shared.places cimport (
     ALLOTTED_MORE, PLACED, places_alone, places_ask, places_expired, places_full, places_give, places_give_up,
@@ -136,6 +139,7 @@ cdef dict STATES_OF_KEYS = {
     "active": 0, "disabled": key_disabled, "frozen": key_frozen, "revoked": key_revoked, "suspended": key_unavailable,
     "exhausted": key_unavailable, "pending": key_unavailable,
 }
+KEY_STATES = tuple(STATES_OF_KEYS)      # by their numbers in the directory
 cdef tuple METHODS = (b"OTHER", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
 cdef tuple KINDS = ("nothing", "null", "boolean", "boolean", "number", "string", "array", "object")
 cdef dict KIND_BITS = {"null": 1 << NULL_, "boolean": 1 << TRUE_ | 1 << FALSE_, "number": 1 << NUMBER,
@@ -156,6 +160,7 @@ include "way/ratelimit.pxi"
 include "way/queue.pxi"
 include "way/load.pxi"
 include "way/failures.pxi"
+include "way/tenant.pxi"
 include "way/admit.pxi"
 include "way/usage.pxi"
 include "way/upload.pxi"
@@ -267,24 +272,23 @@ cdef class Route:
         return self
 
 
-cdef class Tenant:
+cdef class Policy:
 
-    def __init__(self, key, Limits limits, uint64_t scopes, allows, hours):
-        self.named = scopes if key.scopes else 0
-        self.name = key.name
-        self.limits = limits
-        self.priority = key.priority
-        self.state = STATES_OF_KEYS[key.state]
-        self.state_name = key.state
-        self.allowed_from = Networks(key.allowed_addresses) if key.allowed_addresses else None
-        self.denied_from = Networks(key.denied_addresses) if key.denied_addresses else None
+    def __init__(self, policy, tuple takes, str outage, uint64_t scopes, allows, hours):
+        self.takes, self.shadow, self.outage = takes, policy.minute.shadow, outage
+        self.priority = policy.priority
+        self.allowed_from = Networks(policy.allowed_addresses) if policy.allowed_addresses else None
+        self.denied_from = Networks(policy.denied_addresses) if policy.denied_addresses else None
         self.hours = hours
-        self.minute = -1
-        self.expires = key.expires or 0
         self.scopes = scopes
-        self.models, self.denied_models = key.models, key.denied_models
+        self.named = scopes if policy.scopes else 0
+        self.models, self.denied_models = policy.models, policy.denied_models
         self.allows = allows
         self.allowed = {}
+
+
+cdef class Tenant:
+    pass
 
 
 cdef class Target:
@@ -349,6 +353,7 @@ cdef class Gateway:
         self.window = Window.__new__(Window)
         self.random = int.from_bytes(os.urandom(8), "little")
         self.connections = set()
+        self.tell_epochs()
         self.addresses = {}
         self.pools = {}
         self.now = monotonic_ns()
@@ -384,8 +389,8 @@ cdef class Gateway:
         self.models = dict(tables.models)
         self.limits = tables.limits
         self.resolve = tables.resolve
-        self.tenants, self.digest = tables.tenants, tables.digest
-        self.known = {}
+        self.policy, self.digest = tables.policy, tables.digest
+        self.known, self.policies = {}, {}
         self.surfaces = tables.surfaces
         self.owned = tables.owned
         self.cors = tables.cors
@@ -520,6 +525,8 @@ cdef class Gateway:
         self.retired = [pool for pool in self.retired if pool.total or pool.waiting.count]
         run_jobs(self)
         self.counts.oldest = self.oldest()
+        self.tell_epochs()
+        self.recheck_keys()
         bury(self)
 
     cdef uint64_t oldest(self):
@@ -533,6 +540,33 @@ cdef class Gateway:
         for pool in self.retired:
             version = min(version, pool.version)
         return version
+
+    cdef int recheck_keys(self) except -1:
+        """Requests that wait, and whose keys have changed, need not wait for their turn to hear of it."""
+        cdef Downstream downstream
+        cdef Exchange x
+        cdef int64_t generations = directory_generations(self)
+        if generations == self.rechecked:
+            return 0
+        self.rechecked = generations
+        for downstream in tuple(self.connections):
+            x = downstream.exchange
+            if x is not None and (x.state == DRAWING or x.state == QUEUED or x.state == PAUSED):
+                x.drive(KEY_CHANGED, 0, NULL, 0, None)
+        return run_jobs(self)
+
+    cdef int tell_epochs(self) noexcept:
+        """Which of the directory's buckets requests on their way may use, whatever becomes of their keys."""
+        cdef Downstream downstream
+        cdef int64_t needed
+        cdef int source
+        for source in range(<int>N_SOURCES):
+            needed = self.epochs[source] = EDGE_SEE(&self.slab.catalogue(source).epoch)
+            for downstream in self.connections:
+                if downstream.exchange is not None and downstream.exchange.tenant is not None:
+                    needed = min(needed, downstream.exchange.epochs[source])
+            EDGE_SET(&self.counts.epochs[source], needed + 1)
+        return 0
 
     def decode(self):
         """Goes on with bodies that came compressed, a piece of each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 from typing import Any
 
@@ -30,8 +30,8 @@ from edge.control.refusal import Refusal, request_id
 from edge.control.requests import KEPT
 from edge.control.state import State
 from edge.process.channel import Reloaded
-from edge.values import figures
-from edge.values.snapshot import Snapshot
+from edge.values import directory, figures
+from edge.values.snapshot import Key, Snapshot
 
 LAST = 20                   # requests that are told where nobody says how many
 FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
@@ -102,11 +102,10 @@ class Routes:
     async def stats(self, request: Request) -> Response:
         """All figures, also those of single keys."""
         state = self.state()
-        keys = {key.name: figures.limit(state.slab, state.registry.bucket(f"key:{key.name}"), state.snapshot)
-                for key in state.snapshot.keys if key.limit is not None}
         everything = state.slab, state.registry, state.snapshot
         return answer({**figures.collect(*everything), "limits": figures.limits(*everything),
-                       "concurrent_requests": figures.concurrencies(*everything), "keys": keys})
+                       "concurrent_requests": figures.concurrencies(*everything),
+                       "keys": figures.of_keys(state.slab, state.snapshot)})
 
     @admin
     async def workers(self, request: Request) -> Response:
@@ -147,7 +146,8 @@ class Routes:
     @admin
     async def config(self, request: Request) -> Response:
         """The version in force, secrets masked."""
-        return answer(masked(self.state().snapshot))
+        state = self.state()
+        return answer(masked(state.snapshot, directory.keys(state.slab)))
 
     @admin
     async def reload(self, request: Request) -> Response:
@@ -196,12 +196,12 @@ class Routes:
         return self.state().refusals.response(Refusal(Condition.internal_error))
 
 
-def masked(snapshot: Snapshot) -> dict[str, Any]:
+def masked(snapshot: Snapshot, keys: Iterable[Key]) -> dict[str, Any]:
     """The snapshot's fields; `Secret` prints as `***`, and digests of keys are nobody's business either."""
     fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)
               if field.name != "wording"}
     fields["keys"] = [{field.name: getattr(key, field.name) for field in dataclasses.fields(key)
-                       if field.name not in ("digest", "former")} for key in snapshot.keys]
+                       if field.name not in ("digest", "former", "id")} for key in keys]
     return fields
 
 

@@ -26,8 +26,9 @@ from edge.control.known import Known
 from edge.control.process_metrics import of_processes
 from edge.control.state import State
 from edge.control.worker_metrics import SHORT, of_workers
+from edge.values.directory import CONCURRENT
 from edge.values.figures import concurrency, limit
-from edge.values.registry import Labels, owners
+from edge.values.registry import Labels, bucket_name, owners
 
 SERIES = ("route", "provider", "model")
 LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")
@@ -144,8 +145,9 @@ def of_gateway(state: State) -> Iterator[Metric]:
     left = Gauge("edge_concurrent_requests_left", "Requests that there may be at once besides those that there are.",
                  labels=["owner"])
     for owner, limited in owners(state.snapshot):
-        if limited.concurrent_requests and not owner.startswith("key:"):
-            left.add_metric([owner], concurrency(state.slab, state.registry, state.snapshot, owner)["left"])
+        if limited.concurrent_requests:
+            index = state.registry.bucket(bucket_name(CONCURRENT, owner))
+            left.add_metric([owner], concurrency(state.slab, index, state.snapshot)["left"])
     yield left
     yield Gauge("edge_config_version", "Version of the configuration in force.", state.snapshot.version)
     yield Info("edge_build", "The program that runs.", {"version": __version__})

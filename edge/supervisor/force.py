@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from edge._fast import Healths, Slab
-from edge.values.registry import Registry
+from edge.values.directory import FILE, STORE, Directory, secrets, source_of
+from edge.values.registry import Fresh, Registry, apply
 from edge.values.snapshot import Snapshot
 
 
@@ -14,8 +15,24 @@ class Force:
     """What is in force: who is forked now begins with it."""
 
     slab: Slab
-    snapshot: Snapshot
+    snapshot: Snapshot                  # without its keys, which are in the directory
     registry: Registry
+
+    digests: frozenset[tuple[int, bytes]] = frozenset()     # of its keys, by source
+
+    def take(self, snapshot: Snapshot, registry: Registry, fresh: Fresh) -> None:
+        """Another version is in force, and keys that it has no more still are."""
+        apply(self.slab, registry, snapshot, fresh)
+        self.snapshot, self.registry = replace(snapshot, keys=()), registry
+        self.digests = frozenset((source_of(key), digest) for key in snapshot.keys for digest, _, _ in secrets(key))
+
+    def revoke(self) -> None:
+        """Now they are not.
+
+        Where the secret is another one, all keys have other digests: then when nobody looks by those before any more.
+        """
+        for source in (FILE, STORE):
+            Directory(self.slab, source).keep(frozenset(digest for of, digest in self.digests if of == source))
 
 
 def forgive(force: Force, before: Snapshot) -> None:

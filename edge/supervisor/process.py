@@ -11,6 +11,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from edge import __version__, contract
 from edge._fast import Slab
@@ -26,7 +27,7 @@ from edge.supervisor.listeners import Listeners
 from edge.supervisor.reload import Reloads
 from edge.supervisor.signals import Signals
 from edge.supervisor.upgrade import Command, Upgrades
-from edge.values.registry import Registry, apply, prepare
+from edge.values.registry import Registry, prepare
 from edge.values.snapshot import Snapshot
 
 STARTS = 2                  # more deaths than this before everything has ever served: a failure
@@ -45,12 +46,13 @@ class Supervisor:
         self.handed = handed is not None
         if handed is None:
             self.listeners = Listeners.opened(snapshot)
-            force, first, before = Force(Slab(snapshot.workers), snapshot, Registry()), 0, list[Child]()
+            force = Force(Slab(snapshot.workers), replace(snapshot, keys=()), Registry())
+            first, before = 0, list[Child]()
         else:
             self.listeners = Listeners.inherited(handed, snapshot, self.log)
             force, first, before = take_over(handed, snapshot, self.log)
         self.force = force
-        apply(force.slab, force.registry, snapshot, prepare(force.slab, force.registry, snapshot))
+        force.take(snapshot, force.registry, prepare(force.slab, force.registry, snapshot))
         if handed is not None:
             forget(force)
         self.generation = Generation(force, self.listeners, first, snapshot.workers)
@@ -172,6 +174,7 @@ class Supervisor:
             self.log.info("edge %s serves in the place of the version before, whose connections have %g s to end",
                           __version__, seconds)
             self.family.retire(seconds)
+            self.force.revoke()
         elif self.started is not None:
             self.started(self.serving())
 

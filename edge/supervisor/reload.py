@@ -17,7 +17,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from edge.process.apart import Ended
 from edge.process.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
 from edge.supervisor.children import Child
 from edge.supervisor.force import Force, forgive
-from edge.values.registry import Fresh, Registry, apply, prepare
+from edge.values.registry import Fresh, Registry, prepare
 from edge.values.snapshot import Snapshot
 
 PREPARE_SECONDS = 15.0      # control gives the supervisor 120 for its answer, and reading takes a part of them
@@ -116,7 +116,7 @@ class Reloads:
         self.hold_store(snapshot)
         registry = copy.deepcopy(force.registry)
         fresh = prepare(force.slab, registry, snapshot, self.settled())
-        memory = publish(snapshot, registry)
+        memory = publish(replace(snapshot, keys=()), registry)
         self.name_fixed(snapshot)
         self.serial += 1
         asked = frozenset(child for child in self.everyone()
@@ -200,8 +200,9 @@ class Reloads:
         force = self.force
         os.close(pending.memory)
         pending.committed = True
-        apply(force.slab, pending.registry, pending.snapshot, pending.fresh)
-        force.snapshot, force.registry = pending.snapshot, pending.registry
+        force.take(pending.snapshot, pending.registry, pending.fresh)
+        if pending.snapshot.key_secret == pending.before.key_secret:
+            force.revoke()
         self.log.setLevel(log.level(force.snapshot.debug))
         pending.missing = {child for child in self.everyone() if child.start is not None and child.pid}
         for child in pending.missing:
@@ -217,6 +218,7 @@ class Reloads:
             pending.missing.discard(child)
         if pending.missing:
             return
+        self.force.revoke()
         forgive(self.force, pending.before)
         self.log.info("configuration version %d in force", pending.snapshot.version)
         self.answer(pending.asked_by, pending.snapshot.version, ())

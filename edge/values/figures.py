@@ -17,7 +17,9 @@ from edge._fast import (
     Slab,
     monotonic,
 )
-from edge.values.registry import CONCURRENT, Place, Registry, bucket_name, named, owners, places
+from edge.values import directory
+from edge.values.directory import CONCURRENT, all_limits
+from edge.values.registry import Place, Registry, bucket_name, named, owners, places
 from edge.values.snapshot import Snapshot
 
 BOUNDS = {"total": LONG_BOUNDS, "first_byte": LONG_BOUNDS, "overhead": SHORT_BOUNDS}   # seconds
@@ -53,22 +55,26 @@ def limit(slab: Slab, bucket: int, snapshot: Snapshot) -> dict[str, int] | None:
 
 def concurrencies(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, dict[str, int]]:
     """How many requests at once each owner may have, and how many more there may be now; the others: any number."""
-    return {owner: concurrency(slab, registry, snapshot, owner) for owner, limited in owners(snapshot)
-            if limited.concurrent_requests}
+    found = {owner: registry.bucket(bucket_name(CONCURRENT, owner)) for owner, limited in owners(snapshot)
+             if limited.concurrent_requests}
+    found |= {each.owner: each.index for each in all_limits(slab) if each.kind == CONCURRENT}
+    return {owner: concurrency(slab, bucket, snapshot) for owner, bucket in found.items()}
 
 
-def concurrency(slab: Slab, registry: Registry, snapshot: Snapshot, owner: str) -> dict[str, int]:
+def concurrency(slab: Slab, bucket: int, snapshot: Snapshot) -> dict[str, int]:
     """The same of one that has such a limit; on all hosts that share it, as far as this one knows."""
-    bucket = registry.bucket(bucket_name("concurrent_requests", owner))
     most, held = slab.concurrency(bucket)
     return {"limit": most, "left": max(0, most - held) if snapshot.redis is None else Places(slab).left(bucket)}
 
 
 def limits(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[str, Any]]:
     """Everything that is limited: by owner and by what is counted, what there may be and what is left of it."""
-    return [{"owner": owner, "kind": kind, **((concurrency(slab, registry, snapshot, owner) if kind == CONCURRENT
-                                               else limit(slab, bucket, snapshot)) or {})}
-            for owner, limited in owners(snapshot) for bucket, kind, _ in registry.takes(owner, limited)]
+    found = [(owner, kind, bucket) for owner, limited in owners(snapshot)
+             for bucket, kind, _ in registry.takes(owner, limited)]
+    found += [(each.owner, each.kind, each.index) for each in all_limits(slab)]
+    return [{"owner": owner, "kind": kind,
+             **((concurrency if kind == CONCURRENT else limit)(slab, bucket, snapshot) or {})}
+            for owner, kind, bucket in found]
 
 
 def target(slab: Slab, registry: Registry, snapshot: Snapshot, place: Place) -> dict[str, Any]:
@@ -121,11 +127,21 @@ def collect(slab: Slab, registry: Registry, snapshot: Snapshot) -> dict[str, Any
     }
 
 
-def of_key(slab: Slab, registry: Registry, snapshot: Snapshot, name: str) -> dict[str, Any]:
+def of_keys(slab: Slab, snapshot: Snapshot) -> dict[str, dict[str, int] | None]:
+    """The limits of requests per second, by key."""
+    return {each.name.removeprefix("key:"): limit(slab, each.index, snapshot) for each in all_limits(slab)
+            if each.name.startswith("key:")}
+
+
+def of_key(slab: Slab, snapshot: Snapshot, name: str) -> dict[str, Any]:
     """What belongs to one key, and no word of other keys, of targets or of how the gateway is: for the data port."""
-    key = next(key for key in snapshot.keys if key.name == name)
-    owner = f"key:{name}"
-    minute = {kind: limit(slab, registry.bucket(bucket_name(kind, owner)), snapshot) for kind, _ in key.minute.units}
-    return {"key": name, "limit": limit(slab, registry.bucket(owner), snapshot), "minute": minute,
-            "concurrent_requests": concurrency(slab, registry, snapshot, owner) if key.concurrent_requests else None,
+    row = directory.named(slab, name)
+    if row is None:                     # it has gone while it asked
+        return {"key": name}
+    key, found = directory.shown(row), {each.name: each for each in directory.limits(row)}
+    concurrent = found.pop(bucket_name(CONCURRENT, f"key:{name}"), None)
+    own = found.pop(f"key:{name}", None)
+    return {"key": name, "limit": limit(slab, own.index, snapshot) if own else None,
+            "minute": {each.kind: limit(slab, each.index, snapshot) for each in found.values()},
+            "concurrent_requests": concurrency(slab, concurrent.index, snapshot) if concurrent else None,
             "priority": key.priority, "models": key.models, "scopes": key.scopes, "expires": key.expires}

@@ -1,10 +1,10 @@
 """Which series counts what, and which bucket limits whom: names to indices of the shared memory.
 
 The supervisor holds the registry, plans every version of the configuration into a copy of it, and hands that out
-together with the snapshot; everybody else only looks up. An index that no version names any more is given to another
-name once no process has a request on its way that began while it was named: what counts late counts for the right one.
-Keys' indices are given back as soon as that is so. The others keep theirs while there is room for all: their counts
-stay visible, and go on where they were if the name comes back.
+together with the snapshot; everybody else only looks up. (Limits of keys are in the directory.) An index that no
+version names any more is given to another name once no process has a request on its way that began while it was named:
+what counts late counts for the right one. Limits' indices are given back as soon as that is so. The others keep theirs
+while there is room for all: their counts stay visible, and go on where they were if the name comes back.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from edge._fast import MAX_BUCKETS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
+from edge._fast import MAX_LIMITS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.dialects.routes import MODELS, NAMES, RELAY, ROUTES
+from edge.values.directory import CONCURRENT, FILE, STORE, Directory, source_of
 from edge.values.snapshot import Key, ModelLimit, Snapshot
 
 Limited = Snapshot | Key | ModelLimit       # who has limits
@@ -24,16 +25,16 @@ Labels = tuple[str, str, str]       # route, provider, model: what was configure
 
 NOWHERE: Labels = ("", "", "")      # requests that ended before they had a route
 OTHER: Labels = ("other", "other", "other")     # what came after the last free series
-REQUESTS, CONCURRENT = "requests", "concurrent_requests"       # of KINDS_OF_LIMITS
+REQUESTS = "requests"               # of KINDS_OF_LIMITS
 WORDS = {"buckets": "limits", "targets": "targets", "pools": "providers"}
-SECTIONS = {"buckets": "keys", "targets": "models", "pools": "providers"}       # of the configuration, where they are
+SECTIONS = {"buckets": "model_limits", "targets": "models", "pools": "providers"}   # of the configuration
 
 
 Place = tuple[str, str]             # of a target: provider, and the model's name there; "" where it has none
 
 
 class RegistryFull(ValueError):
-    """There are more keys than buckets, or more targets or providers than records of their health.
+    """There are more limits than buckets, or more targets or providers than records of their health.
 
     (Series share the one of OTHER instead.) `section` is the one of the configuration that has them.
     """
@@ -148,7 +149,7 @@ class Registry:
             "targets": places(snapshot),
             "pools": [provider.name for provider in snapshot.providers],
             "series": [NOWHERE, OTHER, *countable(snapshot)]}
-        room = {"buckets": MAX_BUCKETS, "targets": MAX_TARGETS, "pools": MAX_POOLS, "series": MAX_SERIES}
+        room = {"buckets": MAX_LIMITS, "targets": MAX_TARGETS, "pools": MAX_POOLS, "series": MAX_SERIES}
         fresh = {}
         for name, names in wanted.items():
             table: Table = getattr(self, f"_{name}")
@@ -216,10 +217,8 @@ def bucket_name(kind: str, owner: str) -> str:
 
 
 def owners(snapshot: Snapshot) -> Iterator[tuple[str, Limited]]:
-    """Who has limits: `gateway`, `key:` and a key's name, `model:` and a model's."""
+    """Who has limits besides keys (edge.values.directory): `gateway`, `model:` and a model's name."""
     yield "gateway", snapshot
-    for key in snapshot.keys:
-        yield f"key:{key.name}", key
     for each in snapshot.model_limits:
         yield f"model:{each.model}", each
 
@@ -228,13 +227,18 @@ def prepare(slab: Slab, registry: Registry, snapshot: Snapshot, settled: int = 0
     """Plans a version into a registry that nobody uses yet. ValueError: there is no room, or a limit is none."""
     for rate, burst in terms(snapshot).values():
         slab.terms(rate, burst)
+    for source in (FILE, STORE):
+        Directory(slab, source).check(key for key in snapshot.keys if source_of(key) == source)
     return registry.plan(snapshot, settled)
 
 
 def apply(slab: Slab, registry: Registry, snapshot: Snapshot, fresh: Fresh) -> None:
-    """What was prepared is in force in the shared memory from now on."""
+    """What was prepared is in force in the shared memory from now on; keys that the version has no more still are."""
     slab.clear(fresh.series, fresh.buckets, fresh.targets, fresh.pools)
     for name, (rate, burst) in terms(snapshot).items():
         slab.set_bucket(registry.bucket(name), rate, burst)
     for name, most in concurrencies(snapshot).items():
         slab.set_concurrency(registry.bucket(name), most)
+    directories = {source: Directory(slab, source) for source in (FILE, STORE)}
+    for key in snapshot.keys:
+        directories[source_of(key)].put(key)

@@ -18,13 +18,14 @@ import uvloop
 from edge import _fast
 from edge.process import bell, claims, log
 from edge.process.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Retire, say
+from edge.values import directory
 from edge.values.figures import of_key
 from edge.values.registry import Registry
 from edge.values.snapshot import Snapshot
 from edge.worker.connect import Connector
 from edge.worker.notes import Notes
 from edge.worker.own import OwnAnswers
-from edge.worker.tables import Compiler
+from edge.worker.tables import Compiler, policy
 
 TICK_SECONDS = 0.1          # how exact timeouts are
 ORPHAN_SECONDS = 3.0        # that a worker whose supervisor has died serves on, if no successor comes
@@ -77,7 +78,7 @@ class Worker:
         slab = self.inherited.slab
         self.gateway = _fast.Gateway(slab, self.inherited.stripe, self.connector, self.fault)
         self.compiler = Compiler(self.gateway, slab, bell.Rope(slab.host).ring)
-        self.own = OwnAnswers(self.gateway, lambda key: of_key(slab, self.registry, self.snapshot, key))
+        self.own = OwnAnswers(self.gateway, lambda key: of_key(slab, self.snapshot, key))
         self.prepare(Prepare(0, self.snapshot, self.registry))
         self.commit(0)
         # What is here now stays: the collector need not walk it again.
@@ -229,3 +230,5 @@ def rehearse(slab: Any, registry: Registry, snapshot: Snapshot) -> None:
     own = OwnAnswers(gateway, lambda key: {})
     notes = Notes(logging.getLogger("edge"), time.monotonic, debug=False)
     gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), notes))
+    for text in {directory.text(key) for key in snapshot.keys}:
+        policy(snapshot, text)

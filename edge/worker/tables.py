@@ -16,6 +16,7 @@ from edge.dialects.kinds import KINDS, Kind
 from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
+from edge.values import directory
 from edge.values.hours import closed
 from edge.values.patterns import covers, matcher
 from edge.values.registry import Limited, Registry, owners
@@ -45,7 +46,7 @@ class Tables:
     prefixes: tuple[tuple[bytes, Any], ...]
     models: dict[bytes, Any]
     resolve: Callable[[bytes], Any]
-    tenants: dict[bytes, Any]
+    policy: Callable[[bytes], Any]
     limits: Any
     digest: Callable[[bytes], bytes]
     surfaces: tuple[Any, ...]
@@ -117,12 +118,18 @@ def allows(key: Key) -> Callable[[str], bool] | None:
     return lambda name: wanted(name) and not denied(name.strip().casefold())
 
 
-def secrets(key: Key) -> Iterator[Key]:
-    """The key, and as it is for who comes with the secret from before its rotation: that one ends."""
-    yield key
-    if key.former is not None:
-        until = key.former.until if key.expires is None else min(key.expires, key.former.until)
-        yield replace(key, digest=key.former.digest, expires=until)
+def outage(snapshot: Snapshot, limited: Limited) -> str | None:
+    """What limits do while Redis does not answer; None: hosts share nothing."""
+    return (limited.minute.outage or snapshot.redis.outage) if snapshot.redis is not None else None
+
+
+def policy(snapshot: Snapshot, text: bytes) -> Any:
+    """What keys of the directory have in common, of its text there: scopes, models, hours and limits."""
+    key = directory.policy(text)
+    scopes = sum(1 << index for index, name in enumerate(NAMES) if not key.scopes or name in key.scopes)
+    takes = tuple((number, kind, most) for number, kind, most, _ in directory.numbers(key))
+    return _fast.Policy(key, takes, outage(snapshot, key), scopes, allows(key),
+                        partial(closed, key.hours) if key.hours else None)
 
 
 class Compiler:
@@ -154,8 +161,7 @@ class Compiler:
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
             models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
             resolve=resolver([(model.name, compiled) for model, compiled in models if "*" in model.name]),
-            tenants={each.digest: self.tenant(each, limits[f"key:{each.name}"])
-                     for key in snapshot.keys for each in secrets(key)},
+            policy=partial(policy, snapshot),
             limits=limits["gateway"],
             digest=partial(digest, secret=snapshot.key_secret),
             surfaces=tuple(surfaces.values()), owned=owned, bearer_only=snapshot.bearer_only,
@@ -178,8 +184,8 @@ class Compiler:
 
     def limits(self, snapshot: Snapshot, registry: Registry, owner: str, limited: Limited) -> Any:
         """What an owner's requests take from."""
-        outage = (limited.minute.outage or snapshot.redis.outage) if snapshot.redis is not None else None
-        return _fast.Limits(self.slab, registry.takes(owner, limited), limited.minute.shadow, outage)
+        return _fast.Limits(self.slab, registry.takes(owner, limited), limited.minute.shadow,
+                            outage(snapshot, limited))
 
     @staticmethod
     def model(model: Model, kinds: Mapping[str, str], targets: Targets, limits: Any) -> Any:
@@ -188,12 +194,6 @@ class Compiler:
         return _fast.Model(model.name, {
             kind: tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == kind)
             for kind in KINDS}, limits)
-
-    @staticmethod
-    def tenant(key: Key, limits: Any) -> Any:
-        """A key's own limits, scopes, models and hours."""
-        scopes = sum(1 << index for index, name in enumerate(NAMES) if not key.scopes or name in key.scopes)
-        return _fast.Tenant(key, limits, scopes, allows(key), partial(closed, key.hours) if key.hours else None)
 
     @staticmethod
     def routes(snapshot: Snapshot, targets: Targets, registry: Registry, own: dict[str, Answer],

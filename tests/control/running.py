@@ -15,7 +15,7 @@ import orjson
 from edge import contract, control
 from edge._fast import Slab
 from edge.process.channel import Commit, Kind, Prepare, Record, Records, publish, send
-from edge.values.registry import Registry
+from edge.values.registry import Registry, apply, prepare
 from edge.values.snapshot import Key, Limit, Model, Provider, Secret, Snapshot, Target
 
 WAIT_SECONDS = 20.0
@@ -57,10 +57,7 @@ class Running:
         self.snapshot = snapshot
         self.slab = Slab(snapshot.workers)
         self.registry = Registry()
-        self.registry.plan(snapshot)
-        for name, limit in (("gateway", snapshot.limit), *((f"key:{key.name}", key.limit) for key in snapshot.keys)):
-            if limit is not None:
-                self.slab.set_bucket(self.registry.bucket(name), limit.rate, limit.burst)
+        apply(self.slab, self.registry, snapshot, prepare(self.slab, self.registry, snapshot))
         self.channel, theirs = socket.socketpair()
         self.reader = Records(self.channel)
         with theirs, socket.create_server(("127.0.0.1", 0)) as listener:

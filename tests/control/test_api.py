@@ -17,6 +17,7 @@ from edge._fast import RELAYED
 from edge.config import INVALID, MISSING, SYNTAX, Place, Problem
 from edge.control.guard import loopback
 from edge.process.channel import Abort, Commit, Drain, Kind, Record, Reloaded, send
+from edge.values.directory import all_limits
 from edge.values.snapshot import Secret
 from tests.control.running import Answer, Running, make_snapshot
 
@@ -242,7 +243,8 @@ def test_stats_add_up(start: Start) -> None:
         slab.account(worker, chat, 0, (1, 1, 1), (10, 20, 5))
         slab.account(worker, chat, RELAYED + 11, (1, 1, 1), (0, 0, 0))
         slab.enter(worker, chat, 2)
-    slab.take(registry.bucket("key:alice"), 2)
+    [alice] = [each for each in all_limits(slab) if each.name == "key:alice"]
+    slab.take(alice.index, 2)
     stats = running.ask("/stats").json
     assert (stats["version"], stats["requests"], stats["in_flight"]) == (1, 4, 4)
     assert stats["series"] == [{

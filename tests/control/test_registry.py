@@ -15,12 +15,18 @@ from edge._fast import MAX_SERIES
 from edge.dialects.routes import OWN, ROUTES
 from edge.values import registry as m
 from edge.values.registry import NOWHERE, OTHER, Registry, RegistryFull
-from edge.values.snapshot import Key, Model, Snapshot, Target
+from edge.values.snapshot import Minute, Model, ModelLimit, Snapshot, Target
 from tests.control.running import make_snapshot
+
+
+def limits(*models: str) -> tuple[ModelLimit, ...]:
+    """Limits of models."""
+    return tuple(ModelLimit(model, None, Minute()) for model in models)
+
 
 names = st.sampled_from([f"model-{n}" for n in range(6)])
 snapshots = st.builds(
-    lambda models, keys: make_snapshot(models=tuple(models), keys=tuple(Key(key, b"") for key in keys)),
+    lambda models, limited: make_snapshot(models=tuple(models), model_limits=limits(*limited)),
     st.lists(st.builds(lambda name, at: Model(name, (Target(at),)), names, st.sampled_from(["first", "second"]))),
     st.lists(names, unique=True))
 
@@ -39,7 +45,7 @@ def test_reserved_indices() -> None:
     assert registry.labels == {NOWHERE: 0, OTHER: 1}
     assert (registry.series(*NOWHERE), registry.series("chat", "x", "y"), registry.bucket("gateway")) == (0, 1, 0)
     with pytest.raises(KeyError):
-        registry.bucket("key:nobody")
+        registry.bucket("model:none")
 
 
 def test_everything_that_can_happen_is_planned() -> None:
@@ -81,19 +87,19 @@ def test_no_two_owners(versions: list[Snapshot], data: st.DataObject) -> None:
 
 
 def test_indices_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys come and go for ever; what a request still holds is not given away, and a quick return finds its own."""
-    monkeypatch.setattr(m, "MAX_BUCKETS", 4)
+    """Limits come and go for ever; what a request still holds is not given away, and a quick return finds its own."""
+    monkeypatch.setattr(m, "MAX_LIMITS", 4)
     registry = Registry()
 
-    def plan(version: int, settled: int, *keys: str) -> list[int]:
-        registry.plan(make_snapshot(version=version, keys=tuple(Key(key, b"") for key in keys)), settled)
-        return [registry.bucket(f"key:{key}") for key in keys]
+    def plan(version: int, settled: int, *models: str) -> list[int]:
+        registry.plan(make_snapshot(version=version, model_limits=limits(*models)), settled)
+        return [registry.bucket(f"model:{model}") for model in models]
 
     assert plan(1, 0, "a", "b") == [1, 2]
     assert plan(2, 1, "c") == [3]                       # a request of version 1 may still hold a's and b's
     assert plan(3, 1, "b") == [2]
     with pytest.raises(RegistryFull, match="until the last requests of"):
-        copy.deepcopy(registry).plan(make_snapshot(version=4, keys=tuple(Key(key, b"") for key in "bdef")), 1)
+        copy.deepcopy(registry).plan(make_snapshot(version=4, model_limits=limits(*"bdef")), 1)
     for version in range(4, 200):
         assert sorted(plan(version, version - 1, f"x{version}")) in ([1], [2], [3])
 
@@ -125,14 +131,14 @@ def test_series_that_find_no_room_share_one() -> None:
     assert registry.series("chat", "", "") > 1
 
 
-def test_keys_that_find_no_bucket_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version with more keys than buckets is refused whole: no key goes without its limit."""
-    monkeypatch.setattr(m, "MAX_BUCKETS", 4)
-    registry = planned(make_snapshot())
-    keys = tuple(Key(name, b"") for name in ("carol", "dave", "eve", "fred"))
+def test_limits_that_find_no_bucket_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version with more limits than buckets is refused whole: no model goes without its limit."""
+    monkeypatch.setattr(m, "MAX_LIMITS", 4)
+    registry = planned(make_snapshot(model_limits=limits("alice", "bob")))
+    limited = limits("carol", "dave", "eve", "fred")
     with pytest.raises(RegistryFull, match="room for 1 limits until the last requests of 2 others have ended"):
-        copy.deepcopy(registry).plan(make_snapshot(version=2, keys=keys))
+        copy.deepcopy(registry).plan(make_snapshot(version=2, model_limits=limited))
     with pytest.raises(RegistryFull, match=r"room for 3 limits$"):
-        copy.deepcopy(registry).plan(make_snapshot(version=2, keys=keys), 2)
-    registry.plan(make_snapshot(version=2, keys=keys[:1]))
-    assert registry.bucket("key:carol") == 3
+        copy.deepcopy(registry).plan(make_snapshot(version=2, model_limits=limited), 2)
+    registry.plan(make_snapshot(version=2, model_limits=limited[:1]))
+    assert registry.bucket("model:carol") == 3

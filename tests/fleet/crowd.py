@@ -25,6 +25,7 @@ from edge.config.reading import load
 from edge.control.fleet.process import Fleet
 from edge.control.state import State
 from edge.process.bell import Rope
+from edge.values.directory import all_limits
 from edge.values.registry import Registry, apply, prepare
 from edge.values.snapshot import Limit
 from tests.faults.load import progress, verdict
@@ -57,7 +58,8 @@ def state(crowd: Crowd, url: str, memory: Slab) -> State:
         snapshot = load(str(path), environ={"PROVIDER_KEY": "sk-provider", "TEST_KEY": KEY})
     limit = Limit(crowd.rate, max(1, int(crowd.rate)))
     snapshot = replace(snapshot, keys=tuple(
-        replace(snapshot.keys[0], name=f"key-{number}", limit=limit) for number in range(crowd.limits)))
+        replace(snapshot.keys[0], name=f"key-{number}", digest=number.to_bytes(32, "big"), limit=limit)
+        for number in range(crowd.limits)))
     registry = Registry()
     apply(memory, registry, snapshot, prepare(memory, registry, snapshot))
     return State.of(memory, registry, snapshot)
@@ -90,7 +92,7 @@ async def live(crowd: Crowd, url: str, warm: float, seconds: float) -> tuple[int
     """A host: how many requests had their unit, missed it and were refused; calls, and this host's own CPU."""
     memory = Slab(1)
     fleet = Fleet((state_ := state(crowd, url, memory)).snapshot.redis, state_)     # type: ignore[arg-type]
-    indices = [state_.registry.bucket(f"key:key-{number}") for number in range(crowd.limits)]
+    indices = [each.index for each in all_limits(memory)]
     found = {0: 0, SHORT: 0, 1: 0}
     tasks = [asyncio.create_task(fleet.run()), asyncio.create_task(take(crowd, fleet, indices, found))]
     await asyncio.sleep(warm)

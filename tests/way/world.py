@@ -21,6 +21,7 @@ from edge import _fast
 from edge._fast import TRANSITIONS
 from edge.config import load as configured
 from edge.values import registry as values
+from edge.values.directory import all_limits
 from edge.values.registry import Registry
 from edge.worker.notes import Notes
 from edge.worker.own import OwnAnswers
@@ -268,6 +269,8 @@ class World:
             left[f"{name} active"], left[f"{name} waiting"] = load.active, load.waiting
         for owner in values.concurrencies(self.snapshot):
             left[owner] = self.slab.concurrency(self.registry.bucket(owner))[1]
+        for each in all_limits(self.slab):
+            left[each.name] = self.slab.concurrency(each.index)[1]
         return {name: value for name, value in left.items() if value}
 
     def advance(self, ns: int) -> None:

@@ -6,7 +6,9 @@ cpdef enum:
     CONTROL = 64                # the stripe of control, which only beats
     GENERATION = 65             # stripes of one generation
     MAX_SERIES = 2048
-    MAX_BUCKETS = 262144
+    MAX_BUCKETS = 2097152
+    MAX_LIMITS = 65536          # those below are the registry's; behind them come those of the file's keys,
+    FILE_BUCKETS = 524288       # so many, and of the store's: edge._fast.shared.directory
     N_OUTCOMES = 128            # conditions from 0, relayed statuses from RELAYED
     RELAYED = 96
     N_BOUNDS = 20               # finite bounds; one more bucket for +Inf
@@ -15,6 +17,14 @@ cpdef enum:
     MAX_PROVIDER_KEYS = 32
     MAX_IDS = 65536
     LINES_ROOM = 2097152        # bytes of lines that one worker may be ahead of control
+    MAX_KEYS = 2097152          # rows of the directory
+    MAX_POLICIES = 262144
+    MAX_PARTS = 1048576         # of their texts
+    PART = 248                  # bytes of one
+    DIGEST = 32                 # bytes
+    NAME_ROOM = 64              # bytes of a key's name
+    MOST_LIMITS = 6             # of one key, one model or the gateway
+    SLOTS_BITS = 22             # an index has 2**22 slots at most
 
 cdef enum:
     PROBER = 255                # the bits of Health.probe that say whose it is
@@ -135,6 +145,62 @@ cdef struct Ring:               # of one worker, for control: edge._fast.shared.
     int64_t further[7]
     char data[LINES_ROOM]
 
+cdef struct Row:                # of a key: edge._fast.shared.directory
+    int64_t version             # odd: it is there
+    uint8_t digest[DIGEST]
+    double expires              # Unix time; 0: never
+    int32_t policy              # of one that is not there: the next of these, and 1
+    int32_t buckets[MOST_LIMITS]        # 0: none
+    uint8_t state
+    uint8_t name_size
+    uint8_t former              # it is of the secret from before the key's rotation
+    uint8_t unused
+    char name[NAME_ROOM]
+
+cdef struct Policy:             # what keys have in common, as text
+    int64_t version             # likewise
+    uint64_t hash
+    int32_t keys                # that have it
+    int32_t first               # part of its text, and 1; of one that is not there: the next of these, and 1
+    int32_t size
+
+cdef struct Part:
+    int32_t next
+    int32_t unused
+    char text[PART]
+
+cdef struct Freed:              # a bucket whose key is gone
+    int64_t epoch
+    uint64_t owner              # hash of what its key was called; 0: nobody knows
+    int32_t number              # which of the key's buckets it was
+    int32_t index
+
+cdef struct Index:              # open addressing; of two tables of each size one is in force
+    int64_t table               # its bits * 2 + which of the two
+    int64_t used                # slots that are or were somebody's
+
+cdef enum:                      # what an index finds: a row by either, a policy by its text, a freed bucket
+    BY_DIGEST, BY_NAME, BY_TEXT, BY_OWNER, N_INDICES
+
+cpdef enum Source:              # who has made a key, and alone writes its row
+    FILE, STORE, N_SOURCES
+
+cdef struct Catalogue:          # of one source's keys: what is beside their rows
+    int64_t generation          # counts changes
+    int64_t epoch               # counts changes that have freed buckets
+    int64_t writing             # a change is under way
+    int64_t keys
+    int64_t rows                # that were ever used,
+    int64_t free_row            # and the first of those that are free, and 1
+    int64_t policies            # likewise
+    int64_t free_policy
+    int64_t parts
+    int64_t free_part
+    int64_t buckets             # of keys that were ever used
+    int64_t freed_head          # those that are free, and were when: from here
+    int64_t freed_tail          # to there
+    Index indices[N_INDICES]
+
 cdef struct Worker:             # what one worker counted whatever the series
     uint64_t heartbeat_ns       # last turn of its event loop
     uint64_t accepted
@@ -161,6 +227,7 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t lines_lost         # of the log: standard error would not take them
     uint64_t held_used          # counts of concurrency from here on were never touched
     uint64_t oldest             # version of the configuration that is still needed: by the oldest request on its way
+    int64_t epochs[N_SOURCES]   # of the directory, and 1: what was freed from there on it may still use; 0: nothing
     Load loads[MAX_POOLS]
     uint64_t asked[MAX_TARGETS]     # attempts
 
@@ -185,6 +252,32 @@ cdef inline int64_t places_of(int64_t word) noexcept nogil:
 cdef inline int64_t number_of(int64_t word) noexcept nogil:
     return word & 0x7FFFFFFF
 
+# Of a source's part of the directory: where what begins, in bytes from its Catalogue on.
+cdef inline size_t slots_at(int which, int64_t table) noexcept nogil:
+    """Of an index's table: one of 2**bits slots lies behind those of all lesser sizes."""
+    return 4096 + (<size_t>(which * 2 + (table & 1)) << (SLOTS_BITS + 1) | <size_t>1 << (table >> 1)) * sizeof(int32_t)
+
+
+cdef inline size_t rows_at() noexcept nogil:
+    return slots_at(N_INDICES, 0) & ~<size_t>4095
+
+
+cdef inline size_t policies_at() noexcept nogil:
+    return rows_at() + MAX_KEYS * sizeof(Row)
+
+
+cdef inline size_t parts_at() noexcept nogil:
+    return policies_at() + MAX_POLICIES * sizeof(Policy)
+
+
+cdef inline size_t freed_at() noexcept nogil:
+    return parts_at() + MAX_PARTS * sizeof(Part)
+
+
+cdef inline size_t directory_size() noexcept nogil:
+    return (freed_at() + MAX_BUCKETS * sizeof(Freed) + 4095) & ~<size_t>4095
+
+
 cdef class Slab:
     cdef object mapping
     cdef char* base
@@ -204,6 +297,7 @@ cdef class Slab:
     cdef Allotment* allotment(self, int index) noexcept nogil
     cdef uint64_t* asking(self) noexcept nogil
     cdef Ring* ring(self, int stripe) noexcept nogil
+    cdef Catalogue* catalogue(self, int source) noexcept nogil
     cdef int stripe(self, int number) noexcept nogil
     cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil
     cdef int maker(self, uint64_t hash) noexcept nogil

@@ -1,6 +1,7 @@
 """The host's shared memory as Python sees it; workers write through the C interface of slab.pxd."""
 
 from collections.abc import Iterable
+from enum import IntEnum
 from typing import Final, NamedTuple, Self
 
 from typing_extensions import disjoint_base
@@ -10,6 +11,16 @@ CONTROL: Final[int]
 GENERATION: Final[int]
 MAX_SERIES: Final[int]
 MAX_BUCKETS: Final[int]
+MAX_LIMITS: Final[int]
+FILE_BUCKETS: Final[int]
+MAX_KEYS: Final[int]
+MAX_POLICIES: Final[int]
+MAX_PARTS: Final[int]
+PART: Final[int]
+DIGEST: Final[int]
+NAME_ROOM: Final[int]
+MOST_LIMITS: Final[int]
+SLOTS_BITS: Final[int]
 N_OUTCOMES: Final[int]
 RELAYED: Final[int]
 N_BOUNDS: Final[int]
@@ -24,6 +35,13 @@ UNLIMITED: Final[int]
 LONG_BOUNDS: Final[tuple[float, ...]]
 SHORT_BOUNDS: Final[tuple[float, ...]]
 RELAYED_STATUSES: Final[tuple[int, ...]]
+
+class Source(IntEnum):
+    """Who has made a key, and alone writes its row."""
+
+    FILE = ...
+    STORE = ...
+    N_SOURCES = ...
 
 class HistogramTotal(NamedTuple):
     """Observations per bucket (not cumulative; the last is +Inf), and their sum."""

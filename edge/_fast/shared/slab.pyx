@@ -140,8 +140,12 @@ cdef inline size_t lines_at() noexcept nogil:
     return asking_at() + aligned(MAX_BUCKETS // 8, PAGE)
 
 
-cdef inline size_t mapping_size() noexcept nogil:
+cdef inline size_t catalogue_at() noexcept nogil:
     return lines_at() + 2 * GENERATION * aligned(sizeof(Ring), PAGE)
+
+
+cdef inline size_t mapping_size() noexcept nogil:
+    return catalogue_at() + N_SOURCES * directory_size()
 
 
 # Whatever gives a word of the mapping its place or its meaning: one stamp for all tables, since each lies behind the
@@ -151,7 +155,7 @@ cdef uint64_t LAYOUT = crc32(repr((
     DECLARED,
     ids_at(), stripes_at(), held_at(), stripe_size(), mapping_size(),
     sizeof(Bucket), sizeof(Health), sizeof(Purse), sizeof(Allotment), sizeof(Worker), sizeof(Series), sizeof(Fleet),
-    sizeof(Ring),
+    sizeof(Ring), sizeof(Row), sizeof(Policy), sizeof(Catalogue), directory_size(),
     LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
     [(condition.name, condition.value) for condition in Condition])).encode())
 
@@ -258,6 +262,10 @@ cdef class Slab:
     cdef Ring* ring(self, int stripe) noexcept nogil:
         """What a worker tells of its requests."""
         return <Ring*> (self.base + lines_at() + stripe * aligned(sizeof(Ring), PAGE))
+
+    cdef Catalogue* catalogue(self, int source) noexcept nogil:
+        """A source's part of the directory of keys, which begins with it."""
+        return <Catalogue*> (self.base + catalogue_at() + source * directory_size())
 
     cdef Health* health(self, int index) noexcept nogil:
         """The health of a target below MAX_TARGETS."""
@@ -537,6 +545,7 @@ cdef class Slab:
                 bucket_forget(self.bucket(<int> index), monotonic_ns())
         worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
         worker.oldest = 0
+        worker.epochs = [0, 0]
         worker.memory = 0
         concurrency_forget(self, stripe)
         for index in range(<uint64_t> MAX_POOLS):

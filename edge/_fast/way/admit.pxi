@@ -1,4 +1,4 @@
-# authenticate: key bytes -> Tenant. admit: the only taker of limits.
+# authenticate: a head's key -> Tenant. admit: the only taker of limits.
 
 cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
     """Sets the tenant. Returns the condition that ends the request, or 0."""
@@ -36,7 +36,7 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
         return key_missing
     if size < 1 or size > 512:
         return key_malformed
-    if same(d.key, at, size):
+    if same(d.key, at, size) and is_current(d.tenant):
         tenant = d.tenant
     else:
         key = PyBytes_FromStringAndSize(at, size)
@@ -46,6 +46,7 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
         d.key = key
         d.tenant = tenant
     x.tenant = tenant
+    x.epochs = g.epochs
     condition = judge_key(x, tenant)
     if condition:
         return condition
@@ -83,22 +84,26 @@ cdef int judge_key(Exchange x, Tenant tenant) except -1:
     return time_window_denied
 
 
-cdef Tenant find_tenant(Gateway g, bytes key):
-    """By digest, as keys are at rest; a key that was good once is remembered until the next configuration.
+cdef int renew(Exchange x) except -1:
+    """Its key may have changed since its head was read. Returns the condition that ends it, or 0.
 
-    So are some that were not, for a client that will not stop. The memos' own hash is keyed (SipHash), and the
-    digest's look-up is over a one-way function: neither says how near a guess was.
+    Where it has taken of its limits already it keeps to them; whether it may go on is told by what its key is now.
     """
-    cdef Tenant tenant = g.known.get(key)
-    if tenant is None and key not in g.unknown:
-        tenant = g.tenants.get(g.digest(key))
-        if tenant is not None:
-            g.known[key] = tenant
-        else:
-            if len(g.unknown) >= 1024:
-                g.unknown.clear()
-            g.unknown.add(key)
-    return tenant
+    cdef Tenant tenant
+    if is_current(x.tenant):
+        return 0
+    tenant = find_tenant(x.gateway, x.downstream.key)
+    if tenant is None:
+        return key_unknown
+    if not x.limited:
+        x.tenant = tenant
+    return judge_key(x, tenant)
+
+
+cdef int recheck(Exchange x) except -1:
+    """The verdict on a request that waits."""
+    cdef int condition = renew(x)
+    return x.refuse(condition) if condition else AWAIT
 
 
 cdef bint is_allowed(Tenant tenant, bytes model) except -1:

@@ -102,6 +102,7 @@ cdef enum Event:
     CONNECTION_FAILED   # `number` is the condition, `words` are the reason
     CROWDED_OUT     # there is no place for it at its target
     PAUSE_OVER
+    KEY_CHANGED     # or another one; it waits
     FELL_SILENT     # its client has heard nothing for long
     ANSWER_CAME     # bytes from the provider
     ANSWER_CLOSED   # its connection has closed; `words` say how
@@ -183,6 +184,8 @@ cdef int meet(Exchange x, int event, int number, char* data, Py_ssize_t size, ob
         return redraw(x)
     if event == PAUSE_OVER:
         return resume(x)
+    if event == KEY_CHANGED:
+        return recheck(x)
     if event == ANSWER_CLOSED:
         return read_end(x, words)
     if event == FELL_SILENT:
@@ -276,7 +279,7 @@ cdef int prepare(Exchange x) except -1:
 
 cdef int enter(Exchange x) except -1:
     """It is admitted and has a target, or not; or that cannot be told yet."""
-    cdef int condition = admit(x)
+    cdef int condition = renew(x) or admit(x)
     if condition == SHORT:
         return DRAW if x.state == READING else AWAIT
     condition = condition or route(x)

@@ -52,9 +52,6 @@ cdef class Route:
     cdef bytes fill_value
     cdef Check checks[MAX_NAMES]
 
-cdef enum:
-    MOST_LIMITS = 6             # of one key, one model or the gateway
-
 cdef class Limits:              # of requests and tokens, whose they are is their holder's business
     cdef Bucket* buckets[MOST_LIMITS]
     cdef int indices[MOST_LIMITS]           # of buckets, and of purses
@@ -67,8 +64,25 @@ cdef class Limits:              # of requests and tokens, whose they are is thei
     cdef bint shared            # by hosts
     cdef uint8_t outage         # what they do while Redis does not answer: see Outage
 
-cdef class Tenant:
+cdef class Policy:              # what keys have in common: see Tenant
+    cdef tuple takes            # (number of the row's bucket, what it counts, units of a full one)
+    cdef bint shadow
+    cdef str outage
+    cdef int priority
+    cdef Networks allowed_from
+    cdef Networks denied_from
+    cdef object hours
+    cdef uint64_t scopes
+    cdef uint64_t named
+    cdef tuple models
+    cdef tuple denied_models
+    cdef object allows
+    cdef dict allowed
+
+cdef class Tenant:              # a key, as its row in the directory has it
     cdef readonly str name
+    cdef const Row* row
+    cdef int64_t version                # of the row
     cdef Limits limits
     cdef int priority                   # 0 to 2, the first is served first
     cdef int state                      # the condition of who comes with it; 0: it may be used

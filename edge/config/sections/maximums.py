@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_WORKERS = 64            # rows of the shared memory (slab.pxd)
-MAX_KEYS = 65535            # its buckets, less the gateway's own
+MAX_KEYS = 65535            # of a file: more of them belong into the store
 MAX_PROVIDER_KEYS = 32      # places of benched keys in a target's record
 MAX_PLAN = 64               # targets of a model: bits of those that a request has tried
 # Heads are put together in buffers of a fixed size, into which all of these fit at once (gateway.pyx).

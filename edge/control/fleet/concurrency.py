@@ -14,6 +14,7 @@ from edge._fast import Crowd, Places, Purses
 from edge.control.fleet import allotment
 from edge.control.fleet.book import MOST
 from edge.control.state import State
+from edge.values.directory import all_limits
 from edge.values.registry import concurrencies
 
 LEASED = 16                 # places of a limit for each host, from which on it is leased
@@ -103,6 +104,9 @@ class Concurrency:
         """Another version. What is on its way under a limit that is gone is still told, while its index is nobody's."""
         self.numbers = numbers = dict(concurrencies(state.snapshot))
         self.names = {state.registry.bucket(name): name for name in numbers}
+        for each in all_limits(state.slab):
+            if isinstance(each.terms, int):
+                numbers[each.name], self.names[each.index] = each.terms, each.name
         touched = self.places.touched()
         for index, counted in list(self.active.items()):
             if self.names.get(index, counted.name) != counted.name:

@@ -9,6 +9,7 @@ from edge.control.fleet import purse
 from edge.control.fleet.book import BATCH, MOST, group
 from edge.control.fleet.demand import Demand
 from edge.control.state import State
+from edge.values.directory import all_limits
 from edge.values.registry import terms
 
 IDLE = 2 * purse.SILENCE    # a limit that nobody wants is forgotten then
@@ -73,6 +74,9 @@ class Limits:
         self.state = state
         before, self.numbers = self.numbers, {name: each for name, each in terms(state.snapshot).items() if each[0]}
         self.names = {state.registry.bucket(name): name for name in self.numbers}
+        for each in all_limits(state.slab):
+            if isinstance(each.terms, tuple):
+                self.numbers[each.name], self.names[each.index] = each.terms, each.name
         for index, name in self.names.items():
             if self.numbers[name] != before.get(name, self.numbers[name]):
                 self.purses.tell(index, 0, 0)       # when there is more was reckoned by other numbers: it is asked anew

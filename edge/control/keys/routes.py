@@ -19,6 +19,7 @@ from edge.control.keys.keeper import Keeper
 from edge.control.refusal import Refusal, request_id
 from edge.control.state import State
 from edge.store import Deed, Row, Secrets
+from edge.values import directory
 from edge.values.snapshot import Key
 
 PAGE, MOST = 100, 1000              # keys or entries of an answer
@@ -48,7 +49,7 @@ class Keys:
         found: list[Row] = []
         if self.state().snapshot.store is not None:
             found = await self.keeper.ask(lambda store: store.keys(after, limit + 1))
-        own = [] if after else [show.key(key) for key in self.state().snapshot.keys if not key.id]
+        own = [] if after else [show.key(key) for key in directory.file_keys(self.state().slab)]
         return answer({"keys": own + [show.row(row) for row in found[:limit]],
                        "next": found[limit - 1].id if len(found) > limit else None})
 
@@ -144,7 +145,8 @@ class Keys:
 
     def of_file(self, name: str) -> Key | None:
         """A key of the file, by its name."""
-        return next((key for key in self.state().snapshot.keys if not key.id and key.name == name), None)
+        row = directory.named(self.state().slab, name, (directory.FILE,))
+        return None if row is None else directory.shown(row)
 
     @staticmethod
     def deed(request: Request, action: str, name: str) -> Deed:

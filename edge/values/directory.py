@@ -1,0 +1,189 @@
+"""Keys as rows of the directory: what is a key's own in the row, what many have in common in a policy, as text.
+
+A version of the configuration holds no keys in workers and control: the supervisor writes those of the file, when a
+version comes into force only what differs, and everybody looks them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import orjson
+
+from edge import _fast
+from edge._fast import KEY_STATES, KINDS_OF_LIMITS, MAX_KEYS, KeyRow, Slab, Source
+from edge.values.hours import Hours
+from edge.values.snapshot import Key, Limit, Minute
+
+FILE, STORE = Source.FILE, Source.STORE
+CONCURRENT = KINDS_OF_LIMITS[-1]
+
+_OWN = {"name", "digest", "state", "expires", "id", "former"}
+_SHARED = [field.name for field in fields(Key) if field.name not in _OWN]
+
+Terms = tuple[float, int] | int     # rate and burst; of concurrent requests how many
+
+
+class DirectoryFull(ValueError):
+    """There are more keys, or limits of keys, than the shared memory has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimit:
+    """A limit of a key: its name among hosts, its bucket's index, what it counts, how many a full one holds."""
+
+    name: str
+    index: int
+    kind: str
+    most: int
+    terms: Terms
+
+    @property
+    def owner(self) -> str:
+        """As others call who has limits: `key:` and its name."""
+        return self.name.rpartition("@")[2]
+
+
+def text(key: Key) -> bytes:
+    """The policy of a key."""
+    return orjson.dumps({name: getattr(key, name) for name in _SHARED}, default=sorted)
+
+
+def policy(data: bytes, **own: Any) -> Key:
+    """A key of that policy; `own` is what is its own. What another version says that we do not know is left out.
+
+    (While an upgrade drains, workers of the version before read what the next one writes.)
+    """
+    said = {name: value for name, value in orjson.loads(data).items() if name in _SHARED}
+    limit, minute = said.pop("limit"), said.pop("minute")
+    minute["units"] = tuple(map(tuple, minute["units"]))
+    hours = tuple(Hours(**{**each, "days": frozenset(each["days"])}) for each in said.pop("hours"))
+    lists = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
+    return Key(**{"name": "", "digest": b"", **own, **said, **lists}, hours=hours, minute=Minute(**minute),
+               limit=Limit(**limit) if limit else None)
+
+
+def numbers(key: Key) -> list[tuple[int, str, int, Terms]]:
+    """The limits of a key: the number of its bucket in the row, what it counts, units of a full one, terms."""
+    found: list[tuple[int, str, int, Terms]] = []
+    if key.concurrent_requests:
+        found.append((len(KINDS_OF_LIMITS), CONCURRENT, key.concurrent_requests, key.concurrent_requests))
+    if key.limit is not None and key.limit.rate:
+        found.append((0, "requests", key.limit.burst, (key.limit.rate, key.limit.burst)))
+    found += [(1 + KINDS_OF_LIMITS.index(kind), kind, units, (units / 60, units))
+              for kind, units in key.minute.units if units]
+    return found
+
+
+def source_of(key: Key) -> Source:
+    """Who has made it."""
+    return STORE if key.id else FILE
+
+
+def secrets(key: Key) -> Iterator[tuple[bytes, float, bool]]:
+    """The digests of a key, each with its end and whether it is of the secret from before a rotation."""
+    end = key.expires or 0.0
+    yield key.digest, end, False
+    if key.former is not None:
+        yield key.former.digest, min(end or key.former.until, key.former.until), True
+
+
+def shown(row: KeyRow) -> Key:
+    """The key of a row."""
+    return policy(row.policy, name=row.name, digest=row.digest, state=KEY_STATES[row.state],
+                  expires=row.expires or None)
+
+
+class Directory:
+    """The keys of one source, for its writer: of FILE the supervisor is that, of STORE control.
+
+    What a writer that was killed has left half done is made good first.
+    """
+
+    def __init__(self, slab: Slab, source: Source) -> None:
+        self.rows = _fast.Directory(slab, source)
+        self.rows.repair()
+
+    @property
+    def generation(self) -> int:
+        """Grows with each change."""
+        return self.rows.generation
+
+    def put(self, key: Key) -> bool:
+        """Whether anything was to do: on all workers the key is what this says from now on. DirectoryFull.
+
+        Keys of one name have their limits in common.
+        """
+        terms: list[Terms | None] = [None] * (len(KINDS_OF_LIMITS) + 1)
+        for number, _, _, each in numbers(key):
+            terms[number] = each
+        said = key.name, text(key), KEY_STATES.index(key.state)
+        try:
+            changed = [self.rows.put(KeyRow(digest, *said, end, (), former), terms)
+                       for digest, end, former in secrets(key)]
+        except OverflowError as error:
+            raise DirectoryFull(str(error)) from None
+        return any(changed)
+
+    def remove(self, digest: bytes) -> bool:
+        """Whether it was there: no worker takes the key from now on."""
+        return self.rows.remove(digest)
+
+    def keep(self, digests: frozenset[bytes]) -> int:
+        """Removes all others. How many there were."""
+        return sum(self.remove(digest) for digest in self.rows.digests() if digest not in digests)
+
+    def check(self, keys: Iterable[Key]) -> None:
+        """DirectoryFull: they would not fit in. ValueError: one of their limits is none."""
+        keys = list(keys)
+        if 2 * len(keys) + len(self.rows) > MAX_KEYS:
+            raise DirectoryFull(f"there is room for {MAX_KEYS} keys")
+        wanted = 0
+        for key in keys:
+            wanted += len(numbers(key))
+            for _, _, _, terms in numbers(key):
+                if isinstance(terms, tuple):
+                    self.rows.slab.terms(*terms)
+        if wanted > self.rows.free_limits and wanted - self._held(keys) > self.rows.free_limits:
+            raise DirectoryFull(f"there is room for {self.rows.free_limits} more limits of keys")
+
+    def _held(self, keys: list[Key]) -> int:
+        """How many of the limits of these keys have a bucket."""
+        rows = {row.name: row for row in self.rows}
+        return sum(bool(rows[key.name].buckets[number]) for key in keys if key.name in rows
+                   for number, _, _, _ in numbers(key))
+
+
+def keys(slab: Slab) -> Iterator[Key]:
+    """All keys of all sources, each once."""
+    for source in (FILE, STORE):
+        yield from file_keys(slab, source)
+
+
+def file_keys(slab: Slab, source: Source = FILE) -> Iterator[Key]:
+    """The keys of the file, or of another source."""
+    return (shown(row) for row in _fast.Directory(slab, source) if not row.former)
+
+
+def named(slab: Slab, name: str, sources: Iterable[Source] = (FILE, STORE)) -> KeyRow | None:
+    """The row of a key of that name."""
+    return next(filter(None, (_fast.Directory(slab, source).named(name) for source in sources)), None)
+
+
+def limits(row: KeyRow) -> list[KeyLimit]:
+    """The limits of a row's key."""
+    found = []
+    for number, kind, most, terms in numbers(policy(row.policy)):
+        name = f"key:{row.name}" if number == 0 else f"{kind}@key:{row.name}"
+        found.append(KeyLimit(name, row.buckets[number], kind, most, terms))
+    return found
+
+
+def all_limits(slab: Slab) -> Iterator[KeyLimit]:
+    """The limits of all keys."""
+    for source in (FILE, STORE):
+        for row in _fast.Directory(slab, source):
+            if not row.former:
+                yield from limits(row)
