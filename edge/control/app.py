@@ -42,9 +42,10 @@ class Routes:
 
     def __init__(self, state: Callable[[], State], draining: Callable[[], bool],
                  reload: Callable[[], Awaitable[Reloaded]], supervisor: int,
-                 known: Known | None = None) -> None:
+                 known: Known | None = None, keeper: Keeper | None = None) -> None:
         self.state = state
         self.known = known or Known()
+        self.keeper = keeper or Keeper(state, lambda: None)
         self.supervisor = supervisor
         self.draining = draining
         self.ask_reload = reload
@@ -68,7 +69,7 @@ class Routes:
                 Route("/admin/reload", self.reload, methods=["POST"]),
                 Route("/admin/status", self.status),
                 Route("/admin/stop", self.stop, methods=["POST"]),
-                *Keys(self.state, Keeper(self.state, self.ask_reload)).routes(),
+                *Keys(self.state, self.keeper).routes(),
             ],
             exception_handlers=handlers)
         app.router.redirect_slashes = False

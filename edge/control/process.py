@@ -15,6 +15,7 @@ import uvloop
 from edge.control import circuits
 from edge.control.app import Routes, date
 from edge.control.health import Checks
+from edge.control.keys.keeper import Keeper
 from edge.control.known import Known
 from edge.control.refusal import Refusal
 from edge.control.reloads import Outcomes
@@ -60,6 +61,7 @@ class Control:
         self.ids = itertools.count(1)
         self.requests = Requests(state.slab)
         self.outcomes = Outcomes()
+        self.keeper = Keeper(lambda: self.state, self.share)
         self.fleet: Fleet | None = None
         self.speaking: asyncio.Task[None] | None = None
         self.reloads: dict[int, asyncio.Future[Reloaded]] = {}
@@ -74,9 +76,11 @@ class Control:
         self.beat()
         self.checks = Checks(self.loop, self.mark)
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
-                        Known(lambda: self.fleet, self.checks.expiries, self.requests, self.outcomes, os.getppid()))
+                        Known(lambda: self.fleet, self.checks.expiries, self.requests, self.outcomes, os.getppid()),
+                        self.keeper)
         self.join()
         self.check()
+        await self.keeper.load()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
         self.ours = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
@@ -138,13 +142,27 @@ class Control:
             self.log.error("a version is in force that was not prepared here")
             self.ending.set()
             return
+        stored = self.state.snapshot.store
         (_, self.state), self.prepared = self.prepared, None
         self.log.setLevel(log.level(self.state.snapshot.debug))
         self.requests.load(self.state.snapshot.access_log)
         self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
-        say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
+        if stored is None and self.state.snapshot.store is None:
+            say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
+        else:
+            self.loading = self.loop.create_task(self.load(self.state.snapshot.version))
+
+    async def load(self, version: int) -> None:
+        """The store may have been put back, or be another one; then the version is served."""
+        await self.keeper.load()
+        say(self.channel, Record(Kind.SERVING, version))
+
+    def share(self) -> None:
+        """A key has other limits: the fleet is to know."""
+        if self.fleet is not None:
+            self.fleet.load(self.state)
 
     def check(self) -> None:
         """Health checks as the version in force wants them."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from edge._fast import Healths, Slab
-from edge.values.directory import FILE, STORE, Directory, secrets, source_of
+from edge.values.directory import FILE, STORE, Directory, source_of
 from edge.values.registry import Fresh, Registry, apply
-from edge.values.snapshot import Snapshot
+from edge.values.snapshot import Key, Snapshot
 
 
 @dataclass(slots=True)
@@ -18,21 +19,28 @@ class Force:
     snapshot: Snapshot                  # without its keys, which are in the directory
     registry: Registry
 
-    digests: frozenset[tuple[int, bytes]] = frozenset()     # of its keys, by source
+    digests: frozenset[bytes] = frozenset()     # of the file's keys
 
     def take(self, snapshot: Snapshot, registry: Registry, fresh: Fresh) -> None:
         """Another version is in force, and keys that it has no more still are."""
         apply(self.slab, registry, snapshot, fresh)
         self.snapshot, self.registry = replace(snapshot, keys=()), registry
-        self.digests = frozenset((source_of(key), digest) for key in snapshot.keys for digest, _, _ in secrets(key))
+        self.digests = frozenset(key.digest for key in snapshot.keys if source_of(key) == FILE)
+
+    def fill(self, keys: Iterable[Key]) -> None:
+        """A new memory gets the store's keys, so that none is unknown before control is there, which writes them."""
+        directory = Directory(self.slab, STORE)
+        if not len(directory.rows):
+            for key in keys:
+                if source_of(key) == STORE:
+                    directory.put(key)
 
     def revoke(self) -> None:
         """Now they are not.
 
         Where the secret is another one, all keys have other digests: then when nobody looks by those before any more.
         """
-        for source in (FILE, STORE):
-            Directory(self.slab, source).keep(frozenset(digest for of, digest in self.digests if of == source))
+        Directory(self.slab, FILE).keep(self.digests)
 
 
 def forgive(force: Force, before: Snapshot) -> None:

@@ -53,6 +53,7 @@ class Supervisor:
             force, first, before = take_over(handed, snapshot, self.log)
         self.force = force
         force.take(snapshot, force.registry, prepare(force.slab, force.registry, snapshot))
+        force.fill(snapshot.keys)
         if handed is not None:
             forget(force)
         self.generation = Generation(force, self.listeners, first, snapshot.workers)

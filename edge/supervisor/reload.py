@@ -18,15 +18,17 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from edge._fast import Directory
 from edge.config import FAULT, FULL, INVALID, MEMORY, ConfigError, Place, Problem
 from edge.process import log, notify
 from edge.process.apart import Ended
 from edge.process.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
+from edge.store import is_lost
 from edge.supervisor.children import Child
 from edge.supervisor.force import Force, forgive
+from edge.values.directory import STORE
 from edge.values.registry import Fresh, Registry, prepare
 from edge.values.snapshot import Snapshot
 
@@ -132,10 +134,10 @@ class Reloads:
 
     def hold_store(self, snapshot: Snapshot) -> None:
         """ConfigError: the store's file was lost under the keys in force, which would all be unknown."""
-        before, path = self.force.snapshot, snapshot.store
-        if path is None or path != before.store or not any(key.id for key in before.keys):
+        path = snapshot.store
+        if path is None or path != self.force.snapshot.store or not len(Directory(self.force.slab, STORE)):
             return
-        if not Path(path).exists() or not Path(path).stat().st_size:
+        if is_lost(path):
             raise ConfigError([Problem(
                 INVALID, Place(snapshot.source), "store", f"{path} was there, and is gone",
                 "put a backup in its place by `edge store restore`; or name another file, to begin anew")])

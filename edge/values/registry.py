@@ -239,6 +239,7 @@ def apply(slab: Slab, registry: Registry, snapshot: Snapshot, fresh: Fresh) -> N
         slab.set_bucket(registry.bucket(name), rate, burst)
     for name, most in concurrencies(snapshot).items():
         slab.set_concurrency(registry.bucket(name), most)
-    directories = {source: Directory(slab, source) for source in (FILE, STORE)}
+    directory = Directory(slab, FILE)
     for key in snapshot.keys:
-        directories[source_of(key)].put(key)
+        if source_of(key) == FILE:
+            directory.put(key)

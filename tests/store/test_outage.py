@@ -82,19 +82,32 @@ def test_a_newer_version_is_left_alone(start: Start) -> None:
     assert reloaded.status_code == 500 and reloaded.json()["problems"][0]["key"] == "store"
 
 
-def test_what_cannot_come_into_force_is_taken_back(start: Start) -> None:
-    """Where the new keys cannot come into force the store has what it had, and the audit has both."""
+def test_a_broken_file_keeps_no_key_in(start: Start) -> None:
+    """Keys are made and revoked whatever the configuration's file holds by now."""
     admin = start(workers=1)
-    made = admin.done("POST", "keys", {"name": "early"})
-    good = admin.edge.file.read_bytes()
+    made = admin.done("POST", "keys", {"name": "early"})["secret"]
     admin.edge.file.write_bytes(b"port: nowhere")
-    answer = admin.call("POST", "keys/early/freeze")
-    assert answer.status_code == 500 and answer.json()["problems"]
-    admin.use(made["secret"])
-    admin.edge.file.write_bytes(good)
-    del made["secret"]
-    assert admin.done("GET", "keys/early") == made
-    assert [entry["action"] for entry in admin.done("GET", "audit")["audit"]] == ["undo freeze", "freeze", "create"]
+    admin.done("POST", "keys/early/revoke")
+    admin.use(made, "key_revoked")
+    admin.use(admin.done("POST", "keys", {"name": "late"})["secret"])
+
+
+def test_control_may_die(start: Start) -> None:
+    """Keys of the store are good while control is away, and its successor takes up what it left."""
+    admin = start(workers=1)
+    made = admin.done("POST", "keys", {"name": "early"})["secret"]
+    control = admin.edge.children()[0]
+    os.kill(control, signal.SIGKILL)
+    admin.use(made)
+
+    def back() -> bool:
+        try:
+            return admin.call("GET", "keys/early").status_code == 200
+        except httpx.TransportError:
+            return False
+    admin.edge.wait(back)
+    admin.done("POST", "keys/early/freeze")
+    admin.use(made, "key_frozen")
 
 
 def test_keys_outlive_the_gateway(start: Start, tmp_path: Path) -> None:
@@ -142,3 +155,18 @@ def test_keys_in_the_store_alone(start: Start) -> None:
     """With a store the file needs no keys: the first one is made by an admin."""
     admin = start(workers=1, keys=[])
     admin.use(admin.done("POST", "keys", {"name": "first"})["secret"])
+
+
+def test_keys_live_through_an_upgrade(start: Start) -> None:
+    """The next image of the program knows the keys of the store from its first request on, and admins go on."""
+    admin = start(workers=1)
+    made = admin.done("POST", "keys", {"name": "early"})["secret"]
+    before = set(admin.edge.children())
+    admin.edge.process.send_signal(signal.SIGUSR2)
+
+    def served() -> bool:
+        admin.use(made)
+        return before.isdisjoint(admin.edge.children())
+    admin.edge.wait(served, 30)
+    admin.done("POST", "keys/early/revoke")
+    admin.use(made, "key_revoked")
