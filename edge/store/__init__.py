@@ -5,6 +5,6 @@ Control writes, in a thread of its own; the configuration's reader takes the key
 
 from edge.store.keys import made
 from edge.store.rows import Deed, Entry, Row, Secrets, Store, Taken, Unavailable
-from edge.store.sqlite import SQLite, clients, is_lost
+from edge.store.sqlite import SQLite, clients
 
-__all__ = ["Deed", "Entry", "Row", "SQLite", "Secrets", "Store", "Taken", "Unavailable", "clients", "is_lost", "made"]
+__all__ = ["Deed", "Entry", "Row", "SQLite", "Secrets", "Store", "Taken", "Unavailable", "clients", "made"]

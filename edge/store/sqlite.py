@@ -123,18 +123,13 @@ class SQLite:
                 "AND (?2 IS NULL OR number < ?2) ORDER BY number DESC LIMIT ?3", (key, before, limit))]
 
 
-def is_lost(path: str) -> bool:
-    """Whether a file that was there is so no more, or has nothing in it. OSError."""
-    return not Path(path).exists() or not Path(path).stat().st_size
-
-
 def clients(path: str, known: bool = False) -> tuple[Key, ...]:
     """All keys. Where there is no file there are none, unless some are known of it; an older one is not changed.
 
     Unavailable: it cannot be read, or is lost.
     """
     with told():
-        if known and is_lost(path):
+        if known and (not Path(path).exists() or not Path(path).stat().st_size):
             raise Unavailable("the file was there, and is gone: put a backup in its place by `edge store restore`")
         if not Path(path).exists():
             return ()

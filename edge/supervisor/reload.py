@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edge._fast import Directory
@@ -25,7 +26,6 @@ from edge.config import FAULT, FULL, INVALID, MEMORY, ConfigError, Place, Proble
 from edge.process import log, notify
 from edge.process.apart import Ended
 from edge.process.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
-from edge.store import is_lost
 from edge.supervisor.children import Child
 from edge.supervisor.force import Force, forgive
 from edge.values.directory import STORE
@@ -137,7 +137,7 @@ class Reloads:
         path = snapshot.store
         if path is None or path != self.force.snapshot.store or not len(Directory(self.force.slab, STORE)):
             return
-        if is_lost(path):
+        if not Path(path).exists() or not Path(path).stat().st_size:
             raise ConfigError([Problem(
                 INVALID, Place(snapshot.source), "store", f"{path} was there, and is gone",
                 "put a backup in its place by `edge store restore`; or name another file, to begin anew")])

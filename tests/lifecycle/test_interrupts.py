@@ -49,7 +49,7 @@ class Terminal:
 
 @pytest.mark.parametrize(("arguments", "code"), [
     (["serve"], 78), (["config", "validate"], 78), (["explain", "AUTH_001"], 0), (["errors"], 0),
-    (["auth", "--generate"], 0), (["simulate", "--list-faults"], 0), (["status"], 1), (["--help"], 0), (["nope"], 2)],
+    (["auth", "--generate"], 0), (["simulate", "--list-faults"], 0), (["status"], 2), (["--help"], 0), (["nope"], 2)],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "")
 def test_while_it_begins(tmp_path: Path, arguments: list[str], code: int) -> None:
     """Whatever is being imported when it comes, nothing is said of it."""
