@@ -124,14 +124,14 @@ class SQLite:
 
 
 def clients(path: str, known: bool = False) -> tuple[Key, ...]:
-    """All keys. Where there is no file there are none, unless some are known of it; an older one is not changed.
+    """All keys. Where there is no file, or nothing in it, there are none; an older file is not changed.
 
-    Unavailable: it cannot be read, or is lost.
+    Unavailable: it cannot be read, or is lost while keys of it are known.
     """
     with told():
-        if known and (not Path(path).exists() or not Path(path).stat().st_size):
-            raise Unavailable("the file was there, and is gone: put a backup in its place by `edge store restore`")
-        if not Path(path).exists():
+        if not Path(path).exists() or not Path(path).stat().st_size:
+            if known:
+                raise Unavailable("the file was there, and is gone: put a backup in its place by `edge store restore`")
             return ()
     with told(), closing(readable(path)) as connection:
         found = [row(each) for each in connection.execute(f"SELECT {KEY} FROM keys ORDER BY id")]

@@ -27,6 +27,16 @@ def fill(purses: Purses, units: int, now: int) -> None:
     assert purses.hold(INDEX, held, held._replace(units=units, expires=now + 10 * SECOND))
 
 
+def asking(purses: Purses, now: int) -> tuple[Limits, Shared]:
+    """The limit, of which this host holds nothing and wants something."""
+    limits = Limits(purses, SECOND)
+    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
+    held = purses.held(INDEX)
+    assert purses.hold(INDEX, held, held._replace(units=0))
+    assert purses.take(INDEX, 1, now) == -1
+    return limits, shared
+
+
 def test_what_is_forgotten_is_not_settled_twice(purses: Purses) -> None:
     """The end of a request whose reservation has lapsed leaves those of later requests counted."""
     now = monotonic()
@@ -98,11 +108,8 @@ def drawn(purses: Purses, limits: Limits, shared: Shared, now: int) -> int:
 
 def test_what_is_seldom_wanted_is_kept(purses: Purses) -> None:
     """Where there is plenty a host keeps some units while it lives, with no word of them, and asks before they end."""
-    limits, now = Limits(purses, SECOND), monotonic()
-    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
-    held = purses.held(INDEX)
-    assert purses.hold(INDEX, held, held._replace(units=0))
-    assert purses.take(INDEX, 1, now) == -1
+    now = monotonic()
+    limits, shared = asking(purses, now)
     assert drawn(purses, limits, shared, now) > 1
     for moment in range(1, 5):
         limits.renew(0, 1, now + moment * SECOND // 2, now + moment * SECOND // 2)
@@ -115,11 +122,8 @@ def test_what_is_seldom_wanted_is_kept(purses: Purses) -> None:
 
 def test_what_nobody_wants_any_more_lapses(purses: Purses) -> None:
     """What is left of a purse after a lease without requests costs no exchange, and then the limit is out of use."""
-    limits, now = Limits(purses, SECOND), monotonic()
-    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
-    held = purses.held(INDEX)
-    assert purses.hold(INDEX, held, held._replace(units=0))
-    assert purses.take(INDEX, 1, now) == -1
+    now = monotonic()
+    limits, shared = asking(purses, now)
     drawn(purses, limits, shared, now)
     for moment in range(1, 20):
         limits.renew(0, 1, now + moment * SECOND // 2, now + moment * SECOND // 2)
@@ -134,11 +138,8 @@ def test_what_nobody_wants_any_more_lapses(purses: Purses) -> None:
 
 def test_another_life_does_not_lengthen_what_was_drawn_in_the_last_one(purses: Purses) -> None:
     """Redis may have counted this host as dead: what it has is spent or runs out, and then there is more."""
-    limits, now = Limits(purses, SECOND), monotonic()
-    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 100, wanted_at=now)
-    held = purses.held(INDEX)
-    assert purses.hold(INDEX, held, held._replace(units=0))
-    assert purses.take(INDEX, 1, now) == -1
+    now = monotonic()
+    limits, shared = asking(purses, now)
     drawn(purses, limits, shared, now)
     limits.renew(0, 2, now + SECOND // 2, now + SECOND // 2)
     assert purses.held(INDEX).expires == now + SECOND
