@@ -18,7 +18,7 @@ from .gateway import (
     Target,
 )
 from .http.address import Networks
-from .shared.directory import Directory, KeyRow
+from .shared.directory import Directory, KeyRow, party_digest
 from .shared.health import FORCINGS, Healths, HealthTotal, Sight
 from .shared.lines import Lines
 from .shared.places import ALLOTTED, Allotted, Crowd, Places
@@ -38,6 +38,7 @@ from .shared.slab import (
     RELAYED_STATUSES,
     SHORT_BOUNDS,
     UNLIMITED,
+    Party,
     SeriesTotal,
     Slab,
     Source,
@@ -49,6 +50,6 @@ __all__ = [
     "MAX_KEYS", "MAX_LIMITS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES",
     "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS",
     "Allotted", "Condition", "Crowd", "Directory", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "KeyRow",
-    "Limits", "Lines", "Model", "Networks", "Places", "Policy", "Pool", "Purses", "Route", "SeriesTotal", "Sight",
-    "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic",
+    "Limits", "Lines", "Model", "Networks", "Party", "Places", "Policy", "Pool", "Purses", "Route", "SeriesTotal",
+    "Sight", "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic", "party_digest",
 ]

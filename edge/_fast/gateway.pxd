@@ -11,7 +11,7 @@ from .http.multipart cimport Form
 from .json.scan cimport MAX_NAMES, Member, Names, Scan
 from .shared.health cimport Rules
 from .shared.slab cimport (
-    MOST_LIMITS, N_OUTCOMES, N_SOURCES, Bucket, Fleet, Health, Load, Row, Series, Slab, Worker,
+    MOST_LIMITS, N_OUTCOMES, N_PARTIES, N_SOURCES, Bucket, Fleet, Health, Load, Row, Series, Slab, Worker,
 )
 
 cdef enum:
@@ -342,6 +342,7 @@ cdef class Gateway:
     cdef object policy                  # callable(text of the directory) -> Policy
     cdef dict policies                  # source and number in the directory -> its version there, Policy
     cdef dict known                     # key -> Tenant, once its digest was looked up
+    cdef dict parties                   # number and kind -> Tenant, likewise
     cdef int64_t generations            # of the directory when `unknown` was last emptied
     cdef int64_t rechecked              # of the directory when waiting requests' keys were looked at last
     cdef int64_t epochs[N_SOURCES]      # of the directory, at the last tick

@@ -39,6 +39,7 @@ import orjson
 
 from .contract.render import PHRASES
 from .http.multipart import boundary_of, names_model
+from .shared.directory import party_digest
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -108,9 +109,9 @@ from .shared.purse cimport (
     SHORT, purse_full_in, purse_left, purse_mute, purse_settle, purse_take, purse_wait, take_alone,
 )
 from .shared.slab cimport (
-    MAX_PROVIDER_KEYS, bucket_charge, bucket_full_in, bucket_give, bucket_hold, bucket_left, bucket_limit,
-    bucket_reserve, bucket_settle, bucket_wait, concurrency_give, concurrency_held, concurrency_take, hash_of,
-    monotonic_ns, observe_long, observe_short, relayed_slot,
+    ACCOUNT, FILE, GROUP, MAX_PROVIDER_KEYS, PARTIES, STORE, USER, WORKSPACE, bucket_charge, bucket_full_in,
+    bucket_give, bucket_hold, bucket_left, bucket_limit, bucket_reserve, bucket_settle, bucket_wait, concurrency_give,
+    concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
 )
 
 cdef extern from "Python.h":
@@ -390,7 +391,7 @@ cdef class Gateway:
         self.limits = tables.limits
         self.resolve = tables.resolve
         self.policy, self.digest = tables.policy, tables.digest
-        self.known, self.policies = {}, {}
+        self.known, self.parties, self.policies = {}, {}, {}
         self.surfaces = tables.surfaces
         self.owned = tables.owned
         self.cors = tables.cors

@@ -22,6 +22,7 @@ COMMANDS = {
     "config": ("edge.cli.config", "Check and show the configuration."),
     "auth": ("edge.cli.auth", "Make a gateway key, or hash one."),
     "keys": ("edge.cli.keys", "Make, limit, rotate and revoke keys at a running gateway."),
+    "accounts": ("edge.cli.parties", "Make, limit and suspend the accounts that keys belong to."),
     "audit": ("edge.cli.audit", "Show what admins did."),
     "store": ("edge.cli.store", "Check, migrate, back up and restore the database of keys."),
     "errors": ("edge.cli.errors", "Print the reference of all errors."),

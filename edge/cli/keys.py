@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from edge.cli.circuits import columns
 from edge.cli.running import find, options
+from edge.values.parties import KINDS
 
 TIMEOUT = 130.0             # seconds: the answer comes when all workers know of it
 PAGE = 1000
@@ -37,33 +38,40 @@ as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 named = click.argument("name", shell_complete=names)
 
 
-def policy(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what a key may do."""
-    for option in reversed((
-            click.option("--model", multiple=True, metavar="PATTERN", help="It may use these models alone."),
-            click.option("--deny-model", multiple=True, metavar="PATTERN", help="It may not use these."),
-            click.option("--address", multiple=True, metavar="NETWORK", help="It may be used from there alone."),
-            click.option("--deny-address", multiple=True, metavar="NETWORK", help="It may not be used from there."),
-            click.option("--hours", multiple=True, metavar="WINDOW", help="Then alone: 'mon-fri 08:00-18:00 UTC'."),
-            click.option("--scope", multiple=True, metavar="ROUTE", help="It may use these routes alone."),
-            click.option("--tag", multiple=True, metavar="TEXT", help="To find it by."),
-            *(click.option(f"--{name.replace('_', '-')}", type=float if name == "requests_per_second" else int,
-                           metavar="N", help="A limit of its own.") for name in LIMITS),
-            click.option("--expires", metavar="DATE", help="It ends then: 2027-01-31, or with a time."),
-            click.option("--priority", type=click.Choice(("high", "normal", "low")),
-                         help="Who waits for whom when there is not enough for all."),
-            click.option("--metadata", multiple=True, metavar="NAME=TEXT", help="For your own programs."))):
-        command = option(command)
-    return command
+OPTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "model": (click.option("--model", multiple=True, metavar="PATTERN", help="These models alone."),
+              click.option("--deny-model", multiple=True, metavar="PATTERN", help="These models not.")),
+    "address": (click.option("--address", multiple=True, metavar="NETWORK", help="From there alone."),),
+    "deny_address": (click.option("--deny-address", multiple=True, metavar="NETWORK", help="From there not."),),
+    "hours": (click.option("--hours", multiple=True, metavar="WINDOW", help="Then alone: 'mon-fri 08:00-18:00 UTC'."),),
+    "scope": (click.option("--scope", multiple=True, metavar="ROUTE", help="These routes alone."),),
+    "party": tuple(click.option(f"--{kind}", metavar="NAME", help=f"The {kind} that stands behind it.")
+                   for kind in KINDS),
+    "tag": (click.option("--tag", multiple=True, metavar="TEXT", help="To find it by."),),
+    "limit": tuple(click.option(f"--{name.replace('_', '-')}", type=float if name == "requests_per_second" else int,
+                                metavar="N", help="A limit of its own.") for name in LIMITS),
+    "expires": (click.option("--expires", metavar="DATE", help="It ends then: 2027-01-31, or with a time."),),
+    "priority": (click.option("--priority", type=click.Choice(("high", "normal", "low")),
+                              help="Who waits for whom when there is not enough for all."),),
+    "metadata": (click.option("--metadata", multiple=True, metavar="NAME=TEXT", help="For your own programs."),)}
+
+
+def policy(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that say what a key, or somebody behind it, may do: those of these names in OPTIONS."""
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed([option for name in names for option in OPTIONS[name]]):
+            command = option(command)
+        return command
+    return decorated
 
 
 def body(given: dict[str, Any]) -> dict[str, Any]:
     """What the options say, taken out of `given`."""
-    said: dict[str, Any] = {name: list(found) for option, name in LISTS.items() if (found := given.pop(option))}
-    limits = {name: given.pop(name) for name in LIMITS}
+    said: dict[str, Any] = {name: list(found) for option, name in LISTS.items() if (found := given.pop(option, ()))}
+    limits = {name: given.pop(name, None) for name in LIMITS}
     if limits := {name: value for name, value in limits.items() if value is not None}:
         said["rate_limit"] = limits
-    said |= {name: value for name in ("expires", "priority") if (value := given.pop(name)) is not None}
+    said |= {name: value for name in ("expires", "priority", *KINDS) if (value := given.pop(name, None)) is not None}
     if pairs := given.pop("metadata"):
         said["metadata"] = dict(pair.partition("=")[::2] for pair in pairs)
     return said
@@ -99,7 +107,7 @@ def show(name: str, as_json: bool, **given: str | None) -> None:
 
 @keys.command()
 @click.argument("name")
-@policy
+@policy(*OPTIONS)
 @as_json
 @options
 def create(name: str, as_json: bool, **given: Any) -> None:
@@ -110,21 +118,26 @@ def create(name: str, as_json: bool, **given: Any) -> None:
 
 @keys.command("set")
 @named
-@policy
+@policy(*OPTIONS)
 @click.option("--unset", multiple=True, metavar="FIELD", help="Take this out, as `show` names it: expires, or "
               "rate_limit.tokens_per_minute.")
 @as_json
 @options
 def set_(name: str, unset: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Change what a key may do. Lists are replaced; limits and metadata that are not named stay."""
-    said = body(given)
+    said = without(body(given), unset)
+    tell(find(**given).ask(path(name), TIMEOUT, body=encoded(said), method="PATCH"), as_json)
+
+
+def without(said: dict[str, Any], unset: tuple[str, ...]) -> dict[str, Any]:
+    """A merge patch that takes these out, too. UsageError: it says what one of them is to be."""
     for field in unset:
         *outer, last = field.split(".", 1)
         inside = said.setdefault(outer[0], {}) if outer else said
         if not isinstance(inside, dict) or inside.get(last) is not None:
             raise click.UsageError(f"--unset {field}: another option says what it is to be")
         inside[last] = None
-    tell(find(**given).ask(path(name), TIMEOUT, body=encoded(said), method="PATCH"), as_json)
+    return said
 
 
 @keys.command()

@@ -25,6 +25,7 @@ from edge.control.keys.keeper import Keeper
 from edge.control.keys.routes import Keys
 from edge.control.known import Known
 from edge.control.metrics import SlabCollector, expose
+from edge.control.parties import routes as parties
 from edge.control.problems import refused
 from edge.control.refusal import Refusal, request_id
 from edge.control.requests import KEPT
@@ -69,7 +70,7 @@ class Routes:
                 Route("/admin/reload", self.reload, methods=["POST"]),
                 Route("/admin/status", self.status),
                 Route("/admin/stop", self.stop, methods=["POST"]),
-                *Keys(self.state, self.keeper).routes(),
+                *Keys(self.state, self.keeper).routes(), *parties.routes(self.state, self.keeper),
             ],
             exception_handlers=handlers)
         app.router.redirect_slashes = False

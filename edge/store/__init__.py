@@ -1,10 +1,13 @@
-"""Keys that admins make, and what admins did, in a database: one interface (`Store`), and SQLite behind it.
+"""Keys that admins make, who stands behind them, and what admins did: one interface, and SQLite behind it.
 
 Control writes, in a thread of its own; the configuration's reader takes the keys; workers know nothing of it.
 """
 
-from edge.store.keys import made
-from edge.store.rows import Deed, Entry, Row, Secrets, Store, Taken, Unavailable
-from edge.store.sqlite import SQLite, clients
+from edge.store.interface import Store
+from edge.store.keys import made, made_party
+from edge.store.rows import Deed, Entry, Party, Row, Secrets, Taken, Unavailable
+from edge.store.sqlite import SQLite, Stored, clients
+from edge.store.tables import KEYS, PARTIES, Table
 
-__all__ = ["Deed", "Entry", "Row", "SQLite", "Secrets", "Store", "Taken", "Unavailable", "clients", "made"]
+__all__ = ["KEYS", "PARTIES", "Deed", "Entry", "Party", "Row", "SQLite", "Secrets", "Store", "Stored", "Table", "Taken",
+           "Unavailable", "clients", "made", "made_party"]

@@ -34,7 +34,7 @@ def check(path: str) -> Found:
         said = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if said != "ok":
         raise Unavailable(f"it is damaged ({said}): restore a backup")
-    keys = len(clients(path))
+    keys = len(clients(path).keys)
     with told(), closing(readable(path)) as connection:
         entries = int(connection.execute("SELECT count(*) FROM audit").fetchone()[0])
     return Found(version, len(migrations.MIGRATIONS), keys, entries)

@@ -1,4 +1,4 @@
-"""A row of the store made into a key of the snapshot, as the configuration makes one of its file's.
+"""A row of the store made into a key or a party of the snapshot, as the configuration makes keys of its file's.
 
 Policies were checked by the configuration's own code before they came in, so that nothing of it is needed to read them:
 whoever is to know of a change at once does not wait for a check of all the others.
@@ -12,30 +12,41 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge._fast import KINDS_OF_LIMITS
-from edge.store.rows import Row
+from edge.store.rows import Party, Row
 from edge.values import hours
+from edge.values.parties import digest, name
 from edge.values.snapshot import Former, Key, Limit, Minute
 
 PRIORITIES = ("high", "normal", "low")
 CONCURRENT = "concurrent_requests"
+LISTS = ("allowed_addresses", "denied_addresses", "models", "denied_models", "scopes")
 
 
-def made(row: Row) -> Key:
-    """The key. ValueError, TypeError, KeyError: nobody's check has let this policy in."""
-    policy = row.policy
+def made(row: Row, parties: tuple[int, ...]) -> Key:
+    """The key, and the numbers of who stands behind it. ValueError, TypeError, KeyError: no check has let it in."""
+    return Key(
+        name=row.name, digest=row.secrets.digest, state=row.state, id=row.id, parties=parties, **terms(row.policy),
+        former=Former(row.secrets.former, row.secrets.until) if row.secrets.former is not None else None)
+
+
+def made_party(row: Party) -> Key:
+    """What a party says of its keys. The same errors."""
+    return Key(name=name(row.kind, row.name), digest=digest(row.kind, row.number),
+               state="active" if row.state == "active" else "disabled", **terms(row.policy))
+
+
+def terms(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """What a policy says, as fields of a Key."""
     limits: Mapping[str, Any] = policy.get("rate_limit", {})
     rate = limits.get("requests_per_second", 0.0)
     expires = policy.get("expires")
-    return Key(
-        name=row.name, digest=row.secrets.digest,
-        limit=Limit(rate, limits.get("burst_size") or max(1, math.ceil(rate))) if rate else None,
-        minute=minute(limits), concurrent_requests=limits.get(CONCURRENT, 0), state=row.state,
-        expires=None if expires is None else moment(expires), hours=tuple(map(hours.read, policy.get("hours", ()))),
-        allowed_addresses=tuple(policy.get("allowed_addresses", ())),
-        denied_addresses=tuple(policy.get("denied_addresses", ())), models=tuple(policy.get("models", ())),
-        denied_models=tuple(policy.get("denied_models", ())), scopes=tuple(policy.get("scopes", ())),
-        priority=PRIORITIES.index(policy.get("priority", "normal")), id=row.id,
-        former=Former(row.secrets.former, row.secrets.until) if row.secrets.former is not None else None)
+    return {
+        "limit": Limit(rate, limits.get("burst_size") or max(1, math.ceil(rate))) if rate else None,
+        "minute": minute(limits), "concurrent_requests": limits.get(CONCURRENT, 0),
+        "expires": None if expires is None else moment(expires),
+        "hours": tuple(map(hours.read, policy.get("hours", ()))),
+        "priority": PRIORITIES.index(policy.get("priority", "normal")),
+        **{field: tuple(policy.get(field, ())) for field in LISTS}}
 
 
 def minute(limits: Mapping[str, Any]) -> Minute:

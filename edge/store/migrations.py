@@ -18,6 +18,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             request TEXT NOT NULL, key TEXT NOT NULL, before TEXT, after TEXT
         )""",
      "CREATE INDEX audit_of_key ON audit (key, number)"),
+    (*(f"""CREATE TABLE {kind}s (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
+            policy TEXT NOT NULL, metadata TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL,
+            changed REAL NOT NULL
+        )""" for kind in ("account", "user", "group", "workspace")),
+     *(f"""CREATE INDEX keys_of_{kind} ON keys (json_extract(policy, '$.{kind}'))
+            WHERE json_extract(policy, '$.{kind}') IS NOT NULL"""
+       for kind in ("account", "user", "group", "workspace"))),
 )
 
 

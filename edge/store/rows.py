@@ -1,11 +1,12 @@
-"""What is in the store, and what can be asked of one, whichever database it is."""
+"""What is in the store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from edge.values.parties import PartyKind
 from edge.values.snapshot import KeyState
 
 
@@ -14,7 +15,7 @@ class Unavailable(Exception):
 
 
 class Taken(Exception):
-    """Another key has this name."""
+    """Another one has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A key. `policy` has the settings of a key in a configuration's file, checked as there; times are Unix times."""
+    """A key. `policy` has the settings of a key in a configuration's file, checked as there, and the names of who
+    stands behind it, by kind; times are Unix times.
+    """
 
     id: str
     name: str
@@ -44,8 +47,28 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Party:
+    """Who stands behind keys. `number` is its own for ever, and no other's; 0: it has none before it is written."""
+
+    kind: PartyKind
+    name: str
+    number: int = 0
+    state: str = "active"
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+    created: float = 0.0
+    changed: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """What the audit calls it."""
+        return f"{self.kind}_{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
 class Deed:
-    """Who does what, by which request, to which key: an entry of the audit before it is written."""
+    """Who does what, by which request, to what (a name or an id): an entry of the audit before it is written."""
 
     who: str
     action: str
@@ -62,27 +85,3 @@ class Entry:
     deed: Deed
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
-
-
-Show = Callable[[Row], Mapping[str, Any]]   # how the audit shows a key: without its digests
-Change = Callable[[Row | None], Row | None]
-
-
-class Store(Protocol):
-    """What control asks for. Everything may raise Unavailable, and then nothing has changed."""
-
-    def key(self, name: str) -> Row | None:
-        """A key by its id, else by its name."""
-
-    def keys(self, after: str, limit: int) -> list[Row]:
-        """The next keys behind an id, by id."""
-
-    def change(self, deed: Deed, change: Change, show: Show) -> Row | None:
-        """In one transaction: the key of `deed` as it is goes to `change`, which gives what is to be of it (None:
-        nothing), and the audit gets its entry. What `change` raises goes through, and nothing has changed. Taken.
-        """
-
-    def audit(self, key: str | None, before: int | None, limit: int) -> list[Entry]:
-        """The last entries, the newest first: of a key's id, or of all keys that had a name, and older than a
-        number, where these are given.
-        """

@@ -8,19 +8,28 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from edge.store import migrations
-from edge.store.keys import made
-from edge.store.rows import Change, Deed, Entry, Row, Secrets, Show, Taken, Unavailable
+from edge.store.interface import Change, Show
+from edge.store.keys import made, made_party
+from edge.store.rows import Deed, Entry, Party, Taken, Unavailable
+from edge.store.tables import KEYS, PARTIES, R, Table, dumped
+from edge.values.parties import KINDS, Numbers, PartyKind, behind
 from edge.values.snapshot import Key
 
 PATIENCE = 2.0              # seconds that a lock of others is waited for
-KEY = "id, name, masked, digest, former, until, state, policy, metadata, tags, version, created, changed"
 ENTRY = "number, time, who, action, request, key, before, after"
-_PUT = f"INSERT INTO keys ({KEY}) VALUES ({', '.join('?' * len(KEY.split(',')))})"
+
+
+class Stored(NamedTuple):
+    """All keys of a store, and all who stand behind them."""
+
+    keys: tuple[Key, ...] = ()
+    parties: tuple[Key, ...] = ()
 
 
 @contextmanager
@@ -66,49 +75,72 @@ class SQLite:
             self._connection.close()
             self._connection = None
 
-    def key(self, name: str) -> Row | None:
-        """A key by its id, else by its name."""
+    def find(self, table: Table[R], name: str) -> R | None:
+        """See `Store`."""
         with told():
             migrations.check(self.connection)
-            return self._key(name)
+            return self._find(table, name)
 
-    def _key(self, name: str) -> Row | None:
+    def _find(self, table: Table[R], name: str) -> R | None:
         found = self.connection.execute(
-            f"SELECT {KEY} FROM keys WHERE ?1 IN (id, name) ORDER BY id = ?1 DESC LIMIT 1", (name,)).fetchone()
-        return None if found is None else row(found)
+            f"SELECT {table.columns} FROM {table.name} WHERE ?1 IN ({table.by}, name) ORDER BY {table.by} = ?1 DESC "
+            "LIMIT 1", (name,)).fetchone()
+        return None if found is None else table.read(found)
 
-    def keys(self, after: str, limit: int) -> list[Row]:
-        """The next keys behind an id, by id."""
+    def page(self, table: Table[R], after: str, limit: int) -> list[R]:
+        """See `Store`."""
         with told():
             migrations.check(self.connection)
-            return [row(each) for each in self.connection.execute(
-                f"SELECT {KEY} FROM keys WHERE id > ? ORDER BY id LIMIT ?", (after, limit))]
+            return [table.read(each) for each in self.connection.execute(
+                f"SELECT {table.columns} FROM {table.name} WHERE {table.by} > ? ORDER BY {table.by} LIMIT ?",
+                (after, limit))]
 
-    def change(self, deed: Deed, change: Change, show: Show) -> Row | None:
+    def numbers(self, named: Mapping[str, Any]) -> Numbers:
+        """See `Store`."""
+        found = {(kind, named[kind]): self.find(PARTIES[kind], named[kind]) for kind in KINDS if kind in named}
+        return {name: party.number for name, party in found.items() if party is not None}
+
+    def key_of(self, kind: PartyKind, name: str) -> str | None:
+        """See `Store`."""
+        with told():
+            found = self.connection.execute(
+                f"SELECT name FROM keys WHERE json_extract(policy, '$.{kind}') = ? LIMIT 1", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def change(self, table: Table[R], deed: Deed, change: Change[R], show: Show[R]) -> R | None:
         """See `Store`."""
         with told():
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 migrations.check(self.connection)       # another program may have migrated it meanwhile
-                before = self._key(deed.key)
+                before = self._find(table, deed.key)
                 after = change(before)
                 if after != before:
-                    self._write(deed, before, after, show)
+                    after = self._write(table, before, after)
+                    self._note(deed, before, after, show)
                 self.connection.execute("COMMIT")
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
         return after
 
-    def _write(self, deed: Deed, before: Row | None, after: Row | None, show: Show) -> None:
+    def _write(self, table: Table[R], before: R | None, after: R | None) -> R | None:
+        """One in the place of the other. As it is then: a new party has its number."""
+        if before is not None:
+            self.connection.execute(f"DELETE FROM {table.name} WHERE name = ?", (before.name,))
+        if after is None:
+            return None
+        if self.connection.execute(f"SELECT 1 FROM {table.name} WHERE name = ?", (after.name,)).fetchone() is not None:
+            raise Taken(after.name)
+        cells = table.cells(after)
+        made = f"INSERT INTO {table.name} ({table.columns}) VALUES ({', '.join('?' * len(cells))})"
+        number = self.connection.execute(made, cells).lastrowid
+        return replace(after, number=number or 0) if isinstance(after, Party) else after
+
+    def _note(self, deed: Deed, before: R | None, after: R | None, show: Show[R]) -> None:
         known = after or before
         assert known is not None
-        self.connection.execute("DELETE FROM keys WHERE id = ?", (known.id,))
-        if after is not None:
-            if self.connection.execute("SELECT 1 FROM keys WHERE name = ?", (after.name,)).fetchone() is not None:
-                raise Taken(after.name)
-            self.connection.execute(_PUT, cells(after))
-        shown = [None if each is None else dumped(show(each)) for each in (before, after)]
+        shown: list[str | None] = [None if each is None else dumped(show(each)) for each in (before, after)]
         self.connection.execute(
             "INSERT INTO audit (time, who, action, request, key, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (time.time(), deed.who, deed.action, deed.request, known.id, *shown))
@@ -123,8 +155,9 @@ class SQLite:
                 "AND (?2 IS NULL OR number < ?2) ORDER BY number DESC LIMIT ?3", (key, before, limit))]
 
 
-def clients(path: str, known: bool = False) -> tuple[Key, ...]:
-    """All keys. Where there is no file, or nothing in it, there are none; an older file is not changed.
+def clients(path: str, known: bool = False) -> Stored:
+    """All keys, and who stands behind them. Where there is no file, or nothing in it, there are none; an older file is
+    not changed.
 
     Unavailable: it cannot be read, or is lost while keys of it are known.
     """
@@ -132,13 +165,21 @@ def clients(path: str, known: bool = False) -> tuple[Key, ...]:
         if not Path(path).exists() or not Path(path).stat().st_size:
             if known:
                 raise Unavailable("the file was there, and is gone: put a backup in its place by `edge store restore`")
-            return ()
+            return Stored()
     with told(), closing(readable(path)) as connection:
-        found = [row(each) for each in connection.execute(f"SELECT {KEY} FROM keys ORDER BY id")]
+        connection.execute("BEGIN")             # all as it is at one moment
+        parties = [row for table in PARTIES.values() for row in _all(connection, table)]
+        keys = _all(connection, KEYS)
+    numbers: dict[tuple[str, str], int] = {(party.kind, party.name): party.number for party in parties}
     try:
-        return tuple(map(made, found))
+        return Stored(tuple(made(key, behind(key.policy, numbers)) for key in keys), tuple(map(made_party, parties)))
     except (ValueError, TypeError, KeyError) as error:
         raise Unavailable(f"a key in it cannot be used ({error!r}): restore a backup") from error
+
+
+def _all(connection: sqlite3.Connection, table: Table[R]) -> list[R]:
+    return [table.read(each) for each in connection.execute(
+        f"SELECT {table.columns} FROM {table.name} ORDER BY {table.by}")]
 
 
 def identity(path: str) -> tuple[int, int]:
@@ -181,27 +222,8 @@ def opened(path: str) -> sqlite3.Connection:
     return connection
 
 
-def row(found: Sequence[Any]) -> Row:
-    """A row of the table."""
-    id_, name, masked, digest, former, until, state, policy, metadata, tags, *rest = found
-    return Row(id_, name, masked, Secrets(digest, former, until), state, json.loads(policy), json.loads(metadata),
-               tuple(json.loads(tags)), *rest)
-
-
-def cells(of: Row) -> tuple[Any, ...]:
-    """Its cells."""
-    secrets = of.secrets
-    return (of.id, of.name, of.masked, secrets.digest, secrets.former, secrets.until, of.state, dumped(of.policy),
-            dumped(of.metadata), json.dumps(of.tags), of.version, of.created, of.changed)
-
-
 def entry(found: Sequence[Any]) -> Entry:
     """A row of the audit."""
     number, when, who, action, request, key, before, after = found
     shown = [None if each is None else json.loads(each) for each in (before, after)]
     return Entry(number, when, Deed(who, action, request, key), *shown)
-
-
-def dumped(value: Mapping[str, Any]) -> str:
-    """JSON."""
-    return json.dumps(value, separators=(",", ":"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from edge._fast import Healths, Slab
-from edge.values.directory import FILE, STORE, Directory, source_of
+from edge.values.directory import FILE, PARTIES, STORE, Directory, source_of
 from edge.values.registry import Fresh, Registry, apply
-from edge.values.snapshot import Key, Snapshot
+from edge.values.snapshot import Snapshot
 
 
 @dataclass(slots=True)
@@ -24,16 +23,18 @@ class Force:
     def take(self, snapshot: Snapshot, registry: Registry, fresh: Fresh) -> None:
         """Another version is in force, and keys that it has no more still are."""
         apply(self.slab, registry, snapshot, fresh)
-        self.snapshot, self.registry = replace(snapshot, keys=()), registry
+        self.snapshot, self.registry = replace(snapshot, keys=(), parties=()), registry
         self.digests = frozenset(key.digest for key in snapshot.keys if source_of(key) == FILE)
 
-    def fill(self, keys: Iterable[Key]) -> None:
+    def fill(self, snapshot: Snapshot) -> None:
         """A new memory gets the store's keys, so that none is unknown before control is there, which writes them."""
-        directory = Directory(self.slab, STORE)
-        if not len(directory.rows):
-            for key in keys:
+        parties, keys = Directory(self.slab, PARTIES), Directory(self.slab, STORE)
+        if not len(keys.rows):
+            for party in snapshot.parties:          # before the keys behind which they stand
+                parties.put(party)
+            for key in snapshot.keys:
                 if source_of(key) == STORE:
-                    directory.put(key)
+                    keys.put(key)
 
     def revoke(self) -> None:
         """Now they are not.

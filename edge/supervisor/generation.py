@@ -81,4 +81,4 @@ def take_over(handed: Handover, snapshot: Snapshot, logger: logging.Logger) -> t
         sock = socket.socket(fileno=channel)
         before.append(Child(name, stripe if shared else -1, pid=pid, channel=sock, reader=Records(sock), ready=True))
     os.close(handed.snapshot)
-    return Force(slab, replace(snapshot, keys=()), registry), first, before
+    return Force(slab, replace(snapshot, keys=(), parties=()), registry), first, before

@@ -46,14 +46,14 @@ class Supervisor:
         self.handed = handed is not None
         if handed is None:
             self.listeners = Listeners.opened(snapshot)
-            force = Force(Slab(snapshot.workers), replace(snapshot, keys=()), Registry())
+            force = Force(Slab(snapshot.workers), replace(snapshot, keys=(), parties=()), Registry())
             first, before = 0, list[Child]()
         else:
             self.listeners = Listeners.inherited(handed, snapshot, self.log)
             force, first, before = take_over(handed, snapshot, self.log)
         self.force = force
         force.take(snapshot, force.registry, prepare(force.slab, force.registry, snapshot))
-        force.fill(snapshot.keys)
+        force.fill(snapshot)
         if handed is not None:
             forget(force)
         self.generation = Generation(force, self.listeners, first, snapshot.workers)

@@ -118,7 +118,7 @@ class Reloads:
         self.hold_store(snapshot)
         registry = copy.deepcopy(force.registry)
         fresh = prepare(force.slab, registry, snapshot, self.settled())
-        memory = publish(replace(snapshot, keys=()), registry)
+        memory = publish(replace(snapshot, keys=(), parties=()), registry)
         self.name_fixed(snapshot)
         self.serial += 1
         asked = frozenset(child for child in self.everyone()

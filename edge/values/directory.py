@@ -17,10 +17,10 @@ from edge._fast import KEY_STATES, KINDS_OF_LIMITS, MAX_KEYS, KeyRow, Slab, Sour
 from edge.values.hours import Hours
 from edge.values.snapshot import Key, Limit, Minute
 
-FILE, STORE = Source.FILE, Source.STORE
+FILE, STORE, PARTIES = Source.FILE, Source.STORE, Source.PARTIES
 CONCURRENT = KINDS_OF_LIMITS[-1]
 
-_OWN = {"name", "digest", "state", "expires", "id", "former"}
+_OWN = {"name", "digest", "state", "expires", "id", "former", "parties"}
 _SHARED = [field.name for field in fields(Key) if field.name not in _OWN]
 
 Terms = tuple[float, int] | int     # rate and burst; of concurrent requests how many
@@ -93,7 +93,7 @@ def secrets(key: Key) -> Iterator[tuple[bytes, float, bool]]:
 def shown(row: KeyRow) -> Key:
     """The key of a row."""
     return policy(row.policy, name=row.name, digest=row.digest, state=KEY_STATES[row.state],
-                  expires=row.expires or None)
+                  expires=row.expires or None, parties=row.parties)
 
 
 class Directory:
@@ -121,7 +121,7 @@ class Directory:
             terms[number] = each
         said = key.name, text(key), KEY_STATES.index(key.state)
         try:
-            changed = [self.rows.put(KeyRow(digest, *said, end, (), former), terms)
+            changed = [self.rows.put(KeyRow(digest, *said, end, (), former, key.parties), terms)
                        for digest, end, former in secrets(key)]
         except OverflowError as error:
             raise DirectoryFull(str(error)) from None

@@ -17,7 +17,7 @@ from typing import Any
 
 from edge._fast import MAX_LIMITS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.dialects.routes import MODELS, NAMES, RELAY, ROUTES
-from edge.values.directory import CONCURRENT, FILE, STORE, Directory, source_of
+from edge.values.directory import CONCURRENT, FILE, PARTIES, STORE, Directory, source_of
 from edge.values.snapshot import Key, ModelLimit, Snapshot
 
 Limited = Snapshot | Key | ModelLimit       # who has limits
@@ -229,6 +229,7 @@ def prepare(slab: Slab, registry: Registry, snapshot: Snapshot, settled: int = 0
         slab.terms(rate, burst)
     for source in (FILE, STORE):
         Directory(slab, source).check(key for key in snapshot.keys if source_of(key) == source)
+    Directory(slab, PARTIES).check(snapshot.parties)
     return registry.plan(snapshot, settled)
 
 

@@ -192,7 +192,10 @@ class Former:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A client's key at rest: `digest` is blake2b-256 of the key, keyed with the gateway's `key_secret`."""
+    """A client's key at rest: `digest` is blake2b-256 of the key, keyed with the gateway's `key_secret`.
+
+    Or what a party says of its keys: see edge.values.parties.
+    """
 
     name: str
     digest: bytes
@@ -210,6 +213,7 @@ class Key:
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
     id: str = ""                        # in the store; empty: it stands in the file
     former: Former | None = None
+    parties: tuple[int, ...] = (0, 0, 0, 0)     # who stands behind it, by number: edge.values.parties
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +259,7 @@ class Snapshot:
     models: tuple[Model, ...] = ()
     relays: tuple[Relay, ...] = ()
     keys: tuple[Key, ...] = ()
+    parties: tuple[Key, ...] = ()       # who stands behind keys
     limit: Limit | None = None
     minute: Minute = Minute()
     concurrent_requests: int = 0        # 0: any number

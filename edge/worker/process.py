@@ -230,5 +230,5 @@ def rehearse(slab: Any, registry: Registry, snapshot: Snapshot) -> None:
     own = OwnAnswers(gateway, lambda key: {})
     notes = Notes(logging.getLogger("edge"), time.monotonic, debug=False)
     gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), notes))
-    for text in {directory.text(key) for key in snapshot.keys}:
+    for text in {directory.text(key) for key in (*snapshot.keys, *snapshot.parties)}:
         policy(snapshot, text)

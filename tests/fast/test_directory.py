@@ -126,7 +126,7 @@ def test_sources_are_apart() -> None:
     file.remove(digest(1))
     assert store.find(digest(1)) is not None
     with pytest.raises(ValueError, match="source"):
-        Directory(slab, 2)
+        Directory(slab, Source.N_SOURCES)
 
 
 def test_limits_stay_with_their_key() -> None:

@@ -107,6 +107,7 @@ WALL = {
     "edge/control/process_metrics.py": ["when processes began"],
     "edge/control/keys/changes.py": ["when a key was changed", "until when its former secret works"],
     "edge/control/keys/routes.py": ["when a key was made"],
+    "edge/control/parties/routes.py": ["when a party was made"],
     "edge/control/keys/show.py": ["whether its former secret still works"],
     "edge/store/sqlite.py": ["when an admin did something"],
     "edge/control/fleet/process.py": ["the clock's offset from Redis's", "how long it was away",

@@ -32,18 +32,23 @@ def told(admin: Admin, *words: str) -> Any:
     return json.loads(result.output)
 
 
-def test_the_page_as_it_is_written(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All commands of docs/keys.md do well, one after the other."""
+PAGES = {"docs/keys.md": ["delete", "revoke", "unfreeze"],
+         "docs/accounts.md": ["delete account", "update", "update account"]}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_as_it_is_written(page: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All commands of a page do well, one after the other."""
     admin = start(workers=1)
     monkeypatch.chdir(tmp_path)
-    lines = "".join(BLOCK.findall((ROOT / "docs/keys.md").read_text())).splitlines()
-    assert len(lines) > 12
+    lines = "".join(BLOCK.findall((ROOT / page).read_text())).splitlines()
+    assert len(lines) > 8
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         result = CliRunner().invoke(main, [*words, "--config", str(admin.edge.file), *(
             () if words[0] == "store" else ("--admin", admin.edge.admin))])
         assert result.exit_code == 0, (line, result.output)
-    assert [entry["action"] for entry in told(admin, "audit", "--last", "3")] == ["delete", "revoke", "unfreeze"]
+    assert [entry["action"] for entry in told(admin, "audit", "--last", "3")] == PAGES[page]
 
 
 def test_options_say_what_the_api_takes(admin: Admin) -> None:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.cli import main
-from edge.store import Deed, Row, Secrets, SQLite, Unavailable, clients, migrations
+from edge.store import KEYS, Deed, Row, Secrets, SQLite, Unavailable, clients, migrations
 from tests.store.conftest import Start
 
 LATER = (("ALTER TABLE keys ADD COLUMN owner TEXT",), ("CREATE TABLE owners (id TEXT PRIMARY KEY)",))
@@ -31,7 +31,7 @@ def row(name: str = "a") -> Row:
 
 def put(store: SQLite, new: Row) -> None:
     """Writes a new key."""
-    store.change(Deed("test", "create", "req-1", new.id), lambda _: new, lambda shown: {"name": shown.name})
+    store.change(KEYS, Deed("test", "create", "req-1", new.id), lambda _: new, lambda shown: {"name": shown.name})
 
 
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_migrations_run_once_whoever_runs_them(tmp_path: Path, monkeypatch: pyte
         store = SQLite(path)
         gate.wait()
         try:
-            assert store.key("a") == row()
+            assert store.find(KEYS, "a") == row()
         except Exception as error:
             failed.append(error)
 
@@ -71,9 +71,9 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     known = migrations.MIGRATIONS
     monkeypatch.setattr(migrations, "MIGRATIONS", (*known, *LATER, ("no SQL",)))
     with pytest.raises(Unavailable, match="syntax error"):
-        SQLite(path).key("a")
+        SQLite(path).find(KEYS, "a")
     monkeypatch.setattr(migrations, "MIGRATIONS", known)
-    assert SQLite(path).key("a") == row()
+    assert SQLite(path).find(KEYS, "a") == row()
 
 
 def test_the_version_before_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,10 +83,10 @@ def test_the_version_before_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     put(store, row())
     with monkeypatch.context() as patch:
         later(patch)
-        SQLite(path).key("a")
-    for act in (lambda: store.key("a"), lambda: store.keys("", 1), lambda: put(store, row("b")),
+        SQLite(path).find(KEYS, "a")
+    for act in (lambda: store.find(KEYS, "a"), lambda: store.page(KEYS, "", 1), lambda: put(store, row("b")),
                 lambda: store.audit(None, None, 1), lambda: clients(path)):
-        with pytest.raises(Unavailable, match="version 3"):
+        with pytest.raises(Unavailable, match="version 4"):
             act()
 
 
@@ -96,8 +96,8 @@ def test_an_older_store_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.Mon
     put(SQLite(path), row())
     with monkeypatch.context() as patch:
         later(patch)
-        assert [key.name for key in clients(path)] == ["a"]
-    assert SQLite(path).key("a") == row()
+        assert [key.name for key in clients(path).keys] == ["a"]
+    assert SQLite(path).find(KEYS, "a") == row()
 
 
 def test_backup_and_restore(start: Start, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ class KeyRow(NamedTuple):
     """A key: its policy as text, its state by number, its end (Unix time, 0: none), and its buckets' indices (0: none).
 
     Buckets are by number: requests per second, then those of KINDS_OF_LIMITS. `former`: it is of the secret from before
-    the key's rotation.
+    the key's rotation. `parties` are the numbers of those behind it, in the order of Party (0: nobody).
     """
 
     digest: bytes
@@ -21,6 +21,9 @@ class KeyRow(NamedTuple):
     expires: float
     buckets: tuple[int, ...]
     former: bool
+    parties: tuple[int, ...] = ...
+
+def party_digest(party: int, number: int) -> bytes: ...
 
 @disjoint_base
 class Directory:

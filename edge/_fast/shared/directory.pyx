@@ -1,5 +1,8 @@
 """The directory: whose a key is, by its digest, in the shared memory, for any number of keys.
 
+Who stands behind keys (accounts, users, groups, workspaces) has rows of the same kind in a source of its own: a key's
+row has their numbers, and a change of one is one row, however many keys there are.
+
 A row is a key's own: its name, state, end, and the buckets of its limits. What keys have in common, their policy, is a
 text that is there once. Each source's rows have one writer (the supervisor the file's, control the store's) and any
 number of readers, without a lock:
@@ -25,8 +28,8 @@ from libc.string cimport memcmp, memcpy, memset
 from .atomic cimport EDGE_ADD, EDGE_SEE, EDGE_SET, EDGE_TURN
 from .slab cimport (
     BY_DIGEST, BY_NAME, BY_OWNER, BY_TEXT, DIGEST, FILE, FILE_BUCKETS, MAX_BUCKETS, MAX_KEYS, MAX_LIMITS, MAX_PARTS,
-    MAX_POLICIES, MOST_LIMITS, NAME_ROOM, N_INDICES, N_SOURCES, PART, SLOTS_BITS, Catalogue, Freed, Index, Part, Policy,
-    Row, Slab, freed_at, hash_of, parts_at, policies_at, rows_at, slots_at,
+    MAX_POLICIES, MOST_LIMITS, NAME_ROOM, N_INDICES, N_PARTIES, N_SOURCES, PART, PARTIES, PARTY_BUCKETS, SLOTS_BITS,
+    Catalogue, Freed, Index, Part, Policy, Row, Slab, freed_at, hash_of, parts_at, policies_at, rows_at, slots_at,
 )
 
 cdef extern from *:
@@ -48,117 +51,10 @@ cdef enum:
     GONE = -1                   # of a slot: it was somebody's
     ROUNDS = 1000               # no loop without an end: so many changes while a reader looks
 
-KeyRow = namedtuple("KeyRow", "digest name policy state expires buckets former")
+KeyRow = namedtuple("KeyRow", "digest name policy state expires buckets former parties", defaults=[(0,) * N_PARTIES])
 
 
-cdef inline Row* row_at(Catalogue* c, int64_t number) noexcept nogil:
-    return <Row*>(<char*>c + rows_at()) + number
-
-
-cdef inline Policy* policy_at(Catalogue* c, int64_t number) noexcept nogil:
-    return <Policy*>(<char*>c + policies_at()) + number
-
-
-cdef inline Part* part_at(Catalogue* c, int64_t number) noexcept nogil:
-    return <Part*>(<char*>c + parts_at()) + number
-
-
-cdef inline Freed* freed(Catalogue* c, int64_t number) noexcept nogil:
-    return <Freed*>(<char*>c + freed_at()) + number % MAX_BUCKETS
-
-
-cdef inline int32_t* slots_of(Catalogue* c, int which, int64_t table) noexcept nogil:
-    return <int32_t*>(<char*>c + slots_at(which, table))
-
-
-cdef inline uint64_t digest_hash(const void* digest) noexcept nogil:
-    cdef uint64_t hash          # a digest is as random as one gets
-    memcpy(&hash, digest, sizeof(hash))
-    return hash
-
-
-# Reading
-
-cdef bint copied(const Row* row, Row* into) noexcept nogil:
-    """Whether the row is there, whole."""
-    cdef int64_t version = EDGE_SEE(&row.version)
-    if not version & 1:
-        return False
-    memcpy(into, row, sizeof(Row))
-    EDGE_FENCE()
-    into.version = version
-    return EDGE_SEE(&row.version) == version
-
-
-cdef bint is_wanted(int which, const Row* row, const char* data, size_t size) noexcept nogil:
-    if which == BY_DIGEST:
-        return memcmp(row.digest, data, DIGEST) == 0
-    return not row.former and row.name_size == size and memcmp(row.name, data, size) == 0
-
-
-cdef bint seek(Catalogue* c, int which, const char* data, size_t size, Row* found, const Row** at) noexcept nogil:
-    """The first row of that digest, or of that name which is no former one."""
-    cdef uint64_t hash = digest_hash(data) if which == BY_DIGEST else hash_of(data, size)
-    cdef const int32_t* slots
-    cdef uint64_t mask, i
-    cdef int64_t generation, table
-    cdef int32_t entry
-    cdef int _round
-    for _round in range(<int>ROUNDS):
-        generation = EDGE_SEE(&c.generation)
-        table = EDGE_SEE(&c.indices[which].table)
-        if table == 0:
-            return False
-        slots = slots_of(c, which, table)
-        mask = (<uint64_t>1 << (table >> 1)) - 1
-        for i in range(mask + 1):
-            entry = EDGE_SLOT(&slots[(hash + i) & mask])
-            if entry == 0:
-                break
-            if entry == GONE:
-                continue
-            at[0] = row_at(c, entry - 1)
-            if copied(at[0], found) and is_wanted(which, found, data, size):
-                return True
-        if generation == EDGE_SEE(&c.generation):
-            return False
-    return False
-
-
-cdef bint directory_find(Slab slab, int source, const char* digest, Row* found, const Row** at) noexcept nogil:
-    """Copies the row of a digest, and says where it is: as long as that one's version is the copy's, both are good."""
-    return seek(slab.catalogue(source), BY_DIGEST, digest, DIGEST, found, at)
-
-
-cdef int64_t directory_policy(Slab slab, int source, const Row* at, const Row* found) noexcept nogil:
-    """The version of the policy of a row that was found; 0: the row is there no more."""
-    cdef int64_t version = EDGE_SEE(&policy_at(slab.catalogue(source), found.policy).version)
-    return version if is_as_found(at, found.version) else 0
-
-
-cdef bytes directory_text(Slab slab, int source, const Row* found, int64_t version):
-    """That version of the policy; None: it is there no more."""
-    cdef Catalogue* c = slab.catalogue(source)
-    cdef const Policy* policy = policy_at(c, found.policy)
-    cdef bytes text = copy_text(c, policy)
-    EDGE_FENCE()
-    return text if EDGE_SEE(&policy.version) == version else None
-
-
-cdef bytes copy_text(Catalogue* c, const Policy* policy):
-    """It may be no text at all, where the policy goes meanwhile: the caller looks at its version then."""
-    cdef int size = policy.size, done = 0, piece
-    cdef int32_t part = policy.first
-    cdef bytes text
-    if not 0 <= size <= MAX_PARTS * PART:
-        return b""
-    text = PyBytes_FromStringAndSize(NULL, size)
-    while done < size and 0 < part <= MAX_PARTS:
-        piece = min(size - done, <int>PART)
-        memcpy(PyBytes_AS_STRING(text) + done, part_at(c, part - 1).text, piece)
-        done += piece
-        part = part_at(c, part - 1).next
-    return text if done == size else b""
+include "directory_reading.pxi"
 
 
 # Writing
@@ -426,7 +322,8 @@ cdef class Directory:
             return None
         return KeyRow(PyBytes_FromStringAndSize(<const char*>found.digest, DIGEST),
                       PyBytes_FromStringAndSize(found.name, found.name_size).decode(), text, found.state,
-                      found.expires, tuple([found.buckets[i] for i in range(MOST_LIMITS)]), bool(found.former))
+                      found.expires, tuple([found.buckets[i] for i in range(MOST_LIMITS)]), bool(found.former),
+                      parties_of(found))
 
     cdef object sought(self, int which, bytes data):
         cdef Row found
@@ -488,6 +385,7 @@ cdef class Directory:
         cdef bytes digest = row.digest, name = row.name.encode(), text = row.policy
         cdef uint64_t hash = hash_of(text, len(text))
         cdef int32_t policy, old, new
+        cdef int party
         cdef Row* into
         if len(digest) != DIGEST or not 0 < len(name) <= NAME_ROOM:
             raise ValueError("a key has a digest and a name")
@@ -514,6 +412,8 @@ cdef class Directory:
             c.rows += 1
         memcpy(into.digest, PyBytes_AS_STRING(digest), DIGEST)
         into.expires, into.policy, into.state, into.former = row.expires, policy - 1, row.state, row.former
+        for party in range(<int>N_PARTIES):
+            into.parties[party] = row.parties[party]
         EDGE_ADD(&into.version, 1)
         insert(c, BY_NAME, new, c.keys)
         if old:
@@ -581,7 +481,7 @@ cdef class Directory:
 
     cdef bint is_same(self, const Row* there, row, int32_t policy) except -1:
         return (there.policy == policy and there.state == row.state and there.expires == row.expires
-                and there.former == row.former
+                and there.former == row.former and parties_of(there) == row.parties
                 and PyBytes_FromStringAndSize(there.name, there.name_size) == row.name.encode())
 
     cdef int lay(self, Row* into, bytes name, limits) except -1:
@@ -664,10 +564,14 @@ cdef class Directory:
 
     cdef int64_t first(self) noexcept:
         """Of the indices of this source's buckets; and their end."""
-        return MAX_LIMITS if self.source == FILE else MAX_LIMITS + FILE_BUCKETS
+        if self.source == FILE:
+            return MAX_LIMITS
+        return MAX_LIMITS + FILE_BUCKETS + (PARTY_BUCKETS if self.source != PARTIES else 0)
 
     cdef int64_t end(self) noexcept:
-        return MAX_LIMITS + FILE_BUCKETS if self.source == FILE else MAX_BUCKETS
+        if self.source == FILE:
+            return MAX_LIMITS + FILE_BUCKETS
+        return MAX_LIMITS + FILE_BUCKETS + PARTY_BUCKETS if self.source == PARTIES else MAX_BUCKETS
 
     cdef int32_t take_bucket(self) except -1:
         """One that nobody uses. OverflowError: there is none."""

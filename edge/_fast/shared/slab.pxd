@@ -8,7 +8,8 @@ cpdef enum:
     MAX_SERIES = 2048
     MAX_BUCKETS = 2097152
     MAX_LIMITS = 65536          # those below are the registry's; behind them come those of the file's keys,
-    FILE_BUCKETS = 524288       # so many, and of the store's: edge._fast.shared.directory
+    FILE_BUCKETS = 524288       # so many, those of parties, so many, and of the store's: edge._fast.shared.directory
+    PARTY_BUCKETS = 262144
     N_OUTCOMES = 128            # conditions from 0, relayed statuses from RELAYED
     RELAYED = 96
     N_BOUNDS = 20               # finite bounds; one more bucket for +Inf
@@ -145,6 +146,9 @@ cdef struct Ring:               # of one worker, for control: edge._fast.shared.
     int64_t further[7]
     char data[LINES_ROOM]
 
+cpdef enum Party:               # who stands behind keys: limits, bans and features of many keys at once
+    ACCOUNT, USER, GROUP, WORKSPACE, N_PARTIES
+
 cdef struct Row:                # of a key: edge._fast.shared.directory
     int64_t version             # odd: it is there
     uint8_t digest[DIGEST]
@@ -155,6 +159,7 @@ cdef struct Row:                # of a key: edge._fast.shared.directory
     uint8_t name_size
     uint8_t former              # it is of the secret from before the key's rotation
     uint8_t unused
+    int32_t parties[N_PARTIES]          # who stands behind it, by number; 0: nobody
     char name[NAME_ROOM]
 
 cdef struct Policy:             # what keys have in common, as text
@@ -182,8 +187,8 @@ cdef struct Index:              # open addressing; of two tables of each size on
 cdef enum:                      # what an index finds: a row by either, a policy by its text, a freed bucket
     BY_DIGEST, BY_NAME, BY_TEXT, BY_OWNER, N_INDICES
 
-cpdef enum Source:              # who has made a key, and alone writes its row
-    FILE, STORE, N_SOURCES
+cpdef enum Source:              # who has made a key, and alone writes its row; behind keys, who stands behind those
+    FILE, STORE, PARTIES, N_SOURCES
 
 cdef struct Catalogue:          # of one source's keys: what is beside their rows
     int64_t generation          # counts changes

@@ -545,7 +545,7 @@ cdef class Slab:
                 bucket_forget(self.bucket(<int> index), monotonic_ns())
         worker.connections = worker.upstream_connections = worker.in_flight = worker.retrying = 0
         worker.oldest = 0
-        worker.epochs = [0, 0]
+        memset(&worker.epochs, 0, sizeof(worker.epochs))
         worker.memory = 0
         concurrency_forget(self, stripe)
         for index in range(<uint64_t> MAX_POOLS):

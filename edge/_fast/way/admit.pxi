@@ -56,12 +56,29 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
     return 0
 
 
+cdef int judge_parties(Exchange x, Tenant tenant) except -1:
+    """Whether who stands behind a key lets it be used."""
+    cdef Tenant account = tenant.of_account
+    if account is not None and account.state:
+        x.say(S_REASON, "of an account that is suspended")
+        return key_unavailable
+    if account is not None and account.denied_from is not None and account.denied_from.hold(&x.client):
+        x.say(S_GOT, text_of_address(&x.client))
+        return ip_denied
+    return 0
+
+
 cdef int judge_key(Exchange x, Tenant tenant) except -1:
     """Whether the key may be used: at all, by who asks, and now."""
     cdef int64_t now
+    cdef int condition
     if tenant.state:
         x.say(S_REASON, tenant.state_name)
         return tenant.state
+    if tenant.backed:
+        condition = judge_parties(x, tenant)
+        if condition:
+            return condition
     if tenant.denied_from is not None and tenant.denied_from.hold(&x.client):
         x.say(S_GOT, text_of_address(&x.client))
         return ip_denied

@@ -79,7 +79,7 @@ cdef class Policy:              # what keys have in common: see Tenant
     cdef object allows
     cdef dict allowed
 
-cdef class Tenant:              # a key, as its row in the directory has it
+cdef class Tenant:              # a key, as its row in the directory has it; or a party, which has rows of the same kind
     cdef readonly str name
     cdef const Row* row
     cdef int64_t version                # of the row
@@ -99,6 +99,12 @@ cdef class Tenant:              # a key, as its row in the directory has it
     cdef tuple denied_models            # that it may not, of these
     cdef object allows                  # callable(model name) -> bool, or None: all
     cdef dict allowed                   # what it said, by name
+    cdef int account                    # its account's number; -1: it has none
+    cdef bint backed                    # one of these is there:
+    cdef Tenant of_account              # who stands behind the key; None: nobody
+    cdef Tenant of_user
+    cdef Tenant of_group
+    cdef Tenant of_workspace
 
 cdef class Target:
     cdef Pool pool

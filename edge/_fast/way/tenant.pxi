@@ -1,8 +1,21 @@
 # tenant: a key -> whose it is. The directory says so, and a worker remembers that while it says nothing else.
+#
+# Who stands behind a key (account, user, group, workspace) is a row of the directory, too, which many keys share. A key
+# is current while its own row and theirs are as they were found: so a change of a party is one store, in force on all
+# workers at once, however many keys there are.
 
 cdef inline bint is_current(Tenant tenant) noexcept:
-    """Whether the directory still says of the key what it said when it was looked up."""
-    return is_as_found(tenant.row, tenant.version)
+    """Whether the directory still says of the key, and of who stands behind it, what it said when it was looked up."""
+    return is_as_found(tenant.row, tenant.version) and (not tenant.backed or is_backed(tenant))
+
+
+cdef bint is_backed(Tenant tenant) noexcept:
+    return (is_unchanged(tenant.of_account) and is_unchanged(tenant.of_user) and is_unchanged(tenant.of_group)
+            and is_unchanged(tenant.of_workspace))
+
+
+cdef inline bint is_unchanged(Tenant party) noexcept:
+    return party is None or is_as_found(party.row, party.version)
 
 
 cdef enum:
@@ -54,21 +67,52 @@ cdef Tenant tenant_of(Gateway g, const Row* at, const Row* found, Policy policy)
     tenant.scopes, tenant.named = policy.scopes, policy.named
     tenant.models, tenant.denied_models = policy.models, policy.denied_models
     tenant.allows, tenant.allowed = policy.allows, policy.allowed
+    tenant.account = found.parties[<int>ACCOUNT] or -1
+    tenant.of_account = party_of(g, tenant, found, ACCOUNT)
+    tenant.of_user = party_of(g, tenant, found, USER)
+    tenant.of_group = party_of(g, tenant, found, GROUP)
+    tenant.of_workspace = party_of(g, tenant, found, WORKSPACE)
     return tenant
+
+
+cdef Tenant party_of(Gateway g, Tenant tenant, const Row* found, int kind):
+    """Who stands behind a key. None: nobody is to; or nobody is there, and then nobody can use the key, either."""
+    cdef int number = found.parties[kind]
+    cdef int64_t name = <int64_t>number * N_PARTIES + kind
+    cdef Tenant party
+    if number == 0:
+        return None
+    tenant.backed = True
+    party = g.parties.get(name)
+    if party is not None and is_unchanged(party):
+        return party
+    party = look_up_row(g, PARTIES, party_digest(kind, number))
+    if party is None:
+        tenant.state, tenant.state_name = key_unavailable, "without its owner"
+        tenant.version = 0              # of no row: asked for anew with each request
+        return None
+    if len(g.parties) >= KNOWN_MAX:
+        g.parties.clear()
+    g.parties[name] = party
+    return party
+
+
+cdef Tenant look_up_row(Gateway g, int source, bytes digest):
+    """The row of a digest; None: there is none."""
+    cdef Row found
+    cdef const Row* at
+    cdef Policy policy
+    while directory_find(g.slab, source, PyBytes_AS_STRING(digest), &found, &at):
+        policy = policy_of(g, source, at, &found)
+        if policy is not None:
+            return tenant_of(g, at, &found, policy)
+    return None
 
 
 cdef Tenant look_up_key(Gateway g, bytes digest):
     """What the directory says of a key; the file's word goes before the store's. None: nobody has such a key."""
-    cdef Row found
-    cdef const Row* at
-    cdef Policy policy
-    cdef int source
-    for source in range(<int>N_SOURCES):
-        while directory_find(g.slab, source, PyBytes_AS_STRING(digest), &found, &at):
-            policy = policy_of(g, source, at, &found)
-            if policy is not None:
-                return tenant_of(g, at, &found, policy)
-    return None
+    cdef Tenant tenant = look_up_row(g, FILE, digest)
+    return look_up_row(g, STORE, digest) if tenant is None else tenant
 
 
 cdef Tenant find_tenant(Gateway g, bytes key):

@@ -70,13 +70,15 @@ class Builder:
         if settings.proxy_protocol and not settings.trusted_proxies:
             self.report.problem(("proxy_protocol",), "has no trusted_proxies: nobody's word would count",
                                 "set trusted_proxies to the networks of the proxies in front")
+        own = clients.clients(self.report, settings.keys, self.secrets, secret)
+        stored = self._stored(settings, own)
         chosen, wording = contracts(self.report, settings.contract, contract_files)
         snapshot = Snapshot(
             version=version, port=settings.port,
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, relays=relays,
-            keys=self._keys(settings, secret), store=self._store(settings),
+            keys=own + stored.keys, parties=stored.parties, store=self._store(settings),
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),
@@ -101,19 +103,18 @@ class Builder:
         """Where the store is."""
         return None if settings.store is None else str((self.folder / settings.store).absolute())
 
-    def _keys(self, settings: Settings, secret: Secret | None) -> tuple[Key, ...]:
-        """The file's, and behind them the store's."""
-        own = clients.clients(self.report, settings.keys, self.secrets, secret)
+    def _stored(self, settings: Settings, own: tuple[Key, ...]) -> store.Stored:
+        """The store's keys, none of which is one of the file's, and who stands behind them."""
         path = self._store(settings)
         if path is None:
-            return own
+            return store.Stored()
         try:
-            others = store.clients(path)
+            stored = store.clients(path)
         except store.Unavailable as error:
             self.report.problem(("store",), f"{path} cannot be used: {error}", "`edge store check` says more")
-            return own
-        ids = {key.name: key.id for key in others}
-        digests = {digest: key for key in others for digest in (key.digest, key.former and key.former.digest)}
+            return store.Stored()
+        ids = {key.name: key.id for key in stored.keys}
+        digests = {digest: key for key in stored.keys for digest in (key.digest, key.former and key.former.digest)}
         for index, key in enumerate(own):
             if key.digest and (same := digests.get(key.digest)) is not None and key.name not in ids:
                 self.report.problem(("keys", index), f"is the same key as {same.name} ({same.id}) in the store",
@@ -121,7 +122,7 @@ class Builder:
             if key.name in ids:
                 self.report.problem(("keys", index, "name"), f"{key.name} is the name of {ids[key.name]} in the store",
                                     f"rename this one, or before it stands here: edge keys delete {ids[key.name]}")
-        return own + others
+        return stored
 
     def _fits(self, snapshot: Snapshot) -> None:
         """Whether the shared memory has room for all that is counted."""

@@ -12,15 +12,16 @@ from starlette.requests import Request
 
 from edge._fast import Condition, Slot
 from edge.control.circuits import mistyped
-from edge.control.keys.changes import OVERLAP, Wanted
+from edge.control.keys.changes import OVERLAP, Wanted, invalid
 from edge.control.refusal import Refusal
+from edge.values.parties import KINDS
 
 DEPTH = 5                   # levels of a body
 LABELS = 32                 # tags of a key, and entries of its metadata
 LABEL = 64                  # characters of a tag, and of a name in metadata
 TEXT = 512                  # characters of a value in metadata
 LONGEST_OVERLAP = 30 * 86400.0
-OWN = ("metadata", "tags")  # what keys of the file do not have
+OWN = ("metadata", "tags")  # what keys of the file do not have, beside who stands behind them
 _WAYS_OUT = {"name": "a key keeps its name: make another", "state": "POST to the key's freeze, unfreeze, enable, "
              "disable or revoke", "disabled": "POST to the key's disable or enable"}
 _TAG = re.compile(r'"([0-9]{1,18})"')
@@ -54,10 +55,12 @@ def wanted(name: str, before: Wanted, said: Mapping[str, Any]) -> Wanted:
     policy = merged(before.policy, {name: value for name, value in said.items() if name not in OWN})
     if policy.get("rate_limit") == {}:          # its last number was taken out
         del policy["rate_limit"]
-    checked(name, policy)
-    metadata, tags = said.get("metadata", {}), said.get("tags", list(before.tags))
-    return Wanted(policy, _metadata({} if metadata is None else merged(before.metadata, metadata)),
-                  _tags([] if tags is None else tags))
+    for kind in KINDS:
+        if kind in policy and not _label(policy[kind]):
+            raise invalid(kind, "must be a name", f"`edge {kind}s list` shows those that there are")
+    checked(name, {field: value for field, value in policy.items() if field not in KINDS})
+    tags = said.get("tags", list(before.tags))
+    return Wanted(policy, metadata(before, said), _tags([] if tags is None else tags))
 
 
 def _known(said: Mapping[str, Any]) -> None:
@@ -65,7 +68,7 @@ def _known(said: Mapping[str, Any]) -> None:
     from edge.config.sections.keys import ClientKey, KeyRateLimit
 
     limits = said.get("rate_limit")
-    levels = [("", said, {*ClientKey.model_fields, *OWN})]
+    levels = [("", said, {*ClientKey.model_fields, *OWN, *KINDS})]
     if isinstance(limits, dict):
         levels.append(("rate_limit.", limits, {*KeyRateLimit.model_fields}))
     for place, given, fields in levels:
@@ -140,7 +143,10 @@ def versions(request: Request) -> frozenset[int] | None:
     return frozenset(int(found[1]) for tag in tags if (found := _TAG.fullmatch(tag)))
 
 
-def _metadata(value: Any) -> Mapping[str, str]:
+def metadata(before: Wanted, said: Mapping[str, Any]) -> Mapping[str, str]:
+    """What is there with what is said."""
+    wanted = said.get("metadata", {})
+    value = {} if wanted is None else merged(before.metadata, wanted)
     good = isinstance(value, dict) and len(value) <= LABELS and all(
         _label(name) and isinstance(text, str) and len(text) <= TEXT and text.isprintable()
         for name, text in value.items())
@@ -159,10 +165,3 @@ def _tags(value: Any) -> tuple[str, ...]:
 
 def _label(text: Any) -> bool:
     return isinstance(text, str) and 1 <= len(text) <= LABEL and text.isprintable()
-
-
-def invalid(field: str, message: str, way_out: str) -> Refusal:
-    """A field that cannot be used."""
-    refusal = Refusal(Condition.setting_invalid, {Slot.S_FIELD: field[:100], Slot.S_REASON: f"{message} - {way_out}"})
-    refusal.beside = {"problems": [{"field": field[:100], "message": message, "way_out": way_out}]}
-    return refusal

@@ -12,7 +12,9 @@ from edge._fast import Condition, Slot
 from edge.config import keys
 from edge.control.keys.show import moment
 from edge.control.refusal import Refusal
-from edge.store import Row, Secrets
+from edge.store import Party, Row, Secrets, Store
+from edge.store.tables import R
+from edge.values.parties import KINDS
 from edge.values.snapshot import KeyState, Secret
 
 ENDS = 7, 4                     # characters of a secret that are shown: `sk-` and four, and four
@@ -50,14 +52,35 @@ def identifier() -> str:
     return f"key_{secrets.token_hex(12)}"
 
 
-def there(row: Row | None, name: str) -> Row:
+def there(row: R | None, what: str, name: str) -> R:
     """The row, which must be there."""
     if row is None:
-        raise Refusal(Condition.resource_missing, {Slot.S_FIELD: "key", Slot.S_GOT: name[:64]})
+        raise Refusal(Condition.resource_missing, {Slot.S_FIELD: what, Slot.S_GOT: name[:64]})
     return row
 
 
-def expected(row: Row, versions: frozenset[int] | None) -> None:
+def a(what: str) -> str:
+    """With its article."""
+    return f"{'an' if what[0] in 'aeio' else 'a'} {what}"       # (and a user)
+
+
+def backed(policy: Mapping[str, Any], store: Store) -> None:
+    """Who is to stand behind a key must be there."""
+    numbers = store.numbers(policy)
+    for kind in KINDS:
+        name = policy.get(kind)
+        if name is not None and (kind, name) not in numbers:
+            raise invalid(kind, f"there is no {kind} {name}", f"make it first: edge {kind}s create {name}")
+
+
+def invalid(field: str, message: str, way_out: str) -> Refusal:
+    """A field that cannot be used."""
+    refusal = Refusal(Condition.setting_invalid, {Slot.S_FIELD: field[:100], Slot.S_REASON: f"{message} - {way_out}"})
+    refusal.beside = {"problems": [{"field": field[:100], "message": message, "way_out": way_out}]}
+    return refusal
+
+
+def expected(row: Row | Party, versions: frozenset[int] | None) -> None:
     """It must be of one of these versions, where If-Match gives any."""
     if versions is not None and row.version not in versions:
         refusal = Refusal(Condition.settings_conflict)
@@ -65,7 +88,7 @@ def expected(row: Row, versions: frozenset[int] | None) -> None:
         raise refusal
 
 
-def changed(row: Row, **fields: Any) -> Row:
+def changed(row: R, **fields: Any) -> R:
     """The row with these, as its next version; the same one where nothing is different."""
     after = replace(row, **fields)
     return row if after == row else replace(after, version=row.version + 1, changed=time.time())

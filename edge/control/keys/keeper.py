@@ -14,11 +14,26 @@ from typing import TypeVar
 
 from edge._fast import Condition, Slot
 from edge.control.keys import show
-from edge.control.keys.changes import conflict
+from edge.control.keys.changes import a, conflict
 from edge.control.refusal import Refusal
 from edge.control.state import State
-from edge.store import Deed, Row, SQLite, Store, Taken, Unavailable, clients, made
-from edge.values.directory import STORE, Directory, DirectoryFull, secrets
+from edge.store import (
+    Deed,
+    Party,
+    Row,
+    SQLite,
+    Store,
+    Stored,
+    Table,
+    Taken,
+    Unavailable,
+    clients,
+    made,
+    made_party,
+)
+from edge.store.tables import R
+from edge.values.directory import PARTIES, STORE, Directory, DirectoryFull, secrets
+from edge.values.parties import behind
 from edge.values.snapshot import Key
 
 Answer = TypeVar("Answer")
@@ -43,13 +58,16 @@ class Keeper:
             await self._load()
 
     async def _load(self) -> None:
-        path, directory = self.state().snapshot.store, Directory(self.state().slab, STORE)
-        known = len(directory.rows) > 0 and self.loaded in (None, path)
+        path, slab = self.state().snapshot.store, self.state().slab
+        keys, parties = Directory(slab, STORE), Directory(slab, PARTIES)
+        known = len(keys.rows) > 0 and self.loaded in (None, path)
         try:
-            keys = () if path is None else await self._run(lambda: clients(path, known))
-            for key in keys:
-                directory.put(key)
-            directory.keep(digests(*keys))
+            found = Stored() if path is None else await self._run(lambda: clients(path, known))
+            for directory, rows in ((parties, found.parties), (keys, found.keys)):
+                for row in rows:
+                    directory.put(row)
+            for directory, rows in ((keys, found.keys), (parties, found.parties)):
+                directory.keep(digests(*rows))
             self.loaded = path
         except (Unavailable, DirectoryFull) as error:
             said = {"store": path, "reason": str(error)}
@@ -76,38 +94,47 @@ class Keeper:
             self.store = SQLite(path)
         return question(self.store)
 
-    async def change(self, deed: Deed, change: Callable[[Row | None], Row | None]) -> Row | None:
-        """The key afterwards, when that is in force everywhere."""
-        before: list[Row | None] = []
-        directory = Directory(self.state().slab, STORE)
+    async def change(self, table: Table[R], deed: Deed, change: Callable[[R | None, Store], R | None]) -> R | None:
+        """The row afterwards, when that is in force everywhere."""
+        before, after = list[R | None](), list[R | None]()
+        directory = Directory(self.state().slab, STORE if table.what == "key" else PARTIES)
 
-        def noted(row: Row | None) -> Row | None:
-            before[:] = [row]
-            after = change(row)
-            if after is not None:
-                directory.check([made(after)])      # before it is written: what is in the store can come into force
-            return after
+        def changed(store: Store) -> tuple[list[Key], list[Key]]:
+            def noted(row: R | None) -> R | None:
+                before[:] = [row]
+                new = change(row, store)
+                directory.check(as_keys(store, new))    # before it is written: what is there can come into force
+                return new
+
+            after[:] = [store.change(table, deed, noted, show.row)]
+            return as_keys(store, before[0]), as_keys(store, after[0])
 
         async with self.turn:
             try:
-                after = await self.ask(lambda store: store.change(deed, noted, show.row))
+                former, keys = await self.ask(changed)
             except Refusal as refusal:
                 if refusal.condition != Condition.store_unavailable:
                     await self._load()              # what it says of the key may be another program's doing
                 raise
             except Taken as taken:
-                raise conflict(f"There is a key named {taken} already: choose another name") from None
+                raise conflict(f"There is {a(table.what)} named {taken} already: choose another name") from None
             except DirectoryFull as full:
-                raise conflict(f"The key would not fit in: {full}") from None
-            former, keys = ([] if row is None else [made(row)] for row in (before[0], after))
+                raise conflict(f"The {table.what} would not fit in: {full}") from None
             for key in keys:
                 directory.put(key)
             for digest in digests(*former) - digests(*keys):
                 directory.remove(digest)
-            if after == before[0]:
+            if after == before:
                 await self._load()                  # the same: it was so already, and not by us
             self.changed()
-            return after
+            return after[0]
+
+
+def as_keys(store: Store, row: Row | Party | None) -> list[Key]:
+    """A row as the directory has it; none where there is none."""
+    if row is None:
+        return []
+    return [made_party(row) if isinstance(row, Party) else made(row, behind(row.policy, store.numbers(row.policy)))]
 
 
 def digests(*keys: Key) -> frozenset[bytes]:

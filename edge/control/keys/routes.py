@@ -18,7 +18,7 @@ from edge.control.keys.changes import Wanted, conflict, there
 from edge.control.keys.keeper import Keeper
 from edge.control.refusal import Refusal, request_id
 from edge.control.state import State
-from edge.store import Deed, Row, Secrets
+from edge.store import KEYS, Deed, Party, Row, Secrets, Store
 from edge.values import directory
 from edge.values.snapshot import Key
 
@@ -48,7 +48,7 @@ class Keys:
         after, limit = request.query_params.get("after", ""), asked.number(request, "limit", PAGE, MOST)
         found: list[Row] = []
         if self.state().snapshot.store is not None:
-            found = await self.keeper.ask(lambda store: store.keys(after, limit + 1))
+            found = await self.keeper.ask(lambda store: store.page(KEYS, after, limit + 1))
         own = [] if after else [show.key(key) for key in directory.file_keys(self.state().slab)]
         return answer({"keys": own + [show.row(row) for row in found[:limit]],
                        "next": found[limit - 1].id if len(found) > limit else None})
@@ -57,10 +57,11 @@ class Keys:
     async def key(self, request: Request) -> Response:
         """One key."""
         name = request.path_params["name"]
-        row = await self.keeper.ask(lambda store: store.key(name)) if self.state().snapshot.store is not None else None
+        stored = self.state().snapshot.store is not None
+        row = await self.keeper.ask(lambda store: store.find(KEYS, name)) if stored else None
         if row is None and (own := self.of_file(name)) is not None:
             return answer(show.key(own))
-        return of_row(there(row, name))
+        return of_row(there(row, "key", name))
 
     @admin
     async def create(self, request: Request) -> Response:
@@ -76,7 +77,11 @@ class Keys:
         now = time.time()
         new = Row(changes.identifier(), name, masked, Secrets(digest), policy=wanted.policy, metadata=wanted.metadata,
                   tags=wanted.tags, created=now, changed=now)
-        await self.keeper.change(self.deed(request, "create", new.id), lambda _: new)
+
+        def made(_: Row | None, store: Store) -> Row:
+            changes.backed(new.policy, store)
+            return new
+        await self.keeper.change(KEYS, deed(request, "create", new.id), made)
         return of_row(new, 201, secret=secret)
 
     @admin
@@ -84,9 +89,10 @@ class Keys:
         """The key after a merge patch."""
         said, versions = await asked.body(request), asked.versions(request)
 
-        def patched(row: Row) -> Row:
+        def patched(row: Row, store: Store) -> Row:
             changes.expected(row, versions)
             wanted = asked.wanted(row.name, Wanted(row.policy, row.metadata, row.tags), said)
+            changes.backed(wanted.policy, store)
             return changes.changed(row, policy=wanted.policy, metadata=wanted.metadata, tags=wanted.tags)
         return of_row(await self.changed(request, "update", patched))
 
@@ -96,7 +102,7 @@ class Keys:
         overlap, versions = asked.overlap(await asked.body(request)), asked.versions(request)
         secret, digest, masked = changes.fresh(self.state().snapshot.key_secret)
 
-        def rotated(row: Row) -> Row:
+        def rotated(row: Row, _: Store) -> Row:
             changes.expected(row, versions)
             return changes.rotated(row, digest, masked, overlap)
         return of_row(await self.changed(request, "rotate", rotated), secret=secret, overlap=overlap)
@@ -106,7 +112,7 @@ class Keys:
         """The key after an action of `changes.STATES`."""
         versions, action = asked.versions(request), request.url.path.rpartition("/")[2]
 
-        def moved(row: Row) -> Row:
+        def moved(row: Row, _: Store) -> Row:
             changes.expected(row, versions)
             return changes.moved(row, action)
         return of_row(await self.changed(request, action, moved))
@@ -116,10 +122,10 @@ class Keys:
         """The key is gone; the audit knows it."""
         versions, name = asked.versions(request), request.path_params["name"]
 
-        def gone(row: Row | None) -> Row | None:
+        def gone(row: Row | None, _: Store) -> Row | None:
             changes.expected(self.of_store(row, name), versions)
             return None
-        await self.keeper.change(self.deed(request, "delete", name), gone)
+        await self.keeper.change(KEYS, deed(request, "delete", name), gone)
         return answer({"status": "deleted"})
 
     @admin
@@ -130,33 +136,33 @@ class Keys:
         found = await self.keeper.ask(lambda store: store.audit(key, before, limit))
         return answer({"audit": [show.entry(each) for each in found]})
 
-    async def changed(self, request: Request, action: str, change: Callable[[Row], Row]) -> Row:
+    async def changed(self, request: Request, action: str, change: Callable[[Row, Store], Row]) -> Row:
         """The key of the path after a change."""
         name = request.path_params["name"]
-        row = await self.keeper.change(self.deed(request, action, name),
-                                       lambda row: change(self.of_store(row, name)))
-        return there(row, name)
+        row = await self.keeper.change(KEYS, deed(request, action, name),
+                                       lambda row, store: change(self.of_store(row, name), store))
+        return there(row, "key", name)
 
     def of_store(self, row: Row | None, name: str) -> Row:
         """The row, which must be there; a key of the file is not for admins to change."""
         if row is None and self.of_file(name) is not None:
             raise conflict(f"The key {name} stands in the configuration's file: change it there, and reload")
-        return there(row, name)
+        return there(row, "key", name)
 
     def of_file(self, name: str) -> Key | None:
         """A key of the file, by its name."""
         row = directory.named(self.state().slab, name, (directory.FILE,))
         return None if row is None else directory.shown(row)
 
-    @staticmethod
-    def deed(request: Request, action: str, name: str) -> Deed:
-        """What the audit is to say. The answer bears the same id."""
-        request.state.id = request_id()
-        return Deed(request.state.who, action, request.state.id, name)
+
+def deed(request: Request, action: str, name: str) -> Deed:
+    """What the audit is to say. The answer bears the same id."""
+    request.state.id = request_id()
+    return Deed(request.state.who, action, request.state.id, name)
 
 
-def of_row(row: Row, status: int = 200, **more: Any) -> Response:
-    """A key with its version for If-Match."""
+def of_row(row: Row | Party, status: int = 200, **more: Any) -> Response:
+    """A key, or who stands behind some, with its version for If-Match."""
     response = answer({**show.row(row), **more}, status)
     response.headers["etag"] = f'"{row.version}"'
     response.headers["cache-control"] = "no-store"

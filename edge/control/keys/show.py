@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.store import Entry, Row
+from edge.store import Entry, Party, Row
 from edge.store.keys import CONCURRENT, PRIORITIES
 from edge.values.hours import DAYS, Hours
 from edge.values.snapshot import Key
 
 
-def row(each: Row) -> dict[str, Any]:
-    """A key of the store."""
+def row(each: Row | Party) -> dict[str, Any]:
+    """A key of the store, or who stands behind some."""
+    if isinstance(each, Party):
+        return {"name": each.name, "number": each.number, "state": each.state, **each.policy,
+                "metadata": dict(each.metadata), "version": each.version, "created": moment(each.created),
+                "changed": moment(each.changed)}
     pending = each.secrets.former is not None and each.secrets.until > time.time()
     return {"id": each.id, "name": each.name, "source": "store", "masked": each.masked, "state": each.state,
             **each.policy, "metadata": dict(each.metadata), "tags": list(each.tags), "version": each.version,
