@@ -15,6 +15,9 @@ from edge.contract.words import Name, parse
 Piece = bytes | tuple[int, bytes]
 Fill = Callable[[str, bool], None]
 
+# What was made last for a surface and its flags, and of what: most versions of a configuration change no contract.
+_made: dict[tuple[str, tuple[str, ...]], tuple[Contract, list[Template | None]]] = {}
+
 
 def compile_surface(chosen: str | Contract, surface: str, *, files: Sequence[str] = (),
                     mask_rate_limit: bool = False) -> list[Template | None]:
@@ -25,8 +28,12 @@ def compile_surface(chosen: str | Contract, surface: str, *, files: Sequence[str
         raise ContractError([Problem(contract.file, 1, 1, where, f"{contract.name} has no surface {surface}",
                                      f"add its envelope, or choose one of {', '.join(contract.surfaces)}")])
     flags = flags_set(mask_rate_limit)
-    return [None if condition in UNANSWERED else _template(contract, surface, condition.name, flags)
+    made = _made.get((surface, flags))
+    if made is None or made[0] != contract:
+        made = _made[surface, flags] = contract, [
+            None if condition in UNANSWERED else _template(contract, surface, condition.name, flags)
             for condition in Condition]
+    return list(made[1])
 
 
 def statuses(chosen: str | Contract, *, mask_rate_limit: bool = False) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import zlib
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ PLAIN = orjson.dumps({"id": "c", "object": "chat.completion", "choices": [
     {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}})
 LONG = PLAIN.replace(b"hi", b"h" * 700_000)            # more than a socket takes at once
+PACK = {b"gzip": partial(gzip.compress, mtime=0), b"deflate": zlib.compress}
+TOO_LONG = {coding: pack(bytes(2_000_000)) for coding, pack in PACK.items()}
 ERROR = b'{"error":{"message":"no","type":"x"}}'
 
 
@@ -50,8 +53,7 @@ def request(rng: random.Random) -> bytes:
 def coded(rng: random.Random, text: bytes) -> tuple[bytes, bytes]:
     """A body that comes compressed, and the field that says so: damaged, cut or far too long once it is unpacked."""
     coding = rng.choice((b"gzip", b"deflate"))
-    pack = (lambda body: gzip.compress(body, mtime=0)) if coding == b"gzip" else zlib.compress
-    whole = pack(text if rng.random() < 0.8 else bytes(2_000_000))
+    whole = PACK[coding](text) if rng.random() < 0.8 else TOO_LONG[coding]
     if rng.random() < 0.3:
         whole = whole[:rng.randrange(len(whole))] + rng.choice((b"", b"?"))
     return b"content-encoding: %b\r\n" % coding, whole
