@@ -95,8 +95,9 @@ $(VENV)/.pip:
 	    wait $$first && exit $$second
 	@touch $@
 
+# An editable package is a path in the environment then, and not an import hook, which doubles the start of any Python.
 $(VENV)/.installed: $(VENV)/.pip pyproject.toml setup.py
-	@PYTHONWARNINGS=ignore EDGE_ONLY=none $(PIP) --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore EDGE_ONLY=none $(PIP) --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
 $(VENV)/.compiled: $(VENV)/.pip setup.py $(SOURCES)
