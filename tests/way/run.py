@@ -349,7 +349,7 @@ def run_all(clock: mmap.mmap, first: int, runs: int, *, memory: bool) -> tuple[i
             print(f"seed {seed}: {type(error).__name__}: {error}\n  {' '.join(run.steps)}\n"
                   f"again: python -m tests.way.run --seed {seed}", file=sys.stderr)
             raise
-        trace = crc32(repr((run.steps, world.ends(), [client.requests for client in run.gone])).encode(), trace)
+        trace = crc32(repr((run.steps, world.ended(), [client.requests for client in run.gone])).encode(), trace)
         if world.worn:
             world.end()
             world.begin()
