@@ -224,8 +224,8 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t crowded                # it is one of concurrent requests
     cdef uint8_t placed                 # the request has not given back its places under those
     cdef uint8_t untaken                # bits of the owners from whose limits it has taken nothing, and who let it pass
-    cdef uint32_t alone                 # and of the limits that let it pass without Redis's word
-    cdef uint32_t passed                # and of them those from which it has taken nothing
+    cdef uint64_t alone                 # and of the limits that let it pass without Redis's word
+    cdef uint64_t passed                # and of them those from which it has taken nothing
     cdef int64_t drawn_by               # until then it waits for what its limits lack; 0: it has not missed anything
     cdef int64_t admitted               # when
     cdef int64_t reserved_input
@@ -347,6 +347,7 @@ cdef class Gateway:
     cdef int64_t rechecked              # of the directory when waiting requests' keys were looked at last
     cdef int64_t epochs[N_SOURCES]      # of the directory, at the last tick
     cdef object digest
+    cdef str workspace                  # whose keys alone may come, as its row is called; None: all workspaces'
     cdef tuple surfaces                 # the first is that of requests that show none
     cdef frozenset cors                 # origins whose pages may read answers; None: there is no word of them
     cdef frozenset owned                # fields that the configuration sets

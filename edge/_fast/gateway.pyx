@@ -59,16 +59,17 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.uio cimport iovec
 
 from .contract.condition cimport (
-    body_too_large, body_unreadable, circuit_open, client_closed, concurrency_limited, content_coding, content_type,
-    context_length, draining, endpoint_unknown, field_missing, field_type, field_value, gateway_overloaded,
-    global_concurrency_limited, global_rate_limited, headers_too_large, internal_error, ip_denied, ip_not_allowed,
-    json_invalid, key_disabled, key_expired, key_frozen, key_malformed, key_missing, key_revoked, key_unavailable,
-    key_unknown, keys_limited, method_not_allowed, model_concurrency_limited, model_denied, model_rate_limited,
-    model_unknown, not_implemented, ok, out_of_memory, provider_auth, provider_cut, provider_disconnected,
-    provider_error, provider_misconfigured, provider_overloaded, provider_quota, provider_rate_limited, provider_region,
-    provider_rejected, provider_response_invalid, provider_stalled, provider_timeout, provider_unreachable,
-    rate_limited, request_malformed, request_timeout, scope_missing, time_window_denied, upgrade_refused, uri_too_long,
-    version_unsupported,
+    account_concurrency_limited, account_rate_limited, body_too_large, body_unreadable, circuit_open, client_closed,
+    concurrency_limited, content_coding, content_type, context_length, draining, endpoint_unknown, feature_disabled,
+    field_missing, field_type, field_value, gateway_overloaded, global_concurrency_limited, global_rate_limited,
+    group_concurrency_limited, group_denied, group_rate_limited, headers_too_large, internal_error, ip_denied,
+    ip_not_allowed, json_invalid, key_disabled, key_expired, key_frozen, key_malformed, key_missing, key_revoked,
+    key_unavailable, key_unknown, key_wrong_workspace, keys_limited, method_not_allowed, model_concurrency_limited,
+    model_denied, model_rate_limited, model_unknown, not_implemented, ok, out_of_memory, provider_auth, provider_cut,
+    provider_disconnected, provider_error, provider_misconfigured, provider_overloaded, provider_quota,
+    provider_rate_limited, provider_region, provider_rejected, provider_response_invalid, provider_stalled,
+    provider_timeout, provider_unreachable, quota_exceeded, rate_limited, request_malformed, request_timeout,
+    scope_missing, time_window_denied, upgrade_refused, uri_too_long, user_banned, version_unsupported,
 )
 from .contract.render cimport (
     NEVER_MS, N_SLOTS, S_EXPECTED, S_FIELD, S_FINAL, S_GOT, S_LIMIT, S_MESSAGE, S_METHOD, S_MODEL, S_PATH, S_REASON,
@@ -276,6 +277,7 @@ cdef class Route:
 cdef class Policy:
 
     def __init__(self, policy, tuple takes, str outage, uint64_t scopes, allows, hours):
+        self.providers = frozenset(policy.providers) if policy.providers else None
         self.takes, self.shadow, self.outage = takes, policy.minute.shadow, outage
         self.priority = policy.priority
         self.allowed_from = Networks(policy.allowed_addresses) if policy.allowed_addresses else None
@@ -393,6 +395,7 @@ cdef class Gateway:
         self.policy, self.digest = tables.policy, tables.digest
         self.known, self.parties, self.policies = {}, {}, {}
         self.surfaces = tables.surfaces
+        self.workspace = tables.workspace
         self.owned = tables.owned
         self.cors = tables.cors
         self.bearer_only = tables.bearer_only

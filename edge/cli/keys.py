@@ -19,7 +19,10 @@ TIMEOUT = 130.0             # seconds: the answer comes when all workers know of
 PAGE = 1000
 HEAD = ("name", "state", "key", "source", "expires", "limits", "models", "tags", "id")
 LISTS = {"model": "models", "deny_model": "denied_models", "address": "allowed_addresses",
-         "deny_address": "denied_addresses", "hours": "hours", "scope": "scopes", "tag": "tags"}
+         "deny_address": "denied_addresses", "hours": "hours", "scope": "scopes", "tag": "tags",
+         "provider": "providers"}
+OF_KEYS = ("model", "address", "deny_address", "hours", "scope", "party", "tag", "limit", "expires", "priority",
+           "metadata")
 LIMITS = ("requests_per_second", "burst_size", "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute",
           "output_tokens_per_minute", "concurrent_requests")
 
@@ -53,6 +56,11 @@ OPTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "expires": (click.option("--expires", metavar="DATE", help="It ends then: 2027-01-31, or with a time."),),
     "priority": (click.option("--priority", type=click.Choice(("high", "normal", "low")),
                               help="Who waits for whom when there is not enough for all."),),
+    "provider": (click.option("--provider", multiple=True, metavar="NAME", help="These providers alone."),),
+    "feature": (click.option("--feature", multiple=True, metavar="ROUTE=on|off", help="Switch a route off, or on."),),
+    "quota": (click.option("--quota", multiple=True, metavar="UNITS=N", help="requests, tokens, input_tokens or "
+                           "output_tokens of a period."),
+              click.option("--quota-period", type=click.Choice(("day", "month")), help="That of the quota; a day.")),
     "metadata": (click.option("--metadata", multiple=True, metavar="NAME=TEXT", help="For your own programs."),)}
 
 
@@ -74,7 +82,24 @@ def body(given: dict[str, Any]) -> dict[str, Any]:
     said |= {name: value for name in ("expires", "priority", *KINDS) if (value := given.pop(name, None)) is not None}
     if pairs := given.pop("metadata"):
         said["metadata"] = dict(pair.partition("=")[::2] for pair in pairs)
-    return said
+    return said | of_a_workspace(given)
+
+
+def of_a_workspace(given: dict[str, Any]) -> dict[str, Any]:
+    """The same of its own options. UsageError: one of them is not written as it must be."""
+    said: dict[str, Any] = {}
+    features = [each.rpartition("=")[::2] for each in given.pop("feature", ())]
+    if wrong := [word for _, word in features if word not in ("on", "off")]:
+        raise click.UsageError(f"--feature: {wrong[0]} is neither on nor off")
+    if features:
+        said["features"] = {name: word == "on" for name, word in features}
+    units = [each.rpartition("=")[::2] for each in given.pop("quota", ())]
+    if wrong := [number for _, number in units if not (number.isascii() and number.isdigit() and len(number) < 19)]:
+        raise click.UsageError(f"--quota: {wrong[0]} is no whole number")
+    quota: dict[str, Any] = {name: int(number) for name, number in units}
+    if period := given.pop("quota_period", None):
+        quota["period"] = period
+    return said | ({"quota": quota} if quota else {})
 
 
 @click.group()
@@ -107,7 +132,7 @@ def show(name: str, as_json: bool, **given: str | None) -> None:
 
 @keys.command()
 @click.argument("name")
-@policy(*OPTIONS)
+@policy(*OF_KEYS)
 @as_json
 @options
 def create(name: str, as_json: bool, **given: Any) -> None:
@@ -118,7 +143,7 @@ def create(name: str, as_json: bool, **given: Any) -> None:
 
 @keys.command("set")
 @named
-@policy(*OPTIONS)
+@policy(*OF_KEYS)
 @click.option("--unset", multiple=True, metavar="FIELD", help="Take this out, as `show` names it: expires, or "
               "rate_limit.tokens_per_minute.")
 @as_json

@@ -1,4 +1,4 @@
-"""`edge accounts`: who stands behind the keys of a running gateway."""
+"""`edge accounts|users|groups|workspaces`: who stands behind the keys of a running gateway."""
 
 from __future__ import annotations
 
@@ -118,5 +118,12 @@ def cells(party: dict[str, Any]) -> tuple[str, ...]:
     return party["name"], party["state"], str(party["number"]), said or "-"
 
 
-accounts = group(Kind("accounts", "Make, limit and suspend the accounts that keys belong to.", ("deny_address",), (
+accounts = group(Kind("accounts", "Make, limit and suspend the accounts that keys belong to.",
+                      ("limit", "deny_address"), (
     ("suspend", "Refuse all keys of an account."), ("resume", "Let the keys of a suspended account in again."))))
+users = group(Kind("users", "Make and ban the users whose the keys are.", (), (
+    ("ban", "Refuse all keys of a user."), ("unban", "Let the keys of a banned user in again."))))
+groups = group(Kind("groups", "Say what groups of keys may use.", ("limit", "model", "provider"), (
+    ("disable", "Refuse all keys of a group."), ("enable", "Let the keys of a disabled group in again."))))
+workspaces = group(Kind("workspaces", "Switch features of workspaces on and off.", ("feature", "quota"), (
+    ("disable", "Refuse all keys of a workspace."), ("enable", "Let the keys of a disabled workspace in again."))))

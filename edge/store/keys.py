@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge._fast import KINDS_OF_LIMITS
+from edge.dialects.routes import NAMES as ROUTES
 from edge.store.rows import Party, Row
 from edge.values import hours
 from edge.values.parties import digest, name
@@ -19,7 +20,8 @@ from edge.values.snapshot import Former, Key, Limit, Minute
 
 PRIORITIES = ("high", "normal", "low")
 CONCURRENT = "concurrent_requests"
-LISTS = ("allowed_addresses", "denied_addresses", "models", "denied_models", "scopes")
+LISTS = ("allowed_addresses", "denied_addresses", "models", "denied_models", "scopes", "providers")
+PERIODS = {"day": 86400.0, "month": 30 * 86400.0}       # of a quota
 
 
 def made(row: Row, parties: tuple[int, ...]) -> Key:
@@ -40,13 +42,23 @@ def terms(policy: Mapping[str, Any]) -> dict[str, Any]:
     limits: Mapping[str, Any] = policy.get("rate_limit", {})
     rate = limits.get("requests_per_second", 0.0)
     expires = policy.get("expires")
+    quota: Mapping[str, Any] = policy.get("quota", {})
+    off = {route for route, on in policy.get("features", {}).items() if not on}
     return {
         "limit": Limit(rate, limits.get("burst_size") or max(1, math.ceil(rate))) if rate else None,
-        "minute": minute(limits), "concurrent_requests": limits.get(CONCURRENT, 0),
+        "minute": quota_of(quota) if quota else minute(limits), "concurrent_requests": limits.get(CONCURRENT, 0),
         "expires": None if expires is None else moment(expires),
         "hours": tuple(map(hours.read, policy.get("hours", ()))),
         "priority": PRIORITIES.index(policy.get("priority", "normal")),
-        **{field: tuple(policy.get(field, ())) for field in LISTS}}
+        **{field: tuple(policy.get(field, ())) for field in LISTS},
+        # (No route has the last name, and none at all would mean all of them.)
+        **({"scopes": (*(route for route in ROUTES if route not in off), "-")} if off else {})}
+
+
+def quota_of(quota: Mapping[str, Any]) -> Minute:
+    """What a day may use, or a month."""
+    found = tuple((kind, quota[kind]) for kind in KINDS_OF_LIMITS if quota.get(kind))
+    return Minute(found, seconds=PERIODS[quota.get("period", "day")])
 
 
 def minute(limits: Mapping[str, Any]) -> Minute:

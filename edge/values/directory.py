@@ -42,7 +42,7 @@ class KeyLimit:
 
     @property
     def owner(self) -> str:
-        """As others call who has limits: `key:` and its name."""
+        """As others call who has limits: `key:` and its name, say."""
         return self.name.rpartition("@")[2]
 
 
@@ -72,7 +72,7 @@ def numbers(key: Key) -> list[tuple[int, str, int, Terms]]:
         found.append((len(KINDS_OF_LIMITS), CONCURRENT, key.concurrent_requests, key.concurrent_requests))
     if key.limit is not None and key.limit.rate:
         found.append((0, "requests", key.limit.burst, (key.limit.rate, key.limit.burst)))
-    found += [(1 + KINDS_OF_LIMITS.index(kind), kind, units, (units / 60, units))
+    found += [(1 + KINDS_OF_LIMITS.index(kind), kind, units, (units / key.minute.seconds, units))
               for kind, units in key.minute.units if units]
     return found
 
@@ -172,18 +172,18 @@ def named(slab: Slab, name: str, sources: Iterable[Source] = (FILE, STORE)) -> K
     return next(filter(None, (_fast.Directory(slab, source).named(name) for source in sources)), None)
 
 
-def limits(row: KeyRow) -> list[KeyLimit]:
-    """The limits of a row's key."""
-    found = []
+def limits(row: KeyRow, source: Source = FILE) -> list[KeyLimit]:
+    """The limits of a row's key, or party (whose kind is in its name)."""
+    found, owner = [], row.name if source == PARTIES else f"key:{row.name}"
     for number, kind, most, terms in numbers(policy(row.policy)):
-        name = f"key:{row.name}" if number == 0 else f"{kind}@key:{row.name}"
+        name = owner if number == 0 else f"{kind}@{owner}"
         found.append(KeyLimit(name, row.buckets[number], kind, most, terms))
     return found
 
 
 def all_limits(slab: Slab) -> Iterator[KeyLimit]:
-    """The limits of all keys."""
-    for source in (FILE, STORE):
+    """The limits of all keys, and of who stands behind them."""
+    for source in (FILE, STORE, PARTIES):
         for row in _fast.Directory(slab, source):
             if not row.former:
-                yield from limits(row)
+                yield from limits(row, source)

@@ -201,7 +201,7 @@ def terms(snapshot: Snapshot) -> dict[str, tuple[float, int]]:
     for owner, limited in owners(snapshot):
         found[owner] = (limited.limit.rate, limited.limit.burst) if limited.limit else (0.0, 0)
         for kind, units in limited.minute.units:
-            found[bucket_name(kind, owner)] = (units / 60, units)
+            found[bucket_name(kind, owner)] = (units / limited.minute.seconds, units)
     return found
 
 

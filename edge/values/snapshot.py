@@ -59,6 +59,7 @@ class Minute:
     units: tuple[tuple[str, int], ...] = ()
     shadow: bool = False
     outage: Outage | None = None
+    seconds: float = 60.0               # in which they are full again: a quota's are those of a day, or of a month
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,7 @@ class Key:
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
     id: str = ""                        # in the store; empty: it stands in the file
     former: Former | None = None
+    providers: tuple[str, ...] = ()     # names; empty: all
     parties: tuple[int, ...] = (0, 0, 0, 0)     # who stands behind it, by number: edge.values.parties
 
 
@@ -274,6 +276,7 @@ class Snapshot:
     bearer_only: bool = False           # no x-api-key on /v1/messages
     mask_rate_limit: bool = False       # provider_rate_limit: mask
     tells_limits: bool = False          # rate_limit_headers: gateway
+    workspace: str | None = None        # whose keys alone may come, of those that have any
     store: str | None = None            # the absolute path of the keys' database
     key_secret: Secret | None = None
     admin_key: Secret | None = None

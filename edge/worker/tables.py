@@ -18,6 +18,7 @@ from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
 from edge.values import directory
 from edge.values.hours import closed
+from edge.values.parties import name
 from edge.values.patterns import covers, matcher
 from edge.values.registry import Limited, Registry, owners
 from edge.values.snapshot import AccessLog, Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
@@ -50,6 +51,7 @@ class Tables:
     limits: Any
     digest: Callable[[bytes], bytes]
     surfaces: tuple[Any, ...]
+    workspace: str | None
     owned: frozenset[bytes]
     bearer_only: bool
     proxies: Any
@@ -164,6 +166,7 @@ class Compiler:
             policy=partial(policy, snapshot),
             limits=limits["gateway"],
             digest=partial(digest, secret=snapshot.key_secret),
+            workspace=snapshot.workspace and name("workspace", snapshot.workspace),
             surfaces=tuple(surfaces.values()), owned=owned, bearer_only=snapshot.bearer_only,
             proxies=_fast.Networks(snapshot.trusted_proxies), proxy_protocol=snapshot.proxy_protocol,
             notes=notes, pools=pools, retry=snapshot.retry,

@@ -46,6 +46,7 @@ circuit_breaker: {enabled: false, all_open: refuse}
 fallback: {openai: local/llama-3}
 sticky: X-Session-Id
 store: edge.db
+workspace: search
 cache_max_size: 1000
 contract: tokenpak
 """

@@ -81,7 +81,8 @@ def test_a_file_of_one_s_own_is_shown_and_checked(tmp_path: Path) -> None:
     assert result.exit_code == 2 and "acme.yaml:3:1: surfaces: must be a mapping" in result.output
 
 
-AUTH_003 = ["key_unknown", "key_disabled", "key_expired", "key_frozen", "key_revoked", "key_unavailable"]
+AUTH_003 = ["key_unknown", "key_disabled", "key_expired", "key_frozen", "key_revoked", "key_unavailable",
+            "user_banned", "key_wrong_workspace"]
 
 
 @pytest.mark.parametrize(("word", "conditions"), [

@@ -32,6 +32,7 @@ OPENAI = """
     key_missing 401 invalid_request_error - -
     key_malformed 401 invalid_request_error invalid_api_key -
     key_unknown 401 invalid_request_error invalid_api_key -
+    key_wrong_workspace 401 invalid_request_error invalid_api_key -
     key_disabled 401 invalid_request_error invalid_api_key -
     key_expired 401 invalid_request_error invalid_api_key -
     scope_missing 403 invalid_request_error missing_scope -
@@ -271,15 +272,23 @@ TOKENBAY = """
     key_unknown 401 = key_unknown -
     key_disabled 403 = api_key_disabled -
     key_unavailable 403 = api_key_unavailable -
+    user_banned 403 = user_banned -
+    feature_disabled 403 = feature_disabled -
     ip_denied 403 = ip_denied_by_blacklist -
     ip_not_allowed 403 = ip_not_in_whitelist -
     time_window_denied 403 = access_rule_time_window_denied -
     key_expired 403 = api_key_expired -
     scope_missing 403 = api_key_scope_missing -
     model_denied 403 = api_key_model_not_allowed -
+    group_denied 403 = group_denied -
     model_unknown 404 = model_not_found -
     rate_limited 429 = api_key_rate_limited -
     model_rate_limited 429 = model_rate_limited -
+    account_rate_limited 429 = account_rate_limited -
+    account_concurrency_limited 429 = account_concurrency_limited -
+    group_rate_limited 429 = group_rate_limited -
+    group_concurrency_limited 429 = group_concurrency_limited -
+    quota_exceeded 429 = quota_exceeded -
     concurrency_limited 429 = concurrency_limited -
     model_concurrency_limited 429 = model_concurrency_limited -
     global_rate_limited 429 = global_rate_limited -

@@ -24,7 +24,8 @@ PHRASES = {
 # Until they are admitted, requests are told nothing of limits.
 ADMITTED = ("rate_limited", "global_rate_limited", "model_rate_limited", "concurrency_limited",
             "model_concurrency_limited", "global_concurrency_limited", "gateway_overloaded", "provider_",
-            "circuit_open", "keys_limited", "context_length")
+            "circuit_open", "keys_limited", "context_length", "account_rate_limited",
+            "account_concurrency_limited", "group_rate_limited", "group_concurrency_limited", "quota_exceeded")
 PATIENCE_SECONDS = 60
 # Retry-After where no retry is advised: Token Factory has it in its 408. Libraries obey x-should-retry before it.
 PROMISED = {("tokenfactory", "provider_timeout")}
@@ -81,7 +82,7 @@ def check_limits(fields: dict[str, str], name: str, told_of: bool = True) -> Non
         return
     limit, remaining, reset = (int(told[f"x-ratelimit-{part}"]) for part in ("limit", "remaining", "reset"))
     assert 0 <= remaining <= limit
-    assert -2 <= reset - time.time() <= 3600
+    assert -2 <= reset - time.time() <= (86402 if name == "quota_exceeded" else 3600)
     if name in ("rate_limited", "global_rate_limited", "model_rate_limited"):
         assert remaining < limit
         assert int(fields["retry-after"]) <= reset - time.time() + 2

@@ -76,6 +76,15 @@ CONDITIONS = """
     settings_conflict client never field_value
     key_rotation_pending client never field_value
     store_unavailable edge later disk_full
+    user_banned tenant never key_disabled
+    group_denied tenant never model_denied
+    key_wrong_workspace tenant never key_unknown
+    feature_disabled tenant never scope_missing
+    account_rate_limited tenant later rate_limited
+    account_concurrency_limited tenant later rate_limited
+    group_rate_limited tenant later rate_limited
+    group_concurrency_limited tenant later rate_limited
+    quota_exceeded tenant later rate_limited
 """
 
 

@@ -17,11 +17,13 @@ from tests.gateway.check import Facts, check, check_event, check_limits
 from tests.gateway.client import KEY, PATHS, SURFACES, ask, asked, post, read, receive
 from tests.gateway.conftest import HASTY, key_of
 from tests.gateway.meanings import MEANINGS
+from tests.gateway.parties import HERE, bearer, key_of_here, key_of_new, sent
 from tests.simulator.wire import Wire
 from tests.support.gateway import Gateway
 
 BODY_BYTES = 100_000
 QUEUE = 1
+OWNED = {"store": "edge.db", "workspace": HERE}
 Send = Callable[[str], bytes]
 
 
@@ -82,6 +84,7 @@ ELSEWHERE = {surface: f"{PATHS[surface]} for the model {ONLY_OTHER[surface]}. Di
              for surface, other in (("openai", "anthropic"), ("anthropic", "openai"))}
 UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
 OURS = {"whose": "This gateway's API key"}
+OURS_GROUP = {"whose": "The group of this gateway's API key"}
 SCOPES = {"openai": "embeddings", "anthropic": "count_tokens"}
 ACCEPTED = "gzip, deflate, zstd"
 TEMPERATURES = {"openai": "between 0 and 2", "anthropic": "between 0 and 1"}
@@ -148,7 +151,9 @@ APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limite
          "model_rate_limited", "concurrency_limited", "model_concurrency_limited", "global_concurrency_limited",
          "gateway_overloaded", "draining", "out_of_memory", "config_invalid", "config_missing_field", "config_value",
          "circuit_open", "keys_limited", "disk_full", "setting_invalid", "resource_missing", "resource_conflict",
-         "settings_conflict", "key_rotation_pending", "store_unavailable"}
+         "settings_conflict", "key_rotation_pending", "store_unavailable", "user_banned", "group_denied",
+         "key_wrong_workspace", "feature_disabled", "account_rate_limited", "account_concurrency_limited",
+         "group_rate_limited", "group_concurrency_limited", "quota_exceeded"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {
@@ -248,7 +253,8 @@ def cases(found: dict[str, Case]) -> list[Any]:
 @pytest.fixture
 def speaking(serving: Callable[..., Gateway]) -> Callable[[str], Gateway]:
     """The gateway that speaks a contract on both surfaces."""
-    return lambda contract: serving(contract=contract, limits={"body_bytes": BODY_BYTES}, queue={"queue_size": QUEUE})
+    return lambda contract: serving(contract=contract, limits={"body_bytes": BODY_BYTES}, queue={"queue_size": QUEUE},
+                                    **OWNED)
 
 
 def test_nothing_is_forgotten() -> None:
@@ -288,6 +294,35 @@ def test_limit_of_a_key(speaking: Callable[[str], Gateway], contract: str, surfa
     check(answer, contract, surface, "rate_limited")
     assert 1 <= int(answer.fields["retry-after"]) <= 50
     assert answer.fields["x-ratelimit-limit"] == "1"
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_who_stands_behind_a_key(speaking: Callable[[str], Gateway], contract: str, surface: str) -> None:
+    """What the user, group, account and workspace of a key refuse is answered as the contract has it."""
+    gateway = speaking(contract)
+    minute = {"rate_limit": {"requests_per_minute": 1}}
+    off = {"features": {"chat": False, "messages": False}}
+    for condition, times, facts, made in (
+            ("user_banned", 1, OURS, lambda: key_of_new(gateway, "user", "ban")),
+            ("group_denied", 1, {"model": "sim-1", "expected": "sim-9", **OURS_GROUP},
+             lambda: key_of_new(gateway, "group", models=["sim-9"])),
+            ("key_wrong_workspace", 1, OURS, lambda: key_of_new(gateway, "workspace")),
+            ("feature_disabled", 1, {"field": {"openai": "chat", "anthropic": "messages"}[surface]},
+             lambda: key_of_here(gateway, **off)),
+            ("account_rate_limited", 2, {}, lambda: key_of_new(gateway, "account", **minute)),
+            ("group_rate_limited", 2, {}, lambda: key_of_new(gateway, "group", **minute)),
+            ("quota_exceeded", 2, {}, lambda: key_of_here(gateway, quota={"requests": 1}))):
+        secret = made()
+        for _ in range(times):
+            answer = ask(gateway.port, sent(secret, surface))
+        check(answer, contract, surface, condition, facts)
+    single = {"rate_limit": {"concurrent_requests": 1}}
+    for kind in ("account", "group"):
+        secret = key_of_new(gateway, kind, **single)
+        with Wire(gateway.port) as taker:
+            receive(taker.send(post(surface, headers=bearer(secret), stream=True, spec="stall=1")), b"data: ")
+            check(ask(gateway.port, sent(secret, surface)), contract, surface, f"{kind}_concurrency_limited")
 
 
 @pytest.mark.parametrize("surface", SURFACES)

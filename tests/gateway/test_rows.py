@@ -1,8 +1,7 @@
 """The five systems' error tables, row by row: what a row names is made to happen, and the answer is held to the row.
 
 Each row is asked of two gateways: one with `models` in its configuration, and one that has providers alone. Rows about
-accounts, groups, addresses, time windows, tasks, points, rotation, workspaces and response caches have no condition
-here. What the rows do not fix, `answers` does.
+tasks, points and response caches have no condition here. What the rows do not fix, `answers` does.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from tests.gateway.answers import CONTRACTS
 from tests.gateway.check import Facts, check, snake
 from tests.gateway.client import Answer, ask, post, read, receive
 from tests.gateway.conftest import HASTY, key_of
-from tests.gateway.test_contracts import BODY_BYTES, CASES, FIELDS, QUEUE, VARIANTS, Case, fault, head, of
+from tests.gateway.parties import HERE, bearer, call, key_of_here, key_of_new, key_with, sent
+from tests.gateway.test_contracts import BODY_BYTES, CASES, FIELDS, OWNED, QUEUE, VARIANTS, Case, fault, head, of
 from tests.simulator.wire import Wire
 from tests.support.gateway import Gateway
 
@@ -106,21 +106,26 @@ ROWS = (
     Row("tokenfactory/auth-malformed", MALFORMED, 401, {}),
     Row("tokenfactory/auth-unknown", ("key_unknown",), 401, {}),
     Row("tokenfactory/revoked", ("key_revoked",), 403, {}),
-    Row("tokenfactory/feature", ("scope_missing",), 403, {}),
+    Row("tokenfactory/auth-workspace", ("other workspace",), 401, {}),
+    Row("tokenfactory/feature", ("feature", "scope_missing"), 403, {}),
     Row("tokenfactory/model", NO_MODEL, 404, {"param": "model"}),
     Row("tokenfactory/endpoint", NOWHERE, 404, {}),
     Row("tokenfactory/slow-client", ("slow client",), 408, {}),
     Row("tokenfactory/slow-worker", LATE, 408, {}, WAIT),
     Row("tokenfactory/value", VALUES, 422, {"param": "{field}"}),
     Row("tokenfactory/rate", LIMITS_REACHED, 429, {}, WAIT),
+    Row("tokenfactory/quota", ("quota",), 429, {}, WAIT),
     Row("tokenfactory/internal", ("internal_error",), 500, {}),
     Row("tokenfactory/upstream", ("provider_unreachable", *FAILED), 502, {}),
     Row("tokenfactory/no-healthy", ("open circuit",), 503, {"param": "model", "message": SICK}, WAIT),
     Row("tokenbay/params", ("json_invalid", "body_unreadable", *MISSING, *TYPES, *JSON), 400, {}),
     Row("tokenbay/token", ("key_missing", "key_unknown"), 401, {}),
+    Row("tokenbay/banned", ("banned",), 403, {}),
+    Row("tokenbay/group", ("group", "providers of a group"), 403, {}),
     Row("tokenbay/key-disabled", ("key_disabled",), 403, {"code": "api_key_disabled"}),
     Row("tokenbay/key-unavailable", ("key_unavailable",), 403, {"code": "api_key_unavailable"}),
-    Row("tokenbay/ip-black", ("ip_denied",), 403, {"code": "ip_denied_by_blacklist"}),
+    Row("tokenbay/ip-black", ("ip_denied", "address of an account"), 403, {"code": "ip_denied_by_blacklist"}),
+    Row("tokenbay/account-rate", ("limit of an account",), 429, {"code": "account_rate_limited"}, WAIT),
     Row("tokenbay/ip-white", ("ip_not_allowed",), 403, {"code": "ip_not_in_whitelist"}),
     Row("tokenbay/time-window", ("time_window_denied",), 403, {"code": "access_rule_time_window_denied"}),
     Row("tokenbay/key-expired", ("key_expired",), 403, {"code": "api_key_expired"}),
@@ -148,7 +153,7 @@ ROWS = (
                                           "message": "The requested model does not exist"}),
     Row("token360/frozen", ("key_frozen",), 403, {"type": "api_key_frozen"}),
     Row("token360/model-access", ("model_denied", "scope_missing"), 403, {"type": "model_access_denied"}),
-    Row("token360/rate", LIMITS_REACHED, 429, SLOW, WAIT),
+    Row("token360/rate", (*LIMITS_REACHED, "limit of an account", "quota"), 429, SLOW, WAIT),
     Row("token360/internal", ("internal_error",), 500,
         {"type": "api_error", "code": "500", "message": "An internal error occurred"}),
     Row("token360/upstream", (*REFUSED, *LIMITED, *UNREACHABLE, *FAILED, *GARBLED, *LATE), 502, {"type": "api_error"}),
@@ -212,6 +217,63 @@ def too_many_for_a_model(start: Make, serving: Make, **settings: Any) -> Asked:
     """A model for which there may be one."""
     with start(model_limits={"sim-*": {"concurrent_requests": 1}}, **settings) as gateway:
         return crowded(gateway), "model_concurrency_limited", {}
+
+
+def banned(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A key of a user who is banned."""
+    gateway = usual(serving, **settings)
+    return ask(gateway.port, sent(key_of_new(gateway, "user", "ban"), "openai")), "user_banned", {}
+
+
+def group(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A model that the key's group may not use."""
+    gateway = usual(serving, **settings)
+    secret = key_of_new(gateway, "group", models=["sim-9"])
+    return ask(gateway.port, sent(secret, "openai")), "group_denied", {"model": "sim-1", "expected": "sim-9"}
+
+
+def providers_of_a_group(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A model that no provider serves that the key's group may use."""
+    gateway = usual(serving, **settings)
+    secret = key_of_new(gateway, "group", providers=["closed"])
+    return ask(gateway.port, sent(secret, "openai")), "group_denied", {"model": "sim-1", "expected": "closed"}
+
+
+def address_of_an_account(start: Make, serving: Make, **settings: Any) -> Asked:
+    """An address that the key's account denies."""
+    gateway = usual(serving, **settings)
+    secret = key_of_new(gateway, "account", denied_addresses=["127.0.0.0/8"])
+    return ask(gateway.port, sent(secret, "openai")), "ip_denied", {"got": "127.0.0.1"}
+
+
+def limit_of_an_account(start: Make, serving: Make, **settings: Any) -> Asked:
+    """The second request of an account that has one."""
+    gateway = usual(serving, **settings)
+    secret = key_of_new(gateway, "account", rate_limit={"requests_per_minute": 1})
+    assert ask(gateway.port, sent(secret, "openai")).status == 200
+    return ask(gateway.port, sent(secret, "openai")), "account_rate_limited", {}
+
+
+def other_workspace(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A key of another workspace than the gateway's."""
+    gateway = usual(serving, **settings)
+    return ask(gateway.port, sent(key_of_new(gateway, "workspace"), "openai")), "key_wrong_workspace", {}
+
+
+def feature(start: Make, serving: Make, **settings: Any) -> Asked:
+    """Embeddings, which the key's workspace has switched off."""
+    gateway = usual(serving, **settings)
+    secret = key_of_here(gateway, features={"embeddings": False})
+    asks = client.request({"model": "sim-1", "input": "a"}, path="/v1/embeddings", headers=bearer(secret))
+    return ask(gateway.port, asks), "feature_disabled", {"field": "embeddings"}
+
+
+def quota(start: Make, serving: Make, **settings: Any) -> Asked:
+    """The second request of a workspace whose day has one."""
+    gateway = usual(serving, **settings)
+    secret = key_of_here(gateway, quota={"requests": 1})
+    assert ask(gateway.port, sent(secret, "openai")).status == 200
+    return ask(gateway.port, sent(secret, "openai")), "quota_exceeded", {}
 
 
 def masked(start: Make, serving: Make, **settings: Any) -> Asked:
@@ -301,13 +363,15 @@ def draining(start: Make, serving: Make, **settings: Any) -> Asked:
 
 
 DEEDS: dict[str, Callable[..., Asked]] = {deed.__name__.replace("_", " "): deed for deed in (
-    limit_of_a_key, global_limit, model_limit, too_many_at_once, too_many_of_a_key, too_many_for_a_model, masked,
-    memory, late, slow_client, full_queue, open_circuit, refused_key, limited_key, draining)}
+    limit_of_a_key, global_limit, model_limit, too_many_at_once, too_many_of_a_key, too_many_for_a_model, banned, group,
+    providers_of_a_group, address_of_an_account, limit_of_an_account, other_workspace, feature, quota, masked, memory,
+    late, slow_client, full_queue, open_circuit, refused_key, limited_key, draining)}
+
 
 
 def usual(serving: Make, **settings: Any) -> Gateway:
     """The gateway of test_contracts, and its like without models."""
-    return serving(limits={"body_bytes": BODY_BYTES}, queue={"queue_size": QUEUE}, **settings)
+    return serving(limits={"body_bytes": BODY_BYTES}, queue={"queue_size": QUEUE}, **OWNED, **settings)
 
 
 def strict(serving: Make, **settings: Any) -> Gateway:
@@ -368,3 +432,23 @@ def test_rows_of_a_reload(serving: Make, text: bytes | None, code: str, message:
     assert answer.status_code == 500
     assert answer.json()["error"] == {"type": "internal_server_error", "message": message, "code": code}
     assert ask(gateway.port, post("openai")).status == 200
+
+
+@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
+def test_rows_of_admins(serving: Make, settings: dict[str, Any]) -> None:
+    """Who changes settings of a workspace that somebody else has just changed, or rotates a key that is being rotated,
+    is told so with 409 and a code.
+    """
+    gateway = usual(serving, contract="tokenfactory", **settings)
+    key_of_here(gateway)
+    key_with(gateway, name="rotated")
+    tag = call(gateway, "GET", f"workspaces/{HERE}").headers["etag"]
+    off = {"features": {"embeddings": False}}
+    assert call(gateway, "PATCH", f"workspaces/{HERE}", off, **{"if-match": tag}).status_code == 200
+    assert call(gateway, "POST", "keys/rotated/rotate").status_code == 200
+    for answer, code in (
+            (call(gateway, "PATCH", f"workspaces/{HERE}", off, **{"if-match": tag}), "settings_conflict"),
+            (call(gateway, "POST", "keys/rotated/rotate"), "key_rotation_pending")):
+        assert (answer.status_code, answer.json()["code"], answer.headers["x-should-retry"]) == (409, code, "false")
+        assert isinstance(answer.json()["error"], str)
+    assert call(gateway, "GET", f"workspaces/{HERE}").json()["features"] == off["features"]

@@ -50,6 +50,11 @@ class Admin:
             return answer
         return in_contract(answer, condition)
 
+    def limits(self, owner: str) -> list[dict[str, Any]]:
+        """What there is of an owner's limits."""
+        said = httpx.get(f"{self.edge.admin}/stats", **PLAIN).json()["limits"]
+        return [each for each in said if each["owner"] == owner]
+
     def talk(self) -> Talk:
         """A connection that lives on."""
         return Talk(self.edge.port)

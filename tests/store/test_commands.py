@@ -33,7 +33,7 @@ def told(admin: Admin, *words: str) -> Any:
 
 
 PAGES = {"docs/keys.md": ["delete", "revoke", "unfreeze"],
-         "docs/accounts.md": ["delete account", "update", "update account"]}
+         "docs/accounts.md": ["delete account", "update", "update workspace"]}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -12,11 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge.cli import main
+from edge.control.parties.rules import FEATURES
 from tests.store.conftest import Admin, Start
 from tests.support.gateway import PLAIN
-from tests.support.talk import chat, in_contract
+from tests.support.talk import ask, asked, chat, in_contract, request
 
-KINDS = ("accounts",)
+KINDS = ("accounts", "users", "groups", "workspaces")
+OFF = {"account": ("suspend", "resume", "key_unavailable"), "user": ("ban", "unban", "user_banned"),
+       "group": ("disable", "enable", "key_unavailable"), "workspace": ("disable", "enable", "key_unavailable")}
 
 
 def secret(admin: Admin, name: str, **said: Any) -> str:
@@ -36,23 +39,130 @@ def told(admin: Admin, *words: str) -> Any:
     return json.loads(result.output)
 
 
-def test_a_state_holds_for_all_keys_at_once(admin: Admin) -> None:
-    """No request of a suspended account's keys passes on any worker once it is said, kept connections included."""
-    admin.done("POST", "accounts", {"name": "late-payer"})
-    made = [secret(admin, f"late-payer.{number}", account="late-payer") for number in range(3)]
-    other = secret(admin, "another")
+@pytest.mark.parametrize("kind", OFF)
+def test_a_state_holds_for_all_keys_at_once(admin: Admin, kind: str) -> None:
+    """No request of the keys behind which somebody stands passes on any worker once that one is said to be off, kept
+    connections included; and all pass once it is on again."""
+    off, on, condition = OFF[kind]
+    admin.done("POST", f"{kind}s", {"name": "late"})
+    made = [secret(admin, f"late.{kind}.{number}", **{kind: "late"}) for number in range(3)]
+    other = secret(admin, f"another.{kind}")
     for _ in range(3):
         with ExitStack() as stack:
             talks = [(stack.enter_context(admin.talk()), each) for each in made * 4]
             for talk, each in talks:
                 assert talk.send(chat(key=each)).answer().status == 200
-            admin.done("POST", "accounts/late-payer/suspend")
+            admin.done("POST", f"{kind}s/late/{off}")
             for talk, each in talks:
-                in_contract(talk.send(chat(key=each)).answer(), "key_unavailable")
+                in_contract(talk.send(chat(key=each)).answer(), condition)
             admin.use(other)
-            admin.done("POST", "accounts/late-payer/resume")
+            admin.done("POST", f"{kind}s/late/{on}")
             for talk, each in talks:
                 assert talk.send(chat(key=each)).answer().status == 200
+
+
+def test_limits_of_an_account_and_a_group(admin: Admin) -> None:
+    """Keys of an account, or of a group, share its limits, each named by X-RateLimit where it binds, and its change is
+    in force at once."""
+    for kind, condition in (("account", "account_rate_limited"), ("group", "group_rate_limited")):
+        admin.done("POST", f"{kind}s", {"name": "narrow", "rate_limit": {"requests_per_minute": 2}})
+        made = [secret(admin, f"narrow.{kind}.{number}", rate_limit={"requests_per_minute": 100}, **{kind: "narrow"})
+                for number in range(3)]
+        for left, each in zip((1, 0), made, strict=False):
+            answer = admin.use(each)
+            assert (answer.header("x-ratelimit-limit"), answer.header("x-ratelimit-remaining")) == ("2", str(left))
+        answer = admin.use(made[2], condition)
+        assert answer.header("x-ratelimit-limit") == "2" and 1 <= int(answer.header("retry-after") or 0) <= 31
+        admin.done("PATCH", f"{kind}s/narrow", {"rate_limit": {"requests_per_minute": 3}})
+        assert admin.use(made[2]).header("x-ratelimit-limit") == "3"
+        (limit,) = admin.limits(f"{kind}:narrow")
+        assert (limit["kind"], limit["limit"], limit["left"]) == ("requests", 3, 0)
+        admin.done("PATCH", f"{kind}s/narrow", {"rate_limit": None})
+        for each in made * 2:
+            admin.use(each)
+
+
+def test_requests_at_once_of_an_account(admin: Admin) -> None:
+    """Keys of an account, or of a group, share the places that it has for requests at once."""
+    for kind in ("account", "group"):
+        admin.done("POST", f"{kind}s", {"name": "single", "rate_limit": {"concurrent_requests": 1}})
+        first, second = (secret(admin, f"single.{kind}.{number}", **{kind: "single"}) for number in range(2))
+        with admin.talk() as talk:
+            talk.send(chat(key=first, stream=True, fault="stall=1"))
+            assert talk.socket.recv(1)
+            admin.use(second, f"{kind}_concurrency_limited")
+        admin.edge.wait(lambda key=second: ask(admin.edge.port, chat(key=key)).status == 200)
+
+
+def test_tokens_of_an_account_are_settled(admin: Admin) -> None:
+    """Tokens of an account are reserved when a request of any of its keys comes, and settled by what it used."""
+    admin.done("POST", "accounts", {"name": "tokens", "rate_limit": {"tokens_per_minute": 1000}})
+    made = [secret(admin, f"tokens.{number}", account="tokens") for number in range(2)]
+    used = 0
+    for each in made:
+        answer = ask(admin.edge.port, request(asked(max_tokens=900), key=each))
+        used += answer.json["usage"]["total_tokens"]
+    assert 0 < used < 500
+    left = admin.limits("account:tokens")[0]["left"]
+    assert 1000 - used <= left <= 1000 - used + 100
+
+
+def test_models_and_providers_of_a_group(admin: Admin) -> None:
+    """A key may use what both it and its group may: models by name, and providers that serve them."""
+    admin.done("POST", "groups", {"name": "small", "models": ["gpt-4*"]})
+    made = secret(admin, "small", group="small", models=["gpt-*"])
+    admin.use(made, model="gpt-4o")
+    answer = admin.use(made, "group_denied", model="gpt-5")
+    assert b"gpt-4*" in answer.body
+    admin.done("PATCH", "groups/small", {"models": None, "denied_models": ["gpt-4o"]})
+    admin.use(made, "model_denied", model="o3")
+    admin.use(made, "group_denied", model="gpt-4o")
+    admin.use(made, model="gpt-5")
+    admin.done("PATCH", "groups/small", {"denied_models": None, "providers": ["openai"]})
+    admin.use(made, model="gpt-4o")
+    admin.done("PATCH", "groups/small", {"providers": ["anthropic"]})
+    assert b"anthropic" in admin.use(made, "group_denied", model="gpt-4o").body
+    listed = request(method="GET", path="/v1/files", key=made)
+    admin.done("PATCH", "keys/small", {"models": None})
+    in_contract(ask(admin.edge.port, listed, "GET"), "group_denied")
+    admin.wrong("setting_invalid", "PATCH", "groups/small", {"providers": ["nobody"]})
+
+
+def test_features_of_a_workspace(admin: Admin) -> None:
+    """A route that a workspace has switched off is refused to its keys, the others are not; and back."""
+    admin.done("POST", "workspaces", {"name": "team", "features": {"embeddings": False}})
+    made = secret(admin, "team", workspace="team")
+    admin.use(made)
+    embed = request({"model": "gpt-4o", "input": "a"}, key=made, path="/v1/embeddings")
+    answer = ask(admin.edge.port, embed)
+    assert b"embeddings" in in_contract(answer, "feature_disabled").body
+    admin.done("PATCH", "workspaces/team", {"features": {"embeddings": True, "chat": False}})
+    assert ask(admin.edge.port, embed).status == 200
+    admin.use(made, "feature_disabled")
+    admin.done("PATCH", "workspaces/team", {"features": dict.fromkeys(FEATURES, False)})
+    admin.use(made, "feature_disabled")
+
+
+def test_the_quota_of_a_workspace(admin: Admin) -> None:
+    """Keys of a workspace share its quota of a day, and who comes when it is used up hears when there is some again."""
+    admin.done("POST", "workspaces", {"name": "spent", "quota": {"requests": 2}})
+    made = [secret(admin, f"spent.{number}", workspace="spent") for number in range(2)]
+    for each in made:
+        admin.use(each)
+    answer = admin.use(made[0], "quota_exceeded")
+    assert 43000 < int(answer.header("retry-after") or 0) <= 43200 and answer.header("x-should-retry") == "false"
+    admin.done("PATCH", "workspaces/spent", {"quota": {"requests": 3}})
+    admin.use(made[1])
+
+
+def test_a_gateway_of_a_workspace(start: Start) -> None:
+    """Where a gateway belongs to a workspace keys of another may not come, and those of none may."""
+    admin = start(workers=1, workspace="ours")
+    for name in ("ours", "theirs"):
+        admin.done("POST", "workspaces", {"name": name})
+    admin.use(secret(admin, "ours", workspace="ours"))
+    admin.use(secret(admin, "theirs", workspace="theirs"), "key_wrong_workspace")
+    admin.use(secret(admin, "free"))
 
 
 def test_addresses_of_an_account(admin: Admin) -> None:
@@ -101,7 +211,11 @@ def test_what_cannot_be_said(admin: Admin, kind: str) -> None:
     for name in ("", "a b", "\u0430", "x" * 49, "../etc", 7, ["a"], None):
         admin.wrong("field_missing" if name is None else "setting_invalid", "POST", kind, {"name": name})
     for said in ({"modles": []}, {"state": "active"}, {"number": 1}, {"metadata": {"a": 1}}, {"hours": ["00:00-24:00"]},
-                 {"rate_limit": {"requests_per_minute": -1}}, {"denied_addresses": ["10.0.0.0/33"]}):
+                 {"rate_limit": {"requests_per_minute": -1}}, {"denied_addresses": ["10.0.0.0/33"]},
+                 {"features": {"nothing": False}}, {"features": {"chat": 0}}, {"features": []}, {"providers": "openai"},
+                 {"providers": [["openai"]]}, {"quota": {"period": "day"}}, {"quota": {"requests": 0}},
+                 {"quota": {"requests": True}}, {"quota": {"period": "year", "requests": 1}}, {"quota": {"points": 1}},
+                 {"quota": 5}, {"models": [""]}):
         told_ = admin.wrong("setting_invalid", "POST", kind, {"name": "bad", **said})
         assert told_["problems"][0]["field"].startswith(next(iter(said))) and told_["problems"][0]["way_out"]
     answer = httpx.post(f"{admin.edge.admin}/admin/{kind}", **PLAIN,

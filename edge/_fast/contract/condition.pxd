@@ -71,3 +71,12 @@ cpdef enum Condition:
     settings_conflict
     key_rotation_pending
     store_unavailable
+    user_banned
+    group_denied
+    key_wrong_workspace
+    feature_disabled
+    account_rate_limited
+    account_concurrency_limited
+    group_rate_limited
+    group_concurrency_limited
+    quota_exceeded

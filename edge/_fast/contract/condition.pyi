@@ -75,3 +75,12 @@ class Condition(IntEnum):
     settings_conflict = 67
     key_rotation_pending = 68
     store_unavailable = 69
+    user_banned = 70
+    group_denied = 71
+    key_wrong_workspace = 72
+    feature_disabled = 73
+    account_rate_limited = 74
+    account_concurrency_limited = 75
+    group_rate_limited = 76
+    group_concurrency_limited = 77
+    quota_exceeded = 78

@@ -58,14 +58,30 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
 
 cdef int judge_parties(Exchange x, Tenant tenant) except -1:
     """Whether who stands behind a key lets it be used."""
-    cdef Tenant account = tenant.of_account
+    cdef Tenant account = tenant.of_account, user = tenant.of_user, group = tenant.of_group
+    cdef Tenant workspace = tenant.of_workspace
+    if user is not None and user.state:
+        return user_banned
     if account is not None and account.state:
-        x.say(S_REASON, "of an account that is suspended")
-        return key_unavailable
+        return lacking(x, "of an account that is suspended")
+    if group is not None and group.state:
+        return lacking(x, "of a group that is disabled")
+    if workspace is not None and workspace.state:
+        return lacking(x, "of a workspace that is disabled")
+    if workspace is not None and x.gateway.workspace is not None and workspace.name != x.gateway.workspace:
+        return key_wrong_workspace
     if account is not None and account.denied_from is not None and account.denied_from.hold(&x.client):
         x.say(S_GOT, text_of_address(&x.client))
         return ip_denied
+    if workspace is not None and not workspace.scopes & (<uint64_t>1 << x.route.index):
+        x.say(S_FIELD, x.route.name)
+        return feature_disabled
     return 0
+
+
+cdef int lacking(Exchange x, str reason) except -1:
+    x.say(S_REASON, reason)
+    return key_unavailable
 
 
 cdef int judge_key(Exchange x, Tenant tenant) except -1:
@@ -147,6 +163,15 @@ cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
     if owner == OF_KEY:
         g.counts.refused_key += 1
         return concurrency_limited if x.crowded else rate_limited
+    if owner == OF_GROUP:
+        g.counts.refused_key += 1
+        return group_concurrency_limited if x.crowded else group_rate_limited
+    if owner == OF_ACCOUNT:
+        g.counts.refused_key += 1
+        return account_concurrency_limited if x.crowded else account_rate_limited
+    if owner == OF_WORKSPACE:
+        g.counts.refused_key += 1
+        return quota_exceeded
     if owner == OF_MODEL:
         g.counts.refused_model += 1
         return model_concurrency_limited if x.crowded else model_rate_limited
@@ -156,15 +181,17 @@ cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
 
 
 cdef int admit(Exchange x) except -3:
-    """Takes from the limits of key, model and gateway: all or none. Returns the condition, or 0; SHORT: ask again."""
+    """Takes from the limits of key, who stands behind it, model and gateway: all or none.
+
+    Returns the condition, or 0; SHORT: ask again.
+    """
     cdef Gateway g = x.gateway
     cdef int64_t wait
     cdef int owner
     x.series = g.slab.series(g.index, x.target.series[x.route.index])
     x.limited = True
     x.gateway_limits = g.limits
-    if not x.drawn_by and (
-            x.tenant.limits.tokens or g.limits.tokens or (x.model_limits is not None and x.model_limits.tokens)):
+    if not x.drawn_by and counts_tokens(x):
         reserve_tokens(x)               # once: who has waited finds the members of another request's body
     x.untaken = x.alone = x.passed = 0
     x.admitted = g.now

@@ -274,6 +274,10 @@ cdef int prepare(Exchange x) except -1:
         return x.refuse(condition)
     if x.route.makers is not None:
         lead_home(x)
+    if x.tenant.of_group is not None and x.tenant.of_group.providers is not None:
+        condition = keep_to_group(x)
+        if condition:
+            return x.refuse(condition)
     return enter(x)
 
 

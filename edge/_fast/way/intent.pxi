@@ -123,16 +123,36 @@ cdef int judge_others(Exchange x, const Member* models) except -1:
         names = None                # right JSON, but with a number that nothing here can hold
     for name in names if isinstance(names, list) else (names,):
         if not isinstance(name, str) or not is_allowed(x.tenant, name.encode()):
-            return deny(x, orjson.dumps(name))
+            return deny(x, orjson.dumps(name), name.encode() if isinstance(name, str) else b"")
     return 0
 
 
-cdef int deny(Exchange x, bytes name) except -1:
-    """The key may not use the model, and hears which it may: its own, as the operator wrote them."""
-    said = listed(x.tenant.models) if x.tenant.models else "all"
-    x.say(S_MODEL, name)
-    x.say(S_EXPECTED, f"{said} but {listed(x.tenant.denied_models)}" if x.tenant.denied_models else said)
-    return model_denied
+cdef int deny(Exchange x, bytes said, bytes name) except -1:
+    """The key may not use the model, and hears which it may: its own, as the operator wrote them; or its group's."""
+    cdef Tenant tenant = x.tenant, group = x.tenant.of_group
+    if group is not None and group.allows is not None and not is_allowed(group, name):
+        tenant = group
+    most = listed(tenant.models) if tenant.models else "all"
+    x.say(S_MODEL, said)
+    x.say(S_EXPECTED, f"{most} but {listed(tenant.denied_models)}" if tenant.denied_models else most)
+    return group_denied if tenant is group else model_denied
+
+
+cdef int keep_to_group(Exchange x) except -1:
+    """Of its targets those of the providers that the key's group may use."""
+    cdef Tenant group = x.tenant.of_group
+    plan = group.plans.get(x.plan)
+    if plan is None:
+        plan = tuple([target for target in x.plan if (<Target>target).pool.name in group.providers])
+        if len(group.plans) < PLANS_MAX:
+            group.plans[x.plan] = plan
+    if not plan:
+        x.say(S_MODEL, x.asked or b"of this path")
+        x.say(S_EXPECTED, f"what these providers serve: {listed(tuple(sorted(group.providers)))}")
+        return group_denied
+    x.plan = plan
+    x.target = <Target>x.plan[0]
+    return 0
 
 
 cdef str listed(tuple models):
@@ -276,7 +296,7 @@ cdef int find_named(Exchange x, bytes name) except -1:
 cdef int find_targets(Exchange x, Model model) except -1:
     """The targets of the model that was asked for, if the key may use it and the route's dialect serves it."""
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
-        return deny(x, x.asked)
+        return deny(x, x.asked, x.asked)
     targets = model.targets[x.surface.name]
     x.model_limits = model.limits
     if not targets:
@@ -314,7 +334,7 @@ cdef int read_relayed(Exchange x) except -1:
     if name is None:
         return 0
     if x.tenant.allows is not None and not is_allowed(x.tenant, name):
-        return deny(x, name)
+        return deny(x, name, name)
     return lead(x, look_up(x.gateway, name))
 
 
@@ -390,7 +410,7 @@ cdef int read_form(Exchange x) except -1:
     if result != FORM_OK:
         return 0 if x.tenant.allows is None else body_unreadable
     if x.form.others and x.tenant.allows is not None:
-        return deny(x, b"of the field models")
+        return deny(x, b"of the field models", b"")
     if x.form.start:
         x.place, x.model_start, x.model_end = IN_FORM, x.form.start, x.form.end
         if x.asked is None:

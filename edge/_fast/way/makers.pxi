@@ -78,11 +78,12 @@ cdef bint look_elsewhere(Exchange x) except -1:
     cdef tuple makers = x.route.makers
     cdef Target target
     cdef int i, count = min(<int>len(makers), <int>MAKERS_MAX)
+    cdef frozenset providers = x.tenant.of_group.providers if x.tenant.of_group is not None else None
     if x.method not in (M_GET, M_HEAD, M_DELETE) or x.route.pinned or x.spent or x.gateway.now >= x.deadline:
         return False
     for i in range(count):
         target = <Target>makers[i]
-        if target.pool is x.target.pool:
+        if target.pool is x.target.pool or (providers is not None and target.pool.name not in providers):
             x.missed |= <uint64_t>1 << i
     for i in range(count):
         if not x.missed >> i & 1:

@@ -1,4 +1,5 @@
-# permit: what a request takes of the limits: of its key, of its model and of the gateway, all or none.
+# permit: what a request takes of the limits: of its key, of who stands behind that, of its model and of the gateway,
+# all or none. The narrow ones come first: who is refused by one has not touched what many others take from.
 #
 # Requests are taken, tokens are reserved: as many as the body may have, and as the client lets the answer have at most,
 # but no more than a full bucket holds: an estimate is no debt, also where nobody is left to settle it. What was used in
@@ -63,14 +64,40 @@ cdef inline int64_t units_of(int kind, int64_t input, int64_t output) noexcept n
 
 
 cdef enum Owner:                # in the order in which they are asked
-    OF_KEY, OF_MODEL, OF_GATEWAY, N_OWNERS
+    OF_KEY, OF_GROUP, OF_ACCOUNT, OF_WORKSPACE, OF_MODEL, OF_GATEWAY, N_OWNERS
 
 
 cdef inline Limits limits_of(Exchange x, int owner):
-    """None: a request for no model that is limited, or that was not admitted yet."""
+    """None: a request for no model that is limited, or that was not admitted yet; nobody of this kind has limits."""
+    if owner == OF_MODEL:
+        return x.model_limits
+    if owner == OF_GATEWAY:
+        return x.gateway_limits
+    if x.tenant is None:
+        return None
     if owner == OF_KEY:
-        return x.tenant.limits if x.tenant is not None else None
-    return x.model_limits if owner == OF_MODEL else x.gateway_limits
+        return x.tenant.limits
+    if not x.tenant.backed:
+        return None
+    return limits_behind(x.tenant, owner)
+
+
+cdef Limits limits_behind(Tenant tenant, int owner):
+    cdef Tenant party
+    party = (tenant.of_group if owner == OF_GROUP else tenant.of_account if owner == OF_ACCOUNT
+             else tenant.of_workspace)
+    return party.limits if party is not None else None
+
+
+cdef bint counts_tokens(Exchange x) noexcept:
+    """Whether one of its limits does."""
+    cdef Limits limits
+    cdef int owner
+    for owner in range(<int>N_OWNERS):
+        limits = limits_of(x, owner)
+        if limits is not None and limits.tokens:
+            return True
+    return False
 
 
 cdef inline int64_t reserved_units(Exchange x, Limits limits, int i) noexcept nogil:
@@ -82,8 +109,8 @@ cdef inline bint is_taken(Exchange x, int owner) noexcept nogil:
     return not x.untaken >> owner & 1
 
 
-cdef inline uint32_t bit_of(int owner, int i) noexcept nogil:
-    return <uint32_t>1 << (owner * MOST_LIMITS + i)
+cdef inline uint64_t bit_of(int owner, int i) noexcept nogil:
+    return <uint64_t>1 << (owner * MOST_LIMITS + i)
 
 
 cdef int64_t take_limits(Exchange x, int owner) noexcept:

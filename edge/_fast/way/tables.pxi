@@ -78,6 +78,7 @@ cdef class Policy:              # what keys have in common: see Tenant
     cdef tuple denied_models
     cdef object allows
     cdef dict allowed
+    cdef frozenset providers
 
 cdef class Tenant:              # a key, as its row in the directory has it; or a party, which has rows of the same kind
     cdef readonly str name
@@ -99,6 +100,8 @@ cdef class Tenant:              # a key, as its row in the directory has it; or 
     cdef tuple denied_models            # that it may not, of these
     cdef object allows                  # callable(model name) -> bool, or None: all
     cdef dict allowed                   # what it said, by name
+    cdef frozenset providers            # names of those that it may use; None: all
+    cdef dict plans                     # targets of a model -> those of them that it may use
     cdef int account                    # its account's number; -1: it has none
     cdef bint backed                    # one of these is there:
     cdef Tenant of_account              # who stands behind the key; None: nobody

@@ -22,6 +22,7 @@ cdef enum:
     KNOWN_MAX = 16384           # keys that a worker remembers, some hundred bytes each
     UNKNOWN_MAX = 1024
     POLICIES_MAX = 4096
+    PLANS_MAX = 4096
 
 
 cdef int64_t directory_generations(Gateway g) noexcept:
@@ -67,12 +68,29 @@ cdef Tenant tenant_of(Gateway g, const Row* at, const Row* found, Policy policy)
     tenant.scopes, tenant.named = policy.scopes, policy.named
     tenant.models, tenant.denied_models = policy.models, policy.denied_models
     tenant.allows, tenant.allowed = policy.allows, policy.allowed
+    tenant.providers = policy.providers
     tenant.account = found.parties[<int>ACCOUNT] or -1
     tenant.of_account = party_of(g, tenant, found, ACCOUNT)
     tenant.of_user = party_of(g, tenant, found, USER)
     tenant.of_group = party_of(g, tenant, found, GROUP)
     tenant.of_workspace = party_of(g, tenant, found, WORKSPACE)
+    if tenant.of_group is not None:
+        join_group(tenant, tenant.of_group)
     return tenant
+
+
+cdef int join_group(Tenant tenant, Tenant group) except -1:
+    """A key may use what both it and its group may."""
+    if group.providers is not None and group.plans is None:
+        group.plans = {}
+    if group.allows is None:
+        return 0
+    if tenant.allows is None:
+        tenant.allows, tenant.allowed = group.allows, group.allowed
+        return 0
+    own, groups = tenant.allows, group.allows
+    tenant.allows, tenant.allowed = lambda name: own(name) and groups(name), {}
+    return 0
 
 
 cdef Tenant party_of(Gateway g, Tenant tenant, const Row* found, int kind):

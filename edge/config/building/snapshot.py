@@ -79,6 +79,7 @@ class Builder:
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, relays=relays,
             keys=own + stored.keys, parties=stored.parties, store=self._store(settings),
+            workspace=settings.workspace,
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from edge.config.sections.admin import Admin
-from edge.config.sections.base import Network, Port, Seconds, Strict, Text, about, wrong
+from edge.config.sections.base import Name, Network, Port, Seconds, Strict, Text, about, wrong
 from edge.config.sections.failures import CircuitBreaker, Retry
 from edge.config.sections.keys import ClientKey, KeyRateLimit, RateLimit
 from edge.config.sections.limits import Limits, Queue
@@ -53,6 +53,8 @@ class Settings(Strict):
     store: Annotated[Text | None, about(
         "the file of the keys that admins make, which is made if need be; none unless this is here",
         "/var/lib/edge/edge.db")] = None
+    workspace: Annotated[Name | None, about(
+        "keys of other workspaces may not come here; all may unless this is here", "search")] = None
     key_secret: Annotated[SecretStr | None, about(
         "keys the hashes of client keys: 16 to 64 bytes; a change voids every hash", "env:KEY_SECRET")] = None
     trusted_proxies: Annotated[list[Network], about(

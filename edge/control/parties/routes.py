@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from edge._fast import Condition, Slot
 from edge.control.guard import admin
 from edge.control.keys import asked, changes, show
-from edge.control.keys.changes import Wanted, conflict, there
+from edge.control.keys.changes import conflict, there
 from edge.control.keys.keeper import Keeper
 from edge.control.keys.routes import MOST, PAGE, answer, deed, of_row
 from edge.control.parties import rules
@@ -32,6 +33,11 @@ class Parties:
         self.table = PARTIES[kind]
         self.state = state
         self.keeper = keeper
+
+    @property
+    def providers(self) -> list[str]:
+        """Names of those that there are."""
+        return [provider.name for provider in self.state().snapshot.providers]
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -63,9 +69,8 @@ class Parties:
         name = said.pop("name", None)
         if name is None:
             raise Refusal(Condition.field_missing, {Slot.S_FIELD: "name"})
-        wanted = rules.wanted(self.kind, name, Wanted({}, {}, ()), said)
         now = time.time()
-        new = Party(self.kind, name, policy=wanted.policy, metadata=wanted.metadata, created=now, changed=now)
+        new = replace(rules.wanted(Party(self.kind, name), said, self.providers), version=1, created=now, changed=now)
 
         def made(row: Party | None, _: Store) -> Party:
             if row is not None:
@@ -79,10 +84,7 @@ class Parties:
         """It, after a merge patch."""
         said = await asked.body(request)
 
-        def patched(row: Party) -> Party:
-            wanted = rules.wanted(self.kind, row.name, Wanted(row.policy, row.metadata, ()), said)
-            return changes.changed(row, policy=wanted.policy, metadata=wanted.metadata)
-        return await self.changed(request, "update", patched)
+        return await self.changed(request, "update", lambda row: rules.wanted(row, said, self.providers))
 
     @admin
     async def move(self, request: Request) -> Response:
