@@ -8,7 +8,7 @@ import httpx2 as httpx
 import pytest
 from harness.processes import own_kilobytes, tree
 
-from tests.support.gateway import Gateway, configuration
+from tests.support.gateway import StartedGateway, configuration
 from tests.support.simulator import Simulator
 from tests.support.talk import Talk, chat
 
@@ -20,9 +20,9 @@ MOST = 56_000
 @pytest.mark.unsanitized
 def test_memory_of_all_processes(simulator: Simulator) -> None:
     """Supervisor, control and a worker take little after requests and scrapes: what is shared is shared."""
-    with Gateway(configuration(simulator.url)):
+    with StartedGateway(configuration(simulator.url)):
         pass                # compiles what is not compiled yet; who compiles takes more
-    with Gateway(configuration(simulator.url)) as edge:
+    with StartedGateway(configuration(simulator.url)) as edge:
         with Talk(edge.port) as talk:
             for _ in range(200):
                 assert talk.send(chat()).answer().status == 200
@@ -35,7 +35,7 @@ def test_memory_of_all_processes(simulator: Simulator) -> None:
 
 def test_what_reads_files_is_in_no_process(simulator: Simulator) -> None:
     """No process that stays holds the parser of YAML or pydantic, which only whoever reads files needs."""
-    with Gateway(configuration(simulator.url)) as edge:
+    with StartedGateway(configuration(simulator.url)) as edge:
         maps = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in tree(edge.process.pid)}
     assert len(maps) == 3
     assert [pid for pid, text in maps.items() if "_yaml" in text or "pydantic" in text] == []
