@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge import __version__
 from edge._fast import Condition, Slot
 from edge.control import circuits, status
-from edge.control.guard import admin
+from edge.control.guard import admin, owner
 from edge.control.keys.keeper import Keeper
 from edge.control.keys.routes import Keys
 from edge.control.known import Known
@@ -151,7 +151,7 @@ class Routes:
         state = self.state()
         return answer(masked(state.snapshot, directory.keys(state.slab)))
 
-    @admin
+    @owner
     async def reload(self, request: Request) -> Response:
         """Read the configuration again: 200 and the version in force; or the first problem in contract, and all beside.
 
@@ -167,7 +167,7 @@ class Routes:
         """What runs: `status.status`."""
         return answer(status.status(self.state(), self.supervisor, draining=self.draining()))
 
-    @admin
+    @owner
     async def stop(self, request: Request) -> Response:
         """202, and the gateway drains and ends; with ?now=true it ends without a drain."""
         now = request.query_params.get("now") == "true"

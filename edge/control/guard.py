@@ -1,4 +1,7 @@
-"""Who may use the admin routes: who has the admin key or this run's token; without a key, programs on the same machine.
+"""Who may use the admin routes: who has the admin key, a token of the configuration's or this run's; where there is
+neither key nor token, programs on the same machine.
+
+A viewer may read; an operator may change keys, who stands behind them, and circuits; an owner may do all.
 
 A browser on that machine is a confused deputy for every page it shows: a page can post to 127.0.0.1, and with
 DNS rebinding read the answers under a name of its own. Neither can be done without an Origin, a
@@ -12,7 +15,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from ipaddress import ip_address
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,9 +24,10 @@ from edge._fast import Condition, Slot
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.process import pidfile
-from edge.values.snapshot import Secret
+from edge.values.snapshot import AdminScope, Snapshot
 
 _LOCAL_HOST = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.I)
+SCOPES: tuple[AdminScope, ...] = get_args(AdminScope)
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -38,25 +42,38 @@ Handler = Callable[[Routes, Request], Awaitable[Response]]
 
 
 def admin(handler: Handler[Routes]) -> Handler[Routes]:
-    """The route is for whom `admit` lets pass; `request.state.who` is who that is."""
+    """The route is for whom `admit` lets read, or change; `request.state.who` is who that is."""
+    return _guarded(handler, None)
+
+
+def owner(handler: Handler[Routes]) -> Handler[Routes]:
+    """The same of a route that is for owners alone."""
+    return _guarded(handler, "owner")
+
+
+def _guarded(handler: Handler[Routes], scope: AdminScope | None) -> Handler[Routes]:
     @wraps(handler)
     async def guarded(routes: Routes, request: Request) -> Response:
-        request.state.who = admit(request, routes.state().snapshot.admin_key)
+        who, held = admit(request, routes.state().snapshot)
+        wanted: AdminScope = scope or ("viewer" if request.method in ("GET", "HEAD") else "operator")
+        if SCOPES.index(held) < SCOPES.index(wanted):
+            raise Refusal(Condition.scope_missing, {Slot.S_FIELD: f"{wanted} ({who} is {held})"})
+        request.state.who = who
         return await handler(routes, request)
     return guarded
 
 
-def admit(request: Request, admin_key: Secret | None) -> str:
-    """Who asks, for the audit; or raise the Refusal."""
+def admit(request: Request, snapshot: Snapshot) -> tuple[str, AdminScope]:
+    """Who asks, for the audit, and as what; or raise the Refusal."""
     where = f" from {request.client.host}" if request.client is not None else ""
     if holds_token(request):
-        return f"the gateway's user{where}"
-    if admin_key is not None:
-        check_key(request.headers.get("authorization"), admin_key)
-        return f"the admin key{where}"
+        return f"the gateway's user{where}", "owner"
+    if snapshot.admin_key is not None or snapshot.admin_tokens:
+        who, scope = check_key(request.headers.get("authorization"), snapshot)
+        return f"{who}{where}", scope
     if not local(request):
         raise Refusal(Condition.scope_missing, {Slot.S_FIELD: "admin, without admin.key for local programs only"})
-    return f"a program{where}"
+    return f"a program{where}", "owner"
 
 
 def holds_token(request: Request) -> bool:
@@ -66,15 +83,21 @@ def holds_token(request: Request) -> bool:
     return bool(word) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), word.encode())
 
 
-def check_key(field: str | None, admin_key: Secret) -> None:
-    """Compare the bearer token in constant time."""
+def check_key(field: str | None, snapshot: Snapshot) -> tuple[str, AdminScope]:
+    """Whose the bearer token is, and as what it lets in. All are compared, each in constant time."""
     if field is None:
         raise Refusal(Condition.key_missing)
     scheme, _, token = field.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refusal(Condition.key_malformed)
-    if not hmac.compare_digest(token.strip().encode("latin-1"), admin_key.reveal().encode()):
+    given = token.strip().encode("latin-1")
+    known = [(each.name, each.secret, each.scope) for each in snapshot.admin_tokens]
+    if snapshot.admin_key is not None:
+        known.append(("the admin key", snapshot.admin_key, "owner"))
+    found = [(name, scope) for name, secret, scope in known if hmac.compare_digest(given, secret.reveal().encode())]
+    if not found:
         raise Refusal(Condition.key_unknown)
+    return found[0]
 
 
 def local(request: Request) -> bool:

@@ -247,6 +247,18 @@ class AccessLog:
     sample: tuple[tuple[str, float], ...] = ()      # of the others all
 
 
+AdminScope = Literal["viewer", "operator", "owner"]     # each may what those before it may
+
+
+@dataclass(frozen=True, slots=True)
+class AdminToken:
+    """Who may use the admin port."""
+
+    name: str
+    secret: Secret
+    scope: AdminScope
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One version of everything a request needs to know."""
@@ -280,6 +292,7 @@ class Snapshot:
     store: str | None = None            # the absolute path of the keys' database
     key_secret: Secret | None = None
     admin_key: Secret | None = None
+    admin_tokens: tuple[AdminToken, ...] = ()
     retry: Retry = field(default_factory=Retry)
     breaker: Breaker = field(default_factory=Breaker)
     cors: tuple[str, ...] = ()          # origins whose pages may read answers; * for all

@@ -145,6 +145,7 @@ TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
     "proxy": (("providers", "openai", "proxy"), lambda n: "http://u:" + "p" * (n - 11) + "@p", maximums.MAX_SECRET),
     "origin": (("cors", "origins"), lambda n: ["https://" + "o" * (n - 8)], 256),
     "admin's key": (("admin", "key"), lambda n: "k" * n, 512),
+    "token of an admin": (("admin", "tokens"), lambda n: [{"name": "a", "token": "k" * n, "scope": "viewer"}], 512),
     "password of Redis": (("redis", "password"), lambda n: "p" * n, maximums.MAX_SECRET),
     "user of Redis": (("redis", "username"), lambda n: "u" * n, 4096),
     "URL of Redis": (("redis", "url"), lambda n: "redis://" + "h" * (n - 8), 4096),

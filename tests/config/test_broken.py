@@ -102,6 +102,14 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
     "missing contract file": (ALL + "contract_files: [none.yaml]\n", [(1, 1, "CONFIG_003", "")]),
     "slow refill": (ALL + "rate_limit: {requests_per_second: 1.0e-6}\n", [(5, 1, "CONFIG_003", "rate_limit")]),
     "short key secret": (ALL + "key_secret: short\n", [(5, 1, "CONFIG_003", "key_secret")]),
+    "short admin token": (ALL + "admin: {tokens: [{name: a, token: short, scope: viewer}]}\n",
+                          [(5, 28, "CONFIG_003", "admin.tokens[0].token")]),
+    "scope": (ALL + "admin: {tokens: [{name: a, token: sk-0123456789abcdef, scope: root}]}\n",
+              [(5, 56, "CONFIG_003", "admin.tokens[0].scope")]),
+    "one token twice": (ALL + "admin: {tokens: [{name: a, token: sk-0123456789abcdef, scope: owner},\n"
+                        "  {name: a, token: sk-0123456789abcdef, scope: viewer}]}\n",
+                        [(6, 4, "CONFIG_003", "admin.tokens[1].name"),
+                         (6, 13, "CONFIG_003", "admin.tokens[1].token")]),
     "short admin key": (ALL + "admin: {key: short}\n", [(5, 9, "CONFIG_003", "admin.key")]),
 }
 

@@ -25,6 +25,7 @@ BASE: dict[str, Any] = {
     "trusted_proxies": ["192.0.2.0/24"],
     "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}},
              {"name": "b", "key": "env:KEY_B"}],
+    "admin": {"tokens": [{"name": "t", "token": "env:KEY_B", "scope": "owner"}]},
 }
 # What is tried for a key, one after the other, until one is taken and makes a difference: values, then sections.
 VALUES: tuple[Any, ...] = (
@@ -36,7 +37,7 @@ VALUES: tuple[Any, ...] = (
     {"path": "/x"}, {"first_byte": 1}, {"max": 1}, {"enabled": False}, {"origins": ["*"]}, {"queue_size": 1},
     {"connections": 1}, {"openai": "tokenpak"}, {"port": 1}, {"requests_per_second": 2},
     {"model": {"requests_per_second": 2}}, {"model": ["other/x"]}, "closed", 0.1, "redis://other", {"url": "redis://b"},
-    "console", {"ok": 0.5},
+    "console", {"ok": 0.5}, "viewer", [{"name": "t", "token": "env:KEY_C", "scope": "viewer"}],
     {NAME: ["other/x"]}, [{"name": "c", "key": "env:KEY_C"}], ["http://a.example"], {NAME: OTHER, "other": OTHER})
 ENVIRON = {"KEY_B": "sk-b123456789abcdefghij", "KEY_C": "sk-c123456789abcdefghij"}
 EXCLUDE = {"key": ("keys", "hash"), "keys": ("key",), "hash": ("key",)}     # keys that stand for each other

@@ -119,7 +119,7 @@ providers:
   openai: {key: env:P, headers: {x-one: env:H, x-token: secret-plain-header}, proxy: env:X}
 keys: [{name: a, key: env:KEY_A}]
 key_secret: env:S
-admin: {key: secret-plain-admin-key}
+admin: {key: secret-plain-admin-key, tokens: [{name: a, token: secret-plain-admin-token, scope: viewer}]}
 """
 
 

@@ -22,6 +22,7 @@ from edge.values.snapshot import Snapshot
 
 EXAMPLE = Path(__file__).parents[2] / "deploy/edge.example.yaml"
 ENVIRON = {"OPENAI_API_KEY": "sk-secret-1", "ANTHROPIC_API_KEY": "sk-secret-2", "TEAM_B_KEY": "sk-secret-3-3456",
+           "ADMIN_TOKEN": "sk-secret-5-3456",
            "HTTPS_PROXY": "http://user:secret-4@proxy:3128"}
 FULL = """\
 port: 8766
@@ -47,6 +48,7 @@ fallback: {openai: local/llama-3}
 sticky: X-Session-Id
 store: edge.db
 workspace: search
+admin: {tokens: [{name: alice, token: env:ADMIN_TOKEN, scope: viewer}]}
 cache_max_size: 1000
 contract: tokenpak
 """

@@ -15,16 +15,17 @@ import pytest
 
 from edge._fast import RELAYED
 from edge.config import INVALID, MISSING, SYNTAX, Place, Problem
-from edge.control.guard import loopback
+from edge.control.guard import SCOPES, loopback
 from edge.process.channel import Abort, Commit, Drain, Kind, Record, Reloaded, send
 from edge.values.directory import all_limits
-from edge.values.snapshot import Secret
+from edge.values.snapshot import AdminToken, Secret
 from tests.control.running import Answer, Running, make_snapshot
 
 Start = Callable[..., Running]
 ADMIN = [("/stats", "GET"), ("/admin/workers", "GET"), ("/admin/config", "GET"), ("/admin/reload", "POST"),
          ("/admin/circuits", "GET"), ("/admin/circuits", "POST")]
 KEYED = {"admin_key": Secret("sk-admin")}
+TOKENS = tuple(AdminToken(f"a-{scope}", Secret(f"sk-{scope}"), scope) for scope in SCOPES)
 
 
 def in_contract(answer: Answer, status: int, condition: str) -> dict[str, Any]:
@@ -198,6 +199,32 @@ def test_admin_key_opens_admin_routes(start: Start, path: str, method: str) -> N
 def test_without_key_no_web_page_gets_in(start: Start, path: str, method: str, field: dict[str, str]) -> None:
     """Without an admin key a request of a browser for a site, or through a proxy, is refused."""
     in_contract(start().ask(path, method, **field), 403, "scope_missing")
+
+
+def test_tokens_let_in_by_their_scope(start: Start) -> None:
+    """A viewer reads, an operator changes too, an owner does all; what is beyond a scope says which one is needed."""
+    running = start(admin_tokens=TOKENS, **KEYED)
+    for path, method, needed in (("/admin/workers", "GET", 0), ("/stats", "GET", 0), ("/admin/circuits", "POST", 1),
+                                 ("/admin/keys", "POST", 1), ("/admin/accounts/a/suspend", "POST", 1),
+                                 ("/admin/stop?now=x", "POST", 2)):
+        for held, token in enumerate(TOKENS):
+            if held >= needed and path.startswith("/admin/stop"):
+                continue
+            answer = running.ask(path, method, authorization=f"Bearer {token.secret.reveal()}")
+            if held >= needed:
+                assert answer.headers.get("x-edge-condition") not in ("scope_missing", "key_unknown")
+            else:
+                error = in_contract(answer, 403, "scope_missing")
+                assert SCOPES[needed] in error["message"] and token.name in error["message"]
+    in_contract(running.ask("/admin/workers", "GET", authorization="Bearer sk-vieweR"), 401, "key_unknown")
+    assert running.ask("/admin/workers", authorization="Bearer sk-admin").status == 200
+
+
+def test_tokens_alone_close_the_door(start: Start) -> None:
+    """Where there are tokens and no admin key, programs of the same machine need one, too."""
+    running = start(admin_tokens=TOKENS[:1])
+    in_contract(running.ask("/admin/workers"), 401, "key_missing")
+    assert running.ask("/admin/workers", authorization="Bearer sk-viewer").status == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:8767", "[::1]:8767", "127.0.0.1:1"])

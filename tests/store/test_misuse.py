@@ -105,6 +105,18 @@ def test_without_a_store(start: Start) -> None:
     admin.wrong("resource_conflict", "GET", "audit")
 
 
+def test_the_audit_names_whose_token_it_was(start: Start) -> None:
+    """What is done with a token is noted under its name, and a viewer's makes no key."""
+    tokens = [{"name": f"a-{scope}", "token": f"sk-{scope}-0123456789", "scope": scope}
+              for scope in ("viewer", "operator")]
+    admin = start(workers=1, admin={"port": 0, "tokens": tokens})
+    viewer, operator = ({"authorization": f"Bearer {each['token']}"} for each in tokens)
+    admin.wrong("scope_missing", "POST", "accounts", {"name": "a"}, **viewer)
+    admin.done("POST", "accounts", {"name": "a"}, **operator)
+    assert admin.done("GET", "audit", **viewer)["audit"][0]["who"].startswith("a-operator from ")
+    admin.wrong("scope_missing", "POST", "reload", **operator)
+
+
 def test_the_admin_key_guards_keys(start: Start) -> None:
     """Who has not the admin key neither sees nor changes keys."""
     admin = start(workers=1, admin={"port": 0, "key": "env:TEST_KEY"})

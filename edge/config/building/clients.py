@@ -9,6 +9,7 @@ from edge.config import keys
 from edge.config.building import patterns
 from edge.config.building.references import Secrets
 from edge.config.report import Report
+from edge.config.sections.admin import Token
 from edge.config.sections.keys import AnyLimit, ClientKey, KeyRateLimit
 from edge.config.sections.maximums import MAX_KEYS
 from edge.config.tree import find
@@ -17,7 +18,7 @@ from edge.store.keys import PRIORITIES, moment
 from edge.strict_yaml import Path
 from edge.values import hours, snapshot
 from edge.values.hours import Hours
-from edge.values.snapshot import Limit, Minute, ModelLimit, Secret
+from edge.values.snapshot import AdminToken, Limit, Minute, ModelLimit, Secret
 
 # The settings of a minute, by what they count. (The one limit besides is of what is there at once.)
 MINUTES = {kind: f"{kind}_per_minute" for kind in KINDS_OF_LIMITS if kind != "concurrent_requests"}
@@ -102,6 +103,24 @@ def client_key_fault(report: Report, at: Path, key: Secret) -> bool:
     if fault:
         report.problem(at, fault, "edge auth --generate makes a good one")
     return fault is not None
+
+
+def admin_tokens(report: Report, given: Sequence[Token], secrets: Secrets,
+                 key: Secret | None) -> tuple[AdminToken, ...]:
+    """Who may use the admin port. Two of the same name or with the same token are a problem."""
+    made: list[AdminToken] = []
+    for index, item in enumerate(given):
+        at: Path = ("admin", "tokens", index)
+        secret = secrets.get(item.token, (*at, "token"))
+        if secret is None or client_key_fault(report, (*at, "token"), secret):
+            continue
+        if any(item.name == other.name for other in made):
+            report.problem((*at, "name"), f"{item.name} is the name of another token", "rename one")
+        if secret == key or any(secret == other.secret for other in made):
+            report.problem((*at, "token"), "is the same as another one, or as admin.key",
+                           "each of them gets one of its own")
+        made.append(AdminToken(item.name, secret, item.scope))
+    return tuple(made)
 
 
 def _digest(report: Report, at: Path, item: ClientKey, secrets: Secrets,

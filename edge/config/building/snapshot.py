@@ -90,7 +90,9 @@ class Builder:
             trusted_proxies=tuple(settings.trusted_proxies), proxy_protocol=settings.proxy_protocol,
             bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
             tells_limits=settings.rate_limit_headers == "gateway",
-            key_secret=secret, admin_key=admin_key, retry=Retry(**settings.retry.model_dump()),
+            key_secret=secret, admin_key=admin_key,
+            admin_tokens=clients.admin_tokens(self.report, settings.admin.tokens, self.secrets, admin_key),
+            retry=Retry(**settings.retry.model_dump()),
             breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
             cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
@@ -207,11 +209,11 @@ class Builder:
         key = self.secrets.get(admin.key, ("admin", "key")) if admin.key else None
         if key is not None and clients.client_key_fault(self.report, ("admin", "key"), key):
             key = None
-        keyless = find(self.report.layers.data, ("admin", "key")) is ABSENT
+        keyless = not admin.tokens and find(self.report.layers.data, ("admin", "key")) is ABSENT
         if keyless and not ipaddress.ip_address(address).is_loopback:
             self.report.problem(("admin", "listen_addr"),
                                 "is reachable from other hosts, and admin.key is not set",
-                                "set admin.key, for example env:ADMIN_KEY, or listen on 127.0.0.1")
+                                "set admin.key, for example env:ADMIN_KEY, or admin.tokens, or listen on 127.0.0.1")
         if port > 65535:
             self.report.problem(("port",), "leaves no port above it for admin", "set admin.port")
         elif port and port == settings.port:
