@@ -131,6 +131,18 @@ def show(name: str, as_json: bool, **given: str | None) -> None:
 
 
 @keys.command()
+@named
+@as_json
+@options
+def limits(name: str, as_json: bool, **given: str | None) -> None:
+    """Show what limits a key: its own limits, those of who stands behind it, the gateway's, and what is left."""
+    found = find(**given).ask(path(name, "limits"), TIMEOUT)["limits"]
+    lines = [(each["owner"], each["kind"], *(str(each.get(field, "-")) for field in ("limit", "left")),
+              f"{each['full_in']:.0f} s" if "full_in" in each else "-") for each in found]
+    click.echo(dumped(found) if as_json else columns([("of", "what", "at most", "left", "full in"), *lines]))
+
+
+@keys.command()
 @click.argument("name")
 @policy(*OF_KEYS)
 @as_json

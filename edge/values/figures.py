@@ -11,14 +11,17 @@ from edge._fast import (
     SHORT_BOUNDS,
     UNLIMITED,
     Condition,
+    Directory,
     Healths,
+    KeyRow,
     Places,
     Purses,
     Slab,
     monotonic,
 )
 from edge.values import directory
-from edge.values.directory import CONCURRENT, all_limits
+from edge.values.directory import CONCURRENT, PARTIES, all_limits
+from edge.values.parties import KINDS, digest
 from edge.values.registry import Place, Registry, bucket_name, named, owners, places
 from edge.values.snapshot import Snapshot
 
@@ -72,8 +75,27 @@ def limits(slab: Slab, registry: Registry, snapshot: Snapshot) -> list[dict[str,
     found = [(owner, kind, bucket) for owner, limited in owners(snapshot)
              for bucket, kind, _ in registry.takes(owner, limited)]
     found += [(each.owner, each.kind, each.index) for each in all_limits(slab)]
-    return [{"owner": owner, "kind": kind,
-             **((concurrency if kind == CONCURRENT else limit)(slab, bucket, snapshot) or {})}
+    return [of_limit(slab, snapshot, *each) for each in found]
+
+
+def of_limit(slab: Slab, snapshot: Snapshot, owner: str, kind: str, bucket: int) -> dict[str, Any]:
+    """One of them."""
+    told = concurrency if kind == CONCURRENT else limit
+    return {"owner": owner, "kind": kind, **(told(slab, bucket, snapshot) or {})}
+
+
+def behind_key(slab: Slab, registry: Registry, snapshot: Snapshot, row: KeyRow) -> list[dict[str, Any]]:
+    """All limits that a request of a key takes from, but for the model's: its own, those of who stands behind it, the
+    gateway's. `full_in` is how many seconds a limit takes to be full again, where this host can tell.
+    """
+    found = [(each.owner, each.kind, each.index) for each in directory.limits(row)]
+    for kind, number in zip(KINDS, row.parties, strict=True):
+        party = Directory(slab, PARTIES).find(digest(kind, number)) if number else None
+        found += [(each.owner, each.kind, each.index) for each in (directory.limits(party, PARTIES) if party else ())]
+    found += [("gateway", kind, bucket) for bucket, kind, _ in registry.takes("gateway", snapshot)]
+    alone = snapshot.redis is None
+    return [{**of_limit(slab, snapshot, owner, kind, bucket),
+             **({"full_in": slab.full_in(bucket) / 1e9} if alone and kind != CONCURRENT else {})}
             for owner, kind, bucket in found]
 
 

@@ -49,6 +49,27 @@ def test_no_window_lets_more_through(server: Server, rate: int, burst: int) -> N
         assert len(asked) >= burst + 0.8 * rate * (asked[-1][0] - asked[0][0])
 
 
+def test_accounts_are_the_fleets(server: Server) -> None:
+    """Hosts whose stores have an account of one name share its limits, whatever keys they have."""
+    limit = {"rate_limit": {"requests_per_second": 2, "burst_size": 10}}
+    with Rack(server, {"requests_per_second": 1000}, hosts=2, store="edge.db") as rack:
+        secrets = []
+        for host in rack.hosts:
+            for path, said in (("accounts", {"name": "acme", **limit}), ("keys", {"name": "a", "account": "acme"})):
+                made = httpx.post(f"{host.admin}/admin/{path}", json=said, **PLAIN)
+                assert made.status_code == 201, made.text
+            secrets.append(made.json()["secret"])
+        rack.rest(4)
+        begun = time.monotonic()
+        found = [httpx.post(f"{host.url}/v1/chat/completions", content=body(), **PLAIN, headers={
+            "authorization": f"Bearer {secret}", "content-type": "application/json"})
+            for _ in range(12) for host, secret in zip(rack.hosts, secrets, strict=True)]
+        passed = [answer.status_code for answer in found].count(200)
+        assert 9 <= passed <= 11 + 2 * (time.monotonic() - begun)
+        assert {answer.headers["x-edge-condition"] for answer in found if answer.status_code != 200} == {
+            "account_rate_limited"}
+
+
 def test_a_host_that_moves(server: Server) -> None:
     """Load on one host, and then on another, has the whole limit each time."""
     with Rack(server, {"requests_per_second": 200, "burst_size": 50}) as rack:

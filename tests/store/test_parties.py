@@ -156,13 +156,19 @@ def test_the_quota_of_a_workspace(admin: Admin) -> None:
 
 
 def test_a_gateway_of_a_workspace(start: Start) -> None:
-    """Where a gateway belongs to a workspace keys of another may not come, and those of none may."""
-    admin = start(workers=1, workspace="ours")
+    """Where a gateway belongs to a workspace keys of another may not come, and those of none may; the access log says
+    whose account it was."""
+    admin = start(workers=1, workspace="ours", access_log={"path": "access.log"})
     for name in ("ours", "theirs"):
         admin.done("POST", "workspaces", {"name": name})
     admin.use(secret(admin, "ours", workspace="ours"))
     admin.use(secret(admin, "theirs", workspace="theirs"), "key_wrong_workspace")
     admin.use(secret(admin, "free"))
+    admin.done("POST", "accounts", {"name": "payer"})
+    admin.use(secret(admin, "paid", account="payer"))
+    log = admin.store.with_name("access.log")
+    admin.edge.wait(lambda: log.read_text().count("\n") == 4)
+    assert [json.loads(line).get("account") for line in log.read_text().splitlines()] == [None, None, None, "payer"]
 
 
 def test_addresses_of_an_account(admin: Admin) -> None:
@@ -239,6 +245,26 @@ def test_they_outlive_a_reload_and_a_start(start: Start) -> None:
     again.use(made, "key_unavailable")
     again.done("POST", "accounts/kept/resume")
     again.use(made)
+
+
+def test_what_limits_a_key(admin: Admin) -> None:
+    """All limits that a key's requests take from are shown together, with what is left of each."""
+    limit = {"rate_limit": {"requests_per_minute": 5, "concurrent_requests": 4}}
+    admin.done("POST", "accounts", {"name": "bound", **limit})
+    admin.done("POST", "groups", {"name": "bound", "rate_limit": {"tokens_per_minute": 5000}})
+    admin.done("POST", "workspaces", {"name": "bound", "quota": {"requests": 7}})
+    made = admin.done("POST", "keys", {"name": "bound", "account": "bound", "group": "bound", "workspace": "bound",
+                                       "rate_limit": {"requests_per_second": 1, "burst_size": 3}})
+    admin.use(made["secret"])
+    for name in ("bound", made["id"]):
+        found = {(each["owner"], each["kind"]): each for each in admin.done("GET", f"keys/{name}/limits")["limits"]}
+        assert (found["account:bound", "requests"]["left"], found["workspace:bound", "requests"]["left"]) == (4, 6)
+        assert found["account:bound", "concurrent_requests"]["limit"] == 4
+        assert 4000 < found["group:bound", "tokens"]["left"] <= 5000
+        assert found["key:bound", "requests"]["limit"] == 3 and ("gateway", "requests") in found
+        assert 0 < found["account:bound", "requests"]["full_in"] <= 12
+    assert "account:bound" in run(admin, "keys", "limits", "bound").output
+    admin.wrong("resource_missing", "GET", "keys/nobody/limits")
 
 
 def test_commands(admin: Admin) -> None:

@@ -161,6 +161,8 @@ cdef int leave_line(Exchange x, int flags) except -1:
         put_byte(&out, c'"')
     put_text(&out, b',"route":"', x.route.name if x.route is not None else None)
     put_text(&out, b',"key":"', x.tenant.name if x.tenant is not None else None)
+    if x.tenant is not None and x.tenant.of_account is not None:
+        put_text(&out, b',"account":"', x.tenant.of_account.name[len("account:"):])
     put_text(&out, b',"model":"', x.asked)
     if x.target is not None and x.attempts:
         put_text(&out, b',"target":"', x.target.name)

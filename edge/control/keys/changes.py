@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from edge._fast import Condition, Slot
 from edge.config import keys
@@ -17,6 +17,7 @@ from edge.store.tables import R
 from edge.values.parties import KINDS
 from edge.values.snapshot import KeyState, Secret
 
+T = TypeVar("T")
 ENDS = 7, 4                     # characters of a secret that are shown: `sk-` and four, and four
 OVERLAP = 86400.0               # seconds, unless said
 # What an action makes of a key, and from where; what else it must be first is told.
@@ -52,7 +53,7 @@ def identifier() -> str:
     return f"key_{secrets.token_hex(12)}"
 
 
-def there(row: R | None, what: str, name: str) -> R:
+def there(row: T | None, what: str, name: str) -> T:
     """The row, which must be there."""
     if row is None:
         raise Refusal(Condition.resource_missing, {Slot.S_FIELD: what, Slot.S_GOT: name[:64]})

@@ -19,7 +19,7 @@ from edge.control.keys.keeper import Keeper
 from edge.control.refusal import Refusal, request_id
 from edge.control.state import State
 from edge.store import KEYS, Deed, Party, Row, Secrets, Store
-from edge.values import directory
+from edge.values import directory, figures
 from edge.values.snapshot import Key
 
 PAGE, MOST = 100, 1000              # keys or entries of an answer
@@ -38,7 +38,8 @@ class Keys:
         one = "/admin/keys/{name}"
         return [Route("/admin/keys", self.keys, methods=["GET"]), Route("/admin/keys", self.create, methods=["POST"]),
                 Route(one, self.key, methods=["GET"]), Route(one, self.patch, methods=["PATCH"]),
-                Route(one, self.delete, methods=["DELETE"]), Route(f"{one}/rotate", self.rotate, methods=["POST"]),
+                Route(one, self.delete, methods=["DELETE"]), Route(f"{one}/limits", self.limits, methods=["GET"]),
+                Route(f"{one}/rotate", self.rotate, methods=["POST"]),
                 *(Route(f"{one}/{action}", self.move, methods=["POST"]) for action in changes.STATES),
                 Route("/admin/audit", self.audit, methods=["GET"])]
 
@@ -62,6 +63,16 @@ class Keys:
         if row is None and (own := self.of_file(name)) is not None:
             return answer(show.key(own))
         return of_row(there(row, "key", name))
+
+    @admin
+    async def limits(self, request: Request) -> Response:
+        """What its requests take from: its own limits, those of who stands behind it, the gateway's."""
+        name, state = request.path_params["name"], self.state()
+        if state.snapshot.store is not None:
+            found = await self.keeper.ask(lambda store: store.find(KEYS, name))
+            name = name if found is None else found.name
+        row = there(directory.named(state.slab, name), "key", name)
+        return answer({"limits": figures.behind_key(state.slab, state.registry, state.snapshot, row)})
 
     @admin
     async def create(self, request: Request) -> Response:
