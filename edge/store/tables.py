@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from orjson import loads
+
 from edge.store.rows import Party, Row, Secrets
 from edge.values.parties import KINDS, PartyKind
 
@@ -28,8 +30,8 @@ class Table(Generic[R]):
 
 def _key(found: Sequence[Any]) -> Row:
     id_, name, masked, digest, former, until, state, policy, metadata, tags, *rest = found
-    return Row(id_, name, masked, Secrets(digest, former, until), state, json.loads(policy), json.loads(metadata),
-               tuple(json.loads(tags)), *rest)
+    return Row(id_, name, masked, Secrets(digest, former, until), state, loads(policy), loads(metadata),
+               tuple(loads(tags)), *rest)
 
 
 def _key_cells(of: Row) -> tuple[Any, ...]:
@@ -40,7 +42,7 @@ def _key_cells(of: Row) -> tuple[Any, ...]:
 
 def _party(kind: PartyKind, found: Sequence[Any]) -> Party:
     number, name, state, policy, metadata, *rest = found
-    return Party(kind, name, number, state, json.loads(policy), json.loads(metadata), *rest)
+    return Party(kind, name, number, state, loads(policy), loads(metadata), *rest)
 
 
 def _party_cells(of: Party) -> tuple[Any, ...]:

@@ -28,13 +28,14 @@ class Force:
 
     def fill(self, snapshot: Snapshot) -> None:
         """A new memory gets the store's keys, so that none is unknown before control is there, which writes them."""
+        if len(Directory(self.slab, STORE, writes=False).rows):
+            return
         parties, keys = Directory(self.slab, PARTIES), Directory(self.slab, STORE)
-        if not len(keys.rows):
-            for party in snapshot.parties:          # before the keys behind which they stand
-                parties.put(party)
-            for key in snapshot.keys:
-                if source_of(key) == STORE:
-                    keys.put(key)
+        for party in snapshot.parties:              # before the keys behind which they stand
+            parties.put(party)
+        for key in snapshot.keys:
+            if source_of(key) == STORE:
+                keys.put(key)
 
     def revoke(self) -> None:
         """Now they are not.

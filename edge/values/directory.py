@@ -97,14 +97,16 @@ def shown(row: KeyRow) -> Key:
 
 
 class Directory:
-    """The keys of one source, for its writer: of FILE the supervisor is that, of STORE control.
+    """The keys of one source, for its writer: of FILE the supervisor is that, of STORE and PARTIES control.
 
-    What a writer that was killed has left half done is made good first.
+    What a writer that was killed has left half done is made good first; not by who only asks, as another process may be
+    writing just then.
     """
 
-    def __init__(self, slab: Slab, source: Source) -> None:
+    def __init__(self, slab: Slab, source: Source, *, writes: bool = True) -> None:
         self.rows = _fast.Directory(slab, source)
-        self.rows.repair()
+        if writes:
+            self.rows.repair()
 
     @property
     def generation(self) -> int:

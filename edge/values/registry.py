@@ -228,8 +228,9 @@ def prepare(slab: Slab, registry: Registry, snapshot: Snapshot, settled: int = 0
     for rate, burst in terms(snapshot).values():
         slab.terms(rate, burst)
     for source in (FILE, STORE):
-        Directory(slab, source).check(key for key in snapshot.keys if source_of(key) == source)
-    Directory(slab, PARTIES).check(snapshot.parties)
+        Directory(slab, source, writes=source == FILE).check(
+            key for key in snapshot.keys if source_of(key) == source)
+    Directory(slab, PARTIES, writes=False).check(snapshot.parties)
     return registry.plan(snapshot, settled)
 
 
