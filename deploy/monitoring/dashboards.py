@@ -177,7 +177,9 @@ INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, mem
     Panel("Further attempts in flight", ((f"sum by (instance) (edge_retries_in_flight{{{JOB}}})", BY_INSTANCE),)),
     Panel("Log lines that were lost", (
         (rate("edge_log_lines_lost_total", "instance"), BY_INSTANCE),
-        (rate("edge_access_log_lines_lost_total", "instance, reason"), "{{instance}} access log, {{reason}}")), "ops"),
+        (rate("edge_access_log_lines_lost_total", "instance, reason"), "{{instance}} access log, {{reason}}"),
+        (rate("edge_traced_requests_lost_total", "instance, reason"), "{{instance}} traces, {{reason}}")), "ops"),
+    Panel("Spans told of", ((rate("edge_trace_spans_sent_total", "instance"), BY_INSTANCE),), "ops"),
     Panel("Processors in use by process", (
         (rate("process_cpu_seconds_total", "instance, process"), BY_PROCESS),)),
     Panel("Memory by process", ((f"process_resident_memory_bytes{{{JOB}}}", BY_PROCESS),), "bytes"),

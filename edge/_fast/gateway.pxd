@@ -20,6 +20,13 @@ cdef enum:
 
 include "io/peers.pxi"
 
+cdef struct Trace:                      # which trace a request belongs to (W3C Trace Context)
+    uint64_t high
+    uint64_t low                        # both 0: to none
+    uint64_t parent                     # its caller's span; 0: it has none
+    uint64_t span                       # its own; 0: nobody is told of it
+    uint8_t flags
+
 include "way/tables.pxi"
 
 cdef class Queue:
@@ -187,6 +194,8 @@ cdef class Exchange:                    # one request's way
     cdef uint64_t missed                # bits of the route's makers: they do not have what is asked for
     cdef Store tail                     # of a stream: an event's beginning
     cdef Chunked inbound
+    cdef Trace trace                    # that it belongs to
+    cdef int64_t attempted              # when the last attempt began
     cdef bytes trail                    # attempts that have failed, as the access log has them; None: none has
     cdef int64_t passed_on              # bytes of the answer's body that have gone on
     cdef Tap tap
@@ -383,6 +392,8 @@ cdef class Gateway:
     cdef int noted[N_OUTCOMES]          # refusals of this second that it has heard of
     cdef int64_t noted_until
     cdef uint32_t logged[N_OUTCOMES]    # by condition: the share of requests that the access log has, of 2**32
+    cdef bint traced                    # a tracing backend is told of requests:
+    cdef uint64_t trace_share           # of those that went well this share, of 2**32
     cdef tuple labels                   # by condition: how lines name it, and whose fault it is
     cdef char stamp[24]                 # a line's time without its fraction,
     cdef int64_t stamped                # and the second that it is of

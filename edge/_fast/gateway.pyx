@@ -101,7 +101,7 @@ from .shared.health cimport (
 )
 from .shared.atomic cimport EDGE_SEE, EDGE_SET
 from .shared.directory cimport directory_find, directory_policy, directory_text, is_as_found
-from .shared.lines cimport LINE_KEPT, LINE_LOGGED, lines_put
+from .shared.lines cimport LINE_KEPT, LINE_LOGGED, LINE_TRACED, lines_put
 from .shared.places cimport (
     ALLOTTED_MORE, PLACED, places_alone, places_ask, places_expired, places_full, places_give, places_give_up,
     places_refuse, places_take, places_take_alone,
@@ -155,6 +155,7 @@ include "io/wire.pxi"
 include "way/chance.pxi"
 include "way/fields.pxi"
 include "way/timers.pxi"
+include "way/trace.pxi"
 include "way/draw.pxi"
 include "way/permit.pxi"
 include "way/lines.pxi"
@@ -420,6 +421,8 @@ cdef class Gateway:
             self.reported[condition] = tables.reported.get(condition, SILENT)
             self.logged[condition] = tables.logged.get(condition, 0)
         self.labels = tables.labels
+        self.traced = tables.traced is not None
+        self.trace_share = 0 if tables.traced is None else <uint64_t>(tables.traced * 2.0**32)
         replaced = [pool for pool in self.pools.values() if tables.pools.get(pool.name) is not pool]
         self.retired += replaced
         self.pools = tables.pools

@@ -25,6 +25,7 @@ from edge.control.health_metrics import certificates, of_providers, of_targets
 from edge.control.known import Known
 from edge.control.process_metrics import of_processes
 from edge.control.state import State
+from edge.control.traces import Traces
 from edge.control.worker_metrics import SHORT, of_workers
 from edge.values.directory import CONCURRENT
 from edge.values.figures import concurrency, limit
@@ -59,6 +60,7 @@ class SlabCollector(Collector):
         yield from of_processes(self._known.supervisor)
         if self._known.requests is not None:
             yield lost_lines(self._known.requests.lost)
+            yield from of_traces(self._known.requests.traces)
         fleet = self._known.fleet()
         if fleet is not None:
             from edge.control.fleet.report import metrics
@@ -160,6 +162,16 @@ def lost_lines(counts: dict[str, int]) -> Metric:
     for reason, count in counts.items():
         family.add_metric([reason], count)
     return family
+
+
+def of_traces(traces: Traces) -> Iterator[Metric]:
+    """What a tracing backend has been told."""
+    yield Counter("edge_trace_spans_sent", "Spans that the tracing backend has taken.", traces.sent)
+    family = Counter("edge_traced_requests_lost", "Requests that the tracing backend is not told of: too many waited "
+                     "for it, or it wants none.", labels=["reason"])
+    for reason, count in traces.lost.items():
+        family.add_metric([reason], count)
+    yield family
 
 
 def expose(collector: SlabCollector, accept: str) -> tuple[bytes, str]:

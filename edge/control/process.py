@@ -71,7 +71,7 @@ class Control:
         self.loop = asyncio.get_running_loop()
         self.loop.add_signal_handler(signal.SIGTERM, self.ending.set)
         self.loop.add_signal_handler(signal.SIGUSR1, self.requests.reopen)
-        self.requests.load(self.state.snapshot.access_log)
+        self.requests.load(self.state.snapshot.access_log, self.state.snapshot.tracing)
         self.loop.add_reader(self.channel, self.listen)
         self.beat()
         self.checks = Checks(self.loop, self.mark)
@@ -145,7 +145,7 @@ class Control:
         stored = self.state.snapshot.store
         (_, self.state), self.prepared = self.prepared, None
         self.log.setLevel(log.level(self.state.snapshot.debug))
-        self.requests.load(self.state.snapshot.access_log)
+        self.requests.load(self.state.snapshot.access_log, self.state.snapshot.tracing)
         self.join()
         self.check()
         self.state.slab.hold(self.stripe, self.state.snapshot.version)

@@ -1,4 +1,4 @@
-"""Requests that have ended: the access log, and those that are kept for who asks about them.
+"""Requests that have ended: the access log, traces, and those that are kept for who asks about them.
 
 Workers leave a line of each in the shared memory. A thread takes them out and writes them, so that a disk or a pipe
 that stands still holds up nobody else: not the admin port, and not the workers, which lose lines then, and count them.
@@ -18,8 +18,9 @@ from typing import Any
 import orjson
 
 from edge._fast import Lines, Slab
+from edge.control.traces import Traces
 from edge.values.printable import printable
-from edge.values.snapshot import AccessLog
+from edge.values.snapshot import AccessLog, Tracing
 
 KEPT = 4096                 # requests, the newest
 BEHIND = 1 << 24            # bytes that may wait for the file
@@ -37,6 +38,7 @@ class Requests:
 
     def __init__(self, slab: Slab) -> None:
         self.lines = Lines(slab)
+        self.traces = Traces()
         self.lock = threading.Lock()        # of all that follows
         self.kept: OrderedDict[str, bytes] = OrderedDict()
         self.waiting: list[bytes] = []
@@ -53,9 +55,10 @@ class Requests:
         self.thread = threading.Thread(target=self.run, args=(self.thread,), name="access-log", daemon=True)
         self.thread.start()
 
-    def load(self, wanted: AccessLog | None) -> None:
-        """The access log of the version in force; its file is opened anew in any case."""
+    def load(self, wanted: AccessLog | None, tracing: Tracing | None = None) -> None:
+        """What the version in force wants of them; the access log's file is opened anew in any case."""
         with self.lock:
+            self.traces.load(tracing)
             self.file = None if wanted is None else File(wanted)
             self.start()
 
@@ -88,7 +91,9 @@ class Requests:
     def gather(self) -> None:
         """Takes what workers have left."""
         with self.lock:
-            logged, kept = self.lines.take()
+            logged, kept, traced = self.lines.take()
+            if traced:
+                self.traces.put(traced)
             for line in kept:
                 name = orjson.loads(line)["request_id"]
                 self.kept.pop(name, None)
@@ -111,7 +116,8 @@ class Requests:
             self.give_up()
         taken = 0
         while not self.ended and self.thread is threading.current_thread():
-            self.woken.wait(IDLE if self.file is None else SOON if taken > MUCH else LATER)
+            idle = self.file is None and not self.traces.wanted
+            self.woken.wait(IDLE if idle else SOON if taken > MUCH else LATER)
             self.woken.clear()
             taken = self.turn()
 
@@ -152,6 +158,7 @@ class Requests:
         self.woken.set()
         if self.thread is not None:
             self.thread.join(END_SECONDS)
+        self.traces.end()
         if self.thread is not None and not self.thread.is_alive():
             last = threading.Thread(target=self.turn, daemon=True)
             last.start()

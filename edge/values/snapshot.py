@@ -260,6 +260,16 @@ class AdminToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where spans go (OTLP over HTTP), with which header fields, and of requests that went well which share."""
+
+    endpoint: str
+    share: float
+    service: str
+    headers: tuple[tuple[str, Secret], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One version of everything a request needs to know."""
 
@@ -300,6 +310,7 @@ class Snapshot:
     drain_timeout: float = 30.0
     debug: bool = False
     access_log: AccessLog | None = None
+    tracing: Tracing | None = None
     warnings: tuple[str, ...] = ()
     source: str = field(default="", compare=False)      # the file's absolute path, or "quick start"
     read_at: float = field(default=0.0, compare=False)  # Unix time

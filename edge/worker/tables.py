@@ -59,6 +59,7 @@ class Tables:
     notes: Notes
     reported: dict[int, int]
     logged: dict[int, int]
+    traced: float | None
     labels: tuple[bytes, ...]
     pools: dict[str, Any]
     leading: tuple[tuple[Any, Provider, tuple[bytes, ...], tuple[Any, ...]], ...]
@@ -173,7 +174,8 @@ class Compiler:
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
-            reported=reported(debug=snapshot.debug), logged=logged(snapshot.access_log), labels=labels())
+            reported=reported(debug=snapshot.debug), logged=logged(snapshot.access_log), labels=labels(),
+            traced=snapshot.tracing.share if snapshot.tracing is not None else None)
 
     def pool(self, provider: Provider, registry: Registry) -> Any:
         """The running pool where its connections still lead to the same place, else a new one."""

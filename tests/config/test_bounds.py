@@ -24,6 +24,7 @@ def base() -> dict[str, Any]:
     return {"port": 8766, "listen_addr": "127.0.0.1", "workers": 1,
             "providers": {"openai": {"key": "env:OPENAI_API_KEY", "health_check": {"path": "/models"}}},
             "redis": {"url": "redis://redis.internal"}, "access_log": {"path": "-", "sample": {"ok": 1}},
+            "tracing": {"endpoint": "http://127.0.0.1:4318/v1/traces"},
             "models": {"m": [{"provider": "openai", "model": "n"}]}, "model_limits": {"m": {"requests_per_second": 1}},
             "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}}]}
 
@@ -149,6 +150,7 @@ TEXTS: dict[str, tuple[Path, Callable[[int], Any], int]] = {
     "password of Redis": (("redis", "password"), lambda n: "p" * n, maximums.MAX_SECRET),
     "user of Redis": (("redis", "username"), lambda n: "u" * n, 4096),
     "URL of Redis": (("redis", "url"), lambda n: "redis://" + "h" * (n - 8), 4096),
+    "endpoint of traces": (("tracing", "endpoint"), lambda n: "http://h/" + "x" * (n - 9), 4096),
     "prefix in Redis": (("redis", "prefix"), lambda n: "p" * n, 64),
     "key_secret": (("key_secret",), lambda n: "s" * n, 64),
     "name of a provider": (("providers",), lambda n: {"openai": {"key": "k"}, "p" * n: {
@@ -161,7 +163,8 @@ BOUND_ELSEWHERE = {"access_log.path", "listen_addr", "admin.listen_addr", "contr
                    "contract.anthropic",
                    "contract_files.0", "fallback.openai", "fallback.openai.0", "keys.0.expires", "keys.0.scopes.0",
                    "keys.0.allowed_addresses.0", "keys.0.denied_addresses.0", "keys.0.hours.0", "trusted_proxies.0",
-                   "models.m.0.provider", "providers.openai.ca_bundle", "redis.ca_bundle", "routes.openai", "store"}
+                   "models.m.0.provider", "providers.openai.ca_bundle", "redis.ca_bundle", "routes.openai", "store",
+                   "tracing.headers.openai"}
 
 
 def test_every_text_is_bounded() -> None:

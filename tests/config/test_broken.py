@@ -95,6 +95,9 @@ WRONG: dict[str, tuple[str, list[tuple[int | None, int | None, str, str]]]] = {
        for path in ("/", "/nowhere/at/all", "x" * 300, "/" + "x/" * 2040)},
     "share of no condition": (ALL + "access_log: {path: x, sample: {OK: 1}}\n",
                               [(5, 32, "CONFIG_003", "access_log.sample.OK")]),
+    **{f"traces to {url}": (ALL + f"tracing: {{endpoint: '{url}'}}\n", [(5, 11, "CONFIG_003", "tracing.endpoint")])
+       for url in ("otel:4318", "http://otel:4318", "http://otel/", "http://a:b@otel/v1/traces", "http://otel/v1?x=1",
+                   "grpc://otel:4317/x", "http://otel:99999/v1")},
     "cache size": (ALL + "cache_max_size: much\n", [(5, 1, "CONFIG_003", "cache_max_size")]),
     "unknown contract": (ALL + "contract: tokenpk\n", [(5, 1, "CONFIG_003", "contract")]),
     "unknown contract of a surface": (ALL + "contract: {anthropic: x}\n",

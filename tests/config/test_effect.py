@@ -18,7 +18,8 @@ from tests.config.test_words import PLACES
 NAME = "some-name"          # of test_words' places
 OTHER = {"kind": "openai", "base_url": "http://127.0.0.1:3/v1"}
 BASE: dict[str, Any] = {
-    "port": 8000, "listen_addr": "127.0.0.1", "access_log": {"path": "-"}, "rate_limit": {}, "redis": {"url": "rediss://redis.internal"},
+    "port": 8000, "listen_addr": "127.0.0.1", "access_log": {"path": "-"}, "rate_limit": {},
+    "tracing": {"endpoint": "http://127.0.0.1:4318/v1/traces"}, "redis": {"url": "rediss://redis.internal"},
     "providers": {NAME: {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "key": "env:OPENAI_API_KEY",
                          "health_check": {"path": "/"}}, "other": OTHER},
     "models": {"model": "other", NAME: [{"provider": NAME}]}, "model_limits": {NAME: {"requests_per_second": 1}},
@@ -38,6 +39,7 @@ VALUES: tuple[Any, ...] = (
     {"connections": 1}, {"openai": "tokenpak"}, {"port": 1}, {"requests_per_second": 2},
     {"model": {"requests_per_second": 2}}, {"model": ["other/x"]}, "closed", 0.1, "redis://other", {"url": "redis://b"},
     "console", {"ok": 0.5}, "viewer", [{"name": "t", "token": "env:KEY_C", "scope": "viewer"}],
+    "http://127.0.0.1:4319/v1/traces", {"endpoint": "http://127.0.0.1:4319/v1/traces"},
     {NAME: ["other/x"]}, [{"name": "c", "key": "env:KEY_C"}], ["http://a.example"], {NAME: OTHER, "other": OTHER})
 ENVIRON = {"KEY_B": "sk-b123456789abcdefghij", "KEY_C": "sk-c123456789abcdefghij"}
 EXCLUDE = {"key": ("keys", "hash"), "keys": ("key",), "hash": ("key",)}     # keys that stand for each other

@@ -42,6 +42,7 @@ keys:
 routes: {/v1/x*: local}
 redis: {url: "redis+sentinel://a:26379,b/mymaster/1", password: env:TEAM_B_KEY, outage: closed}
 access_log: {path: "-", format: console, sample: {ok: 0.5}}
+tracing: {endpoint: "https://otel.internal/v1/traces", share: 0.5, service: "on", headers: {"x-key": env:TEAM_B_KEY}}
 retry: {max: 0, budget: 0.5}
 circuit_breaker: {enabled: false, all_open: refuse}
 fallback: {openai: local/llama-3}

@@ -36,7 +36,7 @@ def test_what_goes_in_comes_out(slab: Slab, steps: list[tuple[int, int, bool, bo
     waiting: list[list[tuple[bytes, bool, bool]]] = [[], []]
     for number, step in enumerate([*steps, None]):
         if step is None:
-            logged, kept = lines.take()
+            logged, kept, _ = lines.take()
             every = waiting[0] + waiting[1]
             assert logged == b"".join(line for line, log, _ in every if log)
             assert kept == [line for line, _, keep in every if keep]
@@ -62,6 +62,6 @@ def resident() -> int:
 def test_unused_memory_is_not_touched() -> None:
     """Workers without a client cost no memory: to take their lines makes no page."""
     lines, before = Lines(Slab(64)), resident()
-    assert lines.take() == (b"", [])
+    assert lines.take() == (b"", [], [])
     made = resident()
-    assert lines.take() == (b"", []) and resident() == made < before + 2 * 65
+    assert lines.take() == (b"", [], []) and resident() == made < before + 2 * 65

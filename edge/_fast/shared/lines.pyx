@@ -14,7 +14,7 @@ from .slab cimport GENERATION, LINES_ROOM, Ring, Slab
 
 cdef enum:
     HEAD = 4                    # bytes before a line: its size and what it is for
-    FLAGS = 2                   # bits of them
+    FLAGS = 3                   # bits of them
 
 
 cdef void write_at(Ring* ring, int64_t at, const char* data, size_t size) noexcept nogil:
@@ -44,29 +44,30 @@ cdef class Lines:
     def __init__(self, Slab slab):
         self.slab = slab
 
-    def put(self, int stripe, bytes line, bint logged, bint kept):
+    def put(self, int stripe, bytes line, bint logged, bint kept, bint traced=False):
         """Leave a line, as a worker does (the tests' way in). False: there is no room."""
         self.slab.check_stripe(stripe)
         cdef int flags = (LINE_LOGGED if logged else 0) | (LINE_KEPT if kept else 0)
+        flags |= LINE_TRACED if traced else 0
         return lines_put(self.slab.ring(stripe), line, len(line), flags)
 
     def take(self):
-        """What has come: all bytes for the log, and a list of the lines to keep."""
-        cdef list logged = [], kept = []
+        """What has come: all bytes for the log, a list of the lines to keep, and one of those that are traced."""
+        cdef list logged = [], kept = [], traced = []
         cdef int stripe
         for stripe in range(2 * GENERATION):
             # A page that nobody has touched is made by a look at it.
             if stripe % GENERATION < self.slab.workers and self.slab.worker(stripe).accepted:
-                self.take_of(self.slab.ring(stripe), logged, kept)
-        return b"".join(logged), kept
+                self.take_of(self.slab.ring(stripe), logged, kept, traced)
+        return b"".join(logged), kept, traced
 
-    cdef int take_of(self, Ring* ring, list logged, list kept) except -1:
+    cdef int take_of(self, Ring* ring, list logged, list kept, list traced) except -1:
         cdef int64_t tail = EDGE_SEE(&ring.tail)
         cdef int64_t head = EDGE_SEE(&ring.head)
         cdef size_t size = head - tail, place = tail % LINES_ROOM, first
         cdef size_t at = 0, used = 0
         cdef uint32_t before
-        cdef bytes copy
+        cdef bytes copy, line
         cdef char* text
         if size == 0 or size > LINES_ROOM:      # another took some between the two looks
             return 0
@@ -80,8 +81,11 @@ cdef class Lines:
         while at < size:
             memcpy(&before, text + at, HEAD)
             at += HEAD
+            line = PyBytes_FromStringAndSize(text + at, before >> FLAGS) if before & (LINE_KEPT | LINE_TRACED) else None
             if before & LINE_KEPT:
-                kept.append(PyBytes_FromStringAndSize(text + at, before >> FLAGS))
+                kept.append(line)
+            if before & LINE_TRACED:
+                traced.append(line)
             if before & LINE_LOGGED:        # moved together, over what is read by now
                 memmove(text + used, text + at, before >> FLAGS)
                 used += before >> FLAGS

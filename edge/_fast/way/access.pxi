@@ -124,6 +124,7 @@ cdef int note_attempt(Exchange x, int condition) except -1:
     put_count(&out, b',"upstream_status":', x.status or -1)
     put_text(&out, b',"upstream_request_id":"', provider_id(x))
     put_text(&out, b',"reason":"', reason)
+    put_seconds(&out, b',"from":', x.attempted - x.started if x.trace.span else -1)
     put_seconds(&out, b',"at":', g.now - x.started)
     put_byte(&out, c"}")
     if not out.full:
@@ -153,6 +154,7 @@ cdef int leave_line(Exchange x, int flags) except -1:
     put_name(&out, b'","request_id":"')
     put_escaped(&out, x.request_id, x.request_id_size)
     put_byte(&out, c'"')
+    put_spans(&out, x)
     put_address(&out, &x.client)
     if line is not None:
         put_text(&out, b',"method":"', METHODS[x.method])
@@ -172,6 +174,7 @@ cdef int leave_line(Exchange x, int flags) except -1:
     put_count(&out, b',"upstream_status":', x.upstream_status or (x.status if x.head_sent else 0) or -1)
     put_count(&out, b',"attempts":', x.attempts)
     put_seconds(&out, b',"seconds":', g.now - x.started)
+    put_seconds(&out, b',"attempt_after":', x.attempted - x.started if x.trace.span and x.attempts else -1)
     put_seconds(&out, b',"sent_after":', x.sent - x.started if x.sent else -1)
     put_seconds(&out, b',"first_byte_after":', x.first_byte - x.started if x.first_byte else -1)
     put_seconds(&out, b',"overhead":', x.overhead)

@@ -4,6 +4,7 @@ cdef int settle(Exchange x) except -1:
     """Gives back what the request holds, counts it once, and frees both of its connections."""
     cdef Downstream d = x.downstream
     cdef bint noted
+    cdef int uses = 0
     try:
         leave_queues(x)
         account(x)
@@ -15,10 +16,14 @@ cdef int settle(Exchange x) except -1:
     noted = x.gateway.reported[x.condition] and is_noted(x.gateway, x.condition)
     if noted:
         report(x)
+    if noted or x.trail is not None:
+        uses = LINE_KEPT
+    if is_told(x, uses != 0):
+        uses |= LINE_TRACED
     if x.gateway.logged[x.condition] and is_logged(x):
-        leave_line(x, LINE_LOGGED | LINE_KEPT if noted or x.trail is not None else LINE_LOGGED)
-    elif noted or x.trail is not None:
-        leave_line(x, LINE_KEPT)
+        uses |= LINE_LOGGED
+    if uses:
+        leave_line(x, uses)
     d.await_next()
     if x.keep_alive:
         return d.resume()

@@ -11,6 +11,7 @@ cdef int64_t LONGEST_BACKOFF_MS = 30000
 cdef int attempt(Exchange x) except -1:
     """One more attempt, at the target that was chosen."""
     x.attempts += 1
+    x.attempted = x.gateway.now
     x.gateway.counts.asked[x.target.index] += 1
     return await_connection(x)
 

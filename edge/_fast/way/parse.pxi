@@ -58,6 +58,7 @@ cdef int read_head(Exchange x, const char* buf, Py_ssize_t size, int result) exc
         return refuse_bytes(x, buf, size, result)
     d.used = head.size
     name_request(x, buf, head)
+    begin_trace(x, buf, head)
     if head.known[K_X_FORWARDED_FOR] >= 0:
         trace_back(buf, head, g.proxies, &x.client)
     x.method = head.method
@@ -188,7 +189,7 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     write_into(&out, g.scratch, BUFFER)
     write_relayed(buf, head, &out)
     x.relayed = PyBytes_FromStringAndSize(g.scratch, written(&out))
-    trace = field_of(head, K_TRACEPARENT)
+    trace = NULL if g.traced else field_of(head, K_TRACEPARENT)
     if trace != NULL:
         x.relayed += b"traceparent: " + value_of(buf, trace) + b"\r\n"
     surface = x.route.surface

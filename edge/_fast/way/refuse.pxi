@@ -4,7 +4,7 @@
 cdef int fill_values(Exchange x) except -1:
     cdef object name = PyBytes_FromStringAndSize(x.request_id, x.request_id_size)
     x.say(S_REQUEST_ID, name)
-    x.say(S_TRACE_ID, name)
+    x.say(S_TRACE_ID, trace_name(x) if x.trace.span else name)
     if x.retry_after_ms >= 0:
         x.say(S_RETRY_AFTER_MS, x.retry_after_ms)
     if x.target is not None:

@@ -86,6 +86,8 @@ cdef int put_request_head(Writer* out, Exchange x, Py_ssize_t length) except -1:
         x.key = 0
     put_bytes(out, <bytes>pool.heads[x.key])
     put_bytes(out, x.relayed)
+    if x.trace.span:
+        put_traceparent(out, x)
     put(out, b"x-request-id: ", 14)
     put(out, x.request_id, x.request_id_size)
     if length or x.method == M_POST or x.method == M_PUT or x.method == M_PATCH:

@@ -1,4 +1,4 @@
-"""The access log's section made into the snapshot's."""
+"""The sections of the access log and of traces made into the snapshot's."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from edge._fast import Condition
+from edge.config.building.headers import headers
+from edge.config.building.references import Secrets
+from edge.config.building.upstreams import is_local, read_url
 from edge.config.report import Report
 from edge.config.sections import observation as section
-from edge.values.snapshot import AccessLog
+from edge.values.snapshot import AccessLog, Tracing
 
 _AT = "access_log"
 
@@ -30,6 +33,23 @@ def access_log(report: Report, given: section.AccessLog | None, folder: Path) ->
             report.problem((_AT, "sample", name), "is no condition",
                            f"did you mean {close[0]}?" if close else "edge errors lists them; there is ok, too")
     return AccessLog(path, given.format, tuple(given.sample.items()))
+
+
+def tracing(report: Report, given: section.Tracing | None, secrets: Secrets) -> Tracing | None:
+    """Where spans go; None where nobody wants any."""
+    if given is None:
+        return None
+    at = ("tracing", "endpoint")
+    url = read_url(given.endpoint)
+    if url is None or url.query:
+        report.problem(at, "is not an http:// or https:// URL with a host and no more than a path",
+                       "for example http://127.0.0.1:4318/v1/traces; credentials go to headers")
+    elif url.path in ("", "/"):
+        report.problem(at, "has no path", f"collectors take spans at {given.endpoint.rstrip('/')}/v1/traces")
+    fields = headers(report, secrets, ("tracing", "headers"), given.headers)
+    if url is not None and url.scheme == "http" and fields and not is_local(url.hostname or ""):
+        report.warn(at, "headers travel unencrypted: use https")
+    return Tracing(given.endpoint, given.share, given.service, fields)
 
 
 def _is_possible(path: str) -> bool:

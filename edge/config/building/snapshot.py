@@ -14,11 +14,12 @@ from edge.config import keys
 from edge.config.building import clients, routing
 from edge.config.building.contracts import contracts
 from edge.config.building.fallbacks import Fallbacks
+from edge.config.building.headers import OURS, is_field_name
 from edge.config.building.memory import share
-from edge.config.building.observation import access_log
+from edge.config.building.observation import access_log, tracing
 from edge.config.building.redis import redis
 from edge.config.building.references import Secrets
-from edge.config.building.upstreams import OURS, Upstreams, is_field_name
+from edge.config.building.upstreams import Upstreams
 from edge.config.report import Report
 from edge.config.sections.maximums import MAX_MODEL, MAX_PLAN, MAX_WORKERS
 from edge.config.sections.settings import Settings
@@ -97,6 +98,7 @@ class Builder:
             cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
             access_log=access_log(self.report, settings.access_log, self.folder),
+            tracing=tracing(self.report, settings.tracing, self.secrets),
             warnings=tuple(self.report.warnings), source=self._source(), read_at=time.time())
         if not self.report.problems:
             self._fits(snapshot)

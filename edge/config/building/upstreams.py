@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from edge.config.building import patterns, proxies
+from edge.config.building.headers import SECRET_NAME, headers, is_free
 from edge.config.building.references import Secrets
 from edge.config.report import Report
-from edge.config.sections.maximums import MAX_FIELD_NAME, MAX_HEADERS
 from edge.config.sections.providers import UPSTREAM, HealthCheck, Provider
 from edge.config.tree import find
 from edge.dialects.kinds import KEY_HEADERS
@@ -21,16 +21,11 @@ from edge.values import snapshot
 from edge.values.snapshot import Secret
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")       # a metric label, and what is before / in a target
-FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")    # RFC 9110, 5.6.2
-# What the gateway itself writes into each request, and what belongs to one connection (RFC 9110, 7.6.1).
-OURS = frozenset({"host", "accept-encoding", "x-request-id", "content-length", "transfer-encoding", "connection",
-                  "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-connection", "proxy-authorization"})
 # Azure's hosts, of all its clouds: they want api-key (learn.microsoft.com, Azure OpenAI REST reference).
 _AZURE = re.compile(r"https://[^/?#@]+\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)(?=[:/?#]|$)",
                     re.IGNORECASE)
 _ROUTES = ("/chat/completions", "/messages", "/responses", "/embeddings")   # pasted with a base URL more often than not
 _CHECK_PATH = re.compile(r"/[!-\"$-~]*")       # visible ASCII but #
-_SECRET_NAME = re.compile(r"authorization|key|token|secret|cookie", re.IGNORECASE)
 
 
 class Upstreams:
@@ -50,13 +45,13 @@ class Upstreams:
         for index, pattern in enumerate(given.models):
             patterns.check(self._report, (*at, "models", index), pattern)
         keys = self._keys(at, given)
-        headers = tuple(self._headers(at, given))
+        fields = headers(self._report, self._secrets, (*at, "headers"), given.headers)
         key_header = self._key_header(at, given, keyed=bool(keys))
-        base_url = self._base_url(at, given, carries=bool(keys or headers))
+        base_url = self._base_url(at, given, carries=bool(keys or fields))
         times, default = given.timeouts, UPSTREAM
         total = first(times.total, default.total_timeout)
         return snapshot.Provider(
-            name=name, kind=given.kind, base_url=base_url, keys=keys, key_header=key_header, headers=headers,
+            name=name, kind=given.kind, base_url=base_url, keys=keys, key_header=key_header, headers=fields,
             connect_timeout=times.connect, idle_timeout=times.idle, total_timeout=total,
             first_byte_timeout=first(times.first_byte, timeout, default.first_byte_timeout),
             plain_timeout=first(times.total, timeout, total),
@@ -85,37 +80,10 @@ class Upstreams:
                 found.append(secret)
         return tuple(found)
 
-    def _headers(self, at: Key, given: Provider) -> list[tuple[str, Secret]]:
-        found: dict[str, tuple[str, Secret]] = {}
-        for name, text in given.headers.items():
-            place = (*at, "headers", name)
-            if not self._is_free(place, name):
-                continue
-            if name.lower() in found:
-                self._report.problem(place, "is there twice: names of headers have no case", "remove one")
-            elif (value := self._secrets.get(text, place, plain=not _SECRET_NAME.search(name))) is not None:
-                if value.reveal().isascii():
-                    found[name.lower()] = name, value
-                else:
-                    self._report.problem(place, "holds a character beyond ASCII", "check what was pasted")
-        size = sum(len(name) + len(value.reveal()) + len(": \r\n") for name, value in found.values())
-        if size > MAX_HEADERS:
-            self._report.problem((*at, "headers"), f"are {size} bytes long", f"{MAX_HEADERS} are the most")
-        return list(found.values())
-
-    def _is_free(self, place: Key, name: str) -> bool:
-        """Whether a provider's configuration may set a header of this name."""
-        if not is_field_name(name):
-            self._report.problem(place, "is no name of a header", "use letters, digits and - (RFC 9110)")
-        elif name.lower() in OURS:
-            self._report.problem(place, "is written by the gateway itself", "remove it")
-        else:
-            return True
-        return False
-
     def _key_header(self, at: Key, given: Provider, *, keyed: bool) -> str | None:
         """The key goes in one header, and nothing else goes in that one; None: in that of its kind."""
-        if given.key_header is not None and not self._is_free((*at, "key_header"), given.key_header):
+        if given.key_header is not None and not is_free(
+                self._report, (*at, "key_header"), given.key_header):
             return None
         named = given.key_header or ("api-key" if given.kind == "openai" and _AZURE.match(given.base_url) else None)
         carrier = (named or KEY_HEADERS[given.kind]).lower()
@@ -129,13 +97,13 @@ class Upstreams:
 
     def _base_url(self, at: Key, given: Provider, carries: bool) -> str:
         place, text = (*at, "base_url"), given.base_url
-        url = _url(text)
+        url = read_url(text)
         if url is None:
             self._report.problem(
                 place, "is not an http:// or https:// URL with a host and no more than a path and a query",
                 "for example base_url: https://api.openai.com/v1; credentials go to key or headers")
             return text
-        secret = next((name for name, _ in parse_qsl(url.query, keep_blank_values=True) if _SECRET_NAME.search(name)),
+        secret = next((name for name, _ in parse_qsl(url.query, keep_blank_values=True) if SECRET_NAME.search(name)),
                       None)
         if secret is not None:
             self._report.problem(place, f"holds a secret: {secret[:64]}", "URLs are logged: use key and key_header")
@@ -148,7 +116,7 @@ class Upstreams:
             self._report.warn(place, "has no path: the base URL of most OpenAI-like servers ends in /v1")
         if route := next((end for end in _ROUTES if url.path.endswith(end)), None):
             self._report.warn(place, f"ends in {route}: the path of each request is put behind it; leave {route} out")
-        local = _is_local(url.hostname or "")
+        local = is_local(url.hostname or "")
         if url.scheme == "http" and carries and not local:
             self._report.warn(place, "keys and headers travel unencrypted: use https")
         if not carries and not local:
@@ -201,7 +169,7 @@ class Upstreams:
             if url is not None and url.password is not None and "@" in given.proxy.get_secret_value():
                 self._report.warn(place, "a password in plain text: use env:NAME or file:/path")
         else:
-            name = proxies.variable(base_url, self._environ) if _url(base_url) else None
+            name = proxies.variable(base_url, self._environ) if read_url(base_url) else None
             if name is None:
                 return None
             secret, place = Secret(self._environ[name].strip()), (name,)
@@ -226,20 +194,16 @@ def first(*values: float | None) -> float:
     return next(value for value in values if value is not None)
 
 
-def is_field_name(name: str) -> bool:
-    """Whether a header may be called so."""
-    return len(name) <= MAX_FIELD_NAME and FIELD_NAME.fullmatch(name) is not None
-
-
 def asks_usage(given: Provider) -> bool:
     """Whether chat streams are asked for their tokens: OpenAI's own API knows the option, some servers refuse it."""
     if given.stream_usage is not None:
         return given.stream_usage
-    url = _url(given.base_url)
+    url = read_url(given.base_url)
     return given.kind == "openai" and url is not None and url.hostname == "api.openai.com"
 
 
-def _url(text: str) -> SplitResult | None:
+def read_url(text: str) -> SplitResult | None:
+    """A URL over HTTP with a host and without credentials; None: it is none."""
     try:
         url = urlsplit(text)
         good = url.scheme in ("http", "https") and url.hostname and url.port != 0 and url.username is None
@@ -249,7 +213,8 @@ def _url(text: str) -> SplitResult | None:
     return url if good and visible and "#" not in text else None
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether what is sent there stays on this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -14,7 +14,7 @@ from edge.config.sections.keys import ClientKey, KeyRateLimit, RateLimit
 from edge.config.sections.limits import Limits, Queue
 from edge.config.sections.maximums import MAX_WORKERS
 from edge.config.sections.models import FallBack, Targets
-from edge.config.sections.observation import AccessLog
+from edge.config.sections.observation import AccessLog, Tracing
 from edge.config.sections.providers import Provider
 from edge.config.sections.redis import Redis
 from edge.config.sections.surfaces import ContractChoice, Contracts, Cors
@@ -102,6 +102,9 @@ class Settings(Strict):
     admin: Annotated[Admin, about("metrics and the admin API", {"port": 8767})] = Admin()
     access_log: Annotated[AccessLog | None, about(
         "a line for each request; none unless this is here", {"path": "/var/log/edge/access.log"})] = None
+    tracing: Annotated[Tracing | None, about(
+        "spans for a tracing backend; none unless this is here",
+        {"endpoint": "http://otel-collector.internal:4318/v1/traces"})] = None
     keepalive: Annotated[Seconds, about(
         "seconds of silence in a stream until a comment (`: ping`) is sent; 0: none", 15)] = _BOUNDS.keepalive
     drain_timeout: Annotated[Seconds, about("seconds that running requests get to finish", 30)] = 30.0
