@@ -21,10 +21,11 @@ from .http.address import Networks
 from .shared.directory import Directory, KeyRow, party_digest
 from .shared.health import FORCINGS, Healths, HealthTotal, Sight
 from .shared.lines import Lines
-from .shared.places import ALLOTTED, Allotted, Crowd, Places
-from .shared.purse import FleetTotal, Held, Purses
+from .shared.places import ALIVE, ALLOTTED, Allotted, Crowd, Places
+from .shared.purse import FleetTotal, Held, Purses, Said
 from .shared.slab import (
     CONTROL,
+    FILE_BUCKETS,
     GENERATION,
     LONG_BOUNDS,
     MAX_BUCKETS,
@@ -34,6 +35,7 @@ from .shared.slab import (
     MAX_PROVIDER_KEYS,
     MAX_SERIES,
     MAX_TARGETS,
+    PARTY_BUCKETS,
     RELAYED,
     RELAYED_STATUSES,
     SHORT_BOUNDS,
@@ -46,10 +48,11 @@ from .shared.slab import (
 )
 
 __all__ = [
-    "ALLOTTED", "CONTROL", "FORCINGS", "GENERATION", "KEY_STATES", "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS",
-    "MAX_KEYS", "MAX_LIMITS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES", "MAX_TARGETS", "NEVER", "PHRASES",
-    "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS",
+    "ALIVE", "ALLOTTED", "CONTROL", "FILE_BUCKETS", "FORCINGS", "GENERATION", "KEY_STATES", "KINDS_OF_LIMITS",
+    "LONG_BOUNDS", "MAX_BUCKETS", "MAX_KEYS", "MAX_LIMITS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES",
+    "MAX_TARGETS", "NEVER", "PARTY_BUCKETS", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS",
+    "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS",
     "Allotted", "Condition", "Crowd", "Directory", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "KeyRow",
-    "Limits", "Lines", "Model", "Networks", "Party", "Places", "Policy", "Pool", "Purses", "Route", "SeriesTotal",
-    "Sight", "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic", "party_digest",
+    "Limits", "Lines", "Model", "Networks", "Party", "Places", "Policy", "Pool", "Purses", "Route", "Said",
+    "SeriesTotal", "Sight", "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic", "party_digest",
 ]

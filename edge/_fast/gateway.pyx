@@ -107,7 +107,8 @@ from .shared.places cimport (
     places_refuse, places_take, places_take_alone,
 )
 from .shared.purse cimport (
-    SHORT, purse_full_in, purse_left, purse_mute, purse_settle, purse_take, purse_wait, take_alone,
+    SHORT, purse_full_in, purse_left, purse_mute, purse_settle, purse_take, purse_wait, settle_alone,
+    take_alone,
 )
 from .shared.slab cimport (
     ACCOUNT, FILE, GROUP, MAX_PROVIDER_KEYS, PARTIES, STORE, USER, WORKSPACE, bucket_charge, bucket_full_in,

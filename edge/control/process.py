@@ -162,7 +162,7 @@ class Control:
     def share(self) -> None:
         """A key has other limits: the fleet is to know."""
         if self.fleet is not None:
-            self.fleet.load(self.state)
+            self.fleet.share()
 
     def check(self) -> None:
         """Health checks as the version in force wants them."""

@@ -13,7 +13,17 @@ from typing import Any
 import orjson
 
 from edge import _fast
-from edge._fast import KEY_STATES, KINDS_OF_LIMITS, MAX_KEYS, KeyRow, Slab, Source
+from edge._fast import (
+    FILE_BUCKETS,
+    KEY_STATES,
+    KINDS_OF_LIMITS,
+    MAX_KEYS,
+    MAX_LIMITS,
+    PARTY_BUCKETS,
+    KeyRow,
+    Slab,
+    Source,
+)
 from edge.values.hours import Hours
 from edge.values.snapshot import Key, Limit, Minute
 
@@ -181,6 +191,28 @@ def limits(row: KeyRow, source: Source = FILE) -> list[KeyLimit]:
         name = owner if number == 0 else f"{kind}@{owner}"
         found.append(KeyLimit(name, row.buckets[number], kind, most, terms))
     return found
+
+
+def mark(slab: Slab, index: int) -> int:
+    """Names the limit that a bucket of keys is for; another number when that has changed; 0: it is for none."""
+    return _fast.Directory(slab, _source(index)).mark(index)
+
+
+def marked(slab: Slab, index: int, mark: int) -> KeyLimit | None:
+    """The limit of such a mark; None: there is another one by now."""
+    source = _source(index)
+    row = _fast.Directory(slab, source).marked(mark)
+    return next((each for each in limits(row, source) if each.index == index), None) if row else None
+
+
+def _source(index: int) -> Source:
+    behind = index - MAX_LIMITS - FILE_BUCKETS
+    return FILE if behind < 0 else PARTIES if behind < PARTY_BUCKETS else STORE
+
+
+def all_said(slab: Slab) -> int:
+    """Another number, in all likelihood, where keys of other names or with other limits are in the directory."""
+    return sum(_fast.Directory(slab, source).limits for source in (FILE, STORE, PARTIES)) % 2**64
 
 
 def all_limits(slab: Slab) -> Iterator[KeyLimit]:

@@ -20,7 +20,7 @@ def allotted(most: int, part: int, now: int) -> Places:
     slab = Slab(2)
     slab.set_concurrency(INDEX, most)
     places = Places(slab)
-    places.hold(INDEX, Allotted(part, now + 10 * SECOND, 1, 1, now, 1), most)
+    places.hold(INDEX, Allotted(part, now + 10 * SECOND, 1, 1, now, 1, now + 10 * SECOND), most)
     return places
 
 
@@ -97,7 +97,7 @@ def move(number: int, hosts: list[Places], shared: mmap.mmap) -> int:
         return alone(number, hosts, shared)
     moved, until, at = 0, time.monotonic() + SECONDS, 0
     while time.monotonic() < until:
-        one = Allotted(1, monotonic() + SECOND, 1, 1, 0, 1)
+        one = Allotted(1, monotonic() + SECOND, 1, 1, 0, 1, 0)
         if hosts[at].hold(INDEX, one._replace(places=0), 1) == 0:
             at, moved = 1 - at, moved + 1
         hosts[at].hold(INDEX, one, 1)

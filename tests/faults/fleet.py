@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tests.faults import outages
 from tests.faults.load import percentile, progress, verdict
-from tests.fleet.rack import Rack
+from tests.fleet.rack import Rack, Traffic
 from tests.fleet.server import Server
 
 JITTER = 0.05           # seconds: of two admitted requests one may reach the provider so much later
@@ -27,21 +27,31 @@ class Fleet:
     rate: float
     burst: int
     least: float        # of the rate that must be used
+    load: str = "all"   # or one host after the other; or one asked for nearly all, and the others for a little
+
+    @property
+    def name(self) -> str:
+        """In the table."""
+        how = {"all": "", "moving": ", one hot, then the next", "skewed": ", one asked for most"}[self.load]
+        return f"{self.hosts} hosts x {self.workers}, {self.rate:g}/s{how}"
 
 
-FLEETS = (Fleet(3, 2, 1000, 1000, 0.99), Fleet(3, 2, 100, 100, 0.99), Fleet(8, 1, 10, 10, 0.95))
+FLEETS = (Fleet(3, 2, 1000, 1000, 0.99), Fleet(3, 2, 100, 100, 0.99), Fleet(8, 1, 10, 10, 0.95),
+          Fleet(3, 2, 1000, 1000, 0.99, "moving"), Fleet(3, 2, 100, 100, 0.99, "moving"),
+          Fleet(8, 1, 10, 10, 0.95, "moving"), Fleet(3, 2, 1000, 1000, 0.99, "skewed"),
+          Fleet(3, 2, 100, 100, 0.99, "skewed"), Fleet(8, 1, 10, 10, 0.95, "skewed"))
 
 
 def sustained(fleet: Fleet, seconds: float, patience: float) -> list[tuple[str, bool]]:
-    """All hosts want more than there is."""
-    name = f"{fleet.hosts} hosts x {fleet.workers}, {fleet.rate:g}/s"
+    """The hosts together want more than there is."""
+    name = fleet.name
     limit = {"requests_per_second": fleet.rate, "burst_size": fleet.burst}
     with Server() as server, Rack(server, limit, hosts=fleet.hosts, workers=fleet.workers,
                                   redis={"patience": patience}) as rack:
         rack.rest(fleet.burst / fleet.rate)
         progress(name)
         calls = sum(host.metric("edge_redis_calls_total") for host in rack.hosts)
-        found = rack.load(seconds)
+        found = demand(fleet, rack, seconds)
         calls = sum(host.metric("edge_redis_calls_total") for host in rack.hosts) - calls
         asked = [at for at, _ in rack.upstream.asked]
         over = rack.upstream.over(fleet.rate, fleet.burst)
@@ -52,6 +62,19 @@ def sustained(fleet: Fleet, seconds: float, patience: float) -> list[tuple[str, 
           f"{middle:.1f} | {high:.1f} |", flush=True)
     return [(f"{name}: no window has more than burst + rate x t", over <= fleet.rate * JITTER),
             (f"{name}: {fleet.least:.0%} of the rate is used", used >= fleet.least)]
+
+
+def demand(fleet: Fleet, rack: Rack, seconds: float) -> list[tuple[float, int, float]]:
+    """What clients ask for so long."""
+    if fleet.load == "all":
+        return rack.load(seconds)
+    if fleet.load == "moving":
+        parts = 2 * fleet.hosts
+        return [each for turn in range(parts)
+                for each in rack.load(seconds / parts, 4, [rack.hosts[turn % fleet.hosts]])]
+    with Traffic(rack.hosts[1:], fleet.rate / 20 / fleet.hosts) as traffic:
+        found = rack.load(seconds, 4, rack.hosts[:1])
+    return found + traffic.found
 
 
 def main() -> int:

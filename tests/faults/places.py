@@ -121,6 +121,28 @@ def killed(patience: float, most: int = 20) -> list[tuple[str, bool]]:
                 ("a host killed: its places are back within 10 s", back < 10)]
 
 
+def restarted(patience: float, most: int = 20) -> list[tuple[str, bool]]:
+    """Redis comes back with nothing, while each of two hosts has half of the places, and then one wants all."""
+    with Server() as server, Crowd(server, {"concurrent_requests": most}, redis={"patience": patience}) as crowd, \
+            contextlib.ExitStack() as streams:
+        progress("Redis restarted empty")
+        with contextlib.ExitStack() as others:
+            for _ in range(most // 2):
+                streams.enter_context(Talk(crowd.hosts[1].port)).send(chat(stream=True, fault="tokens=9;stall=1"))
+                others.enter_context(Talk(crowd.hosts[0].port)).send(chat(stream=True, fault="tokens=9;stall=1"))
+            crowd.hosts[0].wait(lambda: crowd.simulator.state(0)["open"] == most)
+            server.kill()
+            server.start()
+            begun = time.monotonic()
+        for _ in range(most // 2):
+            crowd.hosts[1].wait(lambda: begin(crowd, streams) == 200)
+        back = time.monotonic() - begun
+        full = ask(crowd.hosts[1].port, chat()).status == 429
+        print(f"Redis restarted empty: what comes free on one host is had on the other after {back:.1f} s")
+        return [("Redis restarted empty: places are had as before within 2 s", back < 2),
+                ("Redis restarted empty: never more than there are places", full and crowd.peak() <= most)]
+
+
 def begin(crowd: Crowd, streams: contextlib.ExitStack) -> int:
     """The status of one more stream at the second host."""
     talk = streams.enter_context(Talk(crowd.hosts[1].port)).send(chat(stream=True, fault="tokens=9;stall=1"))
@@ -136,7 +158,7 @@ def main() -> int:
     print("| fleet | places | most at once | used | calls to Redis a second and host |\n|---|---|---|---|---|")
     promises = [promise for fleet in FLEETS for promise in sustained(fleet, given.seconds, given.patience)]
     promises += hot(given.seconds, given.patience) + stopped(given.seconds, given.patience)
-    return verdict(promises + killed(given.patience))
+    return verdict(promises + killed(given.patience) + restarted(given.patience))
 
 
 if __name__ == "__main__":

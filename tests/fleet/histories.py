@@ -10,13 +10,13 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Iterable
-from importlib.resources import files
 from typing import Any
 
 import redis
 
 from edge.control.fleet import purse
-from tests.fleet import breakers, level, places
+from edge.control.fleet.server import Script
+from tests.fleet import breakers, level, lives, places
 from tests.fleet.breakers import Breaker
 
 Exchange = tuple[tuple[Any, ...], Any]
@@ -26,6 +26,7 @@ HEX = """return (redis.call('GET', KEYS[1]):gsub('.', function(byte)
     return string.format('%02x', byte:byte())
 end))"""
 BATCH = 50                  # histories of one pipeline
+PARTS = {"level": ("lives",), "places": ("lives",)}     # what stands before a script
 
 
 class Different(AssertionError):
@@ -34,7 +35,7 @@ class Different(AssertionError):
 
 def script(client: redis.Redis, name: str) -> str:
     """The hash of a script that is told its time."""
-    text = files("edge.control.fleet").joinpath(f"{name}.lua").read_text()
+    text = Script(*PARTS.get(name, ()), name).text
     assert text.count(CLOCK) == 1
     return str(client.script_load(text.replace(CLOCK, "{ARGV[#ARGV - 1], ARGV[#ARGV]}")))
 
@@ -49,7 +50,7 @@ def of_level(rng: random.Random, digest: str, prefix: str, steps: int) -> list[E
     keys = [f"{{{prefix}}}{name}" for name in ("epoch", "lives", "a", "b")]
     now, born, run = BEGIN, 0, "the first run"
     levels: list[level.Level | None] = [None, None]
-    lives: level.Lives = {}
+    alive: lives.Lives = {}
     numbers = [level.Numbers(rng.choice([500_000, 1_000_001, 100_000_000]), rng.choice([1, 5, 1000])) for _ in range(3)]
     made: list[Exchange] = [(("DEL", *keys), None)]
     for step in range(steps):
@@ -57,29 +58,30 @@ def of_level(rng: random.Random, digest: str, prefix: str, steps: int) -> list[E
         fate = rng.random()
         if fate < 0.01:
             made.append((("DEL", *keys), None))
-            born, lives, levels = 0, {}, [None, None]
+            born, alive, levels = 0, {}, [None, None]
         elif fate < 0.02:
-            born, lives, run = 0, {}, f"run {step}"
+            born, alive, run = 0, {}, f"run {step}"
         elif fate < 0.03:
             made.append((("DEL", keys[2]), None))
             levels[0] = None
         elif fate < 0.035:
             made.append((("DEL", keys[1]), None))
-            born, lives = 0, {}
+            born, alive = 0, {}
         elif fate < 0.04:
             now += rng.choice([-10_000_000, 10_000_000])
         born = born or now
         host = f"host-{rng.randint(1, 4)}"
         version = min(2, 3 * step // steps) if rng.random() < 0.7 else rng.randrange(3)
-        lives, life = level.live(lives, host, now)
+        alive, life = lives.live(alive, host, now)
         only = rng.random() < 0.1           # it says that it lives, and nothing else
         said = [] if only else [message(rng, each, host, numbers[version], life) for each in levels]
         want: list[object] = [str(life), str(now)]
         for number, one in enumerate(said):
-            lives = level.met(lives, levels[number], born, now)
-            levels[number], answer = level.speak(levels[number], born, lives, host, one, now)
+            known = levels[number]
+            alive = lives.met(alive, known.leases if known and known.born == born else {}, now)
+            levels[number], answer = level.speak(levels[number], born, alive, host, one, now)
             want.append(" ".join(map(str, answer)))
-        made.append((call(digest, keys[:2 + len(said)], [host, run, level.RECLAIM, level.LAST,
+        made.append((call(digest, keys[:2 + len(said)], [host, run, lives.RECLAIM, level.LAST,
                                                          *(purse.packed(one.flat()) for one in said)], now), want))
         if step % 5 == 0 or step == steps - 1:
             made += [(("EVAL", HEX, 1, key), stored(each)) for key, each in zip(keys[2:], levels, strict=True) if each]
@@ -102,7 +104,7 @@ def message(rng: random.Random, known: level.Level | None, host: str, numbers: l
 def stored(kept: level.Level) -> set[bytes]:
     """A level as the server holds it, in pieces: leases come in any order."""
     head = struct.pack("<7d", kept.credit, kept.at, kept.born, *kept.numbers, *kept.said_at)
-    return {b"edge lvl" + head, *(bytes([len(host)]) + host.encode() + struct.pack("<6d", *lease)
+    return {b"edge lvm" + head, *(bytes([len(host)]) + host.encode() + struct.pack("<7d", *lease)
                                   for host, lease in kept.leases.items())}
 
 
@@ -111,7 +113,7 @@ def pieces(text: str) -> set[bytes]:
     value = bytes.fromhex(text)
     found, at = {value[:64]}, 64
     while at < len(value):
-        end = at + 1 + value[at] + 48
+        end = at + 1 + value[at] + 56
         found.add(value[at:end])
         at = end
     return found
@@ -171,9 +173,10 @@ def heard(answer: Any) -> tuple[object, ...]:
 
 def of_places(rng: random.Random, digest: str, prefix: str, steps: int) -> list[Exchange]:
     """Hosts say what they have and want of two limits of concurrent requests, as they do of levels."""
-    keys = [f"{{{prefix}}}{name}" for name in ("epoch", "a", "b")]
+    keys = [f"{{{prefix}}}{name}" for name in ("epoch", "lives", "a", "b")]
     now, born, run = BEGIN, 0, "the first run"
     limits: list[places.Limit | None] = [None, None]
+    alive: lives.Lives = {}
     numbers = [rng.choice([1, 3, 10, 1000]) for _ in range(3)]
     hosts = rng.choice([2, 4, 9])
     made: list[Exchange] = [(("DEL", *keys), None)]
@@ -182,40 +185,45 @@ def of_places(rng: random.Random, digest: str, prefix: str, steps: int) -> list[
         fate = rng.random()
         if fate < 0.01:
             made.append((("DEL", *keys), None))
-            born, limits = 0, [None, None]
+            born, alive, limits = 0, {}, [None, None]
         elif fate < 0.02:
-            born, run = 0, f"run {step}"
+            born, alive, run = 0, {}, f"run {step}"
         elif fate < 0.03:
-            made.append((("DEL", keys[1]), None))
+            made.append((("DEL", keys[2]), None))
             limits[0] = None
+        elif fate < 0.035:
+            made.append((("DEL", keys[1]), None))
+            born, alive = 0, {}
         born = born or now
         host = f"host-{rng.randint(1, hosts)}"
-        said = [request(rng, each, host, rng.choice(numbers[3 * step // steps:]), born) for each in limits]
-        want: list[object] = [str(born), str(now)]
+        alive, life = lives.live(alive, host, now)
+        only = rng.random() < 0.2           # it says that it lives, and nothing else
+        said = [] if only else [request(rng, each, host, rng.choice(numbers[3 * step // steps:]), life)
+                                for each in limits]
+        want: list[object] = [str(life), str(now)]
         for number, one in enumerate(said):
-            limits[number], answer = places.speak(limits[number], born, f"h:{host}", one, now)
+            limits[number], answer = places.speak(limits[number], (born, life), host, one, now)
             want.append(list(vars(answer).values()))
         flat = [value for one in said for value in one.flat()]
-        made.append((call(digest, keys, [host, run, places.RECLAIM, *flat], now), want))
+        made.append((call(digest, keys[:2 + len(said)], [host, run, lives.RECLAIM, places.LAST, *flat], now), want))
         if step % 5 == 0 or step == steps - 1:
-            made += [(("HGETALL", key), filled(each)) for key, each in zip(keys[1:], limits, strict=True)]
+            made += [(("HGETALL", key), filled(each)) for key, each in zip(keys[2:], limits, strict=True) if each]
     return [*made, (("DEL", *keys), None)]
 
 
-def request(rng: random.Random, known: places.Limit | None, host: str, most: int, born: int) -> places.Message:
+def request(rng: random.Random, known: places.Limit | None, host: str, most: int, life: int) -> places.Message:
     """What a host may say of concurrent requests, in its turn or not."""
-    past = known.leases.get(f"h:{host}") if known else None
+    past = known.leases.get(host) if known else None
     seq = max(1, (past.seq if past else 0) + rng.choice([-1, 0, 1, 1, 1, 1, 2]))
     held = rng.randint(0, max(1, min(most, 30)))
     need = held + rng.choice([0, 0, 1, 5, most])
-    epoch = rng.choice([0, known.born if known else born, 5])
-    return places.Message(most, seq, epoch, held, need, rng.choice([0, held, min(most, need), most]))
+    lived = rng.choice([0, life, life, 5])
+    return places.Message(most, seq, lived, held, need, rng.choice([0, held, min(most, need), most]))
 
 
-def filled(kept: places.Limit | None) -> dict[str, str]:
+def filled(kept: places.Limit) -> dict[str, str]:
     """A limit of concurrent requests as the server holds it."""
-    assert kept is not None
-    leases = {host: " ".join(str(value) for value in vars(one).values()) for host, one in kept.leases.items()}
+    leases = {f"h:{host}": " ".join(str(value) for value in vars(one).values()) for host, one in kept.leases.items()}
     return {"limit": f"{kept.born} {kept.rest} {kept.most} {kept.most_at}", **leases}
 
 

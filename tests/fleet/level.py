@@ -6,9 +6,8 @@ grant whose answer the host has not acknowledged by its next message comes back,
 it; units of a dead host are forgotten, not credited; what outstanding units are to come back for (reservations) stays
 outstanding.
 
-Each word of a host is a sign that it lives, whatever limit it is of. A lease is as good as the life in which it was
-given, which silence ends; and it ends by itself some time after the last word of its own limit, so that what a host has
-forgotten to give back is not lost for good. An epoch in which nobody is known to live is a new one.
+What was taken without Redis is charged, once: of a message whose answer the host does not have the charge is taken
+back, as the host says it again. What of it may still come back is outstanding from then on, as if it had been drawn.
 
 A level that is not there is one that has rested since the epoch's birth, and an epoch begins empty and rests for a
 life's silence, in which unknown purses of the last one expire. Where a host remembers a level from this life of its own
@@ -24,21 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-RECLAIM = 1_100_000
-"""How long a life goes on without a word, us: longer than the host spends without an answer by 10 %."""
+from tests.fleet.lives import NOBODY, RECLAIM, Lives, good
+
 LAST = 11_000_000
 """How long Redis counts a purse as outstanding, us from when it heard of it, if the host lives so long; likewise."""
-
-
-class Life(NamedTuple):
-    """Of a host: its name, which is when it began (us), and when silence ends it."""
-
-    name: int
-    until: int
-
-
-Lives = dict[str, Life]
-NOBODY = ""
 
 
 class Numbers(NamedTuple):
@@ -71,10 +59,12 @@ class Message(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """What a host is known to hold at most, in which life and until when (us), and whether it wanted some."""
+    """What a host is known to hold at most, in which life and until when (us), and whether it wanted some. What it got
+    and what it was charged last."""
 
     seq: int
     granted: int
+    charged: int
     held: int
     life: int
     reclaim: int
@@ -103,26 +93,11 @@ class Answer(NamedTuple):
     hosts: int
 
 
-def live(lives: Lives, host: str, now: int) -> tuple[Lives, int]:
-    """A host's word: all lives, and the name of its own."""
-    before = lives.get(host)
-    name = before.name if before and before.until > now else now
-    return {**lives, host: Life(name, now + RECLAIM)}, name
-
-
-def met(lives: Lives, level: Level | None, born: int, now: int) -> Lives:
-    """Lives after one was looked for of each host with a lease: what has ended stays so, if time itself goes back."""
-    leases = level.leases if level and level.born == born else {}
-    names = {host for host, lease in leases.items() if lease.reclaim > now}
-    return {name: life._replace(until=min(life.until, now + RECLAIM)) if name in names else life
-            for name, life in lives.items() if name not in names or life.until > now}
-
-
 def speak(level: Level | None, born: int, lives: Lives, host: str, said: Message, now: int) -> tuple[Level, Answer]:
     """One living host's message about one limit, heard at `now` (us) in the epoch born at `born` (us)."""
     known = said.life == lives[host].name
     if level is None or level.born != born:
-        lost = {NOBODY: Lease(0, 0, said.numbers.burst, 0, now + LAST, 0)} if level is None and known else {}
+        lost = {NOBODY: Lease(0, 0, 0, said.numbers.burst, 0, now + LAST, 0)} if level is None and known else {}
         level = Level(0, now if lost else born + RECLAIM, born, said.numbers, Numbers(now, now), lost)
     live, before = _leases(level, lives, now)
     mine = live.pop(host, None)
@@ -142,12 +117,14 @@ def speak(level: Level | None, born: int, lives: Lives, host: str, said: Message
         granted = mine.granted if said.seq == mine.seq else -1
     else:
         credit, held = _heard(mine, said, known, credit, interval)
-        credit = min(credit, max(0, full - (out + held) * interval))
+        before_charge = credit
         credit = max(credit - said.charge * interval, min(credit, -full))
+        charged = (before_charge - credit) // interval
+        credit = min(credit, max(0, full - (out + held) * interval))
         units = max(0, credit // interval)
         granted = min(said.wanted, units, max(said.least, units // (wanting + 1)))
         credit -= granted * interval
-        mine = Lease(said.seq, granted, held + granted, lives[host].name, now + LAST, int(said.wanted > 0))
+        mine = Lease(said.seq, granted, charged, held + granted, lives[host].name, now + LAST, int(said.wanted > 0))
     credit = min(credit, max(0, full - (out + mine.held) * interval))
     live[host] = mine
     told = credit - max(0, at - now) * 1000
@@ -156,10 +133,9 @@ def speak(level: Level | None, born: int, lives: Lives, host: str, said: Message
 
 def _leases(level: Level, lives: Lives, now: int) -> tuple[dict[str, Lease], int]:
     """Those that are good, and what all held."""
-    alive = {name: life.name for name, life in lives.items() if life.until > now} | {NOBODY: 0}
-    good = {host: lease._replace(reclaim=min(lease.reclaim, now + LAST)) for host, lease in level.leases.items()
-            if lease.reclaim > now and lease.life == alive.get(host)}
-    return good, sum(lease.held for lease in level.leases.values())
+    live = {host: lease._replace(reclaim=min(lease.reclaim, now + LAST)) for host, lease in level.leases.items()
+            if good(lives, host, lease, now)}
+    return live, sum(lease.held for lease in level.leases.values())
 
 
 def _agreed(level: Level, said: Numbers, now: int) -> tuple[Numbers, Numbers]:
@@ -174,11 +150,8 @@ def _agreed(level: Level, said: Numbers, now: int) -> tuple[Numbers, Numbers]:
 
 def _heard(mine: Lease | None, said: Message, known: bool, credit: int, interval: int) -> tuple[int, int]:
     """The credit with what came back, and what the host still holds."""
-    believed = said.held if known else 0
-    if mine is None:
-        return credit, believed
-    known = mine.held
-    if said.ack != mine.seq:
-        credit, known = credit + mine.granted * interval, known - mine.granted
-    held = max(believed, min(said.held, known))
-    return credit + min(said.back, max(0, known - held)) * interval, held
+    before = mine.held if mine else 0
+    if mine and said.ack != mine.seq:
+        credit, before = credit + (mine.granted + mine.charged) * interval, before - mine.granted
+    held = said.held if known else min(said.held, max(before, said.charge))
+    return credit + min(said.back, max(0, before - held)) * interval, held

@@ -14,10 +14,11 @@ from collections import Counter, deque
 
 from edge._fast import Held
 from edge.control.fleet import purse
-from tests.fleet import level
+from edge.control.fleet.lives import SILENCE
+from tests.fleet import level, lives
 from tests.fleet.meter import Meter, Violation
 
-NOTHING = Held(0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = Held(0, 0, 0, 0, 0, 0, 0, 0, 0)
 INTERVALS = (500_000, 1_000_000, 10_000_000, 100_000_000)
 BURSTS = (1, 5, 50, 1000, 20_000)
 SKEW = 20                   # ns by which a host's microsecond is longer or shorter than a thousand
@@ -87,9 +88,9 @@ class LimiterWorld:
         self.meter = Meter(*self.versions[0], self.now)
         self.run, self.epoch = 1, (0, 0)            # of the server; and when the epoch was born, on which run
         self.level: level.Level | None = None
-        self.lives: level.Lives = {}
+        self.lives: lives.Lives = {}
         self.lost = False
-        self.backup: tuple[level.Level | None, level.Lives, tuple[int, int]] = (None, {}, (0, 0))
+        self.backup: tuple[level.Level | None, lives.Lives, tuple[int, int]] = (None, {}, (0, 0))
         self.hosts: dict[str, Host] = {}
         self.names: list[str] = []
         self.queue: list[tuple[int, int, str, object]] = []
@@ -158,7 +159,7 @@ class LimiterWorld:
         lent = {name: lease.held for name, lease in leases.items()}
         return sum(max(counted.get(name, 0), lent.get(name, 0)) for name in {**counted, **lent})
 
-    def relax(self, units: float, time: int = level.RECLAIM) -> None:
+    def relax(self, units: float, time: int = lives.RECLAIM) -> None:
         """For that time so many more may be out, and used."""
         self.meter.relax(units)
         self.tightens_at = max(self.tightens_at, self.now + time)
@@ -231,7 +232,7 @@ class LimiterWorld:
                 host.held = purse.take(before, life, seq, granted, now)
                 changed = host.held is not before
             else:
-                changed = host.renew(now, life, sent + purse.SILENCE)
+                changed = host.renew(now, life, sent + SILENCE)
             if changed:
                 self.weigh(host)
                 self.count += 1
@@ -251,7 +252,7 @@ class LimiterWorld:
         if self.epoch[1] != self.run or not self.lives:
             self.epoch, self.lives = (self.redis_now, self.run), {}
         born = self.epoch[0]
-        self.lives, life = level.live(self.lives, name, self.redis_now)
+        self.lives, life = lives.live(self.lives, name, self.redis_now)
         if isinstance(said, int):
             self.mail(name, (life, said, 0, 0))
             return
@@ -259,7 +260,8 @@ class LimiterWorld:
             self.lost = False
             if said.life != life:       # a key that is gone, and nobody says that it was there
                 self.relax(said.numbers.burst + self.meter.burst, level.LAST)
-        self.lives = level.met(self.lives, self.level, born, self.redis_now)
+        leases = self.level.leases if self.level and self.level.born == born else {}
+        self.lives = lives.met(self.lives, leases, self.redis_now)
         self.level, answer = level.speak(self.level, born, self.lives, name, said, self.redis_now)
         numbers, credit = self.level.numbers, self.level.credit
         if numbers != (self.meter.interval, self.meter.burst):
@@ -364,4 +366,4 @@ class LimiterWorld:
             self.leapt += by
         if by > 25_000:     # more than a lease has in hand: purses that hosts still spend are forgotten, and fill anew
             self.meter.advance(self.now + self.leapt)
-            self.relax(level.RECLAIM * 1000 / self.meter.interval + 1)
+            self.relax(lives.RECLAIM * 1000 / self.meter.interval + 1)

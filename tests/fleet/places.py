@@ -4,10 +4,11 @@ the same on a server.
 Rules that keep all that hosts may fill within `most`: what a host holds is what it says, or what it was granted last if
 that is more; nothing is granted beyond what the others' leases leave; a lease is reclaimed no earlier than the host
 stops filling it; a message older than the last one is void. What runs already is a fact, and counts even if it is too
-much. An epoch begins with a rest of one lease, in which hosts say what they have and get no more, while unknown leases
-of the last one expire; so does a limit that a host remembers from this epoch, and that was lost. Of different numbers
-the smallest one rules, until no host has said it for a
-lease. No lease is made longer by a clock of Redis's that is put back.
+much: a host fills a lease no longer than Redis answers it, and the lease goes on for some time. An epoch begins with a
+rest of a life's silence (see lives.py), in which hosts say what they have and get no more, and fill no more of what
+they had; a limit that a host remembers from this life of its own, and that was lost, with one of a lease. Of different
+numbers the smallest one rules, until no host has said it for a lease. No lease is made longer by a clock of Redis's
+that is put back.
 
 Where all needs are more than there is each host is due a fair part of it, and what cannot be divided goes round: so
 hosts take turns under a limit of fewer places than hosts. What a host holds beyond its due it gives back as its
@@ -18,18 +19,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-RECLAIM = 3_300_000
-"""How long Redis counts what a host holds, us from when it heard of it: longer than the host's lease by 10 %."""
+from tests.fleet.lives import RECLAIM
+
+LAST = 5_500_000
+"""How long Redis counts what a host holds, us from when it heard of it: longer than the host does by 10 %."""
 TURN = 2_000_000
 
 
 @dataclass(frozen=True)
 class Message:
-    """What a host says of one limit. `epoch` is that of its last answer, 0 when its lease is over."""
+    """What a host says of one limit. `life` is that of its last answer, 0 when its lease is over."""
 
     most: int
     seq: int
-    epoch: int
+    life: int
     held: int
     need: int
     wanted: int
@@ -41,7 +44,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Lease:
-    """What a host has at most, until when (us), and what of it it needs."""
+    """What a host has at most, what of it it needs, and until when (us)."""
 
     seq: int
     granted: int
@@ -72,11 +75,12 @@ class Answer:
     rest: int
 
 
-def speak(limit: Limit | None, born: int, host: str, said: Message, now: int) -> tuple[Limit | None, Answer]:
-    """One host's message about one limit, heard at `now` (us) in the epoch born at `born` (us)."""
-    before = limit
-    limit = _known(limit, born, said, now)
-    live = {name: replace(lease, reclaim=min(lease.reclaim, now + RECLAIM))
+def speak(limit: Limit | None, epoch: tuple[int, int], host: str, said: Message,
+          now: int) -> tuple[Limit | None, Answer]:
+    """A host's message about one limit, heard at `now` (us); `epoch`: when that and the host's life began (us)."""
+    before, (born, life) = limit, epoch
+    limit = _known(limit, born, said, life, now)
+    live = {name: replace(lease, reclaim=min(lease.reclaim, now + LAST))
             for name, lease in limit.leases.items() if lease.reclaim > now}
     mine = live.pop(host, None)
     free = limit.most - sum(lease.held for lease in live.values())
@@ -91,7 +95,7 @@ def speak(limit: Limit | None, born: int, host: str, said: Message, now: int) ->
         return kept, Answer(granted, free - held, limit.most, claims, rest)
     granted = max(0, min(said.wanted, free, held if rest else max(due[host], free - claims)))
     held = max(held, granted)
-    live[host] = Lease(said.seq, granted, held, need, now + RECLAIM)
+    live[host] = Lease(said.seq, granted, held, need, now + LAST)
     return replace(limit, leases=live), Answer(granted, free - held, limit.most, claims, rest)
 
 
@@ -112,12 +116,12 @@ def entitle(needs: dict[str, int], most: int, now: int) -> dict[str, int]:
     return needs | parts
 
 
-def _known(limit: Limit | None, born: int, said: Message, now: int) -> Limit:
+def _known(limit: Limit | None, born: int, said: Message, life: int, now: int) -> Limit:
     """The limit by the number that rules."""
     if limit is None or limit.born != born:
-        lost = limit is None and said.epoch == born
-        return Limit(born, (now if lost else born) + RECLAIM, said.most, now)
-    limit = replace(limit, rest=min(limit.rest, now + RECLAIM))
-    if said.most <= limit.most or limit.most_at + RECLAIM <= now or limit.most_at > now:
+        lost = limit is None and said.life == life
+        return Limit(born, now + LAST if lost else born + RECLAIM, said.most, now)
+    limit = replace(limit, rest=min(limit.rest, now + LAST))
+    if said.most <= limit.most or limit.most_at + LAST <= now or limit.most_at > now:
         return replace(limit, most=said.most, most_at=now)
     return limit

@@ -27,12 +27,13 @@ def body(**members: Any) -> bytes:
     return json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], **members}).encode()
 
 
-def configuration(upstream: Upstream, url: str, limit: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def configuration(upstream: Upstream, url: str, limit: dict[str, Any], name: str = "test",
+                  **changes: Any) -> dict[str, Any]:
     """A host's: one provider, and one key with this limit. `changes` replace top-level keys, but for `redis`."""
     return {
         "port": 0, "listen_addr": "127.0.0.1", "admin": {"port": 0}, "workers": 1,
         "providers": {"up": {"kind": "openai", "base_url": f"{upstream.url}/v1", "key": "env:PROVIDER_KEY"}},
-        "keys": [{"name": "test", "key": "env:TEST_KEY", "rate_limit": limit}],
+        "keys": [{"name": name, "key": "env:TEST_KEY", "rate_limit": limit}],
         **changes, "redis": {"url": url, "patience": PATIENCE, **changes.get("redis", {})}}
 
 
@@ -60,6 +61,7 @@ class Rack:
         self.server, self.count, self.limit, self.changes = server, hosts, limit, changes
         self.upstream = upstream or Upstream()
         self.stack = ExitStack()
+        self.name, self.given, self.used, self.lines = "test", changes, 0, 0
 
     def __enter__(self) -> Rack:
         self.stack.enter_context(self.upstream)
@@ -78,12 +80,25 @@ class Rack:
 
     def configuration(self, **changes: Any) -> dict[str, Any]:
         """Each host's."""
-        return configuration(self.upstream, self.server.url, changes.pop("limit", self.limit),
+        return configuration(self.upstream, self.server.url, changes.pop("limit", self.limit), self.name,
                              **{**self.changes, **changes})
 
+    def use(self, limit: dict[str, Any], full: float, **changes: Any) -> None:
+        """All hosts have another limit, of a key that was not used yet, which is as full as after so many seconds."""
+        self.used += 1
+        self.name, self.limit, self.changes = f"test-{self.used}", limit, {**self.given, **changes}
+        for host in self.hosts:
+            assert host.reload(self.configuration()).status_code == 200
+            host.wait(lambda host=host: host.metric("edge_fleet_hosts") == self.count
+                      and host.metric("edge_redis_state", state="answers") == 1)
+        self.rest(full)
+        self.upstream.asked.clear()
+        self.lines = len(self.hosts[0].log_lines())
+
     def rest(self, seconds: float) -> None:
-        """Lets the limits fill: it is their time itself that is waited for."""
-        time.sleep(LEASE + seconds)
+        """The limits are as full as after so many seconds."""
+        server = self.server.server if isinstance(self.server, Stage) else self.server
+        server.age(LEASE + seconds)
 
     def load(self, seconds: float, clients: int = 2, hosts: list[Gateway] | None = None,
              sent: Callable[[], bytes] = body) -> list[tuple[float, int, float]]:

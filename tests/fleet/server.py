@@ -86,6 +86,20 @@ class Server:
         """It does not any more."""
         os.kill(self.process.pid, signal.SIGCONT)
 
+    def mend(self) -> None:
+        """It is there, and goes on, whatever a test has done to it."""
+        if self.process.poll() is None:
+            self.go_on()
+        else:
+            self.start()
+
+    def age(self, seconds: float) -> None:
+        """Its epochs are older by so much: limits that nobody has used yet are as full as they are then."""
+        with self.client() as looked:
+            for key in looked.keys("{edge*}:epoch"):
+                born, run = str(looked.get(key)).split()
+                looked.set(key, f"{int(born) - int(seconds * 1e6)} {run}")
+
     def client(self) -> redis.Redis:
         """To look at it."""
         return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)

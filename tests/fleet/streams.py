@@ -26,6 +26,7 @@ class Crowd:
     def __init__(self, server: Server, limit: dict[str, Any], *, hosts: int = 2, workers: int = 2,
                  **changes: Any) -> None:
         self.server, self.count, self.workers, self.limit, self.changes = server, hosts, workers, limit, changes
+        self.name, self.used = "test", 0
         self.stack = ExitStack()
         self.stream = chat(stream=True, fault="tokens=3;delay=60")
 
@@ -46,8 +47,19 @@ class Crowd:
         redis = {"url": self.server.url, "patience": PATIENCE, **self.changes.get("redis", {})}
         config = configuration(self.simulator.url, workers=self.workers, **{**self.changes, "redis": redis})
         if "keys" not in self.changes:
-            config["keys"][0]["rate_limit"] = limit or self.limit
+            config["keys"] = [{"name": self.name, "key": "env:TEST_KEY", "rate_limit": limit or self.limit}]
         return config
+
+    def use(self, limit: dict[str, Any], **changes: Any) -> None:
+        """All hosts have another limit, of a key that was not used yet."""
+        self.used += 1
+        self.name, self.limit, self.changes = f"test-{self.used}", limit, changes
+        self.simulator.reset()
+        for host in self.hosts:
+            assert host.reload(self.configuration()).status_code == 200
+            host.wait(lambda host=host: host.metric("edge_fleet_hosts") == self.count
+                      and host.metric("edge_redis_state", state="answers") == 1)
+        self.server.age(60)
 
     def peak(self) -> int:
         """The most that the simulator had at once since it was reset."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from edge._fast import Purses, Slab, monotonic
 from edge.control.fleet.limits import Limits, Shared
+from tests.fleet import level, lives
 
 SECOND = 1_000_000_000
 INDEX = 3
@@ -145,3 +148,56 @@ def test_another_life_does_not_lengthen_what_was_drawn_in_the_last_one(purses: P
     assert purses.held(INDEX).expires == now + SECOND
     limits.renew(0, 1, now + SECOND, now + SECOND)
     assert purses.held(INDEX).expires == now + SECOND
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_taken_without_redis_is_told_to_the_unit(seed: int) -> None:
+    """Whatever requests reserve without Redis and use in truth, in the end the level has less by what was used, also
+    where words and answers are lost, but for what these give back, and never more than the limit lets through."""
+    rng, slab, now = random.Random(seed), Slab(1), monotonic()
+    slab.set_bucket(INDEX, 1.0, 1000)
+    purses, numbers = Purses(slab), level.Numbers(SECOND, 1000)
+    limits, told = Limits(purses, SECOND // 20), 1_800_000_000_000_000
+    alive, life = lives.live({}, "host", told)
+    kept: level.Level | None = level.Level(600 * SECOND, told, told, numbers, level.Numbers(told, told))
+    shared = limits.active[INDEX] = Shared(INDEX, "key:test", SECOND, 1000, wanted_at=now)
+    reserved: list[int] = []
+    used = dropped = 0
+
+    def speak(lost: int) -> None:
+        """A message: it is lost, or its answer is."""
+        nonlocal kept, dropped
+        if (said := limits.say(shared, now)) is None:
+            limits.active[INDEX] = shared
+        elif lost == 1:
+            limits.fail(shared, "", now)
+            dropped += said[6]
+        else:
+            message = level.Message(numbers, *said[2:])
+            kept, answer = level.speak(kept, told, alive, "host", message, told)
+            assert kept.credit + sum(lease.held for lease in kept.leases.values()) * SECOND <= 1000 * SECOND
+            if lost:
+                limits.fail(shared, "", now)
+            else:
+                limits.hear(shared, life, said[2], " ".join(map(str, answer)), now)
+    for _ in range(100):
+        event = rng.random()
+        if event < 0.4 and len(reserved) < 10:
+            cost = rng.randint(1, 20)
+            if purses.take_alone(INDEX, cost, now) == 0:
+                reserved.append(cost)
+        elif event < 0.7 and reserved:
+            cost = reserved.pop(rng.randrange(len(reserved)))
+            used += (spent := rng.choice([0, cost // 2, cost, 2 * cost]))
+            purses.settle_alone(INDEX, cost, spent, now)
+        else:
+            speak(rng.choice([0, 0, 1, 2]))
+    speak(0)                                    # they are known to be lent before they are not
+    for cost in reserved:
+        purses.settle_alone(INDEX, cost, 0, now)
+    for _ in range(4):
+        speak(0)
+    held = purses.held(INDEX)
+    assert (held.lent, purses.said(INDEX, now).alone) == (0, 0)
+    assert (600 - used - dropped) * SECOND <= kept.credit <= (600 - used) * SECOND
+    assert held.units == 0

@@ -19,18 +19,19 @@ def test_a_script_does_what_its_model_does(redis_url: str, name: str) -> None:
         assert histories.compare(client, name, range(HISTORIES), 60) > HISTORIES * 60
 
 
-def test_a_level_of_the_version_before_gives_way(redis_url: str) -> None:
-    """Its key becomes ours, empty, and rests for as long as units are out that were drawn of it."""
-    host, epoch, lives, key = "host-1", "{before}epoch", "{before}lives", "{before}limit"
+@pytest.mark.parametrize(("magic", "answer"), [
+    (b"edge lvl", "0 0 1000000 100 1"), (b"edge lvz", "-2 hosts of a newer version of edge"),
+    (b"whatever", "-2 a string that is not ours is in its place: choose another redis.prefix")])
+def test_a_level_of_another_version(redis_url: str, magic: bytes, answer: str) -> None:
+    """One of a version before becomes ours, empty as long as units may be out of it; a newer one is left alone."""
+    keys = [f"{{other}}{name}" for name in ("epoch", "lives", "limit")]
     said = purse.packed(level.Message(level.Numbers(1_000_000, 100), 1, 0, 0, 0, 0, 0, 50, 1).flat())
-    with redis.Redis.from_url(redis_url, socket_timeout=30, decode_responses=True) as client:
-        client.delete(epoch, lives, key)
-        born = int(client.time()[0]) * 1_000_000
-        client.set(epoch, f"{born} run")
-        client.hset(key, mapping={"level": f"100000000 {born} {born} 1000000 100 {born} {born}",
-                                  "h:host-2": f"7 10 10 {born + 9_000_000} 1"})
-        digest = client.script_load(Script("level").text)
-        _, _, answer = client.evalsha(digest, 3, epoch, lives, key, host, "run", *purse.RECLAIM, said)
-        assert list(map(int, answer.split())) == [0, -level.RECLAIM * 1000, 1_000_000, 100, 1]
-        assert client.type(key) == "string"
-        client.delete(epoch, lives, key)
+    with redis.Redis.from_url(redis_url, socket_timeout=30) as client:
+        client.delete(*keys)
+        client.set(keys[2], magic + bytes(200))
+        digest = client.script_load(Script("lives", "level").text)
+        for _ in range(2):
+            assert client.evalsha(digest, 3, *keys, "host-1", "run", *purse.RECLAIM, said)[2].startswith(
+                answer.encode())
+        assert (client.get(keys[2])[:8] == magic) == answer.startswith("-2")
+        client.delete(*keys)

@@ -127,7 +127,8 @@ def test_one_of_a_cluster_is_away(three: list[Server]) -> None:
         for name, key in zip((first, other), SECRETS, strict=True)]
     with Rack(three[0], {}, hosts=2, keys=keys, redis={
             "url": f"redis+cluster://127.0.0.1:{three[0].port}", "grace": 0.1}) as rack:
-        rack.rest(1)
+        for node in three:
+            node.age(3)
         for host in rack.hosts:
             assert [answered(host, key) for key in SECRETS] == [200, 200]
         three[node_of(first)].stop()

@@ -29,7 +29,8 @@ from .atomic cimport EDGE_ADD, EDGE_SEE, EDGE_SET, EDGE_TURN
 from .slab cimport (
     BY_DIGEST, BY_NAME, BY_OWNER, BY_TEXT, DIGEST, FILE, FILE_BUCKETS, MAX_BUCKETS, MAX_KEYS, MAX_LIMITS, MAX_PARTS,
     MAX_POLICIES, MOST_LIMITS, NAME_ROOM, N_INDICES, N_PARTIES, N_SOURCES, PART, PARTIES, PARTY_BUCKETS, SLOTS_BITS,
-    Catalogue, Freed, Index, Part, Policy, Row, Slab, freed_at, hash_of, parts_at, policies_at, rows_at, slots_at,
+    Catalogue, Freed, Index, Part, Policy, Row, Slab, freed_at, hash_of, holders_at, parts_at, policies_at, rows_at,
+    slots_at,
 )
 
 cdef extern from *:
@@ -59,78 +60,11 @@ include "directory_reading.pxi"
 
 # Writing
 
-cdef uint64_t entry_hash(Catalogue* c, int which, int32_t entry) noexcept nogil:
-    cdef const Row* row
-    if which == BY_TEXT:
-        return policy_at(c, entry - 1).hash
-    if which == BY_OWNER:
-        return freed(c, entry - 1).owner
-    row = row_at(c, entry - 1)
-    return digest_hash(row.digest) if which == BY_DIGEST else hash_of(row.name, row.name_size)
+include "directory_index.pxi"
 
 
-cdef int enter(Catalogue* c, int which, int64_t table, int32_t entry) noexcept nogil:
-    """Whether it took a slot that was never used."""
-    cdef int32_t* slots = slots_of(c, which, table)
-    cdef uint64_t mask = (<uint64_t>1 << (table >> 1)) - 1, at = entry_hash(c, which, entry)
-    cdef int32_t there
-    while slots[at & mask] > 0:
-        at += 1
-    there = slots[at & mask]
-    EDGE_PLACE(&slots[at & mask], entry)
-    return there == 0
-
-
-cdef void erase(Catalogue* c, int which, int64_t table) noexcept nogil:
-    cdef size_t size = sizeof(int32_t) << (table >> 1)
-    if edge_empty(slots_of(c, which, table), size) != 0:
-        memset(slots_of(c, which, table), 0, size)
-
-
-cdef int rebuild(Catalogue* c, int which, int64_t count) noexcept nogil:
-    """Another table for what is in this one, half full at most."""
-    cdef Index* index = &c.indices[which]
-    cdef int64_t before = index.table, table, bits = LEAST_BITS, i
-    cdef int32_t* slots
-    while <int64_t>1 << bits < 2 * (count + 1) and bits < SLOTS_BITS:
-        bits += 1
-    table = bits * 2 | (1 - (before & 1))
-    if before:
-        slots = slots_of(c, which, before)
-        for i in range(<int64_t>1 << (before >> 1)):
-            if slots[i] > 0:
-                enter(c, which, table, slots[i])
-    index.used = count
-    EDGE_SET(&index.table, table)
-    EDGE_ADD(&c.generation, 1)
-    if before:
-        erase(c, which, before)
-    return 0
-
-
-cdef int insert(Catalogue* c, int which, int32_t entry, int64_t count) noexcept nogil:
-    """`count`: of those that are there."""
-    cdef Index* index = &c.indices[which]
-    if index.table == 0 or (index.used + 1) * 4 > <int64_t>3 << (index.table >> 1):
-        rebuild(c, which, count)
-    index.used += enter(c, which, index.table, entry)
-    return 0
-
-
-cdef int supplant(Catalogue* c, int which, int32_t entry, int32_t by) noexcept nogil:
-    """Puts another entry of the same hash, or GONE, in an entry's slot."""
-    cdef int64_t table = c.indices[which].table
-    cdef int32_t* slots = slots_of(c, which, table)
-    cdef uint64_t mask = (<uint64_t>1 << (table >> 1)) - 1, at = entry_hash(c, which, entry), i
-    for i in range(mask + 1):
-        if slots[(at + i) & mask] == entry:
-            EDGE_PLACE(&slots[(at + i) & mask], by)
-            break
-    return 0
-
-
-cdef int32_t kin_bucket(Catalogue* c, const char* name, size_t size, int number) noexcept nogil:
-    """What the keys of a name have for this limit; 0: nothing."""
+cdef int32_t kin(Catalogue* c, const char* name, size_t size, int number) noexcept nogil:
+    """The number of a row of that name that has such a limit, and 1; 0: there is none."""
     cdef int64_t table = c.indices[BY_NAME].table
     cdef const int32_t* slots
     cdef uint64_t hash = hash_of(name, size), mask, i
@@ -146,8 +80,14 @@ cdef int32_t kin_bucket(Catalogue* c, const char* name, size_t size, int number)
             break
         row = row_at(c, entry - 1) if entry > 0 else NULL
         if row != NULL and row.buckets[number] and row.name_size == size and memcmp(row.name, name, size) == 0:
-            return row.buckets[number]
+            return entry
     return 0
+
+
+cdef inline int32_t kin_bucket(Catalogue* c, const char* name, size_t size, int number) noexcept nogil:
+    """What the keys of a name have for this limit; 0: nothing."""
+    cdef int32_t entry = kin(c, name, size, number)
+    return row_at(c, entry - 1).buckets[number] if entry else 0
 
 
 cdef int32_t find_text(Catalogue* c, bytes text, uint64_t hash):
@@ -203,6 +143,10 @@ cdef int32_t intern(Catalogue* c, bytes text, uint64_t hash) except 0:
     return entry
 
 
+cdef uint64_t limits_hash(bytes said):
+    return hash_of(said, PyBytes_GET_SIZE(said))
+
+
 cdef bint has_parts(Catalogue* c, int64_t wanted) noexcept nogil:
     cdef int64_t free = MAX_PARTS - c.parts
     cdef int32_t part = <int32_t>c.free_part
@@ -232,64 +176,7 @@ cdef int let_policy_go(Catalogue* c, int32_t number) noexcept nogil:
     return 0
 
 
-cdef void repair_tables(Catalogue* c) noexcept nogil:
-    """But for those in force all are empty."""
-    cdef int which
-    cdef int64_t table
-    for which in range(<int>N_INDICES):
-        for table in range(LEAST_BITS * 2, SLOTS_BITS * 2 + 2):
-            if table != c.indices[which].table:
-                erase(c, which, table)
-
-
-cdef void repair_rows(Catalogue* c) noexcept nogil:
-    """What no digest leads to is not there, and is free."""
-    cdef Row found
-    cdef const Row* at
-    cdef Row* row
-    cdef int64_t number
-    c.keys = c.free_row = 0
-    for number in range(c.rows):
-        row = row_at(c, number)
-        if row.version & 1 and not (
-                seek(c, BY_DIGEST, <const char*>row.digest, DIGEST, &found, &at) and at == row):
-            EDGE_ADD(&row.version, 1)
-        if row.version & 1:
-            c.keys += 1
-        else:
-            row.policy = <int32_t>c.free_row
-            c.free_row = number + 1
-
-
-cdef int repair_policies(Catalogue* c) except -1:
-    """What no key has is not there, and is free, and so are its parts."""
-    cdef Policy* policy
-    cdef int64_t number
-    cdef int32_t part
-    cdef bytearray held = bytearray(c.parts + 1)
-    for number in range(c.policies):
-        policy_at(c, number).keys = 0
-    for number in range(c.rows):
-        if row_at(c, number).version & 1:
-            policy_at(c, row_at(c, number).policy).keys += 1
-    c.free_policy = c.free_part = 0
-    for number in range(c.policies):
-        policy = policy_at(c, number)
-        if policy.keys:
-            part = policy.first
-            while part:
-                held[part] = 1
-                part = part_at(c, part - 1).next
-            continue
-        if policy.version & 1:
-            EDGE_ADD(&policy.version, 1)
-        policy.first = <int32_t>c.free_policy
-        c.free_policy = number + 1
-    for number in range(1, c.parts + 1):
-        if not held[number]:
-            part_at(c, number - 1).next = <int32_t>c.free_part
-            c.free_part = number
-    return 0
+include "directory_repair.pxi"
 
 
 cdef class Directory:
@@ -309,6 +196,11 @@ cdef class Directory:
     def generation(self):
         """How many changes there have been, give or take."""
         return EDGE_SEE(&self.c.generation)
+
+    @property
+    def limits(self):
+        """Another number, in all likelihood, where keys of other names or with other limits are in it."""
+        return self.c.limits
 
     def __len__(self):
         return self.c.keys
@@ -344,6 +236,19 @@ cdef class Directory:
     def named(self, str name):
         """The row of a key of that name; of several any one."""
         return self.sought(BY_NAME, name.encode())
+
+    def mark(self, int64_t bucket):
+        """Names the row that has a bucket, as it is now; 0: none has."""
+        cdef int32_t entry = EDGE_SLOT(holder_of(self.c, bucket)) if 0 <= bucket < MAX_BUCKETS else 0
+        cdef const Row* row = row_at(self.c, entry - 1) if entry else NULL
+        cdef int64_t version = EDGE_SEE(&row.version) if entry else 0
+        return version * MAX_KEYS + entry - 1 if version & 1 and has_bucket(row, bucket) else 0
+
+    def marked(self, int64_t mark):
+        """The KeyRow that has such a mark; None: it has another one by now."""
+        cdef const Row* row = row_at(self.c, mark % MAX_KEYS)
+        cdef Row found
+        return self.shown(row, &found) if copied(row, &found) and found.version == mark // MAX_KEYS else None
 
     def __iter__(self):
         """All of them, each as it is then."""
@@ -414,7 +319,9 @@ cdef class Directory:
         into.expires, into.policy, into.state, into.former = row.expires, policy - 1, row.state, row.former
         for party in range(<int>N_PARTIES):
             into.parties[party] = row.parties[party]
+        into.limits = 0 if row.former or not any(limits) else limits_hash(repr((row.name, list(limits))).encode())
         EDGE_ADD(&into.version, 1)
+        self.note(new)
         insert(c, BY_NAME, new, c.keys)
         if old:
             supplant(c, BY_DIGEST, old, new)
@@ -449,6 +356,7 @@ cdef class Directory:
         repair_tables(c)
         repair_rows(c)
         repair_policies(c)
+        c.limits = 0
         c.indices[BY_NAME].table = c.indices[BY_TEXT].table = c.indices[BY_OWNER].table = 0
         for which in (BY_NAME, BY_TEXT, BY_OWNER):
             for table in range(LEAST_BITS * 2, SLOTS_BITS * 2 + 2):
@@ -456,6 +364,7 @@ cdef class Directory:
         for number in range(c.rows):
             if row_at(c, number).version & 1:
                 insert(c, BY_NAME, number + 1, c.keys)
+                self.note(number + 1)
         for number in range(c.policies):
             if policy_at(c, number).version & 1:
                 insert(c, BY_TEXT, number + 1, c.policies)
@@ -508,17 +417,32 @@ cdef class Directory:
             raise
         return 0
 
+    cdef int note(self, int32_t entry) noexcept:
+        """What finds a row by its buckets, and says whether another host's keys have the same limits."""
+        cdef const Row* row = row_at(self.c, entry - 1)
+        cdef int i
+        self.c.limits += row.limits
+        for i in range(<int>MOST_LIMITS):
+            if row.buckets[i]:
+                EDGE_PLACE(holder_of(self.c, row.buckets[i]), entry)
+        return 0
+
     cdef int drop(self, int32_t old) except -1:
         """A row that no digest leads to any more is free, and what it had alone."""
         cdef Catalogue* c = self.c
         cdef Row* row = row_at(c, old - 1)
         cdef Row gone = row[0]
+        cdef int32_t other
         cdef int i
         supplant(c, BY_NAME, old, GONE)
         EDGE_TURN(&row.version, gone.version + 1)
         for i in range(MOST_LIMITS):
-            if gone.buckets[i] and kin_bucket(c, gone.name, gone.name_size, i) != gone.buckets[i]:
+            other = kin(c, gone.name, gone.name_size, i) if gone.buckets[i] else 0
+            if other and row_at(c, other - 1).buckets[i] == gone.buckets[i]:
+                EDGE_PLACE(holder_of(c, gone.buckets[i]), other)
+            elif gone.buckets[i]:
                 self.free_bucket(gone.buckets[i], hash_of(gone.name, gone.name_size), i)
+        c.limits -= gone.limits
         EDGE_ADD(&c.epoch, 1)
         let_policy_go(c, gone.policy)
         row.policy = <int32_t>c.free_row

@@ -16,6 +16,19 @@ cdef inline Freed* freed(Catalogue* c, int64_t number) noexcept nogil:
     return <Freed*>(<char*>c + freed_at()) + number % MAX_BUCKETS
 
 
+cdef inline int32_t* holder_of(Catalogue* c, int64_t bucket) noexcept nogil:
+    """The number of a row that has it, and 1; or had it."""
+    return <int32_t*>(<char*>c + holders_at()) + bucket
+
+
+cdef inline bint has_bucket(const Row* row, int32_t bucket) noexcept nogil:
+    cdef int i
+    for i in range(<int>MOST_LIMITS):
+        if row.buckets[i] == bucket:
+            return True
+    return False
+
+
 cdef inline int32_t* slots_of(Catalogue* c, int which, int64_t table) noexcept nogil:
     return <int32_t*>(<char*>c + slots_at(which, table))
 

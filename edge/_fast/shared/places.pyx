@@ -26,10 +26,10 @@ cdef extern from *:
     int64_t EDGE_MORE(int64_t* p, int64_t value) noexcept nogil
     int64_t EDGE_EMPTY(int64_t* p) noexcept nogil
 
-cdef int64_t LEASE = 3000000000
-ALLOTTED = LEASE                # ns for which an allotment is good
+cdef int64_t LEASE = 5000000000, SILENCE = 1000000000, PARTED = 1300000000
+ALLOTTED, ALIVE = LEASE, SILENCE    # ns for which an allotment is good, from a word of its limit and from a host's any
 
-Allotted = namedtuple("Allotted", "places expires seq ack sent epoch")
+Allotted = namedtuple("Allotted", "places expires seq ack sent life until")
 Crowd = namedtuple("Crowd", "used waiting placed refused")
 
 
@@ -104,9 +104,15 @@ cdef int64_t places_alone(Slab slab, int index) noexcept nogil:
 
 
 cdef int64_t places_expired(Slab slab, int index, bint everywhere) noexcept nogil:
-    """When this host's allotment ends, or in such a case that of any host."""
-    cdef int64_t expires = EDGE_READ(&slab.allotment(index).expires)
-    return max(expires, places_alone(slab, index) + LEASE) if everywhere else expires
+    """When this host's allotment ends, or in such a case that of any host.
+
+    Without Redis they end with their hosts' lives. (Others may have heard of it a little later than this one.)
+    """
+    cdef Allotment* allotment = slab.allotment(index)
+    cdef int64_t expires = EDGE_READ(&allotment.expires), alone = EDGE_READ(&allotment.alone)
+    if not everywhere:
+        return expires
+    return max(expires, alone + LEASE if alone else slab.fleet().away + PARTED)
 
 
 cdef int checked(int index) except -1:
@@ -142,7 +148,7 @@ cdef class Places:
         """What is held, and what was said of it last: an Allotted."""
         cdef Allotment* each = self.slab.allotment(checked(index))
         cdef int64_t part = concurrency_part(&each.word, self.slab.bucket(index).most)
-        return Allotted(part, each.expires, each.seq, each.ack, each.sent, each.epoch)
+        return Allotted(part, each.expires, each.seq, each.ack, each.sent, each.life, each.until)
 
     def crowd(self, int index):
         """How many there are, and who came since the last look: a Crowd."""
@@ -162,8 +168,25 @@ cdef class Places:
         cdef Allotment* each = self.slab.allotment(checked(index))
         EDGE_WRITE(&each.word, part_word(held.places, of))
         EDGE_WRITE(&each.expires, held.expires)
-        each.seq, each.ack, each.sent, each.epoch = held.seq, held.ack, held.sent, held.epoch
+        each.seq, each.ack, each.sent, each.life, each.until = held.seq, held.ack, held.sent, held.life, held.until
         return concurrency_held(self.slab, index)
+
+    def renew(self, indices, life, expires, now):
+        """Redis counts this host as alive, in that life: what it was allotted in it is good for longer.
+
+        Returns those that have something of another life, which Redis has forgotten.
+        """
+        cdef int64_t same = life, then = expires, at = now
+        cdef Allotment* each
+        cdef int index
+        found = []
+        for index in indices:
+            each = self.slab.allotment(checked(index))
+            if each.life != same:
+                found.append(index)
+            elif at < each.expires < min(then, each.until):
+                EDGE_WRITE(&each.expires, min(then, each.until))
+        return found
 
     def tell(self, int index, left, unasked, eager):
         """What Redis has said of the limit. Until `unasked` nobody need ask again."""
@@ -193,13 +216,13 @@ cdef class Places:
         """Since when it alone cannot be shared; 0: it can."""
         EDGE_WRITE(&self.slab.allotment(checked(index)).alone, since)
 
-    def touched(self):
-        """An index that none is beyond of those that were ever used."""
-        cdef int number
+    def counted(self):
+        """The indices of those that have any."""
+        cdef int number, index
         cdef int64_t most = 0
         for number in range(2 * self.slab.workers):
             most = max(most, <int64_t>self.slab.worker(self.slab.stripe(number)).held_used)
-        return min(most, <int64_t>MAX_BUCKETS)
+        return [index for index in range(min(most, <int64_t>MAX_BUCKETS)) if concurrency_held(self.slab, index) > 0]
 
     def take(self, int stripe, int index, now=None, waits=False):
         """As a worker does (the tests' way in): whether it got one; None: the fleet may have more."""

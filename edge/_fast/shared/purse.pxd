@@ -14,3 +14,4 @@ cdef int64_t purse_left(Slab slab, int index, int64_t now) noexcept nogil
 cdef int64_t purse_full_in(Slab slab, int index, int64_t now) noexcept nogil
 cdef bint call(Slab slab, int index) noexcept nogil
 cdef int64_t take_alone(Slab slab, int index, int64_t now, int64_t cost) noexcept nogil
+cdef void settle_alone(Slab slab, int index, int64_t now, int64_t cost, int64_t used) noexcept nogil

@@ -18,12 +18,15 @@ class Held(NamedTuple):
     life: int
     until: int
     reserved: int
+    lent: int
 
 class Said(NamedTuple):
-    """What workers have left for control: the most that one has missed, and units taken alone."""
+    """What workers have left for control: the most that one has missed, units taken alone (below 0: such that come
+    back), and of all these those that may still come back."""
 
     lack: int
     alone: int
+    lent: int
 
 class FleetTotal(NamedTuple):
     """What a host knows of Redis and its peers. `rank` is how many of `hosts` come before it, `away` since when (0: it
@@ -58,6 +61,8 @@ class Purses:
     def left(self, index: int, now: int | None = None) -> int: ...
     def take(self, index: int, cost: int = 1, now: int | None = None) -> int: ...
     def settle(self, index: int, cost: int, used: int, taken_at: int, now: int | None = None) -> None: ...
+    def take_alone(self, index: int, cost: int = 1, now: int | None = None) -> int: ...
+    def settle_alone(self, index: int, cost: int, used: int, now: int | None = None) -> None: ...
     @property
     def fleet(self) -> FleetTotal: ...
     def set_fleet(

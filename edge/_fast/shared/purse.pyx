@@ -13,14 +13,16 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from .atomic cimport EDGE_ADD, EDGE_CAS, EDGE_CLEAR, EDGE_LOOK, EDGE_OR, EDGE_SEE, EDGE_SET, EDGE_TURN
 from .slab cimport (
-    MAX_BUCKETS, Bucket, Fleet, Purse, bucket_charge, bucket_left, bucket_limit, bucket_reserve, monotonic_ns,
+    MAX_BUCKETS, Bucket, Fleet, Purse, bucket_charge, bucket_give, bucket_left, bucket_limit, bucket_missing,
+    bucket_reserve, monotonic_ns,
 )
 
 cdef int64_t MOST_WAIT = 2**60      # ns
+cdef int64_t SOON = 50000000        # ns between two words of what was taken without Redis
 cdef int64_t ANEW = 1000000000      # ns after which what Redis has said is asked for anew: others may have given back
 
-Held = namedtuple("Held", "units expires seq ack sent life until reserved")
-Said = namedtuple("Said", "lack alone")
+Held = namedtuple("Held", "units expires seq ack sent life until reserved lent")
+Said = namedtuple("Said", "lack alone lent")
 FleetTotal = namedtuple("FleetTotal", "host hosts rank slow away grace")
 
 
@@ -46,7 +48,7 @@ cdef int64_t purse_take(Slab slab, int index, int64_t now, int64_t cost) noexcep
             while units >= needed and now >= EDGE_SEE(&purse.born):
                 if EDGE_CAS(&purse.units, &units, units - cost):
                     return 0
-            unreserve(purse, cost)
+            let_go(&purse.reserved, cost)
     else:
         units = min(units, <int64_t>0)
     when = there_at(purse, interval, needed - units)
@@ -63,9 +65,9 @@ cdef int64_t purse_mute(Slab slab, int index) noexcept nogil:
     return EDGE_SEE(&slab.purse(index).mute)
 
 
-cdef inline void unreserve(Purse* purse, int64_t cost) noexcept nogil:
-    cdef int64_t reserved = EDGE_SEE(&purse.reserved)
-    while not EDGE_CAS(&purse.reserved, &reserved, max(<int64_t>0, reserved - cost)):
+cdef inline void let_go(int64_t* word, int64_t cost) noexcept nogil:
+    cdef int64_t there = EDGE_SEE(word)
+    while not EDGE_CAS(word, &there, max(<int64_t>0, there - cost)):
         pass
 
 
@@ -121,7 +123,7 @@ cdef void purse_settle(Slab slab, int index, int64_t now, int64_t taken_at, int6
                 break
         call(slab, index)
     if not forgotten:
-        unreserve(purse, cost)
+        let_go(&purse.reserved, cost)
 
 
 cdef int64_t purse_left(Slab slab, int index, int64_t now) noexcept nogil:
@@ -149,8 +151,28 @@ cdef int64_t take_alone(Slab slab, int index, int64_t now, int64_t cost) noexcep
     cdef int64_t wait = bucket_reserve(slab.bucket(index), now, cost * max(<int64_t>1, fleet.hosts))
     if wait == 0:
         EDGE_ADD(&slab.purse(index).alone, cost)
+        EDGE_ADD(&slab.purse(index).lent, cost)
         call(slab, index)
     return wait
+
+
+cdef void settle_alone(Slab slab, int index, int64_t now, int64_t cost, int64_t used) noexcept nogil:
+    """Of `cost` units that were taken so, so many were used. What comes back is said before it is lent no more."""
+    cdef Purse* purse = slab.purse(index)
+    cdef int64_t more = used - cost, hosts = max(<int64_t>1, slab.fleet().hosts)
+    if more > 0:
+        bucket_charge(slab.bucket(index), now, more * hosts)
+    elif more < 0:
+        bucket_give(slab.bucket(index), -more * hosts)
+    if more:
+        EDGE_ADD(&purse.alone, more)
+        call(slab, index)
+    let_go(&purse.lent, cost)
+
+
+cdef inline void forget(Purse* purse, int64_t now) noexcept nogil:
+    EDGE_SET(&purse.born, now)
+    EDGE_SET(&purse.reserved, 0)
 
 
 cdef int checked(int index) except -1:
@@ -194,7 +216,8 @@ cdef class Purses:
         for index in indices:
             purse = self.slab.purse(checked(index))
             units = EDGE_SEE(&purse.units) if at < purse.expires else 0
-            if (purse.lack > 0 or at >= purse.due or units > purse.high or (units < purse.low and at >= purse.again)):
+            if (purse.lack > 0 or at >= purse.due or units > purse.high or (units < purse.low and at >= purse.again)
+                    or (EDGE_SEE(&purse.alone) and at >= purse.sent + SOON)):
                 found.append(index)
         return found
 
@@ -203,23 +226,23 @@ cdef class Purses:
         cdef Purse* purse = self.slab.purse(checked(index))
         cdef int64_t units = EDGE_SEE(&purse.units)
         return Held(units, purse.expires, purse.seq, purse.ack, purse.sent, purse.life, purse.until,
-                    EDGE_SEE(&purse.reserved))
+                    EDGE_SEE(&purse.reserved), EDGE_SEE(&purse.lent))
 
     def said(self, int index, now):
         """What workers have left for control since it asked last: a Said.
 
-        Of what they took without Redis, that which time has not paid back.
+        Of what they took without Redis, that which time has not paid back. `lent` is never too little, and never what
+        `alone` says that comes back.
         """
         cdef Purse* purse = self.slab.purse(checked(index))
         cdef const Bucket* bucket = self.slab.bucket(index)
-        cdef int64_t alone = EDGE_TURN(&purse.alone, 0), missing
+        cdef int64_t lent = EDGE_SEE(&purse.lent), alone = EDGE_TURN(&purse.alone, 0)
         if alone > 0:
-            missing = (bucket_limit(bucket) - bucket_left(bucket, now)) // max(<int64_t>1, self.slab.fleet().hosts)
-            alone = min(alone, missing + 1)
-        return Said(EDGE_TURN(&purse.lack, 0), alone)
+            alone = min(alone, bucket_missing(bucket, now) // max(<int64_t>1, self.slab.fleet().hosts) + 1)
+        return Said(EDGE_TURN(&purse.lack, 0), alone, max(lent, EDGE_SEE(&purse.lent)))
 
     def unsaid(self, int index, alone):
-        """Redis may not have heard of what was taken without it."""
+        """Redis may not have heard of what was taken without it, or came back."""
         EDGE_ADD(&self.slab.purse(checked(index)).alone, alone)
 
     def hold(self, int index, before, after):
@@ -249,14 +272,13 @@ cdef class Purses:
         cdef int64_t units = before.units
         if not EDGE_CAS(&purse.units, &units, min(units, <int64_t>0)):
             return False
-        self.forget(index, now)
+        forget(purse, now)
         return True
 
     def forget(self, int index, now):
-        """Nobody knows who would give back what is reserved: it stays spent."""
-        cdef Purse* purse = self.slab.purse(checked(index))
-        EDGE_SET(&purse.born, now)
-        EDGE_SET(&purse.reserved, 0)
+        """Nobody knows who would give back what is reserved, or lent: it stays spent."""
+        forget(self.slab.purse(checked(index)), now)
+        EDGE_SET(&self.slab.purse(index).lent, 0)
 
     def tell(self, int index, origin, unasked):
         """What Redis has said of the level: it is (t - origin) / interval. Until `unasked` nobody need ask again.
@@ -297,6 +319,14 @@ cdef class Purses:
     def settle(self, int index, cost, used, taken_at, now=None):
         """Likewise, at a request's end."""
         purse_settle(self.slab, checked(index), monotonic_ns() if now is None else now, taken_at, cost, used)
+
+    def take_alone(self, int index, cost=1, now=None):
+        """As `take` does without Redis."""
+        return take_alone(self.slab, checked(index), monotonic_ns() if now is None else now, cost)
+
+    def settle_alone(self, int index, cost, used, now=None):
+        """Likewise, at a request's end."""
+        settle_alone(self.slab, checked(index), monotonic_ns() if now is None else now, cost, used)
 
     @property
     def fleet(self):

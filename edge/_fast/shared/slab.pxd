@@ -99,7 +99,8 @@ cdef struct Purse:              # of a limit that hosts share: edge._fast.shared
     int64_t lack                # the most that a request has missed since control's last look
     int64_t reserved            # units that were taken by who may not use them all
     int64_t born                # since when Redis knows of all of these
-    int64_t alone               # units taken without Redis: from the host's own bucket
+    int64_t alone               # units taken without Redis, from the host's own bucket; below 0: such that come back
+    int64_t lent                # and those of all these, told or not, that their requests may not use
     int64_t seq                 # control's own from here on: of the last message
     int64_t ack                 # of the last answer
     int64_t sent                # when the last message was
@@ -113,7 +114,7 @@ cdef struct Purse:              # of a limit that hosts share: edge._fast.shared
 
 cdef struct Allotment:          # of a limit of concurrency that hosts share: edge._fast.shared.places. Times likewise
     int64_t word                # places that this host may fill, of the number that its configuration had then
-    int64_t expires             # when it may fill none
+    int64_t expires             # when it may fill none, as far as is known
     int64_t unasked             # until then nobody need ask for more
     int64_t waiting             # requests that began to wait since control's last look,
     int64_t placed              # of those that waited, who has got a place,
@@ -124,7 +125,8 @@ cdef struct Allotment:          # of a limit of concurrency that hosts share: ed
     int64_t seq                 # control's own from here on, as in Purse
     int64_t ack
     int64_t sent
-    int64_t epoch
+    int64_t life
+    int64_t until
     int64_t low                 # requests, below which some places go back,
     int64_t high                # and above which more are asked for; but not before `again`
     int64_t due
@@ -160,6 +162,7 @@ cdef struct Row:                # of a key: edge._fast.shared.directory
     uint8_t former              # it is of the secret from before the key's rotation
     uint8_t unused
     int32_t parties[N_PARTIES]          # who stands behind it, by number; 0: nobody
+    uint64_t limits             # a hash of what limits of what name it has; 0: none that count
     char name[NAME_ROOM]
 
 cdef struct Policy:             # what keys have in common, as text
@@ -204,6 +207,7 @@ cdef struct Catalogue:          # of one source's keys: what is beside their row
     int64_t buckets             # of keys that were ever used
     int64_t freed_head          # those that are free, and were when: from here
     int64_t freed_tail          # to there
+    uint64_t limits             # the sum of all keys' hashes of limits
     Index indices[N_INDICES]
 
 cdef struct Worker:             # what one worker counted whatever the series
@@ -279,8 +283,12 @@ cdef inline size_t freed_at() noexcept nogil:
     return parts_at() + MAX_PARTS * sizeof(Part)
 
 
+cdef inline size_t holders_at() noexcept nogil:
+    return freed_at() + MAX_BUCKETS * sizeof(Freed)
+
+
 cdef inline size_t directory_size() noexcept nogil:
-    return (freed_at() + MAX_BUCKETS * sizeof(Freed) + 4095) & ~<size_t>4095
+    return (holders_at() + MAX_BUCKETS * sizeof(int32_t) + 4095) & ~<size_t>4095
 
 
 cdef class Slab:
@@ -314,6 +322,7 @@ cdef void bucket_settle(Bucket* bucket, int64_t now, int64_t taken_at, int64_t c
 cdef int64_t bucket_wait(const Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_charge(Bucket* bucket, int64_t now, int64_t cost) noexcept nogil
 cdef void bucket_give(Bucket* bucket, int64_t cost) noexcept nogil
+cdef int64_t bucket_missing(const Bucket* bucket, int64_t now) noexcept nogil
 cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil
 cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil
 cdef int64_t bucket_full_in(const Bucket* bucket, int64_t now) noexcept nogil

@@ -348,6 +348,9 @@ cdef class Slab:
         if before.interval == interval and before.window == window:
             return
         bucket.terms[1 - (word & 1)] = Terms(interval, window)
+        if before.interval and self.fleet().host:       # what the fleet has was reckoned by other terms: it is asked
+            EDGE_SET(&self.purse(index).origin, 0)
+            EDGE_SET(&self.purse(index).unasked, 0)
         cdef int64_t arrival, at = monotonic_ns() if now is None else now
         while True:
             missing = max((word >> 1) - at, 0)

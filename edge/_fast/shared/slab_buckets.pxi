@@ -153,6 +153,12 @@ cdef int64_t bucket_left(const Bucket* bucket, int64_t now) noexcept nogil:
                  ) / terms.interval
 
 
+cdef int64_t bucket_missing(const Bucket* bucket, int64_t now) noexcept nogil:
+    """Units that it has less than a full one, debts and all."""
+    cdef int64_t word = EDGE_SEE(&bucket.word), interval = bucket.terms[word & 1].interval
+    return (later(0, (word >> 1) - now) + interval - 1) / interval if interval else 0
+
+
 cdef int64_t bucket_limit(const Bucket* bucket) noexcept nogil:
     """Units that a full bucket holds; INT64_MAX: unlimited."""
     cdef const Terms* terms = &bucket.terms[EDGE_SEE(&bucket.word) & 1]

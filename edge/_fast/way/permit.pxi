@@ -238,21 +238,19 @@ cdef int settle_limit(Exchange x, Limits limits, int owner, int i, int64_t used)
     """So much was used of what was taken: the rest goes back to where it came from, and what is more is charged."""
     cdef Gateway g = x.gateway
     cdef Bucket* bucket = limits.buckets[i]
-    cdef int64_t units = reserved_units(x, limits, i), more = used - units, scale = 1
+    cdef int64_t units = reserved_units(x, limits, i)
     if x.passed & bit_of(owner, i):
         return 0
-    if limits.shared and not x.alone & bit_of(owner, i):
+    if limits.shared and x.alone & bit_of(owner, i):
+        settle_alone(g.slab, limits.indices[i], g.now, units, used)
+    elif limits.shared:
         purse_settle(g.slab, limits.indices[i], g.now, x.admitted, units, used)
-        return 0
-    if limits.shared:
-        scale = max(scale, g.slab.fleet().hosts)        # see take_alone()
     elif limits.kinds[i] != REQUESTS:
         bucket_settle(bucket, g.now, x.admitted, units, used)
-        return 0
-    if more > 0:
-        bucket_charge(bucket, g.now, more * scale)
-    elif more < 0:
-        bucket_give(bucket, -more * scale)
+    elif used > units:
+        bucket_charge(bucket, g.now, used - units)
+    elif used < units:
+        bucket_give(bucket, units - used)
     return 0
 
 

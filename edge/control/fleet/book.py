@@ -33,7 +33,6 @@ class Book(Protocol[L]):
     seq: int
     common: tuple[str, ...]
     active: dict[int, L]
-    numbers: dict[str, Any]         # of all, by name, as this host's configuration has them
 
     def due(self, asking: list[int], now: int) -> list[L]:
         """Those to speak of."""
@@ -44,8 +43,11 @@ class Book(Protocol[L]):
     def flat(self, words: list[int]) -> list[Any]:
         """That, as the script gets it."""
 
-    def hear(self, limit: L, epoch: int, seq: int, answer: Any, now: int) -> None:
-        """Its answer. What Redis calls `epoch` is void in the next one."""
+    def hear(self, limit: L, life: int, seq: int, answer: Any, now: int) -> None:
+        """Its answer. What it gives is void in this host's next life."""
+
+    def renew(self, group: int, life: int, sent: int, now: int) -> None:
+        """Redis has counted this host as alive, by a word that was sent then."""
 
     def fail(self, limit: L, fault: str, now: int) -> None:
         """There was none of use."""

@@ -12,16 +12,16 @@ from math import ceil, exp, sqrt
 
 from edge._fast import Crowd, Places, Purses
 from edge.control.fleet import allotment
-from edge.control.fleet.book import MOST
-from edge.control.state import State
-from edge.values.directory import all_limits
-from edge.values.registry import concurrencies
+from edge.control.fleet.book import MOST, group
+from edge.control.fleet.lives import SILENCE
+from edge.control.fleet.names import Mark, Names
 
 LEASED = 16                 # places of a limit for each host, from which on it is leased
-REFRESH = allotment.LEASE * 2 // 3      # ns between two messages of a limit of which there is nothing to say
+REFRESH = allotment.LEASE * 2 // 5      # ns between two messages of a limit of which there is nothing to say
 FOREVER = 2**31
 PAST = 1_250_000_000        # ns for which who was refused is expected again: a second is what it was told
 SETTLING = 1_000_000_000    # ns in which all hosts have said what they have, after Redis was away for all
+UNTOLD = -1                 # what Redis knows of is none of this life
 PROMPT = 2_000_000          # ns between two questions while a request waits
 
 
@@ -72,6 +72,7 @@ class Counted:
     index: int
     name: str
     most: int
+    mark: Mark = 0                  # of what its number is from
     demand: Demand = field(default_factory=Demand)
     asked: bool = False             # a message is under way,
     wanted: int = 0                 # for so many,
@@ -82,6 +83,7 @@ class Counted:
     rests: int = 0                  # until then nobody gets more, whoever gives back
     foreign: bool = False           # another configuration's number rules
     wanted_at: int = 0
+    group: int = 0                  # of limits that are spoken of together
     fault: str = ""
 
 
@@ -89,34 +91,41 @@ class Concurrency:
     """Of one version of the configuration. Times in ns."""
 
     script, key, seq = "places", "places", 1
-    common: tuple[str, ...] = ("epoch",)
+    common: tuple[str, ...] = ("epoch", "lives")
 
-    def __init__(self, places: Places, purses: Purses, tick: int, patience: int) -> None:
-        self.places, self.purses = places, purses
-        self.tick, self.patience = tick, patience
+    def __init__(self, places: Places, purses: Purses, times: tuple[int, int], *, cluster: bool = False) -> None:
+        self.places, self.purses, self.cluster = places, purses, cluster
+        self.tick, self.patience = times
         self.active: dict[int, Counted] = {}
-        self.names: dict[int, str] = {}
-        self.numbers: dict[str, int] = {}
+        self.names: Names | None = None
         self.settled = 0                # until then hosts say what they have, and ask for no more
         self.hosts = 1
 
-    def load(self, state: State, now: int) -> None:
-        """Another version. What is on its way under a limit that is gone is still told, while its index is nobody's."""
-        self.numbers = numbers = dict(concurrencies(state.snapshot))
-        self.names = {state.registry.bucket(name): name for name in numbers}
-        for each in all_limits(state.slab):
-            if isinstance(each.terms, int):
-                numbers[each.name], self.names[each.index] = each.terms, each.name
-        touched = self.places.touched()
+    def load(self, names: Names, now: int) -> None:
+        """Another version, or other keys. Before the first one another control may have spoken of some."""
+        begun, self.names = self.names is not None, names
         for index, counted in list(self.active.items()):
-            if self.names.get(index, counted.name) != counted.name:
-                del self.active[index]
-            elif index in self.names:
-                counted.most = numbers[counted.name]
-                self.places.watch(index, 0, FOREVER, now, now)
-        for index, name in self.names.items():      # another control may have spoken of them
-            if index < touched and index not in self.active and self.places.used(index):
-                self.active[index] = Counted(index, name, numbers[name], wanted_at=now)
+            if names.mark(index) != counted.mark:
+                self.begin(index, counted, now)
+        for index in () if begun else self.places.counted():
+            self.begin(index, None, now)
+
+    def begin(self, index: int, before: Counted | None, now: int) -> None:
+        """A limit is in use; or with another number.
+
+        What is on its way under one that is gone is still told, while its index is nobody's.
+        """
+        found = self.names.of(index) if self.names else None
+        if found is None:
+            return
+        if not isinstance(found.terms, int) or (before and before.name != found.name):
+            self.active.pop(index, None)
+        elif before:
+            before.most, before.mark = found.terms, found.mark
+            self.places.watch(index, 0, FOREVER, now, now)
+        else:
+            self.active[index] = Counted(index, found.name, found.terms, found.mark, wanted_at=now,
+                                         group=group(found.name, cluster=self.cluster))
 
     def has(self, counted: Counted) -> bool:
         """Whether it is in use still."""
@@ -126,12 +135,11 @@ class Concurrency:
         """Those to speak of, and which nobody speaks of yet. `asking` are those that workers call control to."""
         fleet = self.purses.fleet
         self.hosts = fleet.hosts
-        if fleet.away and now >= fleet.away + allotment.LEASE:
+        if fleet.away and now >= fleet.away + SILENCE:
             self.settled = now + SETTLING
         for index in asking:
-            if index not in self.active and index in self.names:
-                name = self.names[index]
-                self.active[index] = Counted(index, name, self.numbers[name], wanted_at=now)
+            if index not in self.active:
+                self.begin(index, None, now)
         found = self.places.due([index for index, each in self.active.items() if not each.asked], set(asking), now)
         return [self.active[index] for index in found[:MOST]]
 
@@ -169,7 +177,7 @@ class Concurrency:
         """As the script gets it."""
         return words
 
-    def hear(self, counted: Counted, epoch: int, seq: int, answer: list[int], now: int) -> None:
+    def hear(self, counted: Counted, life: int, seq: int, answer: list[int], now: int) -> None:
         """The answer. A limit that is out of use has none: its index is another's, perhaps."""
         if not self.has(counted):
             return
@@ -180,7 +188,7 @@ class Concurrency:
         counted.fault, counted.left, counted.claims = "", max(0, int(left)), int(claims)
         counted.foreign = int(most) != counted.of
         before = self.places.held(counted.index)
-        after = allotment.take(before, epoch, seq, int(granted), now)
+        after = allotment.take(before, life, seq, int(granted), now)
         if after is not before:
             counted.told = max(counted.told, after.places)
             self.places.hold(counted.index, after, counted.of)
@@ -211,6 +219,13 @@ class Concurrency:
             due = min(due, again)
         self.places.watch(counted.index, min(low, counted.told), high, due, again)
         self.places.tell(counted.index, counted.left, unasked, not leases or places < counted.told)
+
+    def renew(self, group: int, life: int, sent: int, now: int) -> None:
+        """Redis has counted this host as alive, by a word that was sent then. What it has forgotten it is told anew."""
+        indices = [index for index, each in self.active.items() if each.group == group]
+        for index in self.places.renew(indices, life, sent + SILENCE, now):
+            self.active[index].told = UNTOLD
+            self.places.watch(index, 0, FOREVER, now, now)
 
     def fail(self, counted: Counted, fault: str, now: int) -> None:
         """There was no answer, or none of use."""

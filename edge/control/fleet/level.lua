@@ -1,57 +1,15 @@
--- The level of limits shared by hosts: one host says that it lives, and speaks for up to 64 limits.
+-- The level of limits shared by hosts: one host speaks for up to 64 of them. It begins with lives.lua.
 -- tests/fleet/level.py is the same as pure functions, with the rules that keep level and purses together below a burst.
 --
--- KEYS[1]      the epoch of the group: "<born> <server>", the Redis time (us) at which it was born, and on which run
--- KEYS[2]      a hash, the lives of hosts: "<host>" = "life until": since when (us) the host has spoken without a gap,
---              which is the life's name, too, and when its silence ends it
 -- KEYS[3..n]   one string per limit: MAGIC, doubles credit at born interval burst interval_at burst_at (credit and
 --              interval in ns; at, born and when the numbers were said last in us), and for each host its name after
---              its length, and doubles seq granted held life reclaim wants (reclaim: us)
--- ARGV[1]      the host   ARGV[2]  the server's run, as the host knows it
--- ARGV[3]      how long a life goes on without a word, and a lease within a life, as Redis keeps them: ARGV[4], us
+--              its length, and doubles seq granted charged held life reclaim wants (reclaim: us)
 -- ARGV[5..]    per limit 10 doubles: interval, burst, seq, ack, life of that answer (0: the level may have gone by its
 --              age), held, back, charge, wanted, least; all whole numbers
 -- returns      {life, now us, then per limit "granted credit interval burst hosts": credit in ns, hosts that want}
 --              granted -1: an older call, void; -2: the key is no level, and the rest says what is wrong with it
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local host, server, silence, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local born, run = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')
-local NOBODY = ''
-local lives = {[NOBODY] = 0}
-
-local function life_of(name)            -- 0: it does not live
-    if lives[name] == nil then
-        local life, till = string.match(redis.call('HGET', KEYS[2], name) or '', '^(%d+) (%d+)$')
-        if not life or tonumber(till) <= now then
-            life = 0
-            if name ~= host then
-                redis.call('HDEL', KEYS[2], name)       -- or a clock that is put back would revive it
-            end
-        elseif tonumber(till) > now + silence then
-            redis.call('HSET', KEYS[2], name, string.format('%s %d', life, now + silence))
-        end
-        lives[name] = tonumber(life)
-    end
-    return lives[name]
-end
-
--- Whoever loses what is known of lives has lost an epoch.
-if run ~= server or life_of(host) == 0 and redis.call('EXISTS', KEYS[2]) == 0 then
-    born = now
-    redis.call('SET', KEYS[1], string.format('%d %s', now, server))
-    redis.call('DEL', KEYS[2])
-    lives = {[NOBODY] = 0, [host] = 0}
-end
-born = tonumber(born)
-local life = life_of(host) > 0 and life_of(host) or now
-lives[host] = life
-redis.call('HSET', KEYS[2], host, string.format('%d %d', life, now + silence))
-redis.call('EXPIRE', KEYS[2], 3600)
-
-local MAGIC, LEVEL, LEASE = 'edge lvl', '<c8ddddddd', '<Bc0dddddd'
+local MAGIC, LEVEL, LEASE = 'edge lvm', '<c8ddddddd', '<Bc0ddddddd'
 local HEAD = struct.size(LEVEL)
-local HASH = '^%-?%d+ %d+ %d+ %d+ %d+ %d+ %d+$'
 local min, max, floor, pack, unpack = math.min, math.max, math.floor, struct.pack, struct.unpack
 
 local function speak(key, said)
@@ -59,44 +17,44 @@ local function speak(key, said)
     local kept, size, rest = redis.pcall('GET', key), 0, born + silence
     local credit, at, of, interval, burst, interval_at, burst_at, _
     known = known == life
+    local lost = not kept and known
     if type(kept) == 'table' then
-        -- Of the version before this one, which lent for as long as a silence lasts.
-        local hash = redis.pcall('HGET', key, 'level')
-        if type(hash) ~= 'string' or not string.match(hash, HASH) then
-            return '-2 ' .. kept.err
-        end
-        redis.call('DEL', key)
-        of, rest = 0, now + silence
+        return '-2 ' .. kept.err
     elseif kept then
         size = #kept
-        if size < HEAD or string.sub(kept, 1, 8) ~= MAGIC then
+        local magic = string.sub(kept, 1, 8)
+        if size < HEAD or string.sub(magic, 1, 7) ~= string.sub(MAGIC, 1, 7) then
             return '-2 a string that is not ours is in its place: choose another redis.prefix'
+        elseif magic > MAGIC then
+            return '-2 hosts of a newer version of edge share it: it goes by its policy here until this one is upgraded'
         end
         _, credit, at, of, interval, burst, interval_at, burst_at = unpack(LEVEL, kept)
+        lost = magic < MAGIC            -- to a version before this one: its hosts cannot read it any more
     end
     local before, out, wanting = 0, 0, 0
-    local mine_seq, mine_granted, mine_held, mine_reclaim, mine_wants
+    local mine_seq, mine_granted, mine_charged, mine_held, mine_reclaim, mine_wants
     local leases, i = {'', ''}, HEAD + 1
-    if of ~= born then
+    if of ~= born or lost then
         credit, at, interval, burst, interval_at, burst_at, size = 0, rest, theirs, their_burst, now, now, 0
-        if not of and known then
+        if lost then
             at, out = now, burst        -- nobody knows who has how much
-            leases[3] = pack(LEASE, 0, NOBODY, 0, 0, burst, 0, now + lease, 0)
+            leases[3] = pack(LEASE, 0, NOBODY, 0, 0, 0, burst, 0, now + lease, 0)
         end
     end
-    while i <= size and i + string.byte(kept, i) + 48 <= size do       -- what is no lease is thrown away
-        local name, q, g, h, l, r, w, after = unpack(LEASE, kept, i)
+    while i <= size and i + string.byte(kept, i) + 56 <= size do       -- what is no lease is thrown away
+        local name, q, g, c, h, l, r, w, after = unpack(LEASE, kept, i)
         before = before + h
         if r > now and l == life_of(name) then
             if name == host then
-                mine_seq, mine_granted, mine_held, mine_reclaim, mine_wants = q, g, h, min(r, now + lease), w
+                mine_seq, mine_granted, mine_charged, mine_held = q, g, c, h
+                mine_reclaim, mine_wants = min(r, now + lease), w
             else
                 out = out + h
                 if r > now + lease - silence then
                     wanting = wanting + w
                 end
                 if r > now + lease then
-                    leases[#leases + 1] = pack(LEASE, #name, name, q, g, h, l, now + lease, w)
+                    leases[#leases + 1] = pack(LEASE, #name, name, q, g, c, h, l, now + lease, w)
                 else
                     leases[#leases + 1] = string.sub(kept, i, after - 1)
                 end
@@ -126,17 +84,19 @@ local function speak(key, said)
     if mine_seq and seq <= mine_seq then
         granted = seq == mine_seq and mine_granted or -1
     else
-        if mine_seq then
-            if ack ~= mine_seq then
-                credit, mine_held = credit + mine_granted * interval, mine_held - mine_granted
-            end
-            held = known and held or min(held, mine_held)
-            credit = credit + min(back, max(0, mine_held - held)) * interval
-        elseif not known then
-            held = 0
+        if mine_seq and ack ~= mine_seq then
+            -- What was granted the host never takes, and what was charged it says once more.
+            credit, mine_held = credit + (mine_granted + mine_charged) * interval, mine_held - mine_granted
         end
-        credit = min(credit, max(0, full - (out + held) * interval))
+        mine_held = mine_held or 0
+        if not known then
+            held = min(held, max(mine_held, charge))
+        end
+        credit = credit + min(back, max(0, mine_held - held)) * interval
+        local uncharged = credit
         credit = max(credit - charge * interval, min(credit, -full))
+        mine_charged = floor((uncharged - credit) / interval)
+        credit = min(credit, max(0, full - (out + held) * interval))
         local units = max(0, floor(credit / interval))
         granted = min(wanted, units, max(least, floor(units / (wanting + 1))))
         credit = credit - granted * interval
@@ -145,7 +105,8 @@ local function speak(key, said)
     end
     credit = min(credit, max(0, full - (out + mine_held) * interval))
     leases[1] = pack(LEVEL, MAGIC, credit, at, born, interval, burst, interval_at, burst_at)
-    leases[2] = pack(LEASE, #host, host, mine_seq, mine_granted, mine_held, life, mine_reclaim, mine_wants)
+    leases[2] = pack(LEASE, #host, host, mine_seq, mine_granted, mine_charged, mine_held, life, mine_reclaim,
+                     mine_wants)
     -- For twice a level's time and two leases from its last word on.
     redis.call('SET', key, table.concat(leases), 'PX', math.ceil(2 * full / 1000000 + 2 * lease / 1000))
     return string.format('%d %d %d %d %d', granted, credit - max(0, at - now) * 1000, interval, burst,

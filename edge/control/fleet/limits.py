@@ -8,13 +8,14 @@ from edge._fast import Held, Purses
 from edge.control.fleet import purse
 from edge.control.fleet.book import BATCH, MOST, group
 from edge.control.fleet.demand import Demand
+from edge.control.fleet.lives import SILENCE
+from edge.control.fleet.names import Mark, Names
 from edge.control.state import State
-from edge.values.directory import all_limits
-from edge.values.registry import terms
+from edge.values.directory import Terms
 
-IDLE = 2 * purse.SILENCE    # a limit that nobody wants is forgotten then
+IDLE = 2 * SILENCE    # a limit that nobody wants is forgotten then
 FOREVER = 2**62
-MARGIN = purse.SILENCE // 2 # before a lease ends what is in use is spoken of
+MARGIN = SILENCE // 2 # before a lease ends what is in use is spoken of
 
 
 @dataclass(slots=True)
@@ -25,10 +26,14 @@ class Shared:
     name: str
     interval: int
     burst: int
+    mark: Mark = 0                  # of what its numbers are from
     demand: Demand = field(default_factory=Demand)
     asked: bool = False             # a message is under way,
     wanted: int = 0                 # for so many,
-    alone: int = 0                  # which tells of so many that were taken without Redis
+    alone: int = 0                  # which tells of so many that were taken without Redis,
+    lending: int = 0                # and of so many that may come back yet;
+    lent: int = 0                   # of which Redis knew so many,
+    unused: int = 0                 # and has not heard that so many come back
     hosts: int = 1                  # that wanted some last
     left: int = 0                   # that the fleet had then
     foreign: bool = False           # another configuration's numbers rule
@@ -65,30 +70,30 @@ class Limits:
         self.tick = tick
         self.cluster = cluster
         self.active: dict[int, Shared] = {}
-        self.names: dict[int, str] = {}
-        self.numbers: dict[str, tuple[float, int]] = {}
         self.most, self.more = MOST, False      # of a round; and whether there was more to speak of in the last one
 
-    def load(self, state: State) -> None:
-        """Another version."""
-        self.state = state
-        before, self.numbers = self.numbers, {name: each for name, each in terms(state.snapshot).items() if each[0]}
-        self.names = {state.registry.bucket(name): name for name in self.numbers}
-        for each in all_limits(state.slab):
-            if isinstance(each.terms, tuple):
-                self.numbers[each.name], self.names[each.index] = each.terms, each.name
-        for index, name in self.names.items():
-            if self.numbers[name] != before.get(name, self.numbers[name]):
-                self.purses.tell(index, 0, 0)       # when there is more was reckoned by other numbers: it is asked anew
+    def load(self, state: State, names: Names) -> None:
+        """Another version, or other keys."""
+        self.state, self.names = state, names
         for index, shared in list(self.active.items()):
-            if self.names.get(index) != shared.name:
-                del self.active[index]
-            else:
-                shared.interval, shared.burst = self.of(shared.name)
+            if names.mark(index) != shared.mark:
+                self.begin(index, shared)
 
-    def of(self, name: str) -> tuple[int, int]:
+    def begin(self, index: int, before: Shared | None, now: int = 0) -> None:
+        """A limit is in use; or no more, or with other numbers."""
+        found = self.names.of(index)
+        if found is None or not isinstance(found.terms, tuple) or (before and before.name != found.name):
+            self.active.pop(index, None)
+        elif before:
+            (before.interval, before.burst), before.mark = self.of(found.terms), found.mark
+        else:
+            self.active[index] = Shared(index, found.name, *self.of(found.terms), found.mark, wanted_at=now,
+                                        group=group(found.name, cluster=self.cluster))
+
+    def of(self, terms: Terms) -> tuple[int, int]:
         """Interval and burst of a limit."""
-        interval, window = self.state.slab.terms(*self.numbers[name])
+        assert isinstance(terms, tuple)
+        interval, window = self.state.slab.terms(*terms)
         return interval, window // interval
 
     def has(self, shared: Shared) -> bool:
@@ -102,10 +107,8 @@ class Limits:
         """
         missed = {}
         for index in asking:
-            if index not in self.active and index in self.names:
-                name = self.names[index]
-                self.active[index] = Shared(index, name, *self.of(name), wanted_at=now,
-                                            group=group(name, cluster=self.cluster))
+            if index not in self.active:
+                self.begin(index, None, now)
             if index in self.active:
                 missed[index] = self.active[index]
         found = self.purses.due([index for index, each in {**missed, **self.active}.items() if not each.asked], now)
@@ -133,28 +136,35 @@ class Limits:
         held = self.held(index, now)
         demand.units -= max(0, lapsed - max(0, held.units))     # which nobody has spent
         said = purses.said(index, now)
-        unused = shared.kept and held.units == demand.units and not held.reserved and not said.alone
+        unused = shared.kept and held.units == demand.units and not (held.reserved or said.alone or said.lent)
         demand.look(held.units, said.lack, now)
         leases = shared.interval <= self.tick
         wanted, back = self.wants(shared, held.units, said.lack, leases=leases)
         if wanted:
             shared.wanted_at = now
-        if not (wanted or back or said.alone or held.units or held.reserved) and now >= shared.wanted_at + IDLE:
+        idle = not (wanted or back or said.alone or held.units or held.reserved or said.lent)
+        if idle and now >= shared.wanted_at + IDLE:
             del self.active[index]
             return None
         if unused and held.units > 0 and not wanted:
             purses.watch(index, demand.low, FOREVER, held.until, now)       # it lapses, and nobody may come for it
             return None
-        while not purses.hold(index, held, after := purse.send(held, back, now)):
+        charge = max(0, said.alone)
+        debt = max(0, charge - shared.burst)        # of more than that Redis keeps none
+        shared.unused += charge - said.alone
+        returned = min(shared.unused, max(0, shared.lent - said.lent))      # it comes back with being lent no more;
+        shared.unused -= returned                   # said once, as what is given back: what is lost mints nothing
+        while not purses.hold(index, held, after := purse.send(held, back + debt, now)):
             held = purses.held(index)
             back = min(back, max(0, held.units))
         demand.units = after.units
-        shared.asked, shared.alone = True, said.alone
+        shared.asked, shared.alone, shared.lending = True, charge - debt, said.lent
         shared.wanted = min(wanted, shared.burst)
         life = purse.known(held, shared.interval * shared.burst, now)
         least = max(1, said.lack) if wanted else 0
-        return [shared.interval, shared.burst, after.seq, after.ack, life,
-                max(0, after.units) + after.reserved, back, said.alone, shared.wanted, min(least, shared.wanted)]
+        held_now = max(0, after.units) + after.reserved + said.lent
+        return [shared.interval, shared.burst, after.seq, after.ack, life, held_now, back + returned, charge - debt,
+                shared.wanted, min(least, shared.wanted)]
 
     @staticmethod
     def wants(shared: Shared, units: int, lack: int, *, leases: bool) -> tuple[int, int]:
@@ -178,13 +188,17 @@ class Limits:
         if answer.startswith("-2 "):
             return self.fail(shared, answer[3:], now)
         granted, credit, interval, burst, shared.hosts = map(int, answer.split())
-        shared.fault, shared.alone = "", 0
+        shared.fault = ""
         purses.mute(index, 0)
         while True:
             before = self.held(index, now)
             after = purse.take(before, life, seq, granted, now)
             if after is before or purses.hold(index, before, after):
                 break
+        if after is not before:
+            shared.alone, shared.lent = 0, shared.lending
+            shared.unused = shared.unused if shared.lent else 0
+        self.unsay(shared)
         shared.demand.units += max(0, granted) if after is not before else 0
         shared.left = max(0, credit // interval)
         shared.foreign = (interval, burst) != (shared.interval, shared.burst)
@@ -203,14 +217,20 @@ class Limits:
             due = again
         elif shared.kept:
             high, due = max(high, after.units), after.until - MARGIN
-        elif after.units > 0 or after.reserved > 0:
-            due = after.sent + purse.SILENCE - 3 * self.tick - 2 * (now - after.sent)
-        purses.watch(index, low, high, due, again)
+        elif after.units > 0 or after.reserved > 0 or shared.lent:
+            due = after.sent + SILENCE - 3 * self.tick - 2 * (now - after.sent)
+        purses.watch(index, low, high, min(due, now + self.tick) if shared.unused else due, again)
 
     def renew(self, group: int, life: int, sent: int, now: int) -> None:
         """Redis has counted this host as alive, by a word that was sent then."""
         indices = [index for index, each in self.active.items() if each.group == group]
-        self.purses.renew(indices, life, sent + purse.SILENCE, now)
+        self.purses.renew(indices, life, sent + SILENCE, now)
+
+    def unsay(self, shared: Shared) -> None:
+        """What Redis has not heard of is said once more; or it will take it for unsaid: see level.lua."""
+        if shared.alone:
+            self.purses.unsaid(shared.index, shared.alone)
+            shared.alone = 0
 
     def fail(self, shared: Shared, fault: str, now: int) -> None:
         """There was no answer, or none of use."""
@@ -220,7 +240,5 @@ class Limits:
         shared.fault = fault
         if fault:
             self.purses.mute(shared.index, now)
-        if shared.alone:
-            self.purses.unsaid(shared.index, shared.alone)
-            shared.alone = 0
+        self.unsay(shared)
         self.purses.watch(shared.index, shared.demand.low, FOREVER, now + self.tick, now + self.tick)

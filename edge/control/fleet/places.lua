@@ -1,27 +1,18 @@
--- The places of limits of concurrent requests that hosts share: one host speaks for up to 64 limits. tests/fleet/places.py
--- is the same as a pure function, with the rules that keep all that hosts may fill together within a limit.
+-- The places of limits of concurrent requests that hosts share: one host speaks for up to 64 limits. It begins with
+-- lives.lua. tests/fleet/places.py is the same as a pure function, with the rules that keep all that hosts may fill
+-- together within a limit.
 --
--- KEYS[1]      the epoch of the group, as level.lua has it: "<born> <server>", us and the server's run
--- KEYS[2..n]   one hash per limit: "limit" = "born rest most most_at" (rest: until then nothing is granted beyond what
+-- KEYS[3..n]   one hash per limit: "limit" = "born rest most most_at" (rest: until then nothing is granted beyond what
 --              hosts have; most_at: when it was said last; us), and for each host "h:<host>" = "seq granted held need
---              reclaim" (reclaim: us)
--- ARGV[1]      the host     ARGV[2]  the server's run, as the host knows it     ARGV[3]  lease as Redis keeps it, us
--- ARGV[4..]    per limit 6: most, seq, epoch of the last answer (0: its lease is over), held (what the host has and may
+--              reclaim" (us: it outlasts the host's life, as its requests may do that)
+-- ARGV[5..]    per limit 6: most, seq, life of the last answer (0: its lease is over), held (what the host has and may
 --              take until it hears more), need (what it uses, and what it has missed), wanted (need and some ahead); all
 --              whole numbers
--- returns      {epoch, now us, then per limit {granted, left, most, claims, rest}}: granted is all that the host may
+-- returns      {life, now us, then per limit {granted, left, most, claims, rest}}: granted is all that the host may
 --              have from now on, less than held if it is to give places back; left and claims are what nobody holds,
 --              and what others lack of their due; rest is us
 --              granted -1: an older call, void; -2: the key is none of ours, and the second says what is wrong with it
 local TURN = 2000000        -- us for which what cannot be divided is one host's, and then the next one's
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local host, server, lease = 'h:' .. ARGV[1], ARGV[2], tonumber(ARGV[3])
-local born, run = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')
-if run ~= server then
-    born = string.format('%.0f', now)
-    redis.call('SET', KEYS[1], born .. ' ' .. server)
-end
 
 -- Sets what each host is due: its need, or a fair part where all needs are more than there is.
 local function entitle(hosts, most)
@@ -53,26 +44,22 @@ local function entitle(hosts, most)
 end
 
 local function speak(key, a)
-    local most, seq, known = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), ARGV[a + 2] == born
+    local most, seq, known = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]) == life
     local held, need, wanted = tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
-    local flat, limit, leases = redis.pcall('HGETALL', key), nil, {}
+    local flat, fields = redis.pcall('HGETALL', key), {}
     if flat.err then
         return {-2, flat.err, 0, 0, 0}
     end
     for i = 1, #flat, 2 do
-        if flat[i] == 'limit' then
-            limit = flat[i + 1]
-        else
-            leases[flat[i]] = flat[i + 1]
-        end
+        fields[flat[i]] = flat[i + 1]
     end
-    local theirs, rest, before, most_at = string.match(limit or '', '^(%d+) (%d+) (%d+) (%d+)$')
-    if #flat > 0 and not theirs then
+    local of, rest, before, most_at = string.match(fields.limit or '', '^(%d+) (%d+) (%d+) (%d+)$')
+    if #flat > 0 and not of then
         return {-2, 'a hash that is not ours is in its place: choose another redis.prefix', 0, 0, 0}
     end
-    if theirs ~= born then
-        rest, most_at, leases = (not theirs and known and now or tonumber(born)) + lease, now, {}
-        if theirs then
+    if tonumber(of) ~= born then
+        rest, most_at, fields = not of and known and now + lease or born + silence, now, {}
+        if of then
             redis.call('DEL', key)
         end
     else
@@ -85,15 +72,16 @@ local function speak(key, a)
         end
     end
     local hosts, mine, free, dead = {}, nil, most, {}
-    for name, value in pairs(leases) do
+    for field, value in pairs(fields) do
+        local name = string.match(field, '^h:(.*)$')
         local q, g, h, n, r = string.match(value, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-        if not r or tonumber(r) <= now then
-            if name ~= host then dead[#dead + 1] = name end
+        if name and (not r or tonumber(r) <= now) then
+            if name ~= host then dead[#dead + 1] = field end
         elseif name == host then
             mine = {seq = tonumber(q), granted = tonumber(g), held = tonumber(h), need = tonumber(n)}
-        else
+        elseif name then
             if tonumber(r) > now + lease then       -- Redis's clock was put back
-                redis.call('HSET', key, name, string.format('%s %s %s %s %.0f', q, g, h, n, now + lease))
+                redis.call('HSET', key, field, string.format('%s %s %s %s %.0f', q, g, h, n, now + lease))
             end
             hosts[#hosts + 1] = {name = name, held = tonumber(h), need = tonumber(n)}
             free = free - tonumber(h)
@@ -114,7 +102,7 @@ local function speak(key, a)
         local top = now < rest and held or math.max(us.due, free - claims)
         granted = math.max(0, math.min(wanted, free, top))
         us.held = math.max(held, granted)
-        redis.call('HSET', key, 'limit', string.format('%s %.0f %.0f %.0f', born, rest, most, most_at), host,
+        redis.call('HSET', key, 'limit', string.format('%.0f %.0f %.0f %.0f', born, rest, most, most_at), 'h:' .. host,
                    string.format('%.0f %.0f %.0f %.0f %.0f', seq, granted, us.held, need, now + lease))
         redis.call('PEXPIRE', key, string.format('%.0f', 2 * math.ceil(lease / 1000)))
     end
@@ -124,8 +112,8 @@ local function speak(key, a)
     return {granted, free - us.held, most, claims, math.max(0, rest - now)}
 end
 
-local answers = {born, string.format('%.0f', now)}
-for k = 2, #KEYS do
-    answers[k + 1] = speak(KEYS[k], 4 + (k - 2) * 6)
+local answers = {string.format('%d', life), string.format('%d', now)}
+for k = 3, #KEYS do
+    answers[k] = speak(KEYS[k], 5 + (k - 3) * 6)
 end
 return answers

@@ -13,7 +13,6 @@ import logging
 import os
 import socket
 import time
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +25,7 @@ from edge.control.fleet.book import GROUPS, Batch, Book, batches
 from edge.control.fleet.circuits import PROBE, TOLD, Circuits
 from edge.control.fleet.concurrency import Concurrency
 from edge.control.fleet.limits import Limits
+from edge.control.fleet.names import Names
 from edge.control.fleet.orders import Orders
 from edge.control.fleet.reasons import Unavailable, reason
 from edge.control.fleet.server import Call, Script, Server
@@ -41,7 +41,7 @@ LOOK = 0.2                  # seconds between two looks at circuits: two of them
 LEAST = 0.001               # seconds between two calls
 WAIT = 0.25                 # and between tries while Redis is away
 
-RECLAIM = {Limits.script: purse.RECLAIM, Concurrency.script: (allotment.RECLAIM,)}     # by script
+RECLAIM = {Limits.script: purse.RECLAIM, Concurrency.script: allotment.RECLAIM}     # by script
 
 log = logging.getLogger("edge")
 
@@ -81,11 +81,11 @@ class Fleet:
         tick, patience = int(redis.tick * 1e9), int(redis.patience * 1e9)
         self.cluster = redis.kind == "cluster"
         self.limits = Limits(self.purses, tick, cluster=self.cluster)
-        self.concurrency = Concurrency(Places(state.slab), self.purses, tick, patience)
+        self.concurrency = Concurrency(Places(state.slab), self.purses, (tick, patience), cluster=self.cluster)
         self.books: tuple[Book[Any], ...] = (self.limits, self.concurrency)
         self.server = Server(redis, log.warning)
         self.talk = Talk()
-        self.scripts = {name: Script(name) for name in RECLAIM}
+        self.scripts = {name: Script("lives", name) for name in RECLAIM}
         self.word, self.breakers = Script("beat"), Script("circuits")
         self.host = f"{self.purses.fleet.host:x}"
         self.circuits, self.orders = Circuits(self.host), Orders()
@@ -100,10 +100,15 @@ class Fleet:
     def load(self, state: State) -> None:
         """Another version of the configuration, with the same Redis."""
         self.state = state
-        self.limits.load(state)
-        self.concurrency.load(state, monotonic())
+        self.names = Names(state)
+        self.share()
         self.circuits.load(state)
         self.orders.load(state)
+
+    def share(self) -> None:
+        """Limits are others: of keys, or of the configuration."""
+        self.limits.load(self.state, self.names)
+        self.concurrency.load(self.names, monotonic())
 
     async def run(self) -> None:
         """Until cancelled. Where another control of this host still speaks, its end is awaited first."""
@@ -179,7 +184,8 @@ class Fleet:
                 self._saw(answers[len(spoken)])
                 for group, answer in zip(self._groups(), answers[len(spoken) + 1:], strict=False):
                     if not isinstance(answer, Exception):
-                        self.limits.renew(group, int(answer[0]), sent, monotonic())
+                        for book in self.books:
+                            book.renew(group, int(answer[0]), sent, monotonic())
             if beats:
                 self.beat_due = loop.time() + BEAT
                 self._heard(answers[-1])
@@ -254,7 +260,7 @@ class Fleet:
             "node": socket.gethostname(), "pid": os.getppid(), "version": __version__,
             "config_version": self.state.snapshot.version, "read_at": self.state.snapshot.read_at,
             "limits": sum(len(book.active) for book in self.books), "lag": round(self.talk.lag, 6),
-            "limits_of": zlib.crc32(repr([sorted(book.numbers.items()) for book in self.books]).encode())}
+            "limits_of": self.names.said}
 
     def _heard(self, answer: Any) -> None:
         if self._fault("the fleet's hosts cannot be listed", self._key("hosts"), answer):

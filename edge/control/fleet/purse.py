@@ -13,12 +13,12 @@ import struct
 from collections.abc import Iterable
 
 from edge._fast import Held
+from edge.control.fleet import lives
+from edge.control.fleet.lives import SILENCE
 
-SILENCE = 1_000_000_000
-"""How long drawn units may be spent when Redis says no more, ns from when something was said that it answered."""
 LEASE = 10 * SILENCE
-"""How long they may be at all, ns from when they were asked for. Redis waits longer by a tenth for both: RECLAIM."""
-RECLAIM = (1_100_000, 11_000_000)
+"""How long drawn units may be spent at all, ns from when they were asked for. Redis waits longer by a tenth."""
+RECLAIM = (lives.RECLAIM, 11_000_000)
 """How long Redis counts a purse as outstanding, us: from the host's last word, and from that of the limit itself."""
 
 

@@ -38,7 +38,7 @@ def limit(fleet: Fleet, shared: Shared) -> dict[str, Any]:
     held, now = fleet.purses.held(shared.index), monotonic()
     return {
         "limit": shared.name, "held": held.units if now < held.expires else min(held.units, 0),
-        "reserved": held.reserved, "left": fleet.purses.left(shared.index), "burst": shared.burst,
+        "reserved": held.reserved + held.lent, "left": fleet.purses.left(shared.index), "burst": shared.burst,
         "rate": 1e9 / shared.interval, "demand": shared.demand.rate * 4, "hosts": shared.hosts,
         "degraded": fleet.talk.state != "answers" or bool(shared.fault), "foreign": shared.foreign,
         "fault": shared.fault}

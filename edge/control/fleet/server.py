@@ -29,10 +29,10 @@ FAILURES = (Unavailable, OSError, EOFError, MemoryError, ValueError, hiredis.Hir
 
 
 class Script:
-    """A file beside this one."""
+    """A file beside this one, or some behind each other."""
 
-    def __init__(self, name: str) -> None:
-        self.text = files(__package__).joinpath(f"{name}.lua").read_text()
+    def __init__(self, *names: str) -> None:
+        self.text = "".join(files(__package__).joinpath(f"{name}.lua").read_text() for name in names)
         self.hash = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
