@@ -6,6 +6,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -36,6 +37,7 @@ class Upstreams:
         self._secrets = secrets
         self._folder = folder
         self._environ = environ
+        self._faults: dict[Path, str] = {}      # of files of certificates; empty: none
 
     def make(self, name: str, given: Provider, timeout: float | None) -> snapshot.Provider:
         """`timeout` is the file's own. With problems noted the result is not to be used."""
@@ -56,7 +58,7 @@ class Upstreams:
             first_byte_timeout=first(times.first_byte, timeout, default.first_byte_timeout),
             plain_timeout=first(times.total, timeout, total),
             max_connections=given.max_connections or 0, max_idle=given.max_idle, keep_alive=given.keep_alive,
-            ca_bundle=self._ca_bundle((*at, "ca_bundle"), given.ca_bundle),
+            ca_bundle=self._ca_bundle((*at, "ca_bundle"), given.ca_bundle, secure=base_url.startswith("https:")),
             proxy=self._proxy((*at, "proxy"), given, base_url), models=tuple(given.models),
             stream_usage=asks_usage(given), adaptive=given.adaptive,
             health_check=self._health_check((*at, "health_check"), given.health_check))
@@ -123,29 +125,36 @@ class Upstreams:
             self._report.warn(at, "has no key")
         return text
 
-    def _ca_bundle(self, place: Key, text: str | None) -> str | None:
+    def _ca_bundle(self, place: Key, text: str | None, *, secure: bool) -> str | None:
+        """Whom to trust besides the system's roots; `secure`: the provider is asked by TLS."""
         if text is None:
-            return self._courtesy_bundle()
+            return self._courtesy_bundle if secure else None
         path = self._folder / text
-        try:
-            ssl.create_default_context(cafile=path)
-        except (OSError, ValueError) as error:      # SSLError is an OSError
-            reason = "is no PEM file of certificates" if isinstance(error, ssl.SSLError | ValueError) \
-                else f"cannot be read: {error.strerror}"
+        if reason := self._fault(path):
             self._report.problem(place, f"{path} {reason}", "name a file of PEM certificates")
         return str(path)
 
+    def _fault(self, path: Path) -> str:
+        """Why it is no file of certificates. (A machine's roots take OpenSSL 30 ms: once is enough.)"""
+        if path not in self._faults:
+            try:
+                ssl.create_default_context(cafile=path)
+                self._faults[path] = ""
+            except (ssl.SSLError, ValueError):
+                self._faults[path] = "is no PEM file of certificates"
+            except OSError as error:
+                self._faults[path] = f"cannot be read: {error.strerror}"
+        return self._faults[path]
+
+    @cached_property
     def _courtesy_bundle(self) -> str | None:
         """What Python's HTTP clients are told to trust, on a machine whose TLS is inspected."""
         name = bundle(self._environ)
         if name is None:
             return None
-        try:
-            ssl.create_default_context(cafile=self._environ[name])
-        except (OSError, ValueError):
-            warning = f"environment: {name} names no PEM file of certificates and was not used: set ca_bundle"
-            if warning not in self._report.warnings:
-                self._report.warnings.append(warning)
+        if self._fault(Path(self._environ[name])):
+            self._report.warnings.append(
+                f"environment: {name} names no PEM file of certificates and was not used: set ca_bundle")
             return None
         return str(Path(self._environ[name]).absolute())
 
