@@ -51,7 +51,7 @@ sanitize: $(VENV)/.built $(VENV)/.dev   ## the suite under AddressSanitizer and 
 fuzz: $(VENV)/.built $(VENV)/.dev          ## ten million inputs for the parsers; ARGS="--inputs 100000 --seed 7"
 	@$(BIN)/python tests/sanitize/fuzz.py $(ARGS)
 
-PROOFS := cuts multiplied leaving "storm kill" "storm reload" "storm upgrade" slowloris overload memory fleet places
+PROOFS := cuts multiplied leaving "storm kill" "storm reload" "storm upgrade" billing slowloris overload memory fleet places
 faults: $(VENV)/.built $(VENV)/.dev        ## the proofs of tests/faults, but for the soak of half an hour
 	@set -e; for proof in $(PROOFS); do echo "== $$proof"; $(BIN)/python -m tests.faults.$$proof; done
 

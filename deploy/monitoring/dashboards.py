@@ -180,6 +180,17 @@ INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, mem
         (rate("edge_access_log_lines_lost_total", "instance, reason"), "{{instance}} access log, {{reason}}"),
         (rate("edge_traced_requests_lost_total", "instance, reason"), "{{instance}} traces, {{reason}}")), "ops"),
     Panel("Spans told of", ((rate("edge_trace_spans_sent_total", "instance"), BY_INSTANCE),), "ops"),
+    Panel("Points spent, and reserved for", (
+        (f"{rate('edge_millionths_of_points_total')} / 1e6", "points a second"),
+        (f"sum (edge_reservations{{{JOB}}})", "requests with points reserved"),
+        (rate("edge_reservations_expired_total"), "reservations of dead workers a second"))),
+    Panel("Costs on their way to the store", (
+        (f"sum by (instance) (edge_journal_entries_waiting{{{JOB}}})", "{{instance}} waiting"),
+        (rate("edge_journal_entries_total", "instance"), "{{instance}} posted a second"),
+        (rate("edge_journal_entries_torn_total", "instance"), "{{instance}} torn a second"),
+        (rate("edge_requests_unbilled_total", "instance"), "{{instance}} refused a second"))),
+    Panel("Age of costs that the store does not have", (
+        (f"max by (instance) (edge_journal_lag_seconds{{{JOB}}})", BY_INSTANCE),), "s"),
     Panel("Processors in use by process", (
         (rate("process_cpu_seconds_total", "instance, process"), BY_PROCESS),)),
     Panel("Memory by process", ((f"process_resident_memory_bytes{{{JOB}}}", BY_PROCESS),), "bytes"),

@@ -12,6 +12,7 @@ from edge._fast import Slab
 from edge.control.fleet.process import Fleet
 from edge.control.known import Known
 from edge.control.metrics import SlabCollector
+from edge.control.points.clerk import Clerk
 from edge.control.requests import Requests
 from edge.control.state import State
 from edge.values.registry import Registry
@@ -50,8 +51,9 @@ async def collected() -> list[Family]:
     state = State.of(Slab(1), registry, snapshot)
     state.slab.set_bucket(registry.bucket("gateway"), 1, 1)
     fleet = Fleet(redis, state)
+    known = Known(lambda: fleet, requests=Requests(state.slab), clerk=Clerk(lambda: state))
     return [Family(each.name, each.type, each.documentation, tuple(getattr(each, "_labelnames", ())))
-            for each in SlabCollector(lambda: state, Known(lambda: fleet, requests=Requests(state.slab))).collect()]
+            for each in SlabCollector(lambda: state, known).collect()]
 
 
 def page() -> str:

@@ -13,13 +13,16 @@ from .gateway import (
     Model,
     Policy,
     Pool,
+    Prices,
     Route,
     Surface,
     Target,
 )
 from .http.address import Networks
+from .shared.balances import Balances
 from .shared.directory import Directory, KeyRow, party_digest
 from .shared.health import FORCINGS, Healths, HealthTotal, Sight
+from .shared.journal import JOURNAL_ROOM, Journal, JournalEntry
 from .shared.lines import Lines
 from .shared.places import ALIVE, ALLOTTED, Allotted, Crowd, Places
 from .shared.purse import FleetTotal, Held, Purses, Said
@@ -48,11 +51,12 @@ from .shared.slab import (
 )
 
 __all__ = [
-    "ALIVE", "ALLOTTED", "CONTROL", "FILE_BUCKETS", "FORCINGS", "GENERATION", "KEY_STATES", "KINDS_OF_LIMITS",
-    "LONG_BOUNDS", "MAX_BUCKETS", "MAX_KEYS", "MAX_LIMITS", "MAX_POOLS", "MAX_PROVIDER_KEYS", "MAX_SERIES",
-    "MAX_TARGETS", "NEVER", "PARTY_BUCKETS", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS", "SLOTS",
-    "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS",
-    "Allotted", "Condition", "Crowd", "Directory", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "KeyRow",
-    "Limits", "Lines", "Model", "Networks", "Party", "Places", "Policy", "Pool", "Purses", "Route", "Said",
-    "SeriesTotal", "Sight", "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic", "party_digest",
+    "ALIVE", "ALLOTTED", "CONTROL", "FILE_BUCKETS", "FORCINGS", "GENERATION", "JOURNAL_ROOM", "KEY_STATES",
+    "KINDS_OF_LIMITS", "LONG_BOUNDS", "MAX_BUCKETS", "MAX_KEYS", "MAX_LIMITS", "MAX_POOLS", "MAX_PROVIDER_KEYS",
+    "MAX_SERIES", "MAX_TARGETS", "NEVER", "PARTY_BUCKETS", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS",
+    "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Allotted", "Balances", "Condition", "Crowd",
+    "Directory", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "Journal", "JournalEntry", "KeyRow",
+    "Limits", "Lines", "Model", "Networks", "Party", "Places", "Policy", "Pool", "Prices", "Purses", "Route",
+    "Said", "SeriesTotal", "Sight", "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic",
+    "party_digest",
 ]

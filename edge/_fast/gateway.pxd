@@ -10,6 +10,7 @@ from .http.head cimport Head
 from .http.multipart cimport Form
 from .json.scan cimport MAX_NAMES, Member, Names, Scan
 from .shared.health cimport Rules
+from .shared.journal cimport Journal
 from .shared.slab cimport (
     MOST_LIMITS, N_OUTCOMES, N_PARTIES, N_SOURCES, Bucket, Fleet, Health, Load, Row, Series, Slab, Worker,
 )
@@ -226,6 +227,9 @@ cdef class Exchange:                    # one request's way
     cdef int64_t deadline               # of all of it
     cdef int64_t allowed                # ns that this deadline gives
     cdef int64_t retry_after_ms
+    cdef Prices prices                  # of its model; None: it costs nothing
+    cdef bint billed                    # its account has so many points reserved for it
+    cdef int64_t points
     cdef Limits model_limits            # what was taken from,
     cdef Limits gateway_limits          # with the key's
     cdef int binding                    # bucket of the limit that has refused it; -1: none has
@@ -322,6 +326,11 @@ cdef class Gateway:
     cdef Peer graves                    # peers closed in this turn: events of theirs may still be listed
     cdef readonly int index             # the stripe that it writes
     cdef Worker* counts
+    cdef Journal journal                # of what requests cost
+    cdef bint unbooked                  # which is yet to be opened, or is another store's
+    cdef object books                   # callable() -> Journal, or None: it cannot be had
+    cdef int64_t worth                  # of a point, in millionths of the currency; 0: it is not told
+    cdef bytes currency
     cdef Limits limits
     cdef Head head                      # of the request being parsed
     cdef Head answer                    # of the answer being parsed

@@ -79,7 +79,15 @@ class Model:
     """A name and its targets, by surface."""
 
     name: str
-    def __init__(self, name: str, targets: dict[Any, tuple[Target, ...]], limits: Limits | None) -> None: ...
+    def __init__(
+        self, name: str, targets: dict[Any, tuple[Target, ...]], limits: Limits | None, prices: Prices | None = None
+    ) -> None: ...
+
+@disjoint_base
+class Prices:
+    """What requests for a model cost (edge.values.snapshot.Prices)."""
+
+    def __init__(self, prices: Any) -> None: ...
 
 @disjoint_base
 class Pool:

@@ -19,6 +19,7 @@
     pool        a provider's connections            chance      numbers that need not be secret
     request     what the provider is sent           upload      a body too long to be held
     usage       tokens asked for, or estimated      ratelimit   what an answer's head says of the limits
+    points      what it costs, and who pays
     access      a line for each request that asks
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing. Each calls
@@ -59,17 +60,19 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.uio cimport iovec
 
 from .contract.condition cimport (
-    account_concurrency_limited, account_rate_limited, body_too_large, body_unreadable, circuit_open, client_closed,
-    concurrency_limited, content_coding, content_type, context_length, draining, endpoint_unknown, feature_disabled,
-    field_missing, field_type, field_value, gateway_overloaded, global_concurrency_limited, global_rate_limited,
-    group_concurrency_limited, group_denied, group_rate_limited, headers_too_large, internal_error, ip_denied,
-    ip_not_allowed, json_invalid, key_disabled, key_expired, key_frozen, key_malformed, key_missing, key_revoked,
+    account_concurrency_limited, account_rate_limited, balance_insufficient, body_too_large, body_unreadable,
+    circuit_open, client_closed, concurrency_limited, content_coding, content_type, context_length, disk_full,
+    draining, endpoint_unknown, feature_disabled, field_missing, field_type, field_value, gateway_overloaded,
+    global_concurrency_limited, global_rate_limited, group_concurrency_limited, group_denied, group_rate_limited,
+    headers_too_large, internal_error, ip_denied, ip_not_allowed, json_invalid, key_balance_insufficient,
+    key_disabled, key_expired, key_frozen, key_malformed, key_missing, key_period_limited, key_revoked,
     key_unavailable, key_unknown, key_wrong_workspace, keys_limited, method_not_allowed, model_concurrency_limited,
-    model_denied, model_rate_limited, model_unknown, not_implemented, ok, out_of_memory, provider_auth, provider_cut,
-    provider_disconnected, provider_error, provider_misconfigured, provider_overloaded, provider_quota,
-    provider_rate_limited, provider_region, provider_rejected, provider_response_invalid, provider_stalled,
-    provider_timeout, provider_unreachable, quota_exceeded, rate_limited, request_malformed, request_timeout,
-    scope_missing, time_window_denied, upgrade_refused, uri_too_long, user_banned, version_unsupported,
+    model_denied, model_rate_limited, model_unknown, not_implemented, ok, out_of_memory, provider_auth,
+    provider_cut, provider_disconnected, provider_error, provider_misconfigured, provider_overloaded,
+    provider_quota, provider_rate_limited, provider_region, provider_rejected, provider_response_invalid,
+    provider_stalled, provider_timeout, provider_unreachable, quota_exceeded, rate_limited, request_malformed,
+    request_timeout, scope_missing, time_window_denied, upgrade_refused, uri_too_long, user_banned,
+    version_unsupported,
 )
 from .contract.render cimport (
     NEVER_MS, N_SLOTS, S_EXPECTED, S_FIELD, S_FINAL, S_GOT, S_LIMIT, S_MESSAGE, S_METHOD, S_MODEL, S_PATH, S_REASON,
@@ -100,7 +103,11 @@ from .shared.health cimport (
     succeeded, take_probe, usable_key, why_benched, within_budget,
 )
 from .shared.atomic cimport EDGE_SEE, EDGE_SET
+from .shared.balances cimport UNGRANTED, balance_find, balance_settle, balance_settled, balance_take, period_end
 from .shared.directory cimport directory_find, directory_policy, directory_text, is_as_found
+from .shared.journal cimport (
+    KEY_ROOM, MODEL_ROOM, REQUEST_ROOM, Entry, journal_add, journal_is_full, journal_next,
+)
 from .shared.lines cimport LINE_KEPT, LINE_LOGGED, LINE_TRACED, lines_put
 from .shared.places cimport (
     ALLOTTED_MORE, PLACED, places_alone, places_ask, places_expired, places_full, places_give, places_give_up,
@@ -159,6 +166,7 @@ include "way/timers.pxi"
 include "way/trace.pxi"
 include "way/draw.pxi"
 include "way/permit.pxi"
+include "way/points.pxi"
 include "way/lines.pxi"
 include "way/ratelimit.pxi"
 include "way/queue.pxi"
@@ -281,6 +289,7 @@ cdef class Policy:
     def __init__(self, policy, tuple takes, str outage, uint64_t scopes, allows, hours):
         self.providers = frozenset(policy.providers) if policy.providers else None
         self.takes, self.shadow, self.outage = takes, policy.minute.shadow, outage
+        self.bounded = any(policy.points)
         self.priority = policy.priority
         self.allowed_from = Networks(policy.allowed_addresses) if policy.allowed_addresses else None
         self.denied_from = Networks(policy.denied_addresses) if policy.denied_addresses else None
@@ -323,10 +332,11 @@ cdef class Target:
 
 cdef class Model:
 
-    def __init__(self, str name, dict targets, Limits limits):
+    def __init__(self, str name, dict targets, Limits limits, Prices prices=None):
         """Targets by the name of their surface, each of them by priority."""
         cdef Target target
         self.name = name
+        self.prices = prices
         self.limits = limits
         self.targets = targets
         for plan in targets.values():
@@ -393,6 +403,8 @@ cdef class Gateway:
         self.named, self.is_plain, self.says_model = tables.named, tables.is_plain, tables.says_model
         self.models = dict(tables.models)
         self.limits = tables.limits
+        self.worth, self.currency = tables.worth, tables.currency
+        self.books, self.unbooked = tables.books, True
         self.resolve = tables.resolve
         self.policy, self.digest = tables.policy, tables.digest
         self.known, self.parties, self.policies = {}, {}, {}

@@ -26,6 +26,7 @@ COMMANDS = {
     "users": ("edge.cli.parties", "Make and ban the users whose the keys are."),
     "groups": ("edge.cli.parties", "Say what groups of keys may use."),
     "workspaces": ("edge.cli.parties", "Switch features of workspaces on and off."),
+    "usage": ("edge.cli.usage", "Show what accounts, keys and models have used and spent."),
     "audit": ("edge.cli.audit", "Show what admins did."),
     "store": ("edge.cli.store", "Check, migrate, back up and restore the database of keys."),
     "errors": ("edge.cli.errors", "Print the reference of all errors."),

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from edge.cli.circuits import columns
 from edge.cli.running import find, options
 from edge.values.parties import KINDS
+from edge.values.points import SETTINGS
 
 TIMEOUT = 130.0             # seconds: the answer comes when all workers know of it
 PAGE = 1000
@@ -21,8 +22,8 @@ HEAD = ("name", "state", "key", "source", "expires", "limits", "models", "tags",
 LISTS = {"model": "models", "deny_model": "denied_models", "address": "allowed_addresses",
          "deny_address": "denied_addresses", "hours": "hours", "scope": "scopes", "tag": "tags",
          "provider": "providers"}
-OF_KEYS = ("model", "address", "deny_address", "hours", "scope", "party", "tag", "limit", "expires", "priority",
-           "metadata")
+OF_KEYS = ("model", "address", "deny_address", "hours", "scope", "party", "tag", "limit", "points", "expires",
+           "priority", "metadata")
 LIMITS = ("requests_per_second", "burst_size", "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute",
           "output_tokens_per_minute", "concurrent_requests")
 
@@ -53,6 +54,8 @@ OPTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "tag": (click.option("--tag", multiple=True, metavar="TEXT", help="To find it by."),),
     "limit": tuple(click.option(f"--{name.replace('_', '-')}", type=float if name == "requests_per_second" else int,
                                 metavar="N", help="A limit of its own.") for name in LIMITS),
+    "points": tuple(click.option(f"--{name.replace('_', '-')}", type=int, metavar="N", help="It may spend no more.")
+                    for name in SETTINGS),
     "expires": (click.option("--expires", metavar="DATE", help="It ends then: 2027-01-31, or with a time."),),
     "priority": (click.option("--priority", type=click.Choice(("high", "normal", "low")),
                               help="Who waits for whom when there is not enough for all."),),
@@ -79,7 +82,8 @@ def body(given: dict[str, Any]) -> dict[str, Any]:
     limits = {name: given.pop(name, None) for name in LIMITS}
     if limits := {name: value for name, value in limits.items() if value is not None}:
         said["rate_limit"] = limits
-    said |= {name: value for name in ("expires", "priority", *KINDS) if (value := given.pop(name, None)) is not None}
+    texts = ("expires", "priority", *SETTINGS, *KINDS)
+    said |= {name: value for name in texts if (value := given.pop(name, None)) is not None}
     if pairs := given.pop("metadata"):
         said["metadata"] = dict(pair.partition("=")[::2] for pair in pairs)
     return said | of_a_workspace(given)

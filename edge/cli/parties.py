@@ -127,3 +127,24 @@ groups = group(Kind("groups", "Say what groups of keys may use.", ("limit", "mod
     ("disable", "Refuse all keys of a group."), ("enable", "Let the keys of a disabled group in again."))))
 workspaces = group(Kind("workspaces", "Switch features of workspaces on and off.", ("feature", "quota"), (
     ("disable", "Refuse all keys of a workspace."), ("enable", "Let the keys of a disabled workspace in again."))))
+
+
+@accounts.command()
+@click.argument("name")
+@click.argument("points")
+@click.option("--reference", metavar="TEXT", help="The credit's own name: again under it, it changes nothing.")
+@as_json
+@options
+def credit(name: str, points: str, reference: str | None, as_json: bool, **given: Any) -> None:
+    """Give an account POINTS, for example 100 or 12.5; -5 (behind --) takes back what is there."""
+    said = {"points": points} if reference is None else {"points": points, "reference": reference}
+    tell(find(**given).ask(f"/admin/accounts/{escaped(name)}/credit", TIMEOUT, body=encoded(said)), as_json)
+
+
+@accounts.command()
+@click.argument("name")
+@as_json
+@options
+def balance(name: str, as_json: bool, **given: Any) -> None:
+    """Show what an account has, and what of it requests on their way have reserved."""
+    tell(find(**given).ask(f"/admin/accounts/{escaped(name)}/balance", TIMEOUT), as_json)

@@ -26,6 +26,8 @@ from edge.control.keys.routes import Keys
 from edge.control.known import Known
 from edge.control.metrics import SlabCollector, expose
 from edge.control.parties import routes as parties
+from edge.control.points.clerk import Clerk
+from edge.control.points.routes import Points
 from edge.control.problems import refused
 from edge.control.refusal import Refusal, request_id
 from edge.control.requests import KEPT
@@ -46,7 +48,7 @@ class Routes:
                  known: Known | None = None, keeper: Keeper | None = None) -> None:
         self.state = state
         self.known = known or Known()
-        self.keeper = keeper or Keeper(state, lambda: None)
+        self.keeper = keeper or Keeper(state, lambda: None, Clerk(state).grant)
         self.supervisor = supervisor
         self.draining = draining
         self.ask_reload = reload
@@ -71,6 +73,7 @@ class Routes:
                 Route("/admin/status", self.status),
                 Route("/admin/stop", self.stop, methods=["POST"]),
                 *Keys(self.state, self.keeper).routes(), *parties.routes(self.state, self.keeper),
+                *Points(self.state, self.keeper).routes(),
             ],
             exception_handlers=handlers)
         app.router.redirect_slashes = False

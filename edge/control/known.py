@@ -11,13 +11,14 @@ from edge.control.requests import Requests
 
 if TYPE_CHECKING:
     from edge.control.fleet.process import Fleet
+    from edge.control.points.clerk import Clerk
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """The fleet, if this host is of one; when providers' certificates end; requests that have ended; reloads.
 
-    `supervisor` is its process.
+    `supervisor` is its process, `clerk` has what is posted.
     """
 
     fleet: Callable[[], Fleet | None] = lambda: None
@@ -25,3 +26,4 @@ class Known:
     requests: Requests | None = None
     reloads: Outcomes = field(default_factory=Outcomes)
     supervisor: int = 0
+    clerk: Clerk | None = None

@@ -23,6 +23,7 @@ from edge import __version__, contract
 from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, Condition, SeriesTotal
 from edge.control.health_metrics import certificates, of_providers, of_targets
 from edge.control.known import Known
+from edge.control.points.clerk import Clerk
 from edge.control.process_metrics import of_processes
 from edge.control.state import State
 from edge.control.traces import Traces
@@ -61,6 +62,8 @@ class SlabCollector(Collector):
         if self._known.requests is not None:
             yield lost_lines(self._known.requests.lost)
             yield from of_traces(self._known.requests.traces)
+        if self._known.clerk is not None:
+            yield from of_journals(self._known.clerk)
         fleet = self._known.fleet()
         if fleet is not None:
             from edge.control.fleet.report import metrics
@@ -153,6 +156,15 @@ def of_gateway(state: State) -> Iterator[Metric]:
     yield left
     yield Gauge("edge_config_version", "Version of the configuration in force.", state.snapshot.version)
     yield Info("edge_build", "The program that runs.", {"version": __version__})
+
+
+def of_journals(clerk: Clerk) -> Iterator[Metric]:
+    """Of what requests have cost, on its way to the store."""
+    yield Counter("edge_journal_entries", "Entries of journals that the store has.", clerk.posted)
+    yield Counter("edge_journal_entries_torn", "Entries that a power cut has torn: what they cost nobody knows.",
+                  clerk.torn)
+    yield Gauge("edge_journal_entries_waiting", "Entries of journals that the store does not have.", clerk.waiting)
+    yield Gauge("edge_journal_lag_seconds", "Since the oldest of them was written.", clerk.lag)
 
 
 def lost_lines(counts: dict[str, int]) -> Metric:

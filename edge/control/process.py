@@ -17,6 +17,7 @@ from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.keys.keeper import Keeper
 from edge.control.known import Known
+from edge.control.points.clerk import Clerk
 from edge.control.refusal import Refusal
 from edge.control.reloads import Outcomes
 from edge.control.requests import Requests
@@ -61,7 +62,8 @@ class Control:
         self.ids = itertools.count(1)
         self.requests = Requests(state.slab)
         self.outcomes = Outcomes()
-        self.keeper = Keeper(lambda: self.state, self.share)
+        self.clerk = Clerk(lambda: self.state)
+        self.keeper = Keeper(lambda: self.state, self.share, self.clerk.grant)
         self.fleet: Fleet | None = None
         self.speaking: asyncio.Task[None] | None = None
         self.reloads: dict[int, asyncio.Future[Reloaded]] = {}
@@ -76,17 +78,21 @@ class Control:
         self.beat()
         self.checks = Checks(self.loop, self.mark)
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
-                        Known(lambda: self.fleet, self.checks.expiries, self.requests, self.outcomes, os.getppid()),
+                        Known(lambda: self.fleet, self.checks.expiries, self.requests, self.outcomes, os.getppid(),
+                              self.clerk),
                         self.keeper)
         self.join()
         self.check()
         await self.keeper.load()
+        await self.clerk.load()
+        self.keeping = self.loop.create_task(self.clerk.run())
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
         self.ours = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
         await Server(routes.app(), self.refuse).serve(listener, self.ending)
         self.loop.remove_reader(self.channel)
         self.requests.end()
+        await self.clerk.end()
 
     def refuse(self, refusal: Refusal) -> bytes:
         """What is refused before there is a request for the routes."""
@@ -157,6 +163,7 @@ class Control:
     async def load(self, version: int) -> None:
         """The store may have been put back, or be another one; then the version is served."""
         await self.keeper.load()
+        await self.clerk.load()
         say(self.channel, Record(Kind.SERVING, version))
 
     def share(self) -> None:

@@ -54,6 +54,12 @@ SUMS = (            # over all workers
     Row(Counter, "edge_requests_shed", "Requests refused because the event loop was late.", "shed"),
     Row(Counter, "edge_requests_degraded", "Requests admitted without Redis's word of a limit that hosts share.",
         "degraded"),
+    Row(Gauge, "edge_reservations", "Requests on their way that have points reserved.", "reservations"),
+    Row(Counter, "edge_reservations_expired", "Reservations of workers that died: given back, and not billed.",
+        "expired"),
+    Row(Counter, "edge_millionths_of_points", "What requests have cost, in millionths of a point.", "points"),
+    Row(Counter, "edge_requests_unbilled", "Requests refused, as there was no place to write down what they cost.",
+        "unbilled"),
 )
 BY_WORKER = (
     Row(Counter, "edge_worker_restarts", "Workers that were started again.", "restarts"),

@@ -14,7 +14,7 @@ from typing import Any
 from edge._fast import KINDS_OF_LIMITS
 from edge.dialects.routes import NAMES as ROUTES
 from edge.store.rows import Party, Row
-from edge.values import hours
+from edge.values import hours, points
 from edge.values.parties import digest, name
 from edge.values.snapshot import Former, Key, Limit, Minute
 
@@ -50,6 +50,7 @@ def terms(policy: Mapping[str, Any]) -> dict[str, Any]:
         "expires": None if expires is None else moment(expires),
         "hours": tuple(map(hours.read, policy.get("hours", ()))),
         "priority": PRIORITIES.index(policy.get("priority", "normal")),
+        "points": points.parts(policy),
         **{field: tuple(policy.get(field, ())) for field in LISTS},
         # (No route has the last name, and none at all would mean all of them.)
         **({"scopes": (*(route for route in ROUTES if route not in off), "-")} if off else {})}

@@ -26,6 +26,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
      *(f"""CREATE INDEX keys_of_{kind} ON keys (json_extract(policy, '$.{kind}'))
             WHERE json_extract(policy, '$.{kind}') IS NOT NULL"""
        for kind in ("account", "user", "group", "workspace"))),
+    # Points are micro-points. `boot` and `worker` say whose journal an entry is from; 0: it is a credit.
+    ("""CREATE TABLE ledger (
+            boot INTEGER, worker INTEGER, number INTEGER, time INTEGER NOT NULL, account INTEGER NOT NULL,
+            key TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, input INTEGER NOT NULL,
+            cached INTEGER NOT NULL, output INTEGER NOT NULL, points INTEGER NOT NULL, estimated INTEGER NOT NULL,
+            PRIMARY KEY (boot, worker, number)
+        ) WITHOUT ROWID""",
+     """CREATE TABLE hours (
+            hour INTEGER, account INTEGER, key TEXT, model TEXT, requests INTEGER NOT NULL, input INTEGER NOT NULL,
+            cached INTEGER NOT NULL, output INTEGER NOT NULL, points INTEGER NOT NULL, estimated INTEGER NOT NULL,
+            PRIMARY KEY (hour, account, key, model)
+        ) WITHOUT ROWID""",
+     "CREATE INDEX hours_of_key ON hours (key, hour, points)",
+     # What an owner has spent: of one memory's time, and, with boot 0, ever.
+     "CREATE TABLE spent (boot INTEGER, owner TEXT, points INTEGER NOT NULL, PRIMARY KEY (boot, owner)) WITHOUT ROWID",
+     "CREATE TABLE credited (account INTEGER PRIMARY KEY, points INTEGER NOT NULL)",
+     # The number of each journal's next entry.
+     """CREATE TABLE marks (boot INTEGER, worker INTEGER, number INTEGER NOT NULL, PRIMARY KEY (boot, worker))
+        WITHOUT ROWID"""),
 )
 
 

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,21 +107,42 @@ class SQLite:
                 f"SELECT name FROM keys WHERE json_extract(policy, '$.{kind}') = ? LIMIT 1", (name,)).fetchone()
         return None if found is None else str(found[0])
 
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that writes, all or nothing; of the newest version alone."""
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            migrations.check(connection)            # another program may have migrated it meanwhile
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that reads: all of one moment. Unavailable."""
+        with told():
+            connection = self.connection
+            connection.execute("BEGIN")
+            try:
+                migrations.check(connection)
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+
     def change(self, table: Table[R], deed: Deed, change: Change[R], show: Show[R]) -> R | None:
         """See `Store`."""
-        with told():
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                migrations.check(self.connection)       # another program may have migrated it meanwhile
-                before = self._find(table, deed.key)
-                after = change(before)
-                if after != before:
-                    after = self._write(table, before, after)
-                    self._note(deed, before, after, show)
-                self.connection.execute("COMMIT")
-            finally:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
+        with told(), self.writing():
+            before = self._find(table, deed.key)
+            after = change(before)
+            if after != before:
+                known = after or before
+                assert known is not None
+                after = self._write(table, before, after)
+                shown = [None if each is None else show(each) for each in (before, after)]
+                self.note(deed, (after or known).id, *shown)
         return after
 
     def _write(self, table: Table[R], before: R | None, after: R | None) -> R | None:
@@ -137,13 +158,12 @@ class SQLite:
         number = self.connection.execute(made, cells).lastrowid
         return replace(after, number=number or 0) if isinstance(after, Party) else after
 
-    def _note(self, deed: Deed, before: R | None, after: R | None, show: Show[R]) -> None:
-        known = after or before
-        assert known is not None
-        shown: list[str | None] = [None if each is None else dumped(show(each)) for each in (before, after)]
+    def note(self, deed: Deed, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
+        """An entry of the audit, of what is called so for good, in the transaction that is under way."""
+        shown = [None if each is None else dumped(each) for each in (before, after)]
         self.connection.execute(
             "INSERT INTO audit (time, who, action, request, key, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (time.time(), deed.who, deed.action, deed.request, known.id, *shown))
+            (time.time(), deed.who, deed.action, deed.request, name, *shown))
 
     def audit(self, key: str | None, before: int | None, limit: int) -> list[Entry]:
         """The last entries, the newest first."""
@@ -209,12 +229,33 @@ def readable(path: str) -> sqlite3.Connection:
     return copy
 
 
+def log_ahead(connection: sqlite3.Connection) -> None:
+    """From now on there is a write-ahead log. (Another connection that is just doing the same is waited for by hand:
+    SQLite's own patience does not hold here.)
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
 def opened(path: str) -> sqlite3.Connection:
-    """A connection that writes; the file, which is for its owner alone, is made if need be."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """A connection that writes; the file, which is for its owner alone, is made if need be.
+
+    (One that is there is left to SQLite: to close a descriptor of it would drop the locks of this process's other
+    connections, and their log could be deleted under them, see "How To Corrupt An SQLite Database File", 2.2.)
+    """
+    if not Path(path).exists():
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        log_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")     # an answer of ours outlives a power cut
     except BaseException:
         connection.close()

@@ -8,7 +8,7 @@ import selectors
 import signal
 import time
 
-from edge._fast import Slab
+from edge._fast import Balances, Slab
 from edge.process.channel import Drain, Message, Retire
 from edge.supervisor.children import Child
 from edge.supervisor.ends import Ends
@@ -88,6 +88,7 @@ class Family:
         child.pid = 0
         self.retiring.remove(child)
         if child.stripe >= 0:
+            Balances(self.slab).forget(child.stripe)
             self.slab.retired(child.stripe)
         if not self.retiring:
             self.log.info("upgrade complete: the processes of the version before have ended")
@@ -99,6 +100,7 @@ class Family:
         child.due = now + RESTART_SECONDS[min(child.deaths, len(RESTART_SECONDS) - 1)]
         how, facts = self.ends.told(child, status)
         child.pid = 0
+        Balances(self.slab).forget(child.stripe)
         self.slab.worker_died(child.stripe)
         if self.stopping is None:
             self.log.error("%s died %s; it is started again", child.name, how,

@@ -73,6 +73,18 @@ class ModelLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """What requests for a model cost, in micro-points. `most_output`: tokens reserved where nobody says how many."""
+
+    model: str
+    input: int = 0
+    cached_input: int = 0
+    output: int = 0
+    request: int = 0
+    most_output: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
 class Redis:
     """What hosts share their limits through. Times in seconds."""
 
@@ -212,6 +224,7 @@ class Key:
     denied_models: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()        # names of routes (edge.dialects.routes); empty: all
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
+    points: tuple[int, ...] = (0, 0, 0, 0)      # micro-points in all, a month, a day, an hour; 0: as the account has
     id: str = ""                        # in the store; empty: it stands in the file
     former: Former | None = None
     providers: tuple[str, ...] = ()     # names; empty: all
@@ -288,6 +301,9 @@ class Snapshot:
     minute: Minute = Minute()
     concurrent_requests: int = 0        # 0: any number
     model_limits: tuple[ModelLimit, ...] = ()
+    prices: tuple[Prices, ...] = ()
+    worth: int = 0                      # of a point, in millionths of the currency; 0: that is nobody's business
+    currency: str = "USD"
     redis: Redis | None = None
     bounds: Bounds = field(default_factory=Bounds)
     contracts: tuple[tuple[str, str], ...] = tuple((kind, kind) for kind in KINDS)

@@ -22,6 +22,7 @@ from edge.values import directory
 from edge.values.figures import of_key
 from edge.values.registry import Registry
 from edge.values.snapshot import Snapshot
+from edge.worker.books import Books
 from edge.worker.connect import Connector
 from edge.worker.notes import Notes
 from edge.worker.own import OwnAnswers
@@ -77,7 +78,8 @@ class Worker:
         self.connector = Connector(self.loop)
         slab = self.inherited.slab
         self.gateway = _fast.Gateway(slab, self.inherited.stripe, self.connector, self.fault)
-        self.compiler = Compiler(self.gateway, slab, bell.Rope(slab.host).ring)
+        self.books = Books(slab, self.inherited.stripe, self.log)
+        self.compiler = Compiler(self.gateway, slab, bell.Rope(slab.host).ring, self.books)
         self.own = OwnAnswers(self.gateway, lambda key: of_key(slab, self.snapshot, key))
         self.prepare(Prepare(0, self.snapshot, self.registry))
         self.commit(0)
@@ -115,6 +117,7 @@ class Worker:
         if self.prepared is None or self.prepared[0].serial != serial:
             raise RuntimeError("a version is in force that was not prepared here")
         (message, tables), self.prepared = self.prepared, None
+        self.books.use(message.snapshot.store)
         self.gateway.load(tables)
         self.connector.forget()
         self.snapshot, self.registry = message.snapshot, message.registry

@@ -69,6 +69,9 @@ class Tables:
     cors: frozenset[bytes] | None
     patience: float
     ring: Callable[[], None]
+    books: Callable[[], Any]
+    worth: int
+    currency: bytes
     decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
     joined: Callable[[bytes, bytes], bytes] = joined
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
@@ -138,10 +141,12 @@ def policy(snapshot: Snapshot, text: bytes) -> Any:
 class Compiler:
     """Makes the tables of one worker; connections to providers that did not change are kept."""
 
-    def __init__(self, gateway: Any, slab: Any, ring: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, gateway: Any, slab: Any, ring: Callable[[], None] = lambda: None,
+                 books: Callable[[], Any] = lambda: None) -> None:
         self.gateway = gateway
         self.slab = slab
         self.ring = ring
+        self.books = books
 
     def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Answer], notes: Notes) -> Tables:
         """All of it, or an exception. Nothing of the running version is touched: that is for `Gateway.load`."""
@@ -149,7 +154,8 @@ class Compiler:
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         targets = Targets(registry, pools)
         limits = {owner: self.limits(snapshot, registry, owner, limited) for owner, limited in owners(snapshot)}
-        models = [(model, self.model(model, kinds, targets, limits.get(f"model:{model.name}")))
+        priced = {each.model: _fast.Prices(each) for each in snapshot.prices}
+        models = [(model, self.model(model, targets.by_kind(model, kinds), limits, priced))
                   for model in snapshot.models]
         surfaces = {surface.name: compiled_surface(surface, snapshot) for surface in SURFACES}
         routes, prefixes = self.routes(snapshot, targets, registry, own, surfaces)
@@ -172,6 +178,7 @@ class Compiler:
             proxies=_fast.Networks(snapshot.trusted_proxies), proxy_protocol=snapshot.proxy_protocol,
             notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
+            books=self.books, worth=snapshot.worth, currency=snapshot.currency.encode(),
             patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
             reported=reported(debug=snapshot.debug), logged=logged(snapshot.access_log), labels=labels(),
@@ -193,12 +200,9 @@ class Compiler:
                             outage(snapshot, limited))
 
     @staticmethod
-    def model(model: Model, kinds: Mapping[str, str], targets: Targets, limits: Any) -> Any:
-        """Its targets, by surface and priority: a provider serves the dialect that it speaks."""
-        ordered = sorted(model.targets, key=lambda target: target.priority)
-        return _fast.Model(model.name, {
-            kind: tuple(targets.of_model(target, model.name) for target in ordered if kinds[target.provider] == kind)
-            for kind in KINDS}, limits)
+    def model(model: Model, targets: dict[Any, Any], limits: Mapping[str, Any], prices: Mapping[str, Any]) -> Any:
+        """With its limits and prices, where it has some."""
+        return _fast.Model(model.name, targets, limits.get(f"model:{model.name}"), prices.get(model.name))
 
     @staticmethod
     def routes(snapshot: Snapshot, targets: Targets, registry: Registry, own: dict[str, Answer],
@@ -252,6 +256,12 @@ class Targets:
         index = self.registry.target(target.provider, target.model or model)
         made = self._target(target.provider, name, model)
         return made.place(f"{target.provider}/{target.model or model}", index, target.priority, target.weight)
+
+    def by_kind(self, model: Model, kinds: Mapping[str, str]) -> dict[Any, Any]:
+        """A model's targets, by surface and priority: a provider serves the dialect that it speaks."""
+        ordered = sorted(model.targets, key=lambda target: target.priority)
+        return {kind: tuple(self.of_model(target, model.name) for target in ordered if kinds[target.provider] == kind)
+                for kind in KINDS}
 
     def of_relay(self, provider: str) -> Any:
         """The target of a provider's relayed paths."""

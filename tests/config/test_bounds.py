@@ -26,6 +26,7 @@ def base() -> dict[str, Any]:
             "redis": {"url": "redis://redis.internal"}, "access_log": {"path": "-", "sample": {"ok": 1}},
             "tracing": {"endpoint": "http://127.0.0.1:4318/v1/traces"},
             "models": {"m": [{"provider": "openai", "model": "n"}]}, "model_limits": {"m": {"requests_per_second": 1}},
+            "prices": {"m": {"input": 1}}, "store": "edge.db",
             "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}}]}
 
 
@@ -39,7 +40,8 @@ def shapes(node: dict[str, Any], at: Path, kinds: dict[str, Any]) -> Iterator[tu
     for name, value in node.get("properties", {}).items():
         yield from shapes(value, (*at, name), kinds)
     if isinstance(node.get("additionalProperties"), dict):
-        name = {("models",): "m", ("model_limits",): "m", ("access_log", "sample"): "ok"}.get(at, "openai")
+        name = {("models",): "m", ("model_limits",): "m", ("prices",): "m", ("access_log", "sample"): "ok"}.get(
+            at, "openai")
         yield from shapes(node["additionalProperties"], (*at, name), kinds)
     if isinstance(node.get("items"), dict):
         yield from shapes(node["items"], (*at, 0), kinds)

@@ -126,7 +126,7 @@ def _keys() -> set[str]:
 
 def test_every_key_is_shown(tmp_path: Path) -> None:
     """Every key there is appears in what is shown, with its default or as not set."""
-    shown, _ = _shown(FULL, tmp_path)
+    shown, _ = _shown(FULL + "models: {fast: openai/x}\nprices: {fast: {input: 1}}\n", tmp_path)
     assert _keys() - set(re.findall(r"[a-z_]+(?=:)", shown)) == {"provider", "model", "weight"}    # targets are short
 
 

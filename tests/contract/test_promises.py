@@ -159,9 +159,9 @@ MEMBERS = {
     "tokenfactory": {"type", "code", "message", "param"}, "tokenpak": {"type", "message", "code"},
     "tokenbay": {"message", "type", "code"}, "token360": {"message", "type", "param", "code", "traceId"},
 }
-ANTHROPIC_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error",
-                   404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 500: "api_error",
-                   504: "timeout_error", 529: "overloaded_error"}     # https://docs.anthropic.com/en/api/errors
+ANTHROPIC_TYPES = {400: "invalid_request_error", 401: "authentication_error", 402: "billing_error",
+                   403: "permission_error", 404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error",
+                   500: "api_error", 504: "timeout_error", 529: "overloaded_error"}     # https://docs.anthropic.com/en/api/errors
 
 
 @pytest.mark.parametrize("surface", ["openai", "anthropic"])

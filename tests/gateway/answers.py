@@ -40,6 +40,7 @@ OPENAI = """
     model_unknown 404 invalid_request_error model_not_found model
     rate_limited 429 requests rate_limit_exceeded -
     global_rate_limited 429 requests rate_limit_exceeded -
+    balance_insufficient 429 insufficient_quota insufficient_quota -
     gateway_overloaded 503 server_error gateway_overloaded -
     draining 503 server_error draining -
     not_implemented 501 invalid_request_error not_implemented -
@@ -99,6 +100,7 @@ ANTHROPIC = """
     model_unknown 404 not_found_error model_unknown model | model: {model}
     rate_limited 429 rate_limit_error rate_limited -
     global_rate_limited 429 rate_limit_error global_rate_limited -
+    balance_insufficient 402 billing_error balance_insufficient -
     gateway_overloaded 503 overloaded_error gateway_overloaded -
     draining 503 overloaded_error draining -
     not_implemented 501 invalid_request_error not_implemented -
@@ -158,6 +160,7 @@ TOKENPAK = """
     model_unknown 404 = ROUTE_002 -
     rate_limited 429 = RATELIMIT_001 - | Rate limit exceeded. Retry-After: {retry_after}
     global_rate_limited 429 = RATELIMIT_001 - | Rate limit exceeded. Retry-After: {retry_after}
+    balance_insufficient 402 = RATELIMIT_003 -
     gateway_overloaded 503 = RESOURCE_003 -
     draining 503 = RESOURCE_004 -
     not_implemented 501 = ROUTE_004 -
@@ -218,6 +221,7 @@ TOKENFACTORY = """
     model_unknown 404 not_found_error model_unknown model
     rate_limited 429 rate_limit_error rate_limited -
     global_rate_limited 429 rate_limit_error global_rate_limited -
+    balance_insufficient 402 insufficient_quota balance_insufficient -
     gateway_overloaded 503 server_error gateway_overloaded -
     draining 503 server_error draining -
     not_implemented 501 invalid_request_error not_implemented model
@@ -292,6 +296,9 @@ TOKENBAY = """
     concurrency_limited 429 = concurrency_limited -
     model_concurrency_limited 429 = model_concurrency_limited -
     global_rate_limited 429 = global_rate_limited -
+    balance_insufficient 403 = account_point_insufficient -
+    key_balance_insufficient 403 = api_key_point_insufficient -
+    key_period_limited 429 = api_key_point_limit_exceeded -
     gateway_overloaded 503 = gateway_overloaded -
     draining 503 = draining -
     not_implemented 501 = not_implemented -
@@ -352,6 +359,7 @@ TOKEN360 = """
     model_unknown 404 model_not_found 404 model | The requested model does not exist
     rate_limited 429 rate_limit_error 429 - | Rate limit exceeded. Please slow down your requests
     global_rate_limited 429 rate_limit_error 429 - | Rate limit exceeded. Please slow down your requests
+    balance_insufficient 402 insufficient_balance 402 -
     gateway_overloaded 503 api_error 503 -
     draining 503 api_error 503 -
     not_implemented 501 api_error 501 -
@@ -410,6 +418,7 @@ GENERIC = """
     model_unknown 404 = model_unknown model
     rate_limited 429 = rate_limited -
     global_rate_limited 429 = global_rate_limited -
+    balance_insufficient 402 = balance_insufficient -
     gateway_overloaded 503 = gateway_overloaded -
     draining 503 = draining -
     not_implemented 501 = not_implemented -

@@ -85,6 +85,9 @@ CONDITIONS = """
     group_rate_limited tenant later rate_limited
     group_concurrency_limited tenant later rate_limited
     quota_exceeded tenant later rate_limited
+    balance_insufficient tenant never
+    key_balance_insufficient tenant never balance_insufficient
+    key_period_limited tenant later rate_limited
 """
 
 

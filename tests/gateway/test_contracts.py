@@ -153,7 +153,8 @@ APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limite
          "circuit_open", "keys_limited", "disk_full", "setting_invalid", "resource_missing", "resource_conflict",
          "settings_conflict", "key_rotation_pending", "store_unavailable", "user_banned", "group_denied",
          "key_wrong_workspace", "feature_disabled", "account_rate_limited", "account_concurrency_limited",
-         "group_rate_limited", "group_concurrency_limited", "quota_exceeded"}
+         "group_rate_limited", "group_concurrency_limited", "quota_exceeded",
+         "balance_insufficient", "key_balance_insufficient", "key_period_limited"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {

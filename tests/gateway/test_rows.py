@@ -1,7 +1,7 @@
 """The five systems' error tables, row by row: what a row names is made to happen, and the answer is held to the row.
 
 Each row is asked of two gateways: one with `models` in its configuration, and one that has providers alone. Rows about
-tasks, points and response caches have no condition here. What the rows do not fix, `answers` does.
+tasks and response caches have no condition here. What the rows do not fix, `answers` does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+import httpx2 as httpx
 import pytest
 
 from tests.gateway import client
@@ -23,7 +24,7 @@ from tests.gateway.conftest import HASTY, key_of
 from tests.gateway.parties import HERE, bearer, call, key_of_here, key_of_new, key_with, sent
 from tests.gateway.test_contracts import BODY_BYTES, CASES, FIELDS, OWNED, QUEUE, VARIANTS, Case, fault, head, of
 from tests.simulator.wire import Wire
-from tests.support.gateway import Gateway
+from tests.support.gateway import PLAIN, Gateway
 
 MODELS = {"models": {}, "providers alone": {"models": None}}
 LATE_SECONDS = 1.0      # of the event loop: by so much that nothing of low priority is served
@@ -129,6 +130,9 @@ ROWS = (
     Row("tokenbay/ip-white", ("ip_not_allowed",), 403, {"code": "ip_not_in_whitelist"}),
     Row("tokenbay/time-window", ("time_window_denied",), 403, {"code": "access_rule_time_window_denied"}),
     Row("tokenbay/key-expired", ("key_expired",), 403, {"code": "api_key_expired"}),
+    Row("tokenbay/account-points", ("spent account",), 403, {"code": "account_point_insufficient"}),
+    Row("tokenbay/key-points", ("spent key",), 403, {"code": "api_key_point_insufficient"}),
+    Row("tokenbay/key-period", ("spent period",), 429, {"code": "api_key_point_limit_exceeded"}, WAIT),
     Row("tokenbay/key-model", ("model_denied",), 403, {"code": "api_key_model_not_allowed"}),
     Row("tokenbay/model-unknown", NO_MODEL, 404, {"code": "model_not_found"}),
     Row("tokenbay/route", NOWHERE, 404, {}),
@@ -153,6 +157,7 @@ ROWS = (
                                           "message": "The requested model does not exist"}),
     Row("token360/frozen", ("key_frozen",), 403, {"type": "api_key_frozen"}),
     Row("token360/model-access", ("model_denied", "scope_missing"), 403, {"type": "model_access_denied"}),
+    Row("token360/balance", ("spent account", "spent key"), 402, {"type": "insufficient_balance"}),
     Row("token360/rate", (*LIMITS_REACHED, "limit of an account", "quota"), 429, SLOW, WAIT),
     Row("token360/internal", ("internal_error",), 500,
         {"type": "api_error", "code": "500", "message": "An internal error occurred"}),
@@ -167,7 +172,8 @@ ROWS = (
     Row("generic/503", ("full queue", "draining"), 503, {}, WAIT),
     Row("generic/504", LATE, 504, {}),
 )
-NEEDS_MODELS = {"model_unknown", "model limit", "too many for a model"}     # without, every name is the provider's
+# Without models every name is the provider's, and nothing has a price.
+NEEDS_MODELS = {"model_unknown", "model limit", "too many for a model", "spent account", "spent key", "spent period"}
 Asked = tuple[Answer, str, Facts]
 Make = Callable[..., Gateway]
 
@@ -276,6 +282,32 @@ def quota(start: Make, serving: Make, **settings: Any) -> Asked:
     return ask(gateway.port, sent(secret, "openai")), "quota_exceeded", {}
 
 
+def payer(serving: Make, name: str, key: dict[str, Any], **settings: Any) -> Answer:
+    """The second request of a key with such settings, where one costs a point; `credit` is what its account has."""
+    gateway = serving(store="edge.db", prices={"sim-*": {"request": 1_000_000}}, **settings)
+    for path, said in (("accounts", {"name": name}), (f"accounts/{name}/credit", {"points": key.pop("credit", 9)})):
+        assert httpx.post(f"{gateway.admin}/admin/{path}", json=said, **PLAIN).status_code in (200, 201)
+    made = httpx.post(f"{gateway.admin}/admin/keys", json={"name": name, "account": name, **key}, **PLAIN).json()
+    asked = post("openai", headers={"authorization": f"Bearer {made['secret']}"})
+    assert ask(gateway.port, asked).status == 200
+    return ask(gateway.port, asked)
+
+
+def spent_account(start: Make, serving: Make, **settings: Any) -> Asked:
+    """The second request of an account that has a point, where one costs a point."""
+    return payer(serving, "poor", {"credit": 1}, **settings), "balance_insufficient", {"admitted": True}
+
+
+def spent_key(start: Make, serving: Make, **settings: Any) -> Asked:
+    """The same of a key that may spend one."""
+    return payer(serving, "small", {"points": 1}, **settings), "key_balance_insufficient", {"admitted": True}
+
+
+def spent_period(start: Make, serving: Make, **settings: Any) -> Asked:
+    """The same of a key that may spend one a month."""
+    return payer(serving, "slow", {"points_per_month": 1}, **settings), "key_period_limited", {"admitted": True}
+
+
 def masked(start: Make, serving: Make, **settings: Any) -> Asked:
     """A provider's limit that is not to be passed on."""
     gateway = strict(serving, **settings)
@@ -363,6 +395,7 @@ def draining(start: Make, serving: Make, **settings: Any) -> Asked:
 
 
 DEEDS: dict[str, Callable[..., Asked]] = {deed.__name__.replace("_", " "): deed for deed in (
+    spent_account, spent_key, spent_period,
     limit_of_a_key, global_limit, model_limit, too_many_at_once, too_many_of_a_key, too_many_for_a_model, banned, group,
     providers_of_a_group, address_of_an_account, limit_of_an_account, other_workspace, feature, quota, masked, memory,
     late, slow_client, full_queue, open_circuit, refused_key, limited_key, draining)}

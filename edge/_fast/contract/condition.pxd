@@ -80,3 +80,6 @@ cpdef enum Condition:
     group_rate_limited
     group_concurrency_limited
     quota_exceeded
+    balance_insufficient
+    key_balance_insufficient
+    key_period_limited

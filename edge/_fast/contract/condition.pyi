@@ -84,3 +84,6 @@ class Condition(IntEnum):
     group_rate_limited = 76
     group_concurrency_limited = 77
     quota_exceeded = 78
+    balance_insufficient = 79
+    key_balance_insufficient = 80
+    key_period_limited = 81

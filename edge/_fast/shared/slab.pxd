@@ -26,6 +26,9 @@ cpdef enum:
     NAME_ROOM = 64              # bytes of a key's name
     MOST_LIMITS = 6             # of one key, one model or the gateway
     SLOTS_BITS = 22             # an index has 2**22 slots at most
+    MAX_BALANCES = 1048576      # of points: edge._fast.shared.balances
+    BALANCE_BITS = 21           # of its index
+    PERIODS = 3                 # in which some of a balance may be spent, besides all of it
 
 cdef enum:
     PROBER = 255                # the bits of Health.probe that say whose it is
@@ -210,6 +213,16 @@ cdef struct Catalogue:          # of one source's keys: what is beside their row
     uint64_t limits             # the sum of all keys' hashes of limits
     Index indices[N_INDICES]
 
+cdef struct Balance:            # of points: edge._fast.shared.balances
+    uint64_t owner              # hash of its name
+    int64_t limited             # bits: the parts that have an end; 0: nobody has said anything of it
+    int64_t granted[4]          # micro-points that this memory's workers may spend: in all, a month, a day, an hour
+    int64_t unused[2]
+
+cdef struct Spent:              # of a balance, by one worker, in micro-points
+    int64_t held                # by requests on their way
+    int64_t settled             # by those that have ended
+
 cdef struct Worker:             # what one worker counted whatever the series
     uint64_t heartbeat_ns       # last turn of its event loop
     uint64_t accepted
@@ -236,6 +249,11 @@ cdef struct Worker:             # what one worker counted whatever the series
     uint64_t lines_lost         # of the log: standard error would not take them
     uint64_t held_used          # counts of concurrency from here on were never touched
     uint64_t oldest             # version of the configuration that is still needed: by the oldest request on its way
+    uint64_t balances_used      # balances from here on were never touched
+    int64_t reservations        # of points, by requests on their way
+    uint64_t expired            # reservations of workers that have died
+    uint64_t points             # micro-points that requests have cost
+    uint64_t unbilled           # requests refused, as there was no place in the journal for what they cost
     int64_t epochs[N_SOURCES]   # of the directory, and 1: what was freed from there on it may still use; 0: nothing
     Load loads[MAX_POOLS]
     uint64_t asked[MAX_TARGETS]     # attempts
@@ -291,6 +309,19 @@ cdef inline size_t directory_size() noexcept nogil:
     return (holders_at() + MAX_BUCKETS * sizeof(int32_t) + 4095) & ~<size_t>4095
 
 
+# Of the balances: where what begins, in bytes from their part's beginning, a page of single words.
+cdef inline size_t balance_slots_at() noexcept nogil:
+    return 4096
+
+
+cdef inline size_t balances_at() noexcept nogil:
+    return balance_slots_at() + (sizeof(int32_t) << BALANCE_BITS)
+
+
+cdef inline size_t spent_at(int stripe) noexcept nogil:
+    return balances_at() + MAX_BALANCES * sizeof(Balance) + <size_t>stripe * MAX_BALANCES * sizeof(Spent)
+
+
 cdef class Slab:
     cdef object mapping
     cdef char* base
@@ -311,6 +342,7 @@ cdef class Slab:
     cdef uint64_t* asking(self) noexcept nogil
     cdef Ring* ring(self, int stripe) noexcept nogil
     cdef Catalogue* catalogue(self, int source) noexcept nogil
+    cdef char* balances(self) noexcept nogil
     cdef int stripe(self, int number) noexcept nogil
     cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil
     cdef int maker(self, uint64_t hash) noexcept nogil

@@ -22,6 +22,9 @@ DIGEST: Final[int]
 NAME_ROOM: Final[int]
 MOST_LIMITS: Final[int]
 SLOTS_BITS: Final[int]
+MAX_BALANCES: Final[int]
+BALANCE_BITS: Final[int]
+PERIODS: Final[int]
 N_OUTCOMES: Final[int]
 RELAYED: Final[int]
 N_BOUNDS: Final[int]
@@ -99,6 +102,10 @@ class WorkerTotal(NamedTuple):
     memory: int
     lines_lost: int
     degraded: int
+    reservations: int
+    expired: int
+    points: int
+    unbilled: int
 
 class LoadTotal(NamedTuple):
     """What all workers have of one provider: requests there, requests that wait, how many may be there."""

@@ -70,7 +70,7 @@ WorkerTotal = namedtuple(
     "WorkerTotal",
     "heartbeat_ns accepted connections upstream_connections admitted refused_key refused_model refused_gateway "
     "shadowed upstream_opened upstream_reused restarts in_flight retrying retries fallbacks budget_refused shed memory "
-    "lines_lost degraded")
+    "lines_lost degraded reservations expired points unbilled")
 LoadTotal = namedtuple("LoadTotal", "active waiting limit refused")
 
 cdef struct Header:
@@ -144,8 +144,12 @@ cdef inline size_t catalogue_at() noexcept nogil:
     return lines_at() + 2 * GENERATION * aligned(sizeof(Ring), PAGE)
 
 
-cdef inline size_t mapping_size() noexcept nogil:
+cdef inline size_t balance_words_at() noexcept nogil:
     return catalogue_at() + N_SOURCES * directory_size()
+
+
+cdef inline size_t mapping_size() noexcept nogil:
+    return balance_words_at() + spent_at(2 * GENERATION)
 
 
 # Whatever gives a word of the mapping its place or its meaning: one stamp for all tables, since each lies behind the
@@ -266,6 +270,10 @@ cdef class Slab:
     cdef Catalogue* catalogue(self, int source) noexcept nogil:
         """A source's part of the directory of keys, which begins with it."""
         return <Catalogue*> (self.base + catalogue_at() + source * directory_size())
+
+    cdef char* balances(self) noexcept nogil:
+        """The balances of points."""
+        return self.base + balance_words_at()
 
     cdef Health* health(self, int index) noexcept nogil:
         """The health of a target below MAX_TARGETS."""
@@ -505,7 +513,8 @@ cdef class Slab:
             w.upstream_reused + v.upstream_reused, w.restarts + v.restarts,
             w.in_flight + v.in_flight, w.retrying + v.retrying, w.retries + v.retries, w.fallbacks + v.fallbacks,
             w.budget_refused + v.budget_refused, w.shed + v.shed, w.memory + v.memory,
-            w.lines_lost + v.lines_lost, w.degraded + v.degraded)
+            w.lines_lost + v.lines_lost, w.degraded + v.degraded, w.reservations + v.reservations,
+            w.expired + v.expired, w.points + v.points, w.unbilled + v.unbilled)
 
     def lag(self, int worker):
         """How late the ticks of a worker's event loop came, in both generations: a HistogramTotal, see SHORT_BOUNDS."""

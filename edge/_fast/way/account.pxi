@@ -90,6 +90,8 @@ cdef int leave_flight(Exchange x) noexcept:
         x.gateway.counts.in_flight -= 1
         give_places(x)
         x.counted = False
+        if x.billed:
+            return_points(x)
     return 0
 
 
@@ -99,6 +101,7 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
     What the provider has not told is estimated; so is what it may have told too early, of an answer that has no end.
     """
     cdef int64_t input = -1, output = -1, estimate
+    cdef bint estimated = False
     if x.first_byte:
         input, output = min(x.tap.usage.input, <int64_t>MOST_TOKENS), min(x.tap.usage.output, <int64_t>MOST_TOKENS)
         series.input_tokens += max(input, <int64_t>0)
@@ -106,6 +109,7 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
         series.cached_tokens += max(<int64_t>0, min(x.tap.usage.cached, <int64_t>MOST_TOKENS))
     if x.head_sent and x.status < 400 and has_tokens(x):
         series.without_usage += input < 0 and output < 0
+        estimated = input < 0
         if input < 0:
             input = min(body_tokens(x), <int64_t>MOST_TOKENS)
             series.estimated_input += input
@@ -113,12 +117,17 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
         if output < 0 or not x.tap.terminal and output < estimate:
             series.estimated_output += estimate - max(output, <int64_t>0)
             output = estimate
+            estimated = True
     elif input < 0 and output < 0 and (is_unanswered(x) or is_left(x)):
         if x.counted:
             spend_tokens(x)             # the provider may have done it all: what was reserved stays spent
+        if x.billed:
+            spend_points(x)
         return 0
     if x.counted:
         settle_limits(x, max(input, <int64_t>0), max(output, <int64_t>0))
+    if x.billed and (input > 0 or output > 0 or x.head_sent and x.status < 400):
+        settle_points(x, max(input, <int64_t>0), max(output, <int64_t>0), estimated)
     return 0
 
 

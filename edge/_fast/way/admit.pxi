@@ -148,9 +148,6 @@ cdef bint is_allowed(Tenant tenant, bytes model) except -1:
     return allowed
 
 
-cdef int64_t UNTOLD_MS = 1000
-
-
 cdef int limit_reached(Exchange x, int owner, int64_t wait) except -1:
     """The condition of a request that a limit of `owner` has refused for `wait` ns, or another one for longer."""
     cdef Gateway g = x.gateway
@@ -187,11 +184,11 @@ cdef int admit(Exchange x) except -3:
     """
     cdef Gateway g = x.gateway
     cdef int64_t wait
-    cdef int owner
+    cdef int owner, condition
     x.series = g.slab.series(g.index, x.target.series[x.route.index])
     x.limited = True
     x.gateway_limits = g.limits
-    if not x.drawn_by and counts_tokens(x):
+    if not x.drawn_by and (x.tenant.pays or counts_tokens(x)):
         reserve_tokens(x)               # once: who has waited finds the members of another request's body
     x.untaken = x.alone = x.passed = 0
     x.admitted = g.now
@@ -203,6 +200,12 @@ cdef int admit(Exchange x) except -3:
             return SHORT
         if wait:
             return limit_reached(x, owner, wait)
+    if x.tenant.pays:
+        condition = reserve_points(x)
+        if condition:
+            for owner in range(<int>N_OWNERS):
+                give_limits(x, owner, MOST_LIMITS)
+            return condition
     spend_requests(x)
     g.counts.admitted += 1
     g.counts.degraded += x.alone != 0

@@ -298,7 +298,7 @@ cdef int find_targets(Exchange x, Model model) except -1:
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
         return deny(x, x.asked, x.asked)
     targets = model.targets[x.surface.name]
-    x.model_limits = model.limits
+    x.model_limits, x.prices = model.limits, model.prices
     if not targets:
         x.say(S_METHOD, METHODS[x.method])
         x.say(S_PATH, b"%b for the model %b. Did you mean %b?" % (
@@ -349,7 +349,7 @@ cdef int lead(Exchange x, Model model) except -1:
     """To the targets of a model that is known; behind an operator's own path to those of the path's provider alone."""
     if model is None:
         return 0
-    x.model_limits = model.limits
+    x.model_limits, x.prices = model.limits, model.prices
     if not x.route.pinned:
         return find_targets(x, model)
     targets = tuple([target for target in model.targets[x.surface.name] if (<Target>target).pool is x.target.pool])

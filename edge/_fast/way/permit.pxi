@@ -31,6 +31,8 @@ cdef enum Outage:               # what a limit does while Redis does not answer
 
 cdef tuple OUTAGES = ("share", "closed", "open")
 
+cdef int64_t UNTOLD_MS = 1000
+
 cdef enum:
     UNTOLD = -2                 # whether a limit is kept cannot be told, and so it refuses
 

@@ -117,6 +117,8 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         put_bytes(&out, b"true\r\n" if x.advice == ADVISED else b"false\r\n")
     if x.limited:
         put_limits(&out, x)
+    if x.billed and x.mode == WHOLE:
+        put_cost(&out, x)
     if x.framing == F_LENGTH:
         put(&out, b"content-length: ", 16)
         put_number(&out, x.answer_length)

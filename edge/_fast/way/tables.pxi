@@ -66,6 +66,7 @@ cdef class Limits:              # of requests and tokens, whose they are is thei
 
 cdef class Policy:              # what keys have in common: see Tenant
     cdef tuple takes            # (number of the row's bucket, what it counts, units of a full one)
+    cdef bint bounded
     cdef bint shadow
     cdef str outage
     cdef int priority
@@ -85,6 +86,12 @@ cdef class Tenant:              # a key, as its row in the directory has it; or 
     cdef const Row* row
     cdef int64_t version                # of the row
     cdef Limits limits
+    cdef bint pays                      # what its requests cost is counted: by its account, or by the key's own balance
+    cdef uint64_t payer                 # hash of what the balance of that account is called,
+    cdef int balance                    # and its index; 0: it was not there yet
+    cdef bint bounded                   # the key may not spend all that its account has,
+    cdef uint64_t spender               # but what a balance of its own has: likewise
+    cdef int purse
     cdef int priority                   # 0 to 2, the first is served first
     cdef int state                      # the condition of who comes with it; 0: it may be used
     cdef str state_name
@@ -122,7 +129,15 @@ cdef class Target:
     cdef bint alone                     # the first of its plan, and no other has its priority
     cdef int series[MAX_ROUTES]
 
+cdef class Prices:              # of a model, in micro-points
+    cdef int64_t input
+    cdef int64_t cached
+    cdef int64_t output
+    cdef int64_t request
+    cdef int64_t most_output            # tokens that are reserved where a request does not say how many
+
 cdef class Model:
     cdef readonly str name
     cdef dict targets                   # by the name of their surface: tuple of Target
     cdef Limits limits
+    cdef Prices prices                  # None: it costs nothing

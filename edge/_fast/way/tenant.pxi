@@ -55,6 +55,7 @@ cdef Policy policy_of(Gateway g, int source, const Row* at, const Row* found):
 cdef Tenant tenant_of(Gateway g, const Row* at, const Row* found, Policy policy):
     """Of a row that was found."""
     cdef Tenant tenant = Tenant.__new__(Tenant)
+    cdef bytes name
     tenant.name = found.name[:found.name_size].decode()
     tenant.row, tenant.version = at, found.version
     tenant.limits = Limits(g.slab, [(found.buckets[number], kind, most) for number, kind, most in policy.takes],
@@ -69,7 +70,12 @@ cdef Tenant tenant_of(Gateway g, const Row* at, const Row* found, Policy policy)
     tenant.models, tenant.denied_models = policy.models, policy.denied_models
     tenant.allows, tenant.allowed = policy.allows, policy.allowed
     tenant.providers = policy.providers
-    tenant.account = found.parties[<int>ACCOUNT] or -1
+    tenant.account, tenant.bounded = found.parties[<int>ACCOUNT] or -1, policy.bounded
+    tenant.pays = tenant.account > 0 or tenant.bounded
+    if tenant.pays:
+        name = b"#%d" % tenant.account
+        tenant.payer = hash_of(name, len(name))
+        tenant.spender = hash_of(found.name, found.name_size)
     tenant.of_account = party_of(g, tenant, found, ACCOUNT)
     tenant.of_user = party_of(g, tenant, found, USER)
     tenant.of_group = party_of(g, tenant, found, GROUP)

@@ -12,11 +12,12 @@ from edge.config.report import Report
 from edge.config.sections.admin import Token
 from edge.config.sections.keys import AnyLimit, ClientKey, KeyRateLimit
 from edge.config.sections.maximums import MAX_KEYS
+from edge.config.sections.points import Prices
 from edge.config.tree import find
 from edge.dialects.routes import NAMES, RELAY
 from edge.store.keys import PRIORITIES, moment
 from edge.strict_yaml import Path
-from edge.values import hours, snapshot
+from edge.values import hours, points, snapshot
 from edge.values.hours import Hours
 from edge.values.snapshot import AdminToken, Limit, Minute, ModelLimit, Secret
 
@@ -62,7 +63,8 @@ def clients(report: Report, given: Sequence[ClientKey], secrets: Secrets,
             expires=_expires(report, (*at, "expires"), item.expires), hours=_hours(report, (*at, "hours"), item.hours),
             allowed_addresses=tuple(item.allowed_addresses), denied_addresses=tuple(item.denied_addresses),
             models=tuple(item.models), denied_models=tuple(item.denied_models),
-            scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority)))
+            scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority),
+            points=points.parts(item.model_dump(include=set(points.SETTINGS)))))
     return tuple(made)
 
 
@@ -95,6 +97,16 @@ def model_limits(report: Report, given: Mapping[str, KeyRateLimit], models: Coll
     return tuple(ModelLimit(name, _limit(report, ("model_limits", name), limits), minute(limits),
                             concurrent_requests(limits))
                  for name, limits in given.items() if name in models)
+
+
+def prices(report: Report, given: Mapping[str, Prices], models: Collection[str]) -> tuple[snapshot.Prices, ...]:
+    """Prices of models, which must be written so under `models`: a name of nobody's would cost nobody anything."""
+    for name in given:
+        if name not in models:
+            report.problem(("prices", name), f"there is no model {name}", report.suggest(name, models))
+    return tuple(snapshot.Prices(name, each.input, each.input if each.cached_input is None else each.cached_input,
+                                 each.output, each.request, each.most_output)
+                 for name, each in given.items() if name in models)
 
 
 def client_key_fault(report: Report, at: Path, key: Secret) -> bool:

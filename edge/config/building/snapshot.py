@@ -84,6 +84,8 @@ class Builder:
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),
+            prices=clients.prices(self.report, settings.prices, [model.name for model in models]),
+            worth=settings.points.worth, currency=settings.points.currency,
             redis=redis(self.report, settings.redis, self.secrets, self.folder),
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
                           queue=queue.queue_size, queue_timeout=queue.timeout, keepalive=settings.keepalive),
@@ -112,6 +114,10 @@ class Builder:
         """The store's keys, none of which is one of the file's, and who stands behind them."""
         path = self._store(settings)
         if path is None:
+            for index, key in enumerate(own):
+                if any(key.points):
+                    self.report.problem(("keys", index), "may spend so many points, and there is no store that counts "
+                                        "them", "set store: edge.db, for instance")
             return store.Stored()
         try:
             stored = store.clients(path)

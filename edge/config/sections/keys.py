@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from edge.config.sections.base import Burst, Count, Name, Network, Rate, Strict, Text, about
+from edge.config.sections.points import Quota
 from edge.values.snapshot import KeyState, Outage
 
 Hash = Annotated[str, Field(pattern=r"^blake2b:[0-9a-f]{64}$")]
@@ -79,5 +80,9 @@ class ClientKey(Strict):
     models: Annotated[list[Text], about("patterns of the models it may use; empty: all", ["gpt-*"])] = []
     denied_models: Annotated[list[Text], about("patterns of those that it may not, of all these", ["gpt-*-pro"])] = []
     scopes: Annotated[list[Text], about("routes it may use; empty: all", ["chat", "models"])] = []
+    points: Annotated[Quota | None, about("points that it may spend in all, of its account's", 1000)] = None
+    points_per_month: Annotated[Quota | None, about("points that it may spend in a month, of UTC", 500)] = None
+    points_per_day: Annotated[Quota | None, about("points that it may spend in a day", 50)] = None
+    points_per_hour: Annotated[Quota | None, about("points that it may spend in an hour", 10)] = None
     priority: Annotated[Literal["high", "normal", "low"], about(
         "who waits for whom when there is not enough for all", "high")] = "normal"

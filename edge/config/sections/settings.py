@@ -15,6 +15,7 @@ from edge.config.sections.limits import Limits, Queue
 from edge.config.sections.maximums import MAX_WORKERS
 from edge.config.sections.models import FallBack, Targets
 from edge.config.sections.observation import AccessLog, Tracing
+from edge.config.sections.points import Points, Prices
 from edge.config.sections.providers import Provider
 from edge.config.sections.redis import Redis
 from edge.config.sections.surfaces import ContractChoice, Contracts, Cors
@@ -73,6 +74,10 @@ class Settings(Strict):
     model_limits: Annotated[dict[str, KeyRateLimit], about(
         "limits of models, by their names or patterns under `models`, for all keys together",
         {"fast": {"tokens_per_minute": 1000000}})] = {}
+    prices: Annotated[dict[str, Prices], about(
+        "what requests for models cost, by their names or patterns under `models`",
+        {"fast": {"input": 250, "output": 2000}})] = {}
+    points: Annotated[Points, about("what a point is worth", {"worth": 10000, "currency": "EUR"})] = Points()
     redis: Annotated[Redis | None, about(
         "what hosts share their limits through; each its own unless this is here",
         {"url": "redis://redis.internal:6379"})] = None

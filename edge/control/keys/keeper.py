@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -42,11 +42,13 @@ log = logging.getLogger("edge")
 
 
 class Keeper:
-    """Of the store that the version in force names. `changed` hears of each change."""
+    """Of the store that the version in force names. `changed` hears of each change, `granting` before it is there."""
 
-    def __init__(self, state: Callable[[], State], changed: Callable[[], None]) -> None:
+    def __init__(self, state: Callable[[], State], changed: Callable[[], None],
+                 granting: Callable[[Sequence[Key], Sequence[int]], Awaitable[None]]) -> None:
         self.state = state
         self.changed = changed
+        self.granting = granting
         self.thread = ThreadPoolExecutor(1, "store")
         self.store: SQLite | None = None        # the thread's alone
         self.turn = asyncio.Lock()
@@ -73,7 +75,7 @@ class Keeper:
             said = {"store": path, "reason": str(error)}
             log.warning("keys of the store stay as they are", extra={"facts": said})
 
-    async def ask(self, question: Callable[[Store], Answer]) -> Answer:
+    async def ask(self, question: Callable[[SQLite], Answer]) -> Answer:
         """Has the store answer. Refusal: it cannot, or there is none."""
         path = self.state().snapshot.store
         if path is None:
@@ -87,7 +89,7 @@ class Keeper:
     async def _run(self, call: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self.thread, call)
 
-    def _answer(self, path: str, question: Callable[[Store], Answer]) -> Answer:
+    def _answer(self, path: str, question: Callable[[SQLite], Answer]) -> Answer:
         if self.store is None or self.store.path != path:
             if self.store is not None:
                 self.store.close()
@@ -120,6 +122,8 @@ class Keeper:
                 raise conflict(f"There is {a(table.what)} named {taken} already: choose another name") from None
             except DirectoryFull as full:
                 raise conflict(f"The {table.what} would not fit in: {full}") from None
+            if keys:
+                await self.granting(keys, accounts(after[0]))
             for key in keys:
                 directory.put(key)
             for digest in digests(*former) - digests(*keys):
@@ -128,6 +132,11 @@ class Keeper:
                 await self._load()                  # the same: it was so already, and not by us
             self.changed()
             return after[0]
+
+
+def accounts(row: Row | Party | None) -> list[int]:
+    """Its number, where it is an account."""
+    return [row.number] if isinstance(row, Party) and row.kind == "account" else []
 
 
 def as_keys(store: Store, row: Row | Party | None) -> list[Key]:

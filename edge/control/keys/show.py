@@ -10,6 +10,7 @@ from typing import Any
 from edge.store import Entry, Party, Row
 from edge.store.keys import CONCURRENT, PRIORITIES
 from edge.values.hours import DAYS, Hours
+from edge.values.points import MICRO, SETTINGS
 from edge.values.snapshot import Key
 
 
@@ -42,8 +43,9 @@ def key(each: Key) -> dict[str, Any]:
                   "allowed_addresses", "denied_addresses", "models", "denied_models", "scopes")}}
     if each.priority != PRIORITIES.index("normal"):
         policy["priority"] = PRIORITIES[each.priority]
+    points = {name: most // MICRO for name, most in zip(SETTINGS, each.points, strict=True) if most}
     return {"id": each.name, "name": each.name, "source": "file", "state": each.state,
-            **{name: value for name, value in policy.items() if value}}
+            **{name: value for name, value in policy.items() if value}, **points}
 
 
 def window(hours: Hours) -> str:

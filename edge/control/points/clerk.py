@@ -1,0 +1,220 @@
+"""From the journals into the store, and from the store into the balances that workers take from.
+
+The clerk has a connection and a thread of its own: while the store is locked or full the journals fill, and nobody
+waits; when they are full, who must be billed is refused. Killed at any point it leaves nothing that its successor does
+not find: what is posted twice counts once, and what is granted is said anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from edge import _fast
+from edge._fast import Balances, Journal
+from edge.control.state import State
+from edge.store import SQLite, Unavailable, ledger
+from edge.values import directory
+from edge.values.points import folder
+from edge.values.snapshot import Key
+
+TURN = 0.2                  # seconds between two looks
+AGAIN = 1.0                 # from the end of a period to a second look: what was on its way counts for it, too
+END_SECONDS = 1.0
+MOST = 4096                 # entries of one journal at a time
+
+Found = TypeVar("Found")
+
+log = logging.getLogger("edge")
+
+
+class Clerk:
+    """Of the store that the version in force names. `posted` and `torn` count entries."""
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self.state = state
+        self.thread = ThreadPoolExecutor(1, "ledger")
+        self.turn_of = asyncio.Lock()
+        self.awake = asyncio.Event()                # there is a store
+        self.store: SQLite | None = None            # the thread's alone, as the journals are
+        self.journals: dict[str, Journal] = {}
+        self.posted = self.torn = self.waiting = 0
+        self.since = 0                              # when the oldest entry was written that the store has not; 0: none
+        self.fault = ""
+        self.due = 0.0                              # when what keys may spend is to be said anew (Unix time),
+        self.ends: tuple[int, ...] = ()             # and the ends of the periods of which it was said
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            more = False
+            if self.state().snapshot.store is None:
+                self.awake.clear()
+                await self.awake.wait()
+            try:
+                more = await self.turn()
+                if time.time() >= self.due:
+                    await self.grant()
+            except Exception:
+                log.exception("costs of requests stay in the journals")
+            await asyncio.sleep(0.0 if more else TURN if self.journals else AGAIN)
+
+    async def turn(self) -> bool:
+        """Posts what there is. Whether there may be more at once."""
+        path = self.state().snapshot.store
+        if path is None:
+            return False
+        async with self.turn_of:
+            try:
+                more, strange = await self._run(lambda: self._post(path))
+                self._tell(path, "")
+            except (Unavailable, OSError) as error:
+                self._tell(path, str(error))
+                return False
+        if strange:
+            await self.grant()
+        return more
+
+    async def grant(self, keys: Sequence[Key] | None = None, accounts: Sequence[int] = ()) -> None:
+        """Workers know what there is to spend, as the store has it now: for these, or, without keys, for all."""
+        state = self.state()
+        path = state.snapshot.store
+        if path is None:
+            return
+        async with self.turn_of:
+            try:
+                await self._run(lambda: self._grant(path, state, keys, accounts))
+                self._tell(path, "")
+            except (Unavailable, OSError, OverflowError) as error:
+                self._tell(path, str(error))
+                self.due = 0.0
+
+    async def load(self) -> None:
+        """All that other memories' workers have left is posted, and workers know what there is to spend."""
+        self.awake.set()
+        while await self.turn():
+            pass
+        await self.grant()
+
+    async def end(self) -> None:
+        """The last entries: workers have ended. What the store does not take in time stays in the journals."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self.turn()
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest entry was written that the store does not have."""
+        return max(0.0, time.time() - self.since) if self.since else 0.0
+
+    async def _run(self, call: Callable[[], Found]) -> Found:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, call)
+
+    def _tell(self, path: str, fault: str) -> None:
+        """Once, when the store takes nothing any more, and once when it does again."""
+        facts = {"facts": {"store": path, "reason": fault or self.fault}}
+        if fault and not self.fault:
+            log.warning("costs of requests stay in the journals, as the store does not take them", extra=facts)
+        elif self.fault and not fault:
+            log.info("the store takes costs of requests again", extra=facts)
+        self.fault = fault
+
+    # The thread's
+
+    def _open(self, path: str) -> SQLite:
+        """Unavailable: the file is gone, and a new one would have nothing of what was in it."""
+        if self.store is None or self.store.path != path:
+            if self.store is not None:
+                self.store.close()
+            self.store, self.journals = SQLite(path), {}
+        if not Path(path).exists() and len(_fast.Directory(self.state().slab, directory.STORE)):
+            raise Unavailable("the file was there, and is gone: put a backup in its place by `edge store restore`")
+        return self.store
+
+    def _post(self, path: str) -> tuple[bool, bool]:
+        """Whether a journal has more, and whether other memories' entries were among them."""
+        if not folder(path).exists():
+            return False, False
+        store, boot = self._open(path), self.state().slab.host
+        self._look(folder(path))
+        found = []
+        for name, journal in list(self.journals.items()):
+            if journal.boot == boot or journal.abandoned():
+                first, entries = journal.read(MOST)
+                if entries:
+                    found.append((journal, ledger.Posting(journal.boot, journal.stripe, first, entries)))
+                elif journal.boot != boot:
+                    self._remove(store, name, journal.boot)
+        self.waiting = sum(journal.waiting for journal in self.journals.values())
+        self.since = min(filter(None, (journal.since for journal in self.journals.values())), default=0)
+        if not found:
+            return False, False
+        self.posted += ledger.post(store, [posting for _, posting in found])
+        for journal, posting in found:
+            self.torn += posting.entries.count(None)
+            journal.passed(posting.first + len(posting.entries))
+        more = any(len(posting.entries) == MOST for _, posting in found)
+        return more, any(posting.boot != boot for _, posting in found)
+
+    def _look(self, place: Path) -> None:
+        """Opens the journals that are new."""
+        with contextlib.suppress(FileNotFoundError):
+            for path in place.iterdir():
+                if path.name not in self.journals:
+                    with contextlib.suppress(ValueError, OSError):      # it is being made, or another version's
+                        self.journals[path.name] = Journal(str(path))
+
+    def _remove(self, store: SQLite, name: str, boot: int) -> None:
+        """Another memory's journal is posted, whole, and nobody writes it any more."""
+        journal = self.journals.pop(name)
+        Path(journal.path).unlink(missing_ok=True)
+        if all(other.boot != boot for other in self.journals.values()):
+            ledger.forget(store, boot)
+
+    def _grant(self, path: str, state: State, keys: Sequence[Key] | None, accounts: Sequence[int]) -> None:
+        bounded = list(quotas(state)) if keys is None else [(key.name, key.points) for key in keys if any(key.points)]
+        if not bounded and not accounts and (keys is not None or not Path(path).exists()):
+            self.due = time.time() + AGAIN          # nobody has made it yet
+            return
+        store, balances, boot = self._open(path), Balances(state.slab), state.slab.host
+        begun, ends = periods(datetime.fromtimestamp(time.time(), UTC))
+        with store.reading() as connection:
+            for account, there in ledger.granted(connection, boot, None if keys is None else accounts).items():
+                balances.grant(balances.claim(ledger.owner(account).encode()), (there, None, None, None))
+            for name, points in bounded:
+                parts = ledger.key_granted(connection, boot, name, points, begun)
+                balances.grant(balances.claim(name.encode()), parts)
+        balances.end(ends)
+        if keys is not None:
+            return
+        self.due = ends[-1] if self.ends == ends else time.time() + AGAIN
+        self.ends = ends
+
+
+def quotas(state: State) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The keys that may not spend all that their account has, and how much they may in all, a month, a day, an hour."""
+    known: dict[bytes, tuple[int, ...]] = {}
+    for source in (directory.FILE, directory.STORE):
+        for row in _fast.Directory(state.slab, source):
+            if row.policy not in known:
+                known[row.policy] = directory.policy(row.policy).points
+            if any(known[row.policy]):
+                yield row.name, known[row.policy]
+
+
+def periods(now: datetime) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The hours (since 1970) with which this month, day and hour began in UTC, and when each ends (Unix times)."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    day = hour.replace(hour=0)
+    month = day.replace(day=1)
+    following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
+    begun = tuple(int(when.timestamp()) // ledger.HOUR for when in (month, day, hour))
+    return begun, (int(following.timestamp()), int(day.timestamp()) + 24 * ledger.HOUR,
+                   int(hour.timestamp()) + ledger.HOUR)
