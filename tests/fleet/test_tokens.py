@@ -119,11 +119,12 @@ def settled(server: Server, log: Path) -> bool:
         asyncio.run(run(crowd, streams[:STREAMS // 2], rng))
         at_rest(crowd)
         before = outages(crowd)
+        if not before:
+            assert missing(crowd, looked) == used(crowd, lines_of(log, STREAMS // 2), streams)
         lost = asyncio.run(away(crowd, streams[STREAMS // 2:], rng))
         at_rest(crowd)
         found = missing(crowd, looked)
-        crowd.hosts[0].wait(lambda: len(log.read_text().splitlines()) == STREAMS)
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        lines = lines_of(log, STREAMS)
         if lost is None or before or outages(crowd) > len(crowd.hosts):
             return False
         # Never too little, and too much by what comes back at the very moment at which a host finds Redis again.
@@ -132,6 +133,15 @@ def settled(server: Server, log: Path) -> bool:
     assert {"ok", "client_closed", "provider_cut"} <= {line["condition"] for line in lines}
     assert sum("bytes_out" in line for line in lines) > STREAMS / 2
     return True
+
+
+def lines_of(log: Path, count: int) -> list[dict[str, Any]]:
+    """The access log, once it has so many lines."""
+    end = time.monotonic() + 10
+    while len(text := log.read_text().splitlines()) < count:
+        assert time.monotonic() < end, text
+        time.sleep(0.01)
+    return [json.loads(line) for line in text]
 
 
 def outages(crowd: Crowd) -> int:
