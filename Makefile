@@ -18,7 +18,7 @@ run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --wor
 # Tests mostly wait: three at a time keep two processors busy. A module stays together, as it shares gateways. Without
 # bytecode each of the hundreds of gateways would compile its modules; an empty value is as good as none.
 test: $(VENV)/.built $(VENV)/.dev          ## all tests; ARGS="tests/laws -x" are handed on to pytest
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 CLIENTS := .clients
 test-clients: $(VENV)/.built $(VENV)/.dev $(CLIENTS)/.node $(CLIENTS)/.python   ## real clients of npm and PyPI, in minutes

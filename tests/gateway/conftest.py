@@ -164,9 +164,9 @@ def limited(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -
         yield begin
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serving(start: Callable[..., Gateway]) -> Iterator[Callable[..., Gateway]]:
-    """Gives the one gateway for these settings, which runs until the last test has ended."""
+    """Gives the one gateway for these settings, which runs until the last test of a file has ended."""
     with ExitStack() as stack:
         found: dict[str, Gateway] = {}
 
@@ -178,7 +178,7 @@ def serving(start: Callable[..., Gateway]) -> Iterator[Callable[..., Gateway]]:
         yield get
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway(serving: Callable[..., Gateway]) -> Gateway:
     """The gateway as it is without settings: each surface in its own dialect."""
     return serving()

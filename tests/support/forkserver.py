@@ -95,18 +95,16 @@ def adopting() -> Any:
 
 
 class ForkServer:
-    """The process, started when the first gateway is; it ends with this one."""
+    """The process; it ends with this one."""
 
-    def __init__(self) -> None:
-        self.ours: socket.socket | None = None
+    def __init__(self, environ: dict[str, str]) -> None:
+        self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), "serve", ROOM], cwd=ROOT,
+                             env=environ, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
 
     def begin(self, arguments: list[str], environ: dict[str, str], errors: IO[bytes]) -> Child:
         """`python -m edge` with these arguments; its standard output is a pipe."""
-        if self.ours is None:
-            self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                subprocess.Popen([sys.executable, "-m", __name__, str(theirs.fileno()), ROOM], cwd=ROOT,
-                                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         out, into = os.pipe()
         request = orjson.dumps({"arguments": arguments, "environ": environ, "cwd": str(Path.cwd()),
                                 "files": resource.getrlimit(resource.RLIMIT_NOFILE)})
@@ -117,10 +115,20 @@ class ForkServer:
         return Child(pid, os.fdopen(out, "rb"))
 
 
-def can_begin(environ: dict[str, str]) -> bool:
-    """Whether a copy would be like a process that begins with this environment."""
-    return all(environ.get(name) == os.environ.get(name) for name in {*environ, *os.environ}
-               if name.startswith(READ_BEFORE))
+class ForkServers:
+    """One for each environment that is read before a copy begins, from the second gateway on that has it."""
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[tuple[str, str], ...], ForkServer | None] = {}
+
+    def of(self, environ: dict[str, str]) -> ForkServer | None:
+        """The one for such a gateway; None: it is the first of its kind, maybe the only one."""
+        kind = tuple(sorted((name, value) for name, value in environ.items() if name.startswith(READ_BEFORE)))
+        if kind not in self.made:
+            self.made[kind] = None
+        elif self.made[kind] is None:
+            self.made[kind] = ForkServer(environ)
+        return self.made[kind]
 
 
 def serve(requests: socket.socket) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 import httpx2 as httpx
 import orjson
 
-from tests.support.forkserver import Child, ForkServer, can_begin
+from tests.support.forkserver import Child, ForkServers
 
-FORK_SERVER = ForkServer()
+FORK_SERVERS = ForkServers()
 KEY = "sk-test-0123456789abcdef"
 READY_SECONDS = 30
 PLAIN: dict[str, Any] = {"timeout": 20, "verify": False}     # to read all roots of TLS takes longer than a request
@@ -70,8 +70,10 @@ class Gateway:
     def __enter__(self) -> Gateway:
         arguments = ["serve", "--config", str(self.file)]
         with self.errors.open("wb") as errors:
-            if self.by_fork and not self.before and self.program is None and can_begin(self.environ):
-                self.process: subprocess.Popen[bytes] | Child = FORK_SERVER.begin(arguments, self.environ, errors)
+            usual = self.by_fork and not self.before and self.program is None
+            server = FORK_SERVERS.of(self.environ) if usual else None
+            if server is not None:
+                self.process: subprocess.Popen[bytes] | Child = server.begin(arguments, self.environ, errors)
             else:
                 self.process = subprocess.Popen(
                     [*self.before, sys.executable, "-m", "edge", *arguments], env=self.environ, cwd=self.program,
