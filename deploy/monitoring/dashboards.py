@@ -207,6 +207,7 @@ INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, mem
     Panel("Answers whose provider told no tokens", (
         (rate("edge_answers_without_usage_total", "provider, model"), "{{provider}} {{model}}"),), "reqps"),
     Panel("Tokens that were estimated", ((rate("edge_tokens_estimated_total", "type"), "{{type}}"),)),
+    Panel("Maintenance", ((f"max by (instance) (edge_maintenance{{{JOB}}})", BY_INSTANCE),)),
     Panel("Programs", ((f"count by (version) (edge_build_info{{{JOB}}})", "{{version}}"),)),
 ))
 FLEET = Dashboard("fleet", "Hosts that share limits: how Redis is, and what is left.", (

@@ -11,8 +11,8 @@ from edge.contract.conditions import Meaning, conditions
 
 OBJECTIVE = 0.995           # of the requests are not to fail by a provider or by the gateway
 HEADER = "# Made by: python -m deploy.monitoring (make pages). What is changed here is overwritten there.\n"
-# What the gateway answers by itself is no traffic, and would dilute the failures of what is.
-TRAFFIC = 'route!~"health|livez|readyz|stats"'
+# What the gateway answers by itself is no traffic, and would dilute the failures of what is. A maintenance is none.
+TRAFFIC = 'route!~"health|livez|readyz|stats",condition!="maintenance"'
 FAILED = 'blame=~"upstream|edge"'
 WINDOWS = ("5m", "30m", "1h", "6h")
 

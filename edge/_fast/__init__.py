@@ -49,6 +49,7 @@ from .shared.slab import (
     Source,
     monotonic,
 )
+from .shared.switches import Spoken, Switches
 
 __all__ = [
     "ALIVE", "ALLOTTED", "CONTROL", "FILE_BUCKETS", "FORCINGS", "GENERATION", "JOURNAL_ROOM", "KEY_STATES",
@@ -56,7 +57,7 @@ __all__ = [
     "MAX_SERIES", "MAX_TARGETS", "NEVER", "PARTY_BUCKETS", "PHRASES", "RELAYED", "RELAYED_STATUSES", "SHORT_BOUNDS",
     "SLOTS", "STATES", "TRANSITIONS", "UNLIMITED", "VERDICTS", "Allotted", "Balances", "Condition", "Crowd",
     "Directory", "FleetTotal", "Gateway", "HealthTotal", "Healths", "Held", "Journal", "JournalEntry", "KeyRow",
-    "Limits", "Lines", "Model", "Networks", "Party", "Places", "Policy", "Pool", "Prices", "Purses", "Route",
-    "Said", "SeriesTotal", "Sight", "Slab", "Slot", "Source", "Surface", "Target", "Template", "monotonic",
-    "party_digest",
+    "Limits", "Lines", "Model", "Networks", "Party", "Places", "Policy", "Pool", "Prices", "Purses", "Route", "Said",
+    "SeriesTotal", "Sight", "Slab", "Slot", "Source", "Spoken", "Surface", "Switches", "Target", "Template",
+    "monotonic", "party_digest",
 ]

@@ -12,7 +12,8 @@ from .json.scan cimport MAX_NAMES, Member, Names, Scan
 from .shared.health cimport Rules
 from .shared.journal cimport Journal
 from .shared.slab cimport (
-    MOST_LIMITS, N_OUTCOMES, N_PARTIES, N_SOURCES, Bucket, Fleet, Health, Load, Row, Series, Slab, Worker,
+    MOST_LIMITS, N_OUTCOMES, N_PARTIES, N_SOURCES, Board, Bucket, Fleet, Health, Load, Row, Series, Slab, Strain,
+    Worker,
 )
 
 cdef enum:
@@ -331,6 +332,7 @@ cdef class Gateway:
     cdef object books                   # callable() -> Journal, or None: it cannot be had
     cdef int64_t worth                  # of a point, in millionths of the currency; 0: it is not told
     cdef bytes currency
+    cdef const Board* board             # what operators say
     cdef Limits limits
     cdef Head head                      # of the request being parsed
     cdef Head answer                    # of the answer being parsed
@@ -355,6 +357,8 @@ cdef class Gateway:
     cdef object joined                  # callable(target, query) -> the target with a provider's query
     cdef object says_model              # callable(path) -> bool: the model in the body does the work
     cdef object is_plain                # callable(path with escapes, may hold slashes) -> bool
+    cdef tuple capabilities             # names, by their bits
+    cdef object interface               # callable(path) -> which known interface it is of that is not done, or None
     cdef dict models
     cdef object resolve                 # callable(name) -> Model or None, for patterns
     cdef object policy                  # callable(text of the directory) -> Policy
@@ -396,6 +400,7 @@ cdef class Gateway:
     cdef int64_t ticked                 # the last tick
     cdef int64_t late                   # how late the last two of them were, the less late one
     cdef int64_t was_late
+    cdef int64_t strain                 # what the host is short of, see STRAINS; 0: nothing
     cdef bytes sticky                   # the field that names a session, None: there is none
     cdef uint8_t reported[N_OUTCOMES]   # by condition: whether report() hears of it, see Report
     cdef int noted[N_OUTCOMES]          # refusals of this second that it has heard of

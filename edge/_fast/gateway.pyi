@@ -82,6 +82,7 @@ class Model:
     def __init__(
         self, name: str, targets: dict[Any, tuple[Target, ...]], limits: Limits | None, prices: Prices | None = None
     ) -> None: ...
+    def with_traits(self, listed: str, off: bool, lacks: int) -> Model: ...
 
 @disjoint_base
 class Prices:

@@ -19,8 +19,8 @@
     pool        a provider's connections            chance      numbers that need not be secret
     request     what the provider is sent           upload      a body too long to be held
     usage       tokens asked for, or estimated      ratelimit   what an answer's head says of the limits
-    points      what it costs, and who pays
-    access      a line for each request that asks
+    points      what it costs, and who pays         switches    what operators say meanwhile
+    access      a line for each request that asks   catalogue   what the model is made for
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing. Each calls
 functions of those before it alone; objects are called by the methods that gateway.pxd names.
@@ -61,17 +61,17 @@ from posix.uio cimport iovec
 
 from .contract.condition cimport (
     account_concurrency_limited, account_rate_limited, balance_insufficient, body_too_large, body_unreadable,
-    circuit_open, client_closed, concurrency_limited, content_coding, content_type, context_length, disk_full,
-    draining, endpoint_unknown, feature_disabled, field_missing, field_type, field_value, gateway_overloaded,
+    circuit_open, client_closed, concurrency_limited, content_coding, content_type, context_length, disk_full, draining,
+    endpoint_unknown, feature_disabled, field_missing, field_type, field_value, gateway_overloaded,
     global_concurrency_limited, global_rate_limited, group_concurrency_limited, group_denied, group_rate_limited,
-    headers_too_large, internal_error, ip_denied, ip_not_allowed, json_invalid, key_balance_insufficient,
-    key_disabled, key_expired, key_frozen, key_malformed, key_missing, key_period_limited, key_revoked,
-    key_unavailable, key_unknown, key_wrong_workspace, keys_limited, method_not_allowed, model_concurrency_limited,
-    model_denied, model_rate_limited, model_unknown, not_implemented, ok, out_of_memory, provider_auth,
-    provider_cut, provider_disconnected, provider_error, provider_misconfigured, provider_overloaded,
-    provider_quota, provider_rate_limited, provider_region, provider_rejected, provider_response_invalid,
-    provider_stalled, provider_timeout, provider_unreachable, quota_exceeded, rate_limited, request_malformed,
-    request_timeout, scope_missing, time_window_denied, upgrade_refused, uri_too_long, user_banned,
+    headers_too_large, internal_error, ip_denied, ip_not_allowed, json_invalid, key_balance_insufficient, key_disabled,
+    key_expired, key_frozen, key_malformed, key_missing, key_period_limited, key_revoked, key_unavailable, key_unknown,
+    key_wrong_workspace, keys_limited, maintenance, method_not_allowed, model_capability, model_concurrency_limited,
+    model_denied, model_disabled, model_rate_limited, model_unknown, not_implemented, ok, out_of_memory, provider_auth,
+    provider_cut, provider_disconnected, provider_error, provider_misconfigured, provider_overloaded, provider_quota,
+    provider_rate_limited, provider_region, provider_rejected, provider_response_invalid, provider_stalled,
+    provider_timeout, provider_unreachable, quota_exceeded, rate_limited, request_malformed, request_timeout,
+    scope_missing, time_window_denied, upgrade_refused, uri_too_long, user_banned,
     version_unsupported,
 )
 from .contract.render cimport (
@@ -122,9 +122,13 @@ from .shared.slab cimport (
     bucket_give, bucket_hold, bucket_left, bucket_limit, bucket_reserve, bucket_settle, bucket_wait, concurrency_give,
     concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
 )
+from .shared.switches cimport SWITCHED_OFF, UNSAID, is_anything_said, maintained_for, maintained_until, switched
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
+
+cdef extern from "string.h" nogil:
+    void* memmem(const void* at, size_t size, const void* wanted, size_t length)
 
 cdef enum:
     EVENTS_MAX = 256                # events taken from epoll at once
@@ -174,6 +178,8 @@ include "way/load.pxi"
 include "way/failures.pxi"
 include "way/tenant.pxi"
 include "way/admit.pxi"
+include "way/switches.pxi"
+include "way/catalogue.pxi"
 include "way/usage.pxi"
 include "way/upload.pxi"
 include "way/intent.pxi"
@@ -238,6 +244,7 @@ cdef class Route:
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
         self.model_at = self.models_at = self.stream_at = self.count_at = self.keep_at = -1
         self.options_at = self.fill_at = -1
+        self.asks = route.asks
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(f"{'an' if kind[0] in 'ao' else 'a'} {kind}" for kind in rule.types)
                            for rule in route.fields)
@@ -262,6 +269,9 @@ cdef class Route:
                 self.keep_at = i
             elif rule.role == "refers":
                 self.refers |= 1 << i
+            if rule.needs is not None:
+                self.needs[i], self.signs[i] = rule.needed, SIGNS[rule.needs]
+                self.may_need |= rule.needed
             if rule.default is not None:
                 self.fill_at = i
                 self.fill = b'"%b":%d,' % (rule.name.encode(), rule.default)
@@ -337,11 +347,21 @@ cdef class Model:
         cdef Target target
         self.name = name
         self.prices = prices
+        self.entry = self.listed = name.encode()
         self.limits = limits
         self.targets = targets
         for plan in targets.values():
             for target in plan:
                 target.alone = target is plan[0] and sum(other.priority == target.priority for other in plan) == 1
+
+    def with_traits(self, str listed, bint off, uint32_t lacks):
+        """The same model as the catalogue has it: under which name, whether it is off, what it lacks (bits)."""
+        cdef Model model = Model.__new__(Model)
+        model.name, model.entry, model.targets = self.name, self.entry, self.targets
+        model.limits, model.prices = self.limits, self.prices
+        model.listed = listed.encode() if listed else self.entry
+        model.off, model.lacks = off, lacks
+        return model
 
 
 cdef class Gateway:
@@ -359,6 +379,7 @@ cdef class Gateway:
         self.connect = connect
         self.fault = log_fault
         self.counts = slab.worker(stripe)
+        self.board = slab.board()
         self.listeners = []
         self.inbox = <char*>malloc(BUFFER)
         self.outbox = <char*>malloc(BUFFER)
@@ -408,7 +429,7 @@ cdef class Gateway:
         self.resolve = tables.resolve
         self.policy, self.digest = tables.policy, tables.digest
         self.known, self.parties, self.policies = {}, {}, {}
-        self.surfaces = tables.surfaces
+        self.surfaces, self.capabilities, self.interface = tables.surfaces, tables.capabilities, tables.interface
         self.workspace = tables.workspace
         self.owned = tables.owned
         self.cors = tables.cors
@@ -519,6 +540,7 @@ cdef class Gateway:
         self.now = monotonic_ns()
         self.counts.heartbeat_ns = self.now
         note_lateness(self)
+        note_strain(self)
         self.counts.memory = settle_memory(self.now)
         settle_notes(self)
         overdue = []

@@ -36,6 +36,8 @@ COMMANDS = {
     "top": ("edge.cli.top", "Watch a running gateway: traffic, providers, breakers, limits, errors."),
     "why": ("edge.cli.why", "Tell what happened to one request, and what to do about it."),
     "fleet": ("edge.cli.fleet", "Show the hosts that share limits, and what is left of them."),
+    "models": ("edge.cli.models", "List the models, and switch them off and on."),
+    "maintenance": ("edge.cli.maintenance", "Answer all requests with 503 for a while."),
     "circuits": ("edge.cli.circuits", "List a running gateway's targets, and take one out or put it back."),
 }
 

@@ -102,6 +102,8 @@ def shown(found: dict[str, Any]) -> str:
              f"for {lasting(found['uptime'])}",
              f"configuration version {config['version']}: {config['source']}, {counted(config['warnings'], 'warning')}",
              f"{found['connections']} connections, {found['in_flight']} requests in flight"]
+    if found["maintenance"]:
+        lines.append(f"maintenance until {found['maintenance']['until'] or '`edge maintenance off`'}")
     for each in found["workers"]:
         lines.append(f"  worker {each['worker']}: process {each['pid'] or '-'}, {each['connections']} connections, "
                      f"{each['in_flight']} requests, {each['restarts']} restarts")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,9 @@ from edge.contract.words import names as names_in
 from edge.dialects.kinds import KINDS
 
 SURFACES = (*KINDS, "admin")
-# Settings that choose a variant of a row, and how the configuration has them.
-FLAGS = {"mask_rate_limit": "provider_rate_limit: mask"}
+# Settings that choose a variant of a row, and how the configuration has them. (README.md has all switches.)
+FLAGS = {"mask_rate_limit": "provider_rate_limit: mask", "revoked_401": "revoked_key: 401",
+         "revoked_403": "revoked_key: 403"}
 # What an envelope is filled with: the row's own four, and what is known of every error.
 ROW_NAMES = ("type", "code", "message", "param")
 ENVELOPE_NAMES = (*ROW_NAMES, "request_id", "trace_id", "status", "condition", "blame", "retry_after")
@@ -63,7 +64,7 @@ class Contract:
     rows: dict[str, Row]
     variants: dict[str, dict[str, Row]]     # condition: by flag, the row that holds when it is set
 
-    def row(self, condition: str, flags: Sequence[str] = ()) -> Row:
+    def row(self, condition: str, flags: Collection[str] = ()) -> Row:
         """The row of a condition under the flags that are set."""
         rows = [row for flag, row in self.variants.get(condition, {}).items() if flag in flags]
         return rows[0] if rows else self.rows[condition]

@@ -155,7 +155,7 @@ def known_words(contracts: list[Contract]) -> list[str]:
 
 
 def _all_cells(contract: Contract, name: str) -> list[dict[str, Any]]:
-    return [cells(contract.row(name, flags), name) for flags in ((), tuple(FLAGS))]
+    return [cells(contract.row(name, flags), name) for flags in ((), *((flag,) for flag in FLAGS))]
 
 
 def _wrapped(text: str, indent: str, width: int, hang: int = 0) -> list[str]:

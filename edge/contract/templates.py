@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from edge._fast import NEVER, PHRASES, SLOTS, Condition, Template
 from edge.contract.conditions import UNANSWERED, Conditions, Meaning, conditions
-from edge.contract.files import FLAGS, ROW_NAMES, SURFACES, Contract, Row, load
+from edge.contract.files import ROW_NAMES, SURFACES, Contract, Row, load
 from edge.contract.problems import ContractError, Problem
 from edge.contract.words import Name, parse
 
@@ -16,36 +16,33 @@ Piece = bytes | tuple[int, bytes]
 Fill = Callable[[str, bool], None]
 
 # What was made last for a surface and its flags, and of what: most versions of a configuration change no contract.
-_made: dict[tuple[str, tuple[str, ...]], tuple[Contract, list[Template | None]]] = {}
+_made: dict[tuple[str, str, tuple[str, ...]], tuple[Contract, list[Template | None]]] = {}
 
 
-def compile_surface(chosen: str | Contract, surface: str, *, files: Sequence[str] = (),
-                    mask_rate_limit: bool = False) -> list[Template | None]:
-    """The templates of a surface, by condition; None for conditions that have no answer. Raises ContractError."""
+def compile_surface(chosen: str | Contract, surface: str, *, files: Sequence[str] = (), flags: tuple[str, ...] = (),
+                    shape: str | None = None) -> list[Template | None]:
+    """The templates of a surface, by condition; None for conditions that have no answer. Raises ContractError.
+
+    `flags` are the settings of FLAGS that are set, `shape` is the surface whose envelope is used, where it is another.
+    """
     contract = chosen if isinstance(chosen, Contract) else load(chosen, files)
     if surface not in contract.surfaces:
         where = f"surfaces.{surface}" if surface in SURFACES else ""
         raise ContractError([Problem(contract.file, 1, 1, where, f"{contract.name} has no surface {surface}",
                                      f"add its envelope, or choose one of {', '.join(contract.surfaces)}")])
-    flags = flags_set(mask_rate_limit)
-    made = _made.get((surface, flags))
+    shape = surface if shape is None or shape not in contract.surfaces else shape
+    made = _made.get((surface, shape, flags))
     if made is None or made[0] != contract:
-        made = _made[surface, flags] = contract, [
-            None if condition in UNANSWERED else _template(contract, surface, condition.name, flags)
+        made = _made[surface, shape, flags] = contract, [
+            None if condition in UNANSWERED else _template(contract, shape, condition.name, flags)
             for condition in Condition]
     return list(made[1])
 
 
-def statuses(chosen: str | Contract, *, mask_rate_limit: bool = False) -> list[int]:
+def statuses(chosen: str | Contract, flags: Collection[str] = ()) -> list[int]:
     """The statuses of a contract, by condition; 0 for the upstream's own and for conditions without an answer."""
     contract = chosen if isinstance(chosen, Contract) else load(chosen)
-    flags = flags_set(mask_rate_limit)
     return [0 if condition in UNANSWERED else contract.row(condition.name, flags).status for condition in Condition]
-
-
-def flags_set(mask_rate_limit: bool) -> tuple[str, ...]:
-    """The flags under which a contract's variants are chosen."""
-    return tuple(flag for flag, is_set in zip(FLAGS, (mask_rate_limit,), strict=True) if is_set)
 
 
 def phrase(status: int) -> str:
@@ -58,7 +55,7 @@ def status_name(status: int) -> str:
     return phrase(status).lower().replace(" ", "_")
 
 
-def _template(contract: Contract, surface: str, name: str, flags: tuple[str, ...]) -> Template:
+def _template(contract: Contract, surface: str, name: str, flags: Collection[str]) -> Template:
     known = conditions()
     meaning = known.meanings[name]
     row = contract.row(name, flags)

@@ -24,7 +24,9 @@ from edge.control.guard import admin, owner
 from edge.control.keys.keeper import Keeper
 from edge.control.keys.routes import Keys
 from edge.control.known import Known
+from edge.control.maintenance import MaintenanceRoutes
 from edge.control.metrics import SlabCollector, expose
+from edge.control.models import ModelRoutes
 from edge.control.parties import routes as parties
 from edge.control.points.clerk import Clerk
 from edge.control.points.routes import Points
@@ -35,6 +37,7 @@ from edge.control.state import State
 from edge.process.channel import Reloaded
 from edge.values import directory, figures
 from edge.values.snapshot import Key, Snapshot
+from edge.values.switches import maintenance
 
 LAST = 20                   # requests that are told where nobody says how many
 FRESH_SECONDS = 3.0         # a worker whose event loop has not turned for longer is not counted on
@@ -74,6 +77,7 @@ class Routes:
                 Route("/admin/stop", self.stop, methods=["POST"]),
                 *Keys(self.state, self.keeper).routes(), *parties.routes(self.state, self.keeper),
                 *Points(self.state, self.keeper).routes(),
+                *MaintenanceRoutes(self.state).routes(), *ModelRoutes(self.state).routes(),
             ],
             exception_handlers=handlers)
         app.router.redirect_slashes = False
@@ -87,15 +91,17 @@ class Routes:
     async def health(self, request: Request) -> Response:
         """What a person wants to know first."""
         state = self.state()
-        return answer({"status": "draining" if self.draining() else "ok", "version": __version__,
-                       "config_version": state.snapshot.version, "workers": self.alive()})
+        found = maintenance(state.slab)
+        return answer({"status": "draining" if self.draining() else "ok" if found is None else "maintenance",
+                       "version": __version__, "config_version": state.snapshot.version, "workers": self.alive(),
+                       **({} if found is None else {"until": found.shown()["until"]})})
 
     async def livez(self, request: Request) -> Response:
         """This process answers."""
         return answer({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """The gateway takes requests: it is not draining, and a worker is alive."""
+        """The gateway takes requests: it is not draining, and a worker is alive. In a maintenance it answers, too."""
         if self.draining():
             raise Refusal(Condition.draining, {Slot.S_RETRY_AFTER_MS: 1000})
         if not self.alive():

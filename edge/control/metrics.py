@@ -31,6 +31,7 @@ from edge.control.worker_metrics import SHORT, of_workers
 from edge.values.directory import CONCURRENT
 from edge.values.figures import concurrency, limit
 from edge.values.registry import Labels, bucket_name, owners
+from edge.values.switches import maintenance
 
 SERIES = ("route", "provider", "model")
 LONG = (*map(floatToGoString, LONG_BOUNDS), "+Inf")
@@ -154,6 +155,8 @@ def of_gateway(state: State) -> Iterator[Metric]:
             index = state.registry.bucket(bucket_name(CONCURRENT, owner))
             left.add_metric([owner], concurrency(state.slab, index, state.snapshot)["left"])
     yield left
+    yield Gauge("edge_maintenance", "1 while an operator keeps the gateway in maintenance.",
+                int(maintenance(state.slab) is not None))
     yield Gauge("edge_config_version", "Version of the configuration in force.", state.snapshot.version)
     yield Info("edge_build", "The program that runs.", {"version": __version__})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from edge.control import circuits
+from edge.control import circuits, maintenance, strain
 from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.keys.keeper import Keeper
@@ -26,6 +26,7 @@ from edge.control.state import State
 from edge.process import claims, log
 from edge.process.channel import Abort, Commit, Drain, Kind, Message, Prepare, Reader, Record, Reloaded, Retire, say
 from edge.values import figures
+from edge.values.snapshot import Overload
 
 if TYPE_CHECKING:
     from edge.control.fleet.process import Fleet
@@ -66,6 +67,7 @@ class Control:
         self.keeper = Keeper(lambda: self.state, self.share, self.clerk.grant)
         self.fleet: Fleet | None = None
         self.speaking: asyncio.Task[None] | None = None
+        self.looking: asyncio.Task[None] | None = None
         self.reloads: dict[int, asyncio.Future[Reloaded]] = {}
 
     async def serve(self, listener: socket.socket) -> None:
@@ -128,9 +130,18 @@ class Control:
             self.drain(self.loop.time() + message.timeout + LINGER_SECONDS)
 
     def beat(self) -> None:
-        """Shows the supervisor that the event loop turns."""
+        """Shows the supervisor that the event loop turns, and ends what is over."""
         self.state.slab.beat(self.stripe)
+        maintenance.settle(self.state.slab)
+        if self.state.snapshot.overload != Overload() and (self.looking is None or self.looking.done()):
+            self.looking = self.loop.create_task(self.look())
         self.loop.call_later(BEAT_SECONDS, self.beat)
+
+    async def look(self) -> None:
+        """Looks whether the host is short of something. In a thread: a disk may be away."""
+        snapshot = self.state.snapshot
+        found = await asyncio.to_thread(strain.look, snapshot.overload, strain.places(snapshot))
+        strain.tell(self.state.slab, *found)
 
     def prepare(self, message: Prepare) -> Record:
         """Compiles a version beside the one in force; or the reason why it cannot be."""

@@ -30,10 +30,10 @@ class State:
     @classmethod
     def of(cls, slab: Slab, registry: Registry, snapshot: Snapshot) -> State:
         """Compile, or raise and have changed nothing."""
-        wording, mask = dict(snapshot.wording), snapshot.mask_rate_limit
+        wording = dict(snapshot.wording)
         admin = contract.compile_surface(wording["admin"], "admin")
         statuses: dict[str, list[int]] = {
-            kind: contract.statuses(wording[kind], mask_rate_limit=mask) for kind in KINDS}
+            kind: contract.statuses(wording[kind], snapshot.flags) for kind in KINDS}
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         return cls(slab, registry, snapshot, Refusals(admin), statuses, kinds)
 

@@ -12,6 +12,7 @@ from edge.control.state import State
 from edge.process import pidfile
 from edge.process.titles import titled
 from edge.values import figures
+from edge.values.switches import maintenance
 
 _WORKER = "edge: worker "
 
@@ -21,9 +22,11 @@ def status(state: State, supervisor: int, *, draining: bool) -> dict[str, Any]:
     snapshot, pids = state.snapshot, workers(supervisor)
     found = figures.workers(state.slab)
     targets = figures.targets(state.slab, state.registry, snapshot)
+    work = maintenance(state.slab)
     return {
         "version": __version__, "pid": supervisor, "uptime": uptime(supervisor), "draining": draining,
         "config": {"source": snapshot.source, "version": snapshot.version, "warnings": list(snapshot.warnings)},
+        "maintenance": None if work is None else work.shown(),
         "connections": sum(each["connections"] for each in found),
         "in_flight": sum(each["in_flight"] for each in found),
         "drain_timeout": snapshot.drain_timeout,

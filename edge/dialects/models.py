@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from edge.dialects.kinds import Kind
 
@@ -13,9 +13,15 @@ _CREATED = 1735689600
 _CREATED_AT = "2025-01-01T00:00:00Z"
 
 
-def shown(kind: Kind, name: str, owned_by: str, providers: Iterable[str]) -> Shown:
-    """One model, in the shape of the SDK that asks; `providers` are the kinds of those that have it."""
-    return _SHOWN[kind](name, owned_by, providers)
+def shown(kind: Kind, name: str, owned_by: str, providers: Iterable[str],
+          capabilities: Sequence[str] | None = None) -> Shown:
+    """One model, in the shape of the SDK that asks; `providers` are the kinds of those that have it.
+
+    SDKs keep members that they do not know, such as `edge_capabilities`, which is there where anything is known.
+    (Anthropic's has a member `capabilities` of another form.)
+    """
+    known = {} if capabilities is None else {"edge_capabilities": list(capabilities)}
+    return {**_SHOWN[kind](name, owned_by, providers), **known}
 
 
 def page(kind: Kind, models: Mapping[str, Shown]) -> dict[str, object]:

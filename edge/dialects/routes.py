@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edge.dialects.capabilities import Capability, bits
 from edge.dialects.kinds import Kind
 
 Dialect = Literal["none", "chat", "responses", "messages", "object"]
@@ -24,7 +25,7 @@ class FieldRule:
     Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages). With
     `default` a member that is absent is sent on with that value. One that `refers` holds ids that providers gave out:
     a string, several, or an object with an `id`; by one that `keeps` the provider keeps the answer, under an id; one of
-    `most_output` says how many tokens the answer may have.
+    `most_output` says how many tokens the answer may have. One that `needs` a capability does where its value shows it.
     """
 
     name: str
@@ -34,11 +35,20 @@ class FieldRule:
     low: float | None = None
     high: float | None = None
     role: Role | None = None
+    needs: Literal["tools", "vision", "json"] | None = None
+
+    @property
+    def needed(self) -> int:
+        """The same as bits."""
+        return bits([self.needs] if self.needs else ())
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path. `name` is its metric label and its scope; `json` says that the body is JSON and held to `fields`."""
+    """One path. `name` is its metric label and its scope; `json` says that the body is JSON and held to `fields`.
+
+    Only models with the `capability` are made for it.
+    """
 
     name: str
     method: str
@@ -47,6 +57,12 @@ class Route:
     dialect: Dialect = "none"
     json: bool = True
     fields: tuple[FieldRule, ...] = ()
+    capability: Capability | None = None
+
+    @property
+    def asks(self) -> int:
+        """The same as bits."""
+        return bits([self.capability] if self.capability else ())
 
     @property
     def methods(self) -> tuple[bytes, ...]:
@@ -92,28 +108,32 @@ _TEXTS: tuple[Type, ...] = ("string", "array")
 _SAMPLING = (FieldRule("stop", _TEXTS), FieldRule("seed", ("number",)),
              FieldRule("frequency_penalty", ("number",), low=-2, high=2),
              FieldRule("presence_penalty", ("number",), low=-2, high=2), _STREAM_OPTIONS, *_object("logit_bias"))
-_TOOLS = (*_array("tools"), FieldRule("tool_choice", ("string", "object")))
-_CLAUDE_TOOLS = (FieldRule("system", _TEXTS), *_array("tools"), *_object("tool_choice", "thinking"))
+_TOOL_LIST = FieldRule("tools", ("array",), needs="tools")
+_TOOLS = (_TOOL_LIST, FieldRule("tool_choice", ("string", "object")))
+_CLAUDE_TOOLS = (FieldRule("system", _TEXTS), _TOOL_LIST, *_object("tool_choice", "thinking"))
+_MESSAGES = FieldRule("messages", ("array",), required=True, needs="vision")
 
 ROUTES: tuple[Route, ...] = (
     Route("chat", "POST", "/v1/chat/completions", "openai", "chat", fields=(
-        _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _STREAM, _TEMPERATURE, _TOP_P,
+        _MODEL, _MODELS, _MESSAGES, _STREAM, _TEMPERATURE, _TOP_P,
         _most("max_tokens"), _most("max_completion_tokens"), _CHOICES, *_SAMPLING, *_TOOLS,
-        *_object("response_format", "metadata"), FieldRule("logprobs", ("boolean",)), _STORE)),
+        FieldRule("response_format", ("object",), needs="json"), *_object("metadata"),
+        FieldRule("logprobs", ("boolean",)), _STORE), capability="chat"),
     Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("prompt", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P,
-        _most("max_tokens", low=0), _CHOICES, *_SAMPLING)),
+        _most("max_tokens", low=0), _CHOICES, *_SAMPLING), capability="completions"),
     Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
-        _MODEL, _MODELS, FieldRule("input", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P, _most("max_output_tokens"),
-        *_TOOLS, *_object("metadata", "reasoning", "text"), *_array("include"), _PREVIOUS, _CONVERSATION)),
+        _MODEL, _MODELS, FieldRule("input", _TEXTS, needs="vision"), _STREAM, _TEMPERATURE, _TOP_P,
+        _most("max_output_tokens"), *_TOOLS, *_object("metadata", "reasoning"),
+        FieldRule("text", ("object",), needs="json"), *_array("include"), _PREVIOUS, _CONVERSATION), capability="chat"),
     Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
-        _MODEL, _MODELS, FieldRule("input", _TEXTS, required=True), _count("dimensions"))),
+        _MODEL, _MODELS, FieldRule("input", _TEXTS, required=True), _count("dimensions")), capability="embeddings"),
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(
-        _MODEL, _MODELS, FieldRule("messages", ("array",), required=True), _most("max_tokens", required=True), _STREAM,
+        _MODEL, _MODELS, _MESSAGES, _most("max_tokens", required=True), _STREAM,
         FieldRule("temperature", ("number",), low=0, high=1), _TOP_P, _count("top_k", low=0), *_CLAUDE_TOOLS,
-        *_array("stop_sequences"), *_object("metadata"))),
+        *_array("stop_sequences"), *_object("metadata")), capability="chat"),
     Route("count_tokens", "POST", "/v1/messages/count_tokens", "anthropic", "object", fields=(
-        _MODEL, FieldRule("messages", ("array",), required=True), *_CLAUDE_TOOLS)),
+        _MODEL, _MESSAGES, *_CLAUDE_TOOLS), capability="chat"),
 )
 
 # Paths that go to a provider as they are, by the provider's kind: itself and what is below it where it ends in *, below
@@ -126,6 +146,10 @@ RELAYED: tuple[tuple[str, Kind], ...] = (
     ("/v1/moderations", "openai"), ("/v1/responses/*", "openai"), ("/v1/uploads*", "openai"),
     ("/v1/vector_stores*", "openai"), ("/v1/videos*", "openai"),
 )
+
+# What a model must be made for that is asked for on one of them; on the others it is not known.
+RELAYED_CAPABILITIES: dict[str, Capability] = {
+    "/v1/audio/*": "audio", "/v1/images/*": "images", "/v1/moderations": "moderation", "/v1/videos*": "video"}
 
 # Both SDKs ask for the models at one path. Where the catalogue names none, providers answer.
 MODELS = Route("models", "GET", "/v1/models", "openai", json=False)

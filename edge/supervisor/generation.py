@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge import control, worker
-from edge._fast import CONTROL, GENERATION, Slab
+from edge._fast import CONTROL, GENERATION, Slab, Spoken, Switches
 from edge.process import sockets
 from edge.process.channel import Records
 from edge.supervisor.children import Child
@@ -66,7 +66,7 @@ class Generation:
 def take_over(handed: Handover, snapshot: Snapshot, logger: logging.Logger) -> tuple[Force, int, list[Child]]:
     """The memory of the image before and the names in it, our first stripe there, and its processes.
 
-    A memory that this program does not understand is left to them, and ours is new.
+    A memory that this program does not understand is left to them, and ours is new; what operators said holds in it.
     """
     try:
         slab, registry = Slab(snapshot.workers, handed.slab), Registry(handed.indices)
@@ -75,6 +75,8 @@ def take_over(handed: Handover, snapshot: Snapshot, logger: logging.Logger) -> t
         logger.warning("counters and limits begin anew: %s", error)
         os.close(handed.slab)
         slab, registry = Slab(snapshot.workers), Registry()
+        if handed.spoken is not None:
+            Switches(slab).speak(Spoken(**handed.spoken))
         first, shared = 0, False
     before = []
     for name, stripe, pid, channel in handed.children:

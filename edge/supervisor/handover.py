@@ -38,6 +38,7 @@ class Handover:
     snapshot: int                               # where the trial leaves what it read
     protocol: int                               # what the children speak
     trial: bool = False
+    spoken: dict[str, Any] | None = None        # by operators, for a memory that is new: edge._fast.Spoken
 
     def descriptors(self) -> list[int]:
         """All that the next image needs. A trial gets no more than a place for what it reads."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edge import __version__, contract
-from edge._fast import Slab
+from edge._fast import Slab, Switches
 from edge.process import descriptors, log, notify
 from edge.process.apart import Ended, apart
 from edge.process.channel import PROTOCOL, Garbage, Kind, Record
@@ -228,4 +228,5 @@ class Supervisor:
         return Handover(
             force.snapshot.version, [sock.fileno() for sock in listeners.workers], listeners.admin.fileno(),
             [sock.fileno() for sock in listeners.claims], listeners.addresses, force.slab.descriptor,
-            self.generation.first, force.registry.given, alive, snapshot, PROTOCOL)
+            self.generation.first, force.registry.given, alive, snapshot, PROTOCOL,
+            spoken=Switches(force.slab).spoken._asdict())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edge.dialects.capabilities import Capability
 from edge.dialects.kinds import KINDS, Kind
 from edge.values.hours import Hours
 
@@ -188,6 +189,17 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What the catalogue says of a name, or of all that fit a pattern. Without `capabilities` it does not say what they
+    are made for; whether they are `enabled` an operator may say otherwise while the gateway runs.
+    """
+
+    name: str
+    capabilities: tuple[Capability, ...] | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """A path pattern (`*` at the end) relayed as it is to one provider."""
 
@@ -252,6 +264,15 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Overload:
+    """Shares from which on requests are refused, but for those of high priority; 0: never."""
+
+    memory: float = 0.0                 # of the control group's limit, or the machine's
+    memory_stalls: float = 0.0          # of the time, in which work waits for memory
+    disk: float = 0.0                   # of what the gateway writes to
+
+
+@dataclass(frozen=True, slots=True)
 class AccessLog:
     """A line per request. `path` is a file, or `-`: standard output; `sample` is the share that conditions have."""
 
@@ -294,6 +315,7 @@ class Snapshot:
     admin_port: int
     providers: tuple[Provider, ...]
     models: tuple[Model, ...] = ()
+    catalogue: tuple[Traits, ...] = ()      # names, then patterns in their order: the first that fits counts
     relays: tuple[Relay, ...] = ()
     keys: tuple[Key, ...] = ()
     parties: tuple[Key, ...] = ()       # who stands behind keys
@@ -312,7 +334,8 @@ class Snapshot:
     trusted_proxies: tuple[str, ...] = ()
     proxy_protocol: bool = False
     bearer_only: bool = False           # no x-api-key on /v1/messages
-    mask_rate_limit: bool = False       # provider_rate_limit: mask
+    flags: tuple[str, ...] = ()         # of the contracts' variants: edge.contract.files.FLAGS
+    anthropic_members: bool = True      # errors of /v1/messages are framed as Anthropic's
     tells_limits: bool = False          # rate_limit_headers: gateway
     workspace: str | None = None        # whose keys alone may come, of those that have any
     store: str | None = None            # the absolute path of the keys' database
@@ -321,6 +344,7 @@ class Snapshot:
     admin_tokens: tuple[AdminToken, ...] = ()
     retry: Retry = field(default_factory=Retry)
     breaker: Breaker = field(default_factory=Breaker)
+    overload: Overload = field(default_factory=Overload)
     cors: tuple[str, ...] = ()          # origins whose pages may read answers; * for all
     sticky: str | None = None           # request header whose value decides among targets of equal priority
     drain_timeout: float = 30.0

@@ -11,17 +11,31 @@ import orjson
 
 from edge import _fast, contract
 from edge.config.keys import digest
-from edge.dialects import paths
+from edge.dialects import paths, unserved
+from edge.dialects.capabilities import CAPABILITIES, lacking
 from edge.dialects.kinds import KINDS, Kind
-from edge.dialects.routes import ASKED, MODELS, NAMES, OWN, REFERRED, RELAY, RELAYED, ROUTES, Route, says_model
+from edge.dialects.routes import (
+    ASKED,
+    MODELS,
+    NAMES,
+    OWN,
+    REFERRED,
+    RELAY,
+    RELAYED,
+    RELAYED_CAPABILITIES,
+    ROUTES,
+    Route,
+    says_model,
+)
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
 from edge.values import directory
+from edge.values.catalogue import finder
 from edge.values.hours import closed
 from edge.values.parties import name
 from edge.values.patterns import covers, matcher
 from edge.values.registry import Limited, Registry, owners
-from edge.values.snapshot import AccessLog, Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target
+from edge.values.snapshot import AccessLog, Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target, Traits
 from edge.worker import codings
 from edge.worker.notes import Notes
 
@@ -82,6 +96,8 @@ class Tables:
     named: Callable[[bytes], bytes | None] = paths.named
     is_plain: Callable[[bytes, bool], bool] = paths.is_plain
     says_model: Callable[[str], bool] = says_model
+    interface: Callable[[bytes], str | None] = unserved.interface
+    capabilities: tuple[str, ...] = CAPABILITIES
 
     @property
     def known(self) -> list[bytes]:
@@ -154,6 +170,7 @@ class Compiler:
         kinds = {provider.name: provider.kind for provider in snapshot.providers}
         targets = Targets(registry, pools)
         limits = {owner: self.limits(snapshot, registry, owner, limited) for owner, limited in owners(snapshot)}
+        traits = finder(snapshot.catalogue)
         priced = {each.model: _fast.Prices(each) for each in snapshot.prices}
         models = [(model, self.model(model, targets.by_kind(model, kinds), limits, priced))
                   for model in snapshot.models]
@@ -168,8 +185,9 @@ class Compiler:
                  tuple(targets.made.get(provider.name, ())))
                 for provider in snapshot.providers),
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
-            models={model.name.encode(): compiled for model, compiled in models if "*" not in model.name},
-            resolve=resolver([(model.name, compiled) for model, compiled in models if "*" in model.name]),
+            models={model.name.encode(): compiled.with_traits(*said(traits(model.name))) for model, compiled in models
+                    if "*" not in model.name},
+            resolve=resolver([(model.name, compiled) for model, compiled in models if "*" in model.name], traits),
             policy=partial(policy, snapshot),
             limits=limits["gateway"],
             digest=partial(digest, secret=snapshot.key_secret),
@@ -230,7 +248,8 @@ class Compiler:
         for path, provider, pinned in relayed:
             others = makers.get(kinds[provider])
             fields = ASKED + REFERRED if others and not pinned else ASKED
-            route = Route(RELAY, "*", path, kinds[provider], json=False, fields=fields)
+            route = Route(RELAY, "*", path, kinds[provider], json=False, fields=fields,
+                          capability=None if pinned else RELAYED_CAPABILITIES.get(path))
             compiled = compiled_route(route, surfaces).bind(registry.series(RELAY, "", ""), targets.of_relay(provider),
                                                   pinned=pinned)
             if others:
@@ -303,8 +322,8 @@ def lenient(snapshot: Snapshot, route: Route) -> Route:
 
 def compiled_surface(surface: Surface, snapshot: Snapshot) -> Any:
     """A client's dialect with the contract of its errors."""
-    templates = contract.compile_surface(dict(snapshot.wording)[surface.name], surface.name,
-                                         mask_rate_limit=snapshot.mask_rate_limit)
+    templates = contract.compile_surface(dict(snapshot.wording)[surface.name], surface.name, flags=snapshot.flags,
+                                         shape=None if snapshot.anthropic_members else SURFACES[0].name)
     return _fast.Surface(surface, templates, dict(snapshot.contracts)[surface.name] == surface.name,
                          snapshot.tells_limits)
 
@@ -314,9 +333,23 @@ def compiled_route(route: Route, surfaces: Mapping[Kind, Any]) -> Any:
     return _fast.Route(route, NAMES.index(route.name), surfaces[route.surface])
 
 
-def resolver(patterns: list[tuple[str, Any]]) -> Callable[[bytes], Any]:
-    """Finds the first pattern that fits a name; None where none does."""
+def resolver(patterns: list[tuple[str, Any]], traits: Callable[[str], Traits]) -> Callable[[bytes], Any]:
+    """Finds the first pattern that fits a name, as the model that the catalogue says it is; None where none does."""
+    made: dict[tuple[str, str], Any] = {}
+
     def resolve(name: bytes) -> Any:
         text = name.decode("utf-8", "replace")
-        return next((model for pattern, model in patterns if covers(pattern, text)), None)
+        fitting = next(((pattern, model) for pattern, model in patterns if covers(pattern, text)), None)
+        if fitting is None:
+            return None
+        found = traits(text)
+        place = fitting[0], found.name
+        if place not in made:
+            made[place] = fitting[1].with_traits(*said(found))
+        return made[place]
     return resolve
+
+
+def said(traits: Traits) -> tuple[str, bool, int]:
+    """What the data plane is told: as what the catalogue has it, whether it is off, and what it lacks."""
+    return traits.name, not traits.enabled, lacking(traits.capabilities)

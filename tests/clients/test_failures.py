@@ -27,12 +27,12 @@ def test_an_unknown_model(way: Way) -> None:
 
 
 def test_a_model_of_the_other_dialect(way: Way) -> None:
-    """A model that is served elsewhere is 404 at once, with the path that serves it."""
+    """A model that is served elsewhere is 501 at once, with the path that serves it."""
     model, path = (("gpt-4o", "/v1/chat/completions") if way.surface == "messages" else
                    ("claude-opus-4-6", "/v1/messages"))
     error = way(model=model, retries=2)["error"]
-    assert error["status"] == 404
-    assert f"Did you mean {path}?" in error["message"]
+    assert error["status"] == 501
+    assert error["message"].endswith(f"Ask for it at {path}")
     assert way.sent() == 0
 
 

@@ -28,7 +28,7 @@ def test_layers(config: Any) -> None:
     ("EDGE_TIMEOUT", "1.5", lambda s: s.providers[0].first_byte_timeout == 1.5),
     ("EDGE_BEARER_ONLY", "true", lambda s: s.bearer_only),
     ("EDGE_WORKERS", "2", lambda s: s.workers == 2),
-    ("EDGE_PROVIDER_RATE_LIMIT", "mask", lambda s: s.mask_rate_limit),
+    ("EDGE_PROVIDER_RATE_LIMIT", "mask", lambda s: "mask_rate_limit" in s.flags),
     ("EDGE_CONTRACT", "tokenpak", lambda s: dict(s.contracts) == {"openai": "tokenpak", "anthropic": "tokenpak"}),
     ("EDGE_CONTRACT__ANTHROPIC", "tokenpak", lambda s: dict(s.contracts)["anthropic"] == "tokenpak"),
     ("EDGE_ADMIN__PORT", "0", lambda s: s.admin_port == 0),

@@ -40,6 +40,8 @@ keys:
   - {name: "010", key: env:TEAM_B_KEY, rate_limit: {requests_per_second: 1.5}, expires: 2030-01-01}
   - {name: "on", hash: "blake2b:1111111111111111111111111111111111111111111111111111111111111111"}
 routes: {/v1/x*: local}
+catalogue: {"llama-*": {capabilities: [chat], enabled: false}}
+overload: {memory: 0.9}
 redis: {url: "redis+sentinel://a:26379,b/mymaster/1", password: env:TEAM_B_KEY, outage: closed}
 access_log: {path: "-", format: console, sample: {ok: 0.5}}
 tracing: {endpoint: "https://otel.internal/v1/traces", share: 0.5, service: "on", headers: {"x-key": env:TEAM_B_KEY}}
@@ -139,16 +141,17 @@ def test_example_is_complete_and_loads() -> None:
 def test_example_shows_the_defaults(config: Any) -> None:
     """What the example calls a default is one: without these lines the same comes out."""
     text = EXAMPLE.read_text()
-    for section in ("retry", "circuit_breaker", "queue", "limits", "contract", "admin", "cors"):
+    for section in ("retry", "circuit_breaker", "queue", "limits", "contract", "admin", "cors",
+                    "overload"):
         text = re.sub(rf"^{section}:.*\n(  .*\n)+", "", text, flags=re.M)
     for key in ("workers", "timeout", "provider_rate_limit", "rate_limit_headers", "bearer_only", "drain_timeout",
-                "keepalive", "debug", "contract_files", "trusted_proxies", "proxy_protocol"):
+                "keepalive", "debug", "contract_files", "trusted_proxies", "proxy_protocol", "anthropic_members"):
         text = re.sub(rf"^{key}:.*\n", "", text, flags=re.M)
     for key in ("kind", "base_url", "timeouts", "  connect", "  first_byte", "  idle", "  total",
                 "max_connections", "max_idle", "keep_alive", "headers", "models", "adaptive"):
         text = re.sub(rf"^    {key}:.*\n", "", text, count=1, flags=re.M)
     short = strict_yaml.load(text, "example").data
-    assert short.keys() == {"port", "listen_addr", "providers", "keys", "models", "routes", "fallback"}
+    assert short.keys() == {"port", "listen_addr", "providers", "keys", "models", "routes", "fallback", "catalogue"}
     assert short["providers"]["openai"].keys() == {"key"}
     assert config.load(text, ENVIRON) == load(str(EXAMPLE), environ=ENVIRON)
 

@@ -34,8 +34,8 @@ def test_defaults(config: Any) -> None:
     assert (loaded.limit, loaded.relays) == (None, ())
     assert loaded.bounds == Bounds(memory_bytes=share(loaded.workers))
     assert dict(loaded.contracts) == {"openai": "openai", "anthropic": "anthropic"}
-    assert (loaded.bearer_only, loaded.mask_rate_limit, loaded.debug, loaded.drain_timeout) == (
-        False, False, False, 30)
+    assert (loaded.bearer_only, loaded.flags, loaded.debug, loaded.drain_timeout) == (
+        False, (), False, 30)
     assert loaded.workers >= 1 and loaded.admin_key is None and loaded.warnings == ()
     [provider] = loaded.providers
     assert (provider.kind, provider.base_url, provider.proxy) == ("openai", "https://api.openai.com/v1", None)
@@ -83,7 +83,7 @@ circuit_breaker:
 fallback: {openai: [azure]}
 cache_max_size: 500MB
 """)
-    assert loaded.limit == Limit(200, 1000) and loaded.mask_rate_limit
+    assert loaded.limit == Limit(200, 1000) and loaded.flags == ("mask_rate_limit",)
     assert loaded.providers[0].first_byte_timeout == 60 and loaded.bounds.queue == 50
     assert not loaded.breaker.enabled
     assert loaded.models == (Model("*", (Target("openai"), Target("azure", priority=1))),)

@@ -87,7 +87,7 @@ def test_compiling_all_contracts_is_quick() -> None:
 
 def test_masking_changes_one_status() -> None:
     """The statuses for metric labels follow provider_rate_limit: mask."""
-    passed, masked = contract.statuses("tokenpak"), contract.statuses("tokenpak", mask_rate_limit=True)
+    passed, masked = contract.statuses("tokenpak"), contract.statuses("tokenpak", ("mask_rate_limit",))
     changed = [(c, passed[c], masked[c]) for c in Condition if passed[c] != masked[c]]
     assert changed == [(c, 429, 502) for c in (Condition.provider_rate_limited, Condition.keys_limited)]
 
@@ -186,7 +186,8 @@ def test_a_base_may_have_a_base(tmp_path: Path) -> None:
      ["mine.yaml:4:3: conditions.draining: must be a mapping - "
       "write its members: status, type, code, param, message, retry_after, when"]),
     (BASED + "conditions:\n  draining: {when: {masked: {status: 500}}}",
-     ["mine.yaml:4:21: conditions.draining.when.masked: there is no masked here - one of mask_rate_limit"]),
+     ["mine.yaml:4:21: conditions.draining.when.masked: there is no masked here - one of mask_rate_limit, revoked_401, "
+      "revoked_403"]),
     (BASED + "surfaces: {openai: {envelope: {error: '{mesage}'}}}",
      ["mine.yaml:3:21: surfaces.openai.envelope: does not give the message - put \"{message}\" somewhere into it",
       "mine.yaml:3:32: surfaces.openai.envelope.error: an envelope has no {mesage} - of type, code, message, param, "

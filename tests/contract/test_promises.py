@@ -214,7 +214,7 @@ def test_trace_id_is_the_request_id() -> None:
 ])
 def test_a_masked_rate_limit_is_a_bad_gateway(name: str, members: dict[str, str]) -> None:
     """With provider_rate_limit: mask a provider's 429 is a 502 with Retry-After."""
-    found = answer(name, "openai", C.provider_rate_limited, {"retry_after": 4200}, mask_rate_limit=True)
+    found = answer(name, "openai", C.provider_rate_limited, {"retry_after": 4200}, flags=("mask_rate_limit",))
     assert found.status == 502 and found.headers["retry-after"] == "5"
     assert {key: found.body["error"][key] for key in members} == members
 

@@ -34,6 +34,7 @@ OPENAI = """
     key_unknown 401 invalid_request_error invalid_api_key -
     key_wrong_workspace 401 invalid_request_error invalid_api_key -
     key_disabled 401 invalid_request_error invalid_api_key -
+    key_revoked/403 403 invalid_request_error invalid_api_key -
     key_expired 401 invalid_request_error invalid_api_key -
     scope_missing 403 invalid_request_error missing_scope -
     model_denied 403 invalid_request_error model_not_allowed model
@@ -71,6 +72,7 @@ OPENAI = """
     settings_conflict 412 invalid_request_error settings_conflict -
     key_rotation_pending 409 invalid_request_error key_rotation_pending -
     store_unavailable 503 server_error store_unavailable -
+    model_capability 400 invalid_request_error model_capability model
 """
 
 ANTHROPIC = """
@@ -94,6 +96,7 @@ ANTHROPIC = """
     key_malformed 401 authentication_error key_malformed -
     key_unknown 401 authentication_error key_unknown -
     key_disabled 401 authentication_error key_disabled -
+    key_revoked/403 403 permission_error key_revoked -
     key_expired 401 authentication_error key_expired -
     scope_missing 403 permission_error scope_missing -
     model_denied 403 permission_error model_denied model
@@ -131,6 +134,7 @@ ANTHROPIC = """
     settings_conflict 412 invalid_request_error settings_conflict -
     key_rotation_pending 409 invalid_request_error key_rotation_pending -
     store_unavailable 503 api_error store_unavailable -
+    model_capability 400 invalid_request_error model_capability model
 """
 
 TOKENPAK = """
@@ -154,6 +158,7 @@ TOKENPAK = """
     key_malformed 401 = AUTH_002 - | Invalid authentication format. Expected: Bearer <token>
     key_unknown 401 = AUTH_003 - | Authentication failed. Key may be expired or revoked
     key_disabled 401 = AUTH_003 - | Authentication failed. Key may be expired or revoked
+    key_revoked/403 403 = AUTH_003 - | Authentication failed. Key may be expired or revoked
     key_expired 401 = AUTH_003 - | Authentication failed. Key may be expired or revoked
     scope_missing 403 = AUTH_004 -
     model_denied 403 = AUTH_005 -
@@ -192,6 +197,7 @@ TOKENPAK = """
     settings_conflict 412 = VALIDATION_016 -
     key_rotation_pending 409 = VALIDATION_017 -
     store_unavailable 503 = RESOURCE_006 -
+    model_capability 400 = VALIDATION_018 -
 """
 
 TOKENFACTORY = """
@@ -215,6 +221,7 @@ TOKENFACTORY = """
     key_malformed 401 authentication_error key_malformed -
     key_unknown 401 authentication_error key_unknown -
     key_disabled 403 permission_error key_disabled -
+    key_revoked/401 401 authentication_error key_revoked -
     key_expired 401 authentication_error key_expired -
     scope_missing 403 permission_error scope_missing -
     model_denied 403 permission_error model_denied model
@@ -252,6 +259,7 @@ TOKENFACTORY = """
     settings_conflict 409 invalid_request_error settings_conflict -
     key_rotation_pending 409 invalid_request_error key_rotation_pending -
     store_unavailable 503 server_error store_unavailable -
+    model_capability 400 invalid_request_error model_capability model
 """
 
 TOKENBAY = """
@@ -275,6 +283,7 @@ TOKENBAY = """
     key_malformed 401 = key_malformed -
     key_unknown 401 = key_unknown -
     key_disabled 403 = api_key_disabled -
+    key_revoked/401 401 = api_key_disabled -
     key_unavailable 403 = api_key_unavailable -
     user_banned 403 = user_banned -
     feature_disabled 403 = feature_disabled -
@@ -329,6 +338,8 @@ TOKENBAY = """
     settings_conflict 412 = settings_conflict -
     key_rotation_pending 409 = key_rotation_pending -
     store_unavailable 503 = store_unavailable -
+    model_disabled 403 = model_disabled -
+    model_capability 403 = model_capability_not_supported -
 """
 
 TOKEN360 = """
@@ -352,6 +363,7 @@ TOKEN360 = """
     key_malformed 401 invalid_api_key 401 - | Invalid API key or token provided
     key_unknown 401 invalid_api_key 401 - | Invalid API key or token provided
     key_disabled 403 api_key_frozen 403 - | The API key is frozen
+    key_revoked/403 403 permission_error 403 - | This gateway's API key was revoked
     key_revoked 401 invalid_api_key 401 - | Invalid API key or token provided
     key_expired 401 invalid_api_key 401 - | Invalid API key or token provided
     scope_missing 403 model_access_denied 403 -
@@ -389,6 +401,7 @@ TOKEN360 = """
     settings_conflict 412 invalid_request_error 412 -
     key_rotation_pending 409 invalid_request_error 409 -
     store_unavailable 503 api_error 503 -
+    model_capability 400 invalid_request_error 400 model
 """
 
 GENERIC = """
@@ -412,6 +425,7 @@ GENERIC = """
     key_malformed 401 = key_malformed -
     key_unknown 401 = key_unknown -
     key_disabled 401 = key_disabled -
+    key_revoked/403 403 = key_revoked -
     key_expired 401 = key_expired -
     scope_missing 403 = scope_missing -
     model_denied 403 = model_denied model
@@ -448,19 +462,8 @@ GENERIC = """
     settings_conflict 412 = settings_conflict -
     key_rotation_pending 409 = key_rotation_pending -
     store_unavailable 503 = store_unavailable -
+    model_capability 400 = model_capability model
 """
-
-# The members of `error`, in order: on OpenAI's routes, on Anthropic's; and whether the former are framed as the latter.
-ENVELOPES: dict[str, tuple[str, str, bool]] = {
-    "openai": ("message type param code", "type message param code", False),
-    "anthropic": ("type message param code", "type message", True),
-    "tokenpak": ("type message code", "type message code", False),
-    "tokenfactory": ("type code message param", "type code message param", False),
-    "tokenbay": ("message type code", "type message code", False),
-    "token360": ("message type param code traceId", "type message param code traceId", False),
-    "generic": ("message type param code", "type message param code", False),
-}
-
 
 @dataclass(frozen=True)
 class Row:
@@ -480,12 +483,8 @@ def _row(line: str) -> tuple[str, Row]:
                      None if param == "-" else param, text if bar else None)
 
 
-def _lines(table: str) -> list[str]:
-    return [line.strip() for line in table.strip().splitlines()]
-
-
 def _rows(table: str) -> dict[str, Row]:
-    rows = dict(map(_row, _lines(table)))
+    rows = dict(map(_row, map(str.strip, table.strip().splitlines())))
     alike = {name: (meaning.like, rows[meaning.like]) for name, meaning in MEANINGS.items()
              if meaning.like and name not in rows}
     return rows | {name: replace(row, code=name) if row.code == other else row for name, (other, row) in alike.items()}

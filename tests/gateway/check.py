@@ -7,10 +7,20 @@ import re
 import time
 from typing import Any
 
-from tests.gateway.answers import CONTRACTS, ENVELOPES, Row
+from tests.gateway.answers import CONTRACTS, Row
 from tests.gateway.client import Answer
 from tests.gateway.meanings import MEANINGS
 
+# The members of `error`, in order: on OpenAI's routes, on Anthropic's; and whether the former are framed as the latter.
+ENVELOPES: dict[str, tuple[str, str, bool]] = {
+    "openai": ("message type param code", "type message param code", False),
+    "anthropic": ("type message param code", "type message", True),
+    "tokenpak": ("type message code", "type message code", False),
+    "tokenfactory": ("type code message param", "type code message param", False),
+    "tokenbay": ("message type code", "type message code", False),
+    "token360": ("message type param code traceId", "type message param code traceId", False),
+    "generic": ("message type param code", "type message param code", False),
+}
 Facts = dict[str, Any]
 # RFC 9110 section 15, RFC 6585 section 5, and Anthropic's 529.
 PHRASES = {

@@ -125,6 +125,7 @@ def configure(running: Simulator, listener: socket.socket, closed: str) -> Calla
             for name, settings in known.items()}
         config["keys"] += [{"name": name, "key": f"env:KEY_{name.replace('-', '_').upper()}", **settings}
                            for name, settings in KEYS.items()]
+        config["catalogue"] = {"sim-off": {"enabled": False}, "sim-chat": {"capabilities": ["chat"]}}
         config["routes"] = {"/v1/scripted*": "scripted", "/rerank": "scripted", "/v2/rerank*": "scripted"}
         if bare:
             return config

@@ -36,7 +36,7 @@ CONDITIONS = """
     global_rate_limited edge later
     gateway_overloaded edge later
     draining edge later
-    not_implemented edge never
+    not_implemented client never
     provider_auth upstream never
     provider_quota upstream never
     provider_region upstream never
@@ -88,6 +88,9 @@ CONDITIONS = """
     balance_insufficient tenant never
     key_balance_insufficient tenant never balance_insufficient
     key_period_limited tenant later rate_limited
+    maintenance edge later draining
+    model_disabled client never model_denied
+    model_capability client never model_denied
 """
 
 

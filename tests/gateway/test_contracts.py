@@ -80,8 +80,8 @@ NOWHERE = {"openai": "/v1/embedings", "anthropic": "/v1/messages/nowhere"}
 ASKED = {"openai": "/v1/embedings. Did you mean /v1/embeddings?",
          "anthropic": "/v1/messages/nowhere. Did you mean /v1/messages/batches?"}
 ONLY_OTHER = {"openai": "only-anthropic", "anthropic": "only-openai"}
-ELSEWHERE = {surface: f"{PATHS[surface]} for the model {ONLY_OTHER[surface]}. Did you mean {PATHS[other]}?"
-             for surface, other in (("openai", "anthropic"), ("anthropic", "openai"))}
+ELSEWHERE = {surface: f"{PATHS[surface]} for the model {ONLY_OTHER[surface]}, whose provider speaks another API. Ask "
+             f"for it at {PATHS[other]}" for surface, other in (("openai", "anthropic"), ("anthropic", "openai"))}
 UNSCOPED = {"openai": "/v1/embeddings", "anthropic": "/v1/messages/count_tokens"}
 OURS = {"whose": "This gateway's API key"}
 OURS_GROUP = {"whose": "The group of this gateway's API key"}
@@ -124,6 +124,8 @@ CASES = {case.condition: case for case in (
          {"field": SCOPES, **OURS}),
     Case("model_denied", key(f"Bearer {key_of('one-model')}"), {"model": "sim-1", "expected": "sim-allowed", **OURS}),
     Case("model_unknown", body(model="nobody-has-it"), {"model": "nobody-has-it"}),
+    Case("model_disabled", body(model="sim-off"), {"model": "sim-off"}),
+    Case("model_capability", body(model="sim-chat", tools=[{"name": "x"}]), {"model": "sim-chat", "expected": "tools"}),
     Case("not_implemented", head("POST PATH HTTP/1.1", *FIELDS, "transfer-encoding: gzip, chunked"),
          surfaces=("openai",)),
     Case("provider_auth", fault("status=401")),
@@ -154,7 +156,7 @@ APART = {"request_timeout", "provider_timeout", "provider_stalled", "rate_limite
          "settings_conflict", "key_rotation_pending", "store_unavailable", "user_banned", "group_denied",
          "key_wrong_workspace", "feature_disabled", "account_rate_limited", "account_concurrency_limited",
          "group_rate_limited", "group_concurrency_limited", "quota_exceeded",
-         "balance_insufficient", "key_balance_insufficient", "key_period_limited"}
+         "balance_insufficient", "key_balance_insufficient", "key_period_limited", "maintenance"}
 
 # Other ways to the same conditions, run in the dialect's own contract.
 VARIANTS = {
@@ -177,8 +179,22 @@ VARIANTS = {
     "path like a route": Case("endpoint_unknown", elsewhere(dict.fromkeys(SURFACES, "/v1/chat")),
                               {"method": "POST", "path": "/v1/chat. Did you mean /v1/chat/completions?"}, ("openai",)),
     "model of the other dialect": Case(
-        "endpoint_unknown", lambda surface: post(surface, model=ONLY_OTHER[surface]),
-        {"method": "POST", "path": ELSEWHERE}),
+        "not_implemented", lambda surface: post(surface, model=ONLY_OTHER[surface]), {"path": ELSEWHERE}),
+    "realtime": Case("not_implemented", elsewhere(dict.fromkeys(SURFACES, "/v1/realtime/sessions"), {}),
+                     surfaces=("openai",)),
+    "assistants": Case("not_implemented", elsewhere(dict.fromkeys(SURFACES, "/v1/assistants"), {}),
+                       {"path": "POST /v1/responses has taken its place"}, ("openai",)),
+    "embeddings of a chat model": Case(
+        "model_capability", elsewhere({"openai": "/v1/embeddings"}, {"model": "sim-chat", "input": "x"}),
+        {"model": "sim-chat", "expected": "embeddings"}, ("openai",)),
+    "images of a chat model": Case(
+        "model_capability", elsewhere({"openai": "/v1/images/generations"}, {"model": "sim-chat", "prompt": "x"}),
+        {"model": "sim-chat", "expected": "images"}, ("openai",)),
+    "JSON of a chat model": Case("model_capability", body(model="sim-chat", response_format={"type": "json_object"}),
+                                 {"model": "sim-chat", "expected": "json"}, ("openai",)),
+    "images to a chat model": Case(
+        "model_capability", body(model="sim-chat", messages=[{"role": "user", "content": [{"type": "image"}]}]),
+        {"model": "sim-chat", "expected": "vision"}),
     "no content type": Case("content_type", lambda surface: post(surface, headers={"content-type": None})),
     "form": Case("content_type", lambda surface: post(
         surface, headers={"content-type": "application/x-www-form-urlencoded"})),

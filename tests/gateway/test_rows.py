@@ -16,13 +16,25 @@ from typing import Any, NamedTuple
 import httpx2 as httpx
 import pytest
 
-from tests.gateway import client
+from tests.gateway import client, rows_page
 from tests.gateway.answers import CONTRACTS
 from tests.gateway.check import Facts, check, snake
 from tests.gateway.client import Answer, ask, post, read, receive
 from tests.gateway.conftest import HASTY, key_of
-from tests.gateway.parties import HERE, bearer, call, key_of_here, key_of_new, key_with, sent
-from tests.gateway.test_contracts import BODY_BYTES, CASES, FIELDS, OWNED, QUEUE, VARIANTS, Case, fault, head, of
+from tests.gateway.operators import maintained, short_of_disk, short_of_memory
+from tests.gateway.parties import bearer, key_of_here, key_of_new, sent
+from tests.gateway.test_contracts import (
+    BODY_BYTES,
+    CASES,
+    FIELDS,
+    OWNED,
+    QUEUE,
+    VARIANTS,
+    Case,
+    fault,
+    head,
+    of,
+)
 from tests.simulator.wire import Wire
 from tests.support.gateway import PLAIN, Gateway
 
@@ -50,6 +62,8 @@ UNREACHABLE = ("provider_unreachable", "provider_disconnected", "reset at once")
 FAILED = ("provider_error", "provider 504", "error in 200")
 GARBLED = ("provider_response_invalid", "malformed head", "malformed chunk", "malformed length", "no body", "no JSON")
 LATE = ("slow", "slow stream")
+INCAPABLE = ("embeddings of a chat model", "images of a chat model", "JSON of a chat model", "images to a chat model")
+NOT_DONE = ("realtime", "assistants", "model of the other dialect")
 OWN = {
     "model, says the provider": Case("model_unknown", fault("error=model"), {"model": "sim-1", "admitted": True}),
     "slow": Case("provider_timeout", fault("hang", "brief-1"), {"timeout": f"{HASTY:g}"}),
@@ -133,6 +147,8 @@ ROWS = (
     Row("tokenbay/account-points", ("spent account",), 403, {"code": "account_point_insufficient"}),
     Row("tokenbay/key-points", ("spent key",), 403, {"code": "api_key_point_insufficient"}),
     Row("tokenbay/key-period", ("spent period",), 429, {"code": "api_key_point_limit_exceeded"}, WAIT),
+    Row("tokenbay/model-disabled", ("model_disabled",), 403, {"code": "model_disabled"}),
+    Row("tokenbay/capability", ("model_capability", *INCAPABLE), 403, {"code": "model_capability_not_supported"}),
     Row("tokenbay/key-model", ("model_denied",), 403, {"code": "api_key_model_not_allowed"}),
     Row("tokenbay/model-unknown", NO_MODEL, 404, {"code": "model_not_found"}),
     Row("tokenbay/route", NOWHERE, 404, {}),
@@ -142,10 +158,12 @@ ROWS = (
     Row("tokenbay/saturated", (*LIMITED, "provider_overloaded", "provider 503"), 429, {}, WAIT),
     Row("tokenbay/invoke", (*UNREACHABLE, *FAILED), 500, {}),
     Row("tokenbay/parse", GARBLED, 500, {}),
-    Row("tokenbay/not-implemented", ("not_implemented", "gzip coding"), 501, {}),
+    Row("tokenbay/not-implemented", ("not_implemented", "gzip coding", *NOT_DONE), 501, {}),
     Row("tokenbay/no-channel", ("open circuit",), 503, {}, WAIT),
     Row("tokenbay/no-channel-key", ("refused key", "limited key"), 503, {}),
     Row("tokenbay/overload", ("memory",), 503, {"message": "The gateway is overloaded: memory"}, WAIT),
+    Row("tokenbay/overload", ("short of memory",), 503, {}, WAIT),
+    Row("tokenbay/overload", ("short of disk",), 503, {}, WAIT),
     Row("tokenbay/overload", ("late",), 503, {"message": "The gateway is overloaded: CPU (the event loop is late)"},
         WAIT),
     Row("tokenbay/channel-timeout", LATE, 504, {}),
@@ -162,18 +180,20 @@ ROWS = (
     Row("token360/internal", ("internal_error",), 500,
         {"type": "api_error", "code": "500", "message": "An internal error occurred"}),
     Row("token360/upstream", (*REFUSED, *LIMITED, *UNREACHABLE, *FAILED, *GARBLED, *LATE), 502, {"type": "api_error"}),
-    Row("token360/overloaded", ("full queue", "open circuit", "draining"), 503, {"type": "api_error"}, WAIT),
+    Row("token360/overloaded", ("full queue", "open circuit", "draining", "maintained"), 503, {"type": "api_error"},
+        WAIT),
     Row("generic/400", ("json_invalid", *MISSING, *TYPES, *VALUES), 400, {}),
     Row("generic/401", ("key_missing", "key_unknown", *MALFORMED), 401, {}),
     Row("generic/403", ("scope_missing", "model_denied"), 403, {}),
     Row("generic/429", LIMITS_REACHED, 429, {}, WAIT),
     Row("generic/500", ("internal_error",), 500, {}),
     Row("generic/502", (*REFUSED, *LIMITED, *UNREACHABLE, *FAILED, *GARBLED), 502, {}),
-    Row("generic/503", ("full queue", "draining"), 503, {}, WAIT),
+    Row("generic/503", ("full queue", "draining", "maintained"), 503, {}, WAIT),
     Row("generic/504", LATE, 504, {}),
 )
 # Without models every name is the provider's, and nothing has a price.
-NEEDS_MODELS = {"model_unknown", "model limit", "too many for a model", "spent account", "spent key", "spent period"}
+NEEDS_MODELS = {"model_unknown", "model limit", "too many for a model", "spent account", "spent key", "spent period",
+                "model of the other dialect"}
 Asked = tuple[Answer, str, Facts]
 Make = Callable[..., Gateway]
 
@@ -398,8 +418,8 @@ DEEDS: dict[str, Callable[..., Asked]] = {deed.__name__.replace("_", " "): deed 
     spent_account, spent_key, spent_period,
     limit_of_a_key, global_limit, model_limit, too_many_at_once, too_many_of_a_key, too_many_for_a_model, banned, group,
     providers_of_a_group, address_of_an_account, limit_of_an_account, other_workspace, feature, quota, masked, memory,
-    late, slow_client, full_queue, open_circuit, refused_key, limited_key, draining)}
-
+    late, slow_client, full_queue, open_circuit, refused_key, limited_key, draining,
+    maintained, short_of_memory, short_of_disk)}
 
 
 def usual(serving: Make, **settings: Any) -> Gateway:
@@ -422,6 +442,14 @@ def asked(way: str, start: Make, serving: Make, **settings: Any) -> Asked:
     return ask(usual(serving, **settings).port, case.send("openai")), case.condition, of("openai", case.facts)
 
 
+def on_page(row: Row, answer: Answer) -> str:
+    """The row as docs/rows.md has it: by its first way."""
+    way = row.ways[0]
+    request = None if way in DEEDS else (CASES | VARIANTS | OWN)[way].send("openai")
+    about = "" if way not in DEEDS else (DEEDS[way].__doc__ or "").strip().rstrip(".")
+    return rows_page.line(row.id, way.replace("_", " "), request, about, answer)
+
+
 def test_every_row_stands_for_a_contract() -> None:
     """The table is of the five systems, and names no way that there is not."""
     five = {"tokenpak", "tokenfactory", "tokenbay", "token360", "generic"}
@@ -431,8 +459,8 @@ def test_every_row_stands_for_a_contract() -> None:
 
 @pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.id}-{row.ways[0]}")
-def test_rows(start: Make, serving: Make, row: Row, settings: dict[str, Any]) -> None:
-    """Whatever leads to a row is answered with its status, code, type, message, param and fields."""
+def test_rows(start: Make, serving: Make, row: Row, settings: dict[str, Any], pytestconfig: pytest.Config) -> None:
+    """Whatever leads to a row is answered with its status, code, type, message, param and fields, as the page shows."""
     contract = row.id.partition("/")[0]
     for way in row.ways:
         if settings and way in NEEDS_MODELS:
@@ -447,41 +475,5 @@ def test_rows(start: Make, serving: Make, row: Row, settings: dict[str, Any]) ->
         for name, said in row.says.items():
             assert error[name] == (said.format(**facts) if said else said), way
         assert set(row.fields) <= answer.fields.keys(), way
-
-
-@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
-@pytest.mark.parametrize(("text", "code", "message"), [
-    (b"port: 0\nlisten_addr: a: b\n", "CONFIG_001", "Failed to load config: YAML syntax error at line 2"),
-    (None, "CONFIG_002", "Config validation failed: Missing required field 'providers'")],
-    ids=["tokenpak/config-syntax", "tokenpak/config-missing"])
-def test_rows_of_a_reload(serving: Make, text: bytes | None, code: str, message: str,
-                          settings: dict[str, Any]) -> None:
-    """A reload of a broken file is answered with the row's code and message, and what runs goes on."""
-    gateway = strict(serving, contract="tokenpak", **settings)
-    whole = gateway.file.read_bytes()
-    gateway.file.write_bytes(whole.replace(b'"providers"', b'"providerz"') if text is None else text)
-    answer = gateway.reload()
-    gateway.file.write_bytes(whole)
-    assert answer.status_code == 500
-    assert answer.json()["error"] == {"type": "internal_server_error", "message": message, "code": code}
-    assert ask(gateway.port, post("openai")).status == 200
-
-
-@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
-def test_rows_of_admins(serving: Make, settings: dict[str, Any]) -> None:
-    """Who changes settings of a workspace that somebody else has just changed, or rotates a key that is being rotated,
-    is told so with 409 and a code.
-    """
-    gateway = usual(serving, contract="tokenfactory", **settings)
-    key_of_here(gateway)
-    key_with(gateway, name="rotated")
-    tag = call(gateway, "GET", f"workspaces/{HERE}").headers["etag"]
-    off = {"features": {"embeddings": False}}
-    assert call(gateway, "PATCH", f"workspaces/{HERE}", off, **{"if-match": tag}).status_code == 200
-    assert call(gateway, "POST", "keys/rotated/rotate").status_code == 200
-    for answer, code in (
-            (call(gateway, "PATCH", f"workspaces/{HERE}", off, **{"if-match": tag}), "settings_conflict"),
-            (call(gateway, "POST", "keys/rotated/rotate"), "key_rotation_pending")):
-        assert (answer.status_code, answer.json()["code"], answer.headers["x-should-retry"]) == (409, code, "false")
-        assert isinstance(answer.json()["error"], str)
-    assert call(gateway, "GET", f"workspaces/{HERE}").json()["features"] == off["features"]
+        if way == row.ways[0] and not settings:
+            rows_page.seen(pytestconfig, ROWS.index(row), on_page(row, answer))

@@ -99,7 +99,7 @@ def test_new_provider(edge: Gateway, base: dict[str, Any]) -> None:
         answer = ask(edge.port, chat(text="text-other"))
         assert answer.json["choices"][0]["message"]["content"] == "text-other"
         assert stream.answer().body.endswith(b"data: [DONE]\n\n")
-    in_contract(ask(edge.port, request(asked(max_tokens=1), path="/v1/messages")), "endpoint_unknown", "anthropic")
+    in_contract(ask(edge.port, request(asked(max_tokens=1), path="/v1/messages")), "not_implemented", "anthropic")
 
 
 BROKEN = [("port: [\n", "CONFIG_001"), ("\tport: 1\n", "CONFIG_001"), ("port: 1\nport: 2\n", "CONFIG_001"),

@@ -83,3 +83,6 @@ cpdef enum Condition:
     balance_insufficient
     key_balance_insufficient
     key_period_limited
+    maintenance
+    model_disabled
+    model_capability

@@ -87,3 +87,6 @@ class Condition(IntEnum):
     balance_insufficient = 79
     key_balance_insufficient = 80
     key_period_limited = 81
+    maintenance = 82
+    model_disabled = 83
+    model_capability = 84

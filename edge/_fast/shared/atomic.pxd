@@ -6,6 +6,7 @@ cdef extern from "shared/atomic.h" nogil:
     void EDGE_SET(int64_t* p, int64_t value)
     int64_t EDGE_ADD(int64_t* p, int64_t value)                 # what there is then
     int64_t EDGE_TURN(int64_t* p, int64_t value)                # what there was
+    void EDGE_FENCE()           # what was read before it was read before what is read behind it
     bint EDGE_CAS(int64_t* p, int64_t* expected, int64_t desired)   # false: `expected` is what there is
     uint64_t EDGE_LOOK "EDGE_SEE"(const uint64_t* p)
     uint64_t EDGE_COUNT "EDGE_ADD"(uint64_t* p, uint64_t value)

@@ -25,7 +25,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from .atomic cimport EDGE_ADD, EDGE_SEE, EDGE_SET, EDGE_TURN
+from .atomic cimport EDGE_ADD, EDGE_FENCE, EDGE_SEE, EDGE_SET, EDGE_TURN
 from .slab cimport (
     BY_DIGEST, BY_NAME, BY_OWNER, BY_TEXT, DIGEST, FILE, FILE_BUCKETS, MAX_BUCKETS, MAX_KEYS, MAX_LIMITS, MAX_PARTS,
     MAX_POLICIES, MOST_LIMITS, NAME_ROOM, N_INDICES, N_PARTIES, N_SOURCES, PART, PARTIES, PARTY_BUCKETS, SLOTS_BITS,
@@ -36,11 +36,9 @@ from .slab cimport (
 cdef extern from *:
     """
     #include <sys/mman.h>
-    #define EDGE_FENCE() __atomic_thread_fence(__ATOMIC_ACQUIRE)
     /* Pages that lie whole in it are given back, and read as 0. */
     static int edge_empty(void* at, size_t size) { return madvise(at, size, MADV_REMOVE); }
     """
-    void EDGE_FENCE() noexcept nogil
     int edge_empty(void* at, size_t size) noexcept nogil
 
 cdef extern from "shared/atomic.h" nogil:

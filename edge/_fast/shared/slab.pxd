@@ -1,5 +1,5 @@
 """The host's shared memory: token buckets, counters, histograms. Lock-free, touched by this module alone."""
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 cpdef enum:
     MAX_WORKERS = 64
@@ -29,6 +29,11 @@ cpdef enum:
     MAX_BALANCES = 1048576      # of points: edge._fast.shared.balances
     BALANCE_BITS = 21           # of its index
     PERIODS = 3                 # in which some of a balance may be spent, besides all of it
+    MOST_SWITCHED = 512         # models of which an operator may say anything,
+    SWITCH_SLOTS = 1024         # a power of two
+    NAME_BYTES = 2048           # of a model's name
+    MESSAGE_ROOM = 512          # bytes
+    HOLDS = 2                   # the bit of Board.word: something of it is not as the configuration has it
 
 cdef enum:
     PROBER = 255                # the bits of Health.probe that say whose it is
@@ -143,6 +148,11 @@ cdef struct Fleet:              # what this host knows of Redis and of its peers
     int64_t away                # since when it does not answer at all (CLOCK_MONOTONIC, ns); 0: it does
     int64_t grace               # ns from then until the limits' own policies
 
+cdef struct Strain:             # of the host, as control finds it: what is scarce
+    int64_t until               # it is so until then, unless control says more (CLOCK_MONOTONIC, ns)
+    int64_t kind                # of STRAINS in admit.pxi; 0: nothing is
+    int64_t share               # per cent
+
 cdef struct Ring:               # of one worker, for control: edge._fast.shared.lines. Positions grow for ever
     int64_t head                # the worker's: what it has written,
     uint64_t lost               # and how many lines there was no room for
@@ -222,6 +232,25 @@ cdef struct Balance:            # of points: edge._fast.shared.balances
 cdef struct Spent:              # of a balance, by one worker, in micro-points
     int64_t held                # by requests on their way
     int64_t settled             # by those that have ended
+cdef struct Switch:             # what an operator says of a model
+    uint64_t hash               # of its name
+    int32_t on
+    int32_t size
+    char name[NAME_BYTES]
+
+cdef struct Said:               # all that operators say while the gateway runs: edge._fast.shared.switches
+    int64_t until               # Unix times: when the maintenance ends; 0: there is none; INT64_MAX: nobody knows
+    int64_t since
+    int32_t message_size
+    int32_t models              # that are switched
+    char message[MESSAGE_ROOM]
+    uint16_t slots[SWITCH_SLOTS]        # by hash: a model's place below, and 1
+    Switch switched[MOST_SWITCHED]
+
+cdef struct Board:              # of the two sides one is in force
+    int64_t word                # counts what was said, times 4; HOLDS; which side it is
+    int64_t apart[7]
+    Said sides[2]
 
 cdef struct Worker:             # what one worker counted whatever the series
     uint64_t heartbeat_ns       # last turn of its event loop
@@ -337,12 +366,14 @@ cdef class Slab:
     cdef Health* health(self, int index) noexcept nogil
     cdef Budget* budget(self) noexcept nogil
     cdef Fleet* fleet(self) noexcept nogil
+    cdef Strain* strain(self) noexcept nogil
     cdef Purse* purse(self, int index) noexcept nogil
     cdef Allotment* allotment(self, int index) noexcept nogil
     cdef uint64_t* asking(self) noexcept nogil
     cdef Ring* ring(self, int stripe) noexcept nogil
     cdef Catalogue* catalogue(self, int source) noexcept nogil
     cdef char* balances(self) noexcept nogil
+    cdef Board* board(self) noexcept nogil
     cdef int stripe(self, int number) noexcept nogil
     cdef void note_maker(self, uint64_t hash, int pool, int64_t now) noexcept nogil
     cdef int maker(self, uint64_t hash) noexcept nogil

@@ -25,6 +25,11 @@ SLOTS_BITS: Final[int]
 MAX_BALANCES: Final[int]
 BALANCE_BITS: Final[int]
 PERIODS: Final[int]
+MOST_SWITCHED: Final[int]
+SWITCH_SLOTS: Final[int]
+NAME_BYTES: Final[int]
+MESSAGE_ROOM: Final[int]
+HOLDS: Final[int]
 N_OUTCOMES: Final[int]
 RELAYED: Final[int]
 N_BOUNDS: Final[int]
@@ -128,6 +133,7 @@ class Slab:
     def descriptor(self) -> int: ...
     @property
     def host(self) -> int: ...
+    def strain_by(self, kind: int, share: int, until: int) -> None: ...
     def begin_sharing(self) -> None: ...
     def __new__(cls, workers: int, descriptor: int = -1) -> Self: ...
     @staticmethod

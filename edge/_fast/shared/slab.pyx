@@ -148,8 +148,12 @@ cdef inline size_t balance_words_at() noexcept nogil:
     return catalogue_at() + N_SOURCES * directory_size()
 
 
+cdef inline size_t board_at() noexcept nogil:
+    return aligned(balance_words_at() + spent_at(2 * GENERATION), PAGE)
+
+
 cdef inline size_t mapping_size() noexcept nogil:
-    return balance_words_at() + spent_at(2 * GENERATION)
+    return board_at() + aligned(sizeof(Board), PAGE)
 
 
 # Whatever gives a word of the mapping its place or its meaning: one stamp for all tables, since each lies behind the
@@ -159,7 +163,7 @@ cdef uint64_t LAYOUT = crc32(repr((
     DECLARED,
     ids_at(), stripes_at(), held_at(), stripe_size(), mapping_size(),
     sizeof(Bucket), sizeof(Health), sizeof(Purse), sizeof(Allotment), sizeof(Worker), sizeof(Series), sizeof(Fleet),
-    sizeof(Ring), sizeof(Row), sizeof(Policy), sizeof(Catalogue), directory_size(),
+    sizeof(Strain), sizeof(Ring), sizeof(Row), sizeof(Policy), sizeof(Catalogue), directory_size(), sizeof(Board),
     LONG_BOUNDS, SHORT_BOUNDS, RELAYED_STATUSES,
     [(condition.name, condition.value) for condition in Condition])).encode())
 
@@ -251,6 +255,10 @@ cdef class Slab:
         """What the host knows of its peers; it shares the header's page too."""
         return <Fleet*> (self.base + 2 * aligned(sizeof(Header), LINE))
 
+    cdef Strain* strain(self) noexcept nogil:
+        """What the host is short of; it shares the header's page too."""
+        return <Strain*> (self.base + 3 * aligned(sizeof(Header), LINE))
+
     cdef Purse* purse(self, int index) noexcept nogil:
         """The purse of a bucket's index, where hosts share that limit."""
         return <Purse*> (self.base + purses_at() + index * aligned(sizeof(Purse), LINE))
@@ -274,6 +282,10 @@ cdef class Slab:
     cdef char* balances(self) noexcept nogil:
         """The balances of points."""
         return self.base + balance_words_at()
+
+    cdef Board* board(self) noexcept nogil:
+        """What operators say."""
+        return <Board*> (self.base + board_at())
 
     cdef Health* health(self, int index) noexcept nogil:
         """The health of a target below MAX_TARGETS."""
@@ -470,6 +482,10 @@ cdef class Slab:
     def host(self):
         """What this memory's host is called among those that share limits: 53 random bits."""
         return self.fleet().host
+
+    def strain_by(self, int64_t kind, int64_t share, int64_t until):
+        """The host is short of something until then, as control finds; kind 0: of nothing."""
+        self.strain().share, self.strain().kind, self.strain().until = share, kind, until
 
     def begin_sharing(self):
         """There are purses and allotments from now on."""

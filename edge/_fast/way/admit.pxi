@@ -231,6 +231,26 @@ cdef int note_lateness(Gateway g) noexcept:
     return 0
 
 
+# By Strain.kind. The limits are the control group's, or the machine's; the disk is where the gateway writes.
+cdef tuple STRAINS = ("nothing", "memory ({} % of its limit is in use)",
+                      "memory (work stalls for it {} % of the time)", "disk ({} % of it is in use)")
+
+
+cdef int note_strain(Gateway g) noexcept:
+    """What the host is short of, as control has found. Where control is away nothing is."""
+    cdef const Strain* strain = g.slab.strain()
+    g.strain = strain.kind if 0 < strain.kind < 4 and strain.until > g.now else 0
+    return 0
+
+
+cdef int refuse_strained(Exchange x) except -1:
+    """Who is not of high priority comes back later."""
+    x.gateway.counts.shed += 1
+    x.retry_after_ms = 5000
+    x.say(S_REASON, STRAINS[x.gateway.strain].format(x.gateway.slab.strain().share))
+    return gateway_overloaded
+
+
 cdef bint is_shed(Exchange x) noexcept:
     """Where the event loop itself is late, some requests are refused on their heads: low priority first, high never."""
     cdef Gateway g = x.gateway

@@ -294,16 +294,20 @@ cdef int find_named(Exchange x, bytes name) except -1:
 
 
 cdef int find_targets(Exchange x, Model model) except -1:
-    """The targets of the model that was asked for, if the key may use it and the route's dialect serves it."""
+    """The targets of the model that was asked for, if the key may use it, it is made for the request, and the route's
+    dialect serves it."""
+    cdef int condition
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
         return deny(x, x.asked, x.asked)
+    condition = judge_model(x, model)
+    if condition:
+        return condition
     targets = model.targets[x.surface.name]
     x.model_limits, x.prices = model.limits, model.prices
     if not targets:
-        x.say(S_METHOD, METHODS[x.method])
-        x.say(S_PATH, b"%b for the model %b. Did you mean %b?" % (
+        x.say(S_REASON, b"%b for the model %b, whose provider speaks another API. Ask for it at %b" % (
             x.line.partition(b"?")[0], x.asked[:256], path_of(x, model)))
-        return endpoint_unknown
+        return not_implemented
     x.plan = targets
     x.target = <Target>x.plan[0]
     return 0
@@ -347,11 +351,15 @@ cdef bint is_unread(Exchange x, bytes name) noexcept:
 
 cdef int lead(Exchange x, Model model) except -1:
     """To the targets of a model that is known; behind an operator's own path to those of the path's provider alone."""
+    cdef int condition
     if model is None:
         return 0
-    x.model_limits, x.prices = model.limits, model.prices
     if not x.route.pinned:
         return find_targets(x, model)
+    condition = judge_model(x, model)
+    if condition:
+        return condition
+    x.model_limits, x.prices = model.limits, model.prices
     targets = tuple([target for target in model.targets[x.surface.name] if (<Target>target).pool is x.target.pool])
     if targets:
         x.plan = targets

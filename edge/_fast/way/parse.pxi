@@ -129,8 +129,11 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
     cdef int condition = find_route(x, buf, head)
     if head.known[K_UPGRADE] >= 0 and x.route is not None and wants_websocket(buf, head):
         return upgrade_refused          # before the key: clients that have another way take it at once
-    if g.draining and not (x.route is not None and x.route.open_to_all):
-        return draining
+    if x.route is None or not x.route.open_to_all:
+        if g.draining:
+            return draining
+        if is_anything_said(g.board):
+            condition = judge_maintenance(x) or condition
     if condition:
         return condition
     if x.route.open_to_all:
@@ -138,6 +141,8 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
     condition = authenticate(x, buf, head)
     if condition:
         return condition
+    if g.strain and x.tenant.priority:
+        return refuse_strained(x)
     if g.late and is_shed(x):
         x.retry_after_ms = 1000
         x.say(S_REASON, "CPU (the event loop is late)")

@@ -47,8 +47,9 @@ cdef int miss(Exchange x, const char* buf, const Head* head) except -1:
     """No route has this path: the answer names the one that was probably meant, if there is one."""
     cdef bytes path = x.line
     cdef bytes meant = nearest(x.gateway, path)
-    if usual(path) == b"/v1/realtime" or usual(path).startswith(b"/v1/realtime/"):
-        x.say(S_REASON, "the Realtime API")
+    interface = x.gateway.interface(path) or x.gateway.interface(usual(path))
+    if interface is not None:
+        x.say(S_REASON, interface)
         return not_implemented
     x.surface = surface_like(x.gateway, usual(path), head)
     x.say(S_PATH, path[:256] if meant is None else b"%b. Did you mean %b?" % (path[:256], meant))

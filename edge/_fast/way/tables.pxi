@@ -51,6 +51,10 @@ cdef class Route:
     cdef bytes fill                     # as it is put in, and its value alone
     cdef bytes fill_value
     cdef Check checks[MAX_NAMES]
+    cdef uint32_t asks                  # bits of the capabilities that a model needs here,
+    cdef uint32_t may_need              # and of those that a member of the body may need:
+    cdef uint32_t needs[MAX_NAMES]      # which that is,
+    cdef uint8_t signs[MAX_NAMES]       # and how it shows: see Sign
 
 cdef class Limits:              # of requests and tokens, whose they are is their holder's business
     cdef Bucket* buckets[MOST_LIMITS]
@@ -138,6 +142,10 @@ cdef class Prices:              # of a model, in micro-points
 
 cdef class Model:
     cdef readonly str name
+    cdef bytes entry                    # the same, as operators say it,
+    cdef bytes listed                   # and as what the catalogue has it
     cdef dict targets                   # by the name of their surface: tuple of Target
     cdef Limits limits
     cdef Prices prices                  # None: it costs nothing
+    cdef bint off                       # as the configuration has it
+    cdef uint32_t lacks                 # bits of the capabilities that it does not have

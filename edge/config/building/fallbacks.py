@@ -12,10 +12,13 @@ from dataclasses import replace
 
 from edge.config.building.routing import Served
 from edge.config.report import Report
+from edge.dialects.capabilities import CAPABILITIES
 from edge.dialects.kinds import KINDS
 from edge.strict_yaml import Path
-from edge.values.snapshot import Model, Provider, Target
+from edge.values.catalogue import finder
+from edge.values.snapshot import Model, Provider, Target, Traits
 
+HAS = "has:"          # before capabilities, in the place of a model
 Groups = list[Sequence[Target]]     # each behind the one before it; priorities are those within a group
 
 
@@ -30,9 +33,11 @@ class Fallbacks:
         self._providers = providers
         self._names = names
         self._asked = set(asked) | self._models.keys()
+        self._traits = finder(())
 
-    def expand(self, given: Mapping[str, Sequence[str]]) -> tuple[Model, ...]:
-        """The models with their fallbacks behind their own targets."""
+    def expand(self, given: Mapping[str, Sequence[str]], catalogue: Iterable[Traits]) -> tuple[Model, ...]:
+        """The models with their fallbacks behind their own targets. The catalogue says who has which capabilities."""
+        self._traits = finder(catalogue)
         of_models: dict[str, Groups] = {}
         of_providers: dict[str, Groups] = {}
         for key, items in given.items():
@@ -61,6 +66,8 @@ class Fallbacks:
             return ()
         if item == model.name:
             return self._wrong(at, "is what it stands in for", "remove it")
+        if item.startswith(HAS) and item not in self._asked:
+            return self._peers(at, model, item.removeprefix(HAS))
         found = self._targets_of(at, item) if item in self._asked else self._target(at, item, model.name)
         return self._fitting(at, found, model.name, model.targets)
 
@@ -69,6 +76,23 @@ class Fallbacks:
         if item == provider:
             return self._wrong(at, "is what it stands in for", "remove it")
         return self._fitting(at, self._target(at, item, None), provider, [Target(provider)])
+
+    def _peers(self, at: Path, model: Model, wanted: str) -> Sequence[Target]:
+        """All models that have the capabilities, are on, and speak one of the model's dialects; in the file's order."""
+        names = [name.strip() for name in wanted.split(",")]
+        for name in names:
+            if name not in CAPABILITIES:
+                return self._wrong(at, f"there is no capability {name}", self._report.suggest(name, CAPABILITIES))
+        peers = [other.name for other in self._models.values() if other is not model and "*" not in other.name
+                 and self._traits(other.name).enabled and {*names} <= {*(self._traits(other.name).capabilities or ())}]
+        if not peers:
+            return self._wrong(at, f"no other model has {' and '.join(names)}",
+                               "say under catalogue what models are made for")
+        kinds, found = self._kinds(model.targets), list[Target]()
+        for name in peers:
+            targets = [target for target in self._targets_of(at, name) if self._kinds([target]) & kinds]
+            found += [replace(target, priority=len(found) + target.priority) for target in targets]
+        return self._fitting(at, found, model.name, model.targets)
 
     def _targets_of(self, at: Path, name: str) -> Sequence[Target]:
         """What a model is served by, its name in the place of the one that the client asked for."""

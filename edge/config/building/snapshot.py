@@ -12,7 +12,8 @@ from pathlib import Path
 from edge import store
 from edge.config import keys
 from edge.config.building import clients, routing
-from edge.config.building.contracts import contracts
+from edge.config.building.catalogue import catalogue
+from edge.config.building.contracts import check_members, contracts, flags
 from edge.config.building.fallbacks import Fallbacks
 from edge.config.building.headers import OURS, is_field_name
 from edge.config.building.memory import share
@@ -26,7 +27,7 @@ from edge.config.sections.settings import Settings
 from edge.config.tree import ABSENT, find
 from edge.strict_yaml import Path as Where
 from edge.values.registry import Registry, RegistryFull
-from edge.values.snapshot import Bounds, Breaker, Key, Provider, Relay, Retry, Secret, Snapshot
+from edge.values.snapshot import Bounds, Breaker, Key, Overload, Provider, Relay, Retry, Secret, Snapshot, Traits
 from edge.values.snapshot import Model as ServedModel
 
 # Keys, ids that no two requests share, and what the gateway says itself (x-edge-* too).
@@ -59,7 +60,7 @@ class Builder:
     def snapshot(self, settings: Settings, version: int) -> Snapshot:
         """The Snapshot; not to be used when the report holds problems."""
         secret = self.key_secret(settings)
-        providers, models, relays = self._upstream(settings)
+        providers, models, relays, listed = self._upstream(settings)
         admin_addr, admin_port, admin_key = self._admin(settings)
         if settings.cache_max_size is not None:
             self.report.warn(("cache_max_size",), "is accepted but not in force yet")
@@ -74,11 +75,12 @@ class Builder:
         own = clients.clients(self.report, settings.keys, self.secrets, secret)
         stored = self._stored(settings, own)
         chosen, wording = contracts(self.report, settings.contract, contract_files)
+        check_members(self.report, chosen, settings.anthropic_members)
         snapshot = Snapshot(
             version=version, port=settings.port,
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
-            providers=providers, models=models, relays=relays,
+            providers=providers, models=models, catalogue=listed, relays=relays,
             keys=own + stored.keys, parties=stored.parties, store=self._store(settings),
             workspace=settings.workspace,
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
@@ -91,12 +93,12 @@ class Builder:
                           queue=queue.queue_size, queue_timeout=queue.timeout, keepalive=settings.keepalive),
             contracts=chosen, contract_files=contract_files, wording=wording,
             trusted_proxies=tuple(settings.trusted_proxies), proxy_protocol=settings.proxy_protocol,
-            bearer_only=settings.bearer_only, mask_rate_limit=settings.provider_rate_limit == "mask",
+            bearer_only=settings.bearer_only, flags=flags(settings), anthropic_members=settings.anthropic_members,
             tells_limits=settings.rate_limit_headers == "gateway",
             key_secret=secret, admin_key=admin_key,
             admin_tokens=clients.admin_tokens(self.report, settings.admin.tokens, self.secrets, admin_key),
             retry=Retry(**settings.retry.model_dump()),
-            breaker=self._breaker(settings), sticky=self._sticky(settings.sticky),
+            breaker=self._breaker(settings), overload=self._overload(settings), sticky=self._sticky(settings.sticky),
             cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
             access_log=access_log(self.report, settings.access_log, self.folder),
@@ -148,7 +150,7 @@ class Builder:
         return layers.source if layers.document is None else str(Path(layers.source).absolute())
 
     def _upstream(self, settings: Settings) -> tuple[
-            tuple[Provider, ...], tuple[ServedModel, ...], tuple[Relay, ...]]:
+            tuple[Provider, ...], tuple[ServedModel, ...], tuple[Relay, ...], tuple[Traits, ...]]:
         report = self.report
         names = self._written("providers")
         make = Upstreams(report, self.secrets, self.folder, self.environ).make
@@ -157,7 +159,9 @@ class Builder:
             report.problem(("providers",), "is empty", "for example `openai: {key: env:OPENAI_API_KEY}`")
         by_name, served = {provider.name: provider for provider in providers}, routing.Served(providers)
         models = routing.models(report, settings.models, served, names) or routing.default_models(providers)
-        models = Fallbacks(report, models, by_name, served, names, self._written("models")).expand(settings.fallback)
+        listed = catalogue(report, settings.catalogue, models)
+        models = Fallbacks(report, models, by_name, served, names, self._written("models")).expand(
+            settings.fallback, listed)
         for model in models:
             if len(model.targets) > MAX_PLAN:
                 report.problem(("models", model.name), f"has {len(model.targets)} targets, fallbacks included",
@@ -167,12 +171,18 @@ class Builder:
         relays = routing.relays(report, settings.routes, names)
         for name in routing.idle(providers, models, relays):
             report.warn(("providers", name), "no model and no route leads to it")
-        return providers, models, relays
+        return providers, models, relays, listed
 
     def _written(self, section: str) -> dict[str, None]:
         """The names in a section, in order, also of entries that are faulty."""
         entries = self.report.layers.data.get(section)
         return dict.fromkeys(str(name) for name in entries) if isinstance(entries, dict) else {}
+
+    def _overload(self, settings: Settings) -> Overload:
+        if settings.overload.disk and settings.store is None and settings.access_log is None:
+            self.report.problem(("overload", "disk"), "is set, and nothing is written to a disk",
+                                "set store or access_log, or leave it out")
+        return Overload(**settings.overload.model_dump())
 
     def _breaker(self, settings: Settings) -> Breaker:
         given = settings.circuit_breaker

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from edge.config.sections.base import Count, Patience, Period, Seconds, Strict, about, wrong
+from edge.config.sections.base import Count, Patience, Period, Seconds, Share, Strict, about, wrong
 from edge.config.sections.maximums import MAX_HEAD
 from edge.values.snapshot import Bounds
 
@@ -52,3 +52,14 @@ class Queue(Strict):
     queue_size: Annotated[int, Field(ge=0, le=1 << 20), about(
         "per worker and provider; 0: nobody waits", 1024)] = _BOUNDS.queue
     timeout: Annotated[Period, about("seconds that one waits at most", 10)] = _BOUNDS.queue_timeout
+
+
+class Overload(Strict):
+    """Shares of what the host has, from which on requests are refused."""
+
+    memory: Annotated[Share, about(
+        "of the control group's limit, or the machine's memory, pages that the kernel can take back left out; 0: never",
+        0.95)] = 0.0
+    memory_stalls: Annotated[Share, about(
+        "of ten seconds, in which work waited for memory (memory.pressure); 0: never", 0.2)] = 0.0
+    disk: Annotated[Share, about("of the file systems that store and access_log are on; 0: never", 0.98)] = 0.0

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from edge.config.sections.base import Strict, Text, about, wrong
+from edge.dialects.capabilities import CAPABILITIES, Capability
 
 
 class Target(Strict):
@@ -42,6 +43,15 @@ def _names(value: object) -> object:
     if not items:
         raise wrong("names nothing to fall back to", "name models or providers, or remove it")
     return items
+
+
+class Listed(Strict):
+    """What the catalogue says of a model."""
+
+    capabilities: Annotated[Annotated[list[Capability], Field(max_length=len(CAPABILITIES))] | None, about(
+        "what it is made for: requests for anything else are refused; nothing is unless this is here",
+        ["chat", "tools", "vision", "json"])] = None
+    enabled: Annotated[bool, about("false: it is switched off for all keys", False)] = True
 
 
 _STRING = {"type": "string"}

@@ -11,9 +11,9 @@ from edge.config.sections.admin import Admin
 from edge.config.sections.base import Name, Network, Port, Seconds, Strict, Text, about, wrong
 from edge.config.sections.failures import CircuitBreaker, Retry
 from edge.config.sections.keys import ClientKey, KeyRateLimit, RateLimit
-from edge.config.sections.limits import Limits, Queue
+from edge.config.sections.limits import Limits, Overload, Queue
 from edge.config.sections.maximums import MAX_WORKERS
-from edge.config.sections.models import FallBack, Targets
+from edge.config.sections.models import FallBack, Listed, Targets
 from edge.config.sections.observation import AccessLog, Tracing
 from edge.config.sections.points import Points, Prices
 from edge.config.sections.providers import Provider
@@ -67,6 +67,9 @@ class Settings(Strict):
     models: Annotated[dict[str, Targets], about(
         "names or patterns that clients ask for, and where they are served",
         {"fast": "openai/gpt-5-mini"})] = {}
+    catalogue: Annotated[dict[str, Listed], about(
+        "what models are made for and whether they are on, by names or patterns that clients ask for",
+        {"text-embedding-*": {"capabilities": ["embeddings"]}})] = {}
     routes: Annotated[dict[str, Text], about(
         "paths relayed as they are to a provider", {"/v1/rerank": "cohere"})] = {}
     rate_limit: Annotated[RateLimit | None, about(
@@ -88,12 +91,17 @@ class Settings(Strict):
         "seconds until a stream begins, and for the whole of a plain answer", 30)] = None
     provider_rate_limit: Annotated[Literal["pass", "mask"], about(
         "a provider's 429 reaches the client as 429 (pass) or as 502 (mask)", "pass")] = "pass"
+    revoked_key: Annotated[Literal[401, 403] | None, about(
+        "the status of a key that was revoked; as its contract has it unless this is here", 403)] = None
+    anthropic_members: Annotated[bool, about(
+        "errors of /v1/messages stand in Anthropic's frame, whatever the contract; false: as on the other routes",
+        False)] = True
     retry: Annotated[Retry, about("further attempts when a provider fails", {"max": 3})] = Retry()
     circuit_breaker: Annotated[CircuitBreaker, about(
         "when a target is left alone for a time", {"enabled": True})] = CircuitBreaker()
     fallback: Annotated[dict[str, FallBack], about(
-        "what stands in for a model or a provider, behind all that `models` names",
-        {"fast": ["anthropic/claude-haiku-4-5"], "openai": ["azure"]})] = {}
+        "what stands in for a model or a provider, behind all that `models` names; has:tools,vision is all models that "
+        "have these capabilities", {"fast": ["anthropic/claude-haiku-4-5"], "openai": ["azure"]})] = {}
     cors: Annotated[Cors, about(
         "pages that may use it from a browser", {"origins": ["https://app.example.com"]})] = Cors()
     sticky: Annotated[Text | None, about(
@@ -101,6 +109,9 @@ class Settings(Strict):
         "x-session-id")] = None
     queue: Annotated[Queue, about("requests that wait for a connection", {"queue_size": 1024})] = Queue()
     limits: Annotated[Limits, about("what a client may send", {"body_bytes": 33554432})] = Limits()
+    overload: Annotated[Overload, about(
+        "shares of memory and disk from which on all requests but those of high priority are refused",
+        {"memory": 0.95})] = Overload()
     contract: Annotated[ContractChoice, about(
         "the error contract, one name or one per surface", "tokenpak")] = Contracts()
     contract_files: Annotated[list[Text], about("your own contracts", ["contract.yaml"])] = []
