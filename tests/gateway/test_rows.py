@@ -57,7 +57,8 @@ REFUSED = ("provider_auth", "provider 403")
 LIMITED = ("provider_rate_limited", "limit in milliseconds", "limit, unsaid")
 SICK = "No provider of the model {model} is healthy. Retry after {retry_after} s"
 LIMITS_REACHED = ("limit of a key", "global limit", "model limit", "too many at once", "too many of a key",
-                  "too many for a model")
+                  "too many for a model",
+                  "limit of a group", "too many of an account", "too many of a group")
 UNREACHABLE = ("provider_unreachable", "provider_disconnected", "reset at once")
 FAILED = ("provider_error", "provider 504", "error in 200")
 GARBLED = ("provider_response_invalid", "malformed head", "malformed chunk", "malformed length", "no body", "no JSON")
@@ -280,6 +281,26 @@ def limit_of_an_account(start: Make, serving: Make, **settings: Any) -> Asked:
     return ask(gateway.port, sent(secret, "openai")), "account_rate_limited", {}
 
 
+def limit_of_a_group(start: Make, serving: Make, **settings: Any) -> Asked:
+    """The second request of a group that has one."""
+    gateway = usual(serving, **settings)
+    secret = key_of_new(gateway, "group", rate_limit={"requests_per_minute": 1})
+    assert ask(gateway.port, sent(secret, "openai")).status == 200
+    return ask(gateway.port, sent(secret, "openai")), "group_rate_limited", {}
+
+
+def too_many_of_an_account(start: Make, serving: Make, kind: str = "account", **settings: Any) -> Asked:
+    """An account that has room for one."""
+    gateway = usual(serving, **settings)
+    secret = key_of_new(gateway, kind, rate_limit={"concurrent_requests": 1})
+    return crowded(gateway, secret), f"{kind}_concurrency_limited", {}
+
+
+def too_many_of_a_group(start: Make, serving: Make, **settings: Any) -> Asked:
+    """A group that has room for one."""
+    return too_many_of_an_account(start, serving, "group", **settings)
+
+
 def other_workspace(start: Make, serving: Make, **settings: Any) -> Asked:
     """A key of another workspace than the gateway's."""
     gateway = usual(serving, **settings)
@@ -417,9 +438,9 @@ def draining(start: Make, serving: Make, **settings: Any) -> Asked:
 DEEDS: dict[str, Callable[..., Asked]] = {deed.__name__.replace("_", " "): deed for deed in (
     spent_account, spent_key, spent_period,
     limit_of_a_key, global_limit, model_limit, too_many_at_once, too_many_of_a_key, too_many_for_a_model, banned, group,
-    providers_of_a_group, address_of_an_account, limit_of_an_account, other_workspace, feature, quota, masked, memory,
-    late, slow_client, full_queue, open_circuit, refused_key, limited_key, draining,
-    maintained, short_of_memory, short_of_disk)}
+    providers_of_a_group, address_of_an_account, limit_of_an_account, limit_of_a_group, too_many_of_an_account,
+    too_many_of_a_group, other_workspace, feature, quota, masked, memory, late, slow_client, full_queue, open_circuit,
+    refused_key, limited_key, draining, maintained, short_of_memory, short_of_disk)}
 
 
 def usual(serving: Make, **settings: Any) -> Gateway:
@@ -430,7 +451,7 @@ def usual(serving: Make, **settings: Any) -> Gateway:
 def strict(serving: Make, **settings: Any) -> Gateway:
     """A gateway that has little patience, and refuses where it could try all the same."""
     return serving(limits={"body_bytes": 1 << 40, "memory_bytes": 64 << 20, "body_timeout": 2},
-                   circuit_breaker={"failures": 2, "open_time": 60, "all_open": "refuse"},
+                   circuit_breaker={"failures": 2, "open_time": 30, "all_open": "refuse"},
                    provider_rate_limit="mask" if settings["contract"] == "tokenpak" else "pass", **settings)
 
 

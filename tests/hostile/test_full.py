@@ -118,6 +118,8 @@ def test_every_number_at_its_end_serves(tmp_path: pathlib.Path, numbers: dict[Pa
         config = configuration(provider.url, models={"m": [{"provider": "openai", "model": "n"}]})
         config["providers"]["openai"]["health_check"] = {"path": "/models"}
         config["access_log"] = {"path": str(tmp_path / "access.log")}
+        config["tracing"] = {"endpoint": f"{provider.url}/v1/traces"}
+        config["store"] = str(tmp_path / "edge.db")
         for at, number in numbers.items():
             if at[0] not in ("port", "workers", "redis") and at != ("admin", "port"):
                 config = placed(config, at, number)

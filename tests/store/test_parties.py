@@ -167,7 +167,7 @@ def test_a_gateway_of_a_workspace(start: Start) -> None:
     admin.done("POST", "accounts", {"name": "payer"})
     admin.use(secret(admin, "paid", account="payer"))
     log = admin.store.with_name("access.log")
-    admin.edge.wait(lambda: log.read_text().count("\n") == 4)
+    admin.edge.wait(lambda: log.exists() and log.read_text().count("\n") == 4)
     assert [json.loads(line).get("account") for line in log.read_text().splitlines()] == [None, None, None, "payer"]
 
 
