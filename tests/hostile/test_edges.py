@@ -31,7 +31,9 @@ class Upstream(Provider):
                            if each.startswith(b"content-length:")), 0)
             if head.split(b" ")[0] in (b"POST", b"PUT", b"PATCH"):
                 while len(line.buffer) < length:
-                    line.buffer += line.socket.recv(65536)
+                    if not (piece := line.socket.recv(65536)):
+                        return
+                    line.buffer += piece
                 line.buffer = line.buffer[length:]
             self.asked.append(head)
             reply = self.replies.pop(0) if self.replies else said(b"hidden" if b"hidden" in head else b"hello")
