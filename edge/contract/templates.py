@@ -15,8 +15,8 @@ from edge.contract.words import Name, parse
 Piece = bytes | tuple[int, bytes]
 Fill = Callable[[str, bool], None]
 
-# What was made last for a surface and its flags, and of what: most versions of a configuration change no contract.
-_made: dict[tuple[str, str, tuple[str, ...]], tuple[Contract, list[Template | None]]] = {}
+# What was made last of a name for a surface and its flags: most versions of a configuration change no contract.
+_made: dict[tuple[str, str, str, tuple[str, ...]], tuple[Contract, list[Template | None]]] = {}
 
 
 def compile_surface(chosen: str | Contract, surface: str, *, files: Sequence[str] = (), flags: tuple[str, ...] = (),
@@ -31,9 +31,9 @@ def compile_surface(chosen: str | Contract, surface: str, *, files: Sequence[str
         raise ContractError([Problem(contract.file, 1, 1, where, f"{contract.name} has no surface {surface}",
                                      f"add its envelope, or choose one of {', '.join(contract.surfaces)}")])
     shape = surface if shape is None or shape not in contract.surfaces else shape
-    made = _made.get((surface, shape, flags))
+    made = _made.get((contract.name, surface, shape, flags))
     if made is None or made[0] != contract:
-        made = _made[surface, shape, flags] = contract, [
+        made = _made[contract.name, surface, shape, flags] = contract, [
             None if condition in UNANSWERED else _template(contract, shape, condition.name, flags)
             for condition in Condition]
     return list(made[1])
