@@ -127,8 +127,8 @@ def settled(server: Server, log: Path) -> bool:
         lines = lines_of(log, STREAMS)
         if lost is None or before or outages(crowd) > len(crowd.hosts):
             return False
-        # Never too little, and too much by what comes back at the very moment at which a host finds Redis again.
-        assert 0 <= found - lost - used(crowd, lines, streams) <= SPENT * len(crowd.hosts)
+        # Never too little, and too much by no more than what was reserved when hosts lost Redis or found it again.
+        assert 0 <= found - lost - used(crowd, lines, streams) <= SPENT * AT_ONCE
         assert sum(host.metric("edge_requests_degraded_total") for host in crowd.hosts) > STREAMS / 10
     assert {"ok", "client_closed", "provider_cut"} <= {line["condition"] for line in lines}
     assert sum("bytes_out" in line for line in lines) > STREAMS / 2

@@ -30,8 +30,9 @@ ROOT = Path(__file__).parents[2]
 # What a gateway imports sooner or later, in whichever of its processes.
 IMPORTED = ("edge.cli.serve", "edge.config.reading", "edge.control.app", "edge.control.process", "edge.worker.process",
             "edge.supervisor.process")
-# What the loader, the allocator and the interpreter read at their own start, which a copy has behind it.
-READ_BEFORE = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
+# What the interpreter, and what the loader and the allocator read at their own start, which a copy has behind it.
+PYTHONS = "PYTHON"
+LOADERS = ("LD_", "MALLOC_", "GLIBC_")
 ROOM = "-" * 64             # of the arguments, over which a process writes its title
 LONGEST = 1 << 20           # bytes of a request
 PR_SET_CHILD_SUBREAPER = 36     # prctl(2)
@@ -116,14 +117,18 @@ class ForkServer:
 
 
 class ForkServers:
-    """One for each environment that is read before a copy begins, from the second gateway on that has it."""
+    """One for each environment of the interpreter's, from the second gateway on that has it."""
 
     def __init__(self) -> None:
         self.made: dict[tuple[tuple[str, str], ...], ForkServer | None] = {}
 
     def of(self, environ: dict[str, str]) -> ForkServer | None:
-        """The one for such a gateway; None: it is the first of its kind, maybe the only one."""
-        kind = tuple(sorted((name, value) for name, value in environ.items() if name.startswith(READ_BEFORE)))
+        """The one for such a gateway. None: it is the first of its kind, maybe the only one, or it has a library of
+        its own loaded, which reads more than its name."""
+        if any(environ.get(name) != os.environ.get(name) for name in {*environ, *os.environ}
+               if name.startswith(LOADERS)):
+            return None
+        kind = tuple(sorted((name, value) for name, value in environ.items() if name.startswith(PYTHONS)))
         if kind not in self.made:
             self.made[kind] = None
         elif self.made[kind] is None:
