@@ -194,8 +194,8 @@ cdef int keep_head(Exchange x, const char* buf, const Head* head) except -1:
     write_into(&out, g.scratch, BUFFER)
     write_relayed(buf, head, &out)
     x.relayed = PyBytes_FromStringAndSize(g.scratch, written(&out))
-    trace = NULL if g.traced else field_of(head, K_TRACEPARENT)
-    if trace != NULL:
+    trace = field_of(head, K_TRACEPARENT)
+    if trace != NULL and not g.traced:
         x.relayed += b"traceparent: " + value_of(buf, trace) + b"\r\n"
     surface = x.route.surface
     if surface.version >= 0 and field_of(head, surface.version) == NULL and surface.version_name not in g.owned:
