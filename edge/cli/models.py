@@ -9,6 +9,7 @@ import orjson
 from click.shell_completion import CompletionItem
 
 from edge.cli.circuits import columns
+from edge.cli.keys import as_json, dumped
 from edge.cli.running import find, options
 
 TIMEOUT = 5.0               # seconds
@@ -26,7 +27,6 @@ def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     return [CompletionItem(each["model"]) for each in found if each["model"].startswith(incomplete)]
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 named = click.argument("model", shell_complete=names)
 
 
@@ -87,8 +87,3 @@ def cells(found: dict[str, Any]) -> tuple[str, ...]:
     """A line of the table."""
     made_for = "-" if found["capabilities"] is None else ", ".join(found["capabilities"]) or "nothing"
     return found["model"], state(found), found["by"], made_for, ", ".join(found["targets"]) or "-"
-
-
-def dumped(value: Any) -> str:
-    """For programs."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,6 +17,7 @@ from edge._fast import Slab, Switches
 from edge.control.guard import admin
 from edge.control.keys import asked
 from edge.control.keys.changes import invalid
+from edge.control.keys.routes import answer
 from edge.control.state import State
 from edge.store.keys import moment
 from edge.values.switches import FOREVER, Maintenance, maintenance, over
@@ -42,7 +42,7 @@ class MaintenanceRoutes:
     @admin
     async def show(self, request: Request) -> Response:
         """Whether there is one, since when, until when, and why."""
-        return answer(maintenance(self.state().slab))
+        return told(maintenance(self.state().slab))
 
     @admin
     async def begin(self, request: Request) -> Response:
@@ -57,7 +57,7 @@ class MaintenanceRoutes:
         found = maintenance(slab)
         log.warning("maintenance begins" if before is None else "maintenance goes on", extra={"facts": {
             **(found.shown() if found is not None else {}), "by": request.state.who}})
-        return answer(found)
+        return told(found)
 
     @admin
     async def end(self, request: Request) -> Response:
@@ -66,14 +66,12 @@ class MaintenanceRoutes:
         if maintenance(slab) is not None:
             log.warning("maintenance is over", extra={"facts": {"by": request.state.who}})
         stop(slab)
-        return answer(None)
+        return told(None)
 
 
 def end_of(said: Mapping[str, Any], now: float) -> int:
     """The Unix time at which it is to end. Refusal: that cannot be."""
-    for field in said:
-        if field not in ("until", "for", "message"):
-            raise invalid(field, "is not a known key", "there are: until, for, message")
+    asked.only(said, ("until", "for", "message"))
     until, seconds = said.get("until"), said.get("for")
     if until is not None and seconds is not None:
         raise invalid("for", "stands beside until", "leave one out")
@@ -126,7 +124,7 @@ def settle(slab: Slab) -> None:
         log.warning("maintenance is over", extra={"facts": {"by": "its time"}})
 
 
-def answer(found: Maintenance | None) -> Response:
+def told(found: Maintenance | None) -> Response:
     """How it is."""
     shown = {"since": None, "until": None, "message": ""} if found is None else found.shown()
-    return Response(orjson.dumps({"on": found is not None, **shown}), media_type="application/json")
+    return answer({"on": found is not None, **shown})

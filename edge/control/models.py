@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,7 +15,7 @@ from edge.config.sections.maximums import MAX_MODEL
 from edge.control.circuits import mistyped, shown
 from edge.control.guard import admin
 from edge.control.keys import asked
-from edge.control.keys.changes import invalid
+from edge.control.keys.routes import answer
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.values.catalogue import finder
@@ -68,9 +67,7 @@ class ModelRoutes:
 
 def wanted(said: Mapping[str, Any]) -> tuple[str, bool]:
     """Which model, and whether it is to be on. Refusal."""
-    for field in said:
-        if field not in ("model", "enabled"):
-            raise invalid(field, "is not a known key", "there are: model, enabled")
+    asked.only(said, ("model", "enabled"))
     for field, kind, word in (("model", str, "a string"), ("enabled", bool, "a boolean")):
         if field not in said:
             raise Refusal(Condition.field_missing, {Slot.S_FIELD: field})
@@ -128,8 +125,3 @@ def listed(snapshot: Snapshot, switched: Mapping[str, bool], *more: str) -> list
             "targets": [] if entry is None else [
                 named((target.provider, target.model or name)) for target in entry.targets]})
     return found
-
-
-def answer(content: dict[str, Any]) -> Response:
-    """JSON."""
-    return Response(orjson.dumps(content), media_type="application/json")

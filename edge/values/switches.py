@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from edge._fast import Slab, Spoken, Switches
+from edge.values.moments import moment
 
 FOREVER = 2**63 - 1         # in the shared memory: nobody knows when the maintenance ends
 NOTHING = Spoken(0, 0, "", {})
@@ -38,8 +38,3 @@ def maintenance(slab: Slab) -> Maintenance | None:
 def over(spoken: Spoken) -> bool:
     """Whether there was a maintenance, and its time has come."""
     return 0 < spoken.until <= time.time()
-
-
-def moment(when: int) -> str:
-    """A Unix time for people and programs."""
-    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2 as httpx
+import orjson
 import pytest
+from click.testing import CliRunner, Result
 
+from edge.cli import main
 from tests.support.gateway import PLAIN, Gateway, configuration
 from tests.support.simulator import Simulator
 from tests.support.talk import Answer, Talk, ask, chat, in_contract
@@ -58,6 +61,18 @@ class Admin:
     def talk(self) -> Talk:
         """A connection that lives on."""
         return Talk(self.edge.port)
+
+
+def run(admin: Admin, *words: str) -> Result:
+    """A command at this gateway."""
+    return CliRunner().invoke(main, [*words, "--admin", admin.edge.admin])
+
+
+def told(admin: Admin, *words: str) -> Any:
+    """What it says to programs."""
+    result = run(admin, *words, "--json")
+    assert result.exit_code == 0, result.output
+    return orjson.loads(result.output)
 
 
 @pytest.fixture(scope="module")

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from edge.cli import main
 from edge.cli.keys import keys
 from tests.laws.sources import ROOT
-from tests.store.conftest import Admin, Start
+from tests.store.conftest import Admin, Start, run, told
 
 BLOCK = re.compile(r"```sh\n(.*?)```", re.S)
-
-
-def run(admin: Admin, *words: str) -> Result:
-    """A command at this gateway."""
-    return CliRunner().invoke(main, [*words, "--admin", admin.edge.admin])
-
-
-def told(admin: Admin, *words: str) -> Any:
-    """What it says to programs."""
-    result = run(admin, *words, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
 
 
 PAGES = {"docs/keys.md": ["delete", "revoke", "unfreeze"],

@@ -9,11 +9,9 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from click.testing import CliRunner, Result
 
-from edge.cli import main
 from edge.control.parties.rules import FEATURES
-from tests.store.conftest import Admin, Start
+from tests.store.conftest import Admin, Start, run, told
 from tests.support.gateway import PLAIN
 from tests.support.talk import ask, asked, chat, in_contract, request
 
@@ -25,18 +23,6 @@ OFF = {"account": ("suspend", "resume", "key_unavailable"), "user": ("ban", "unb
 def secret(admin: Admin, name: str, **said: Any) -> str:
     """A new key's."""
     return str(admin.done("POST", "keys", {"name": name, **said})["secret"])
-
-
-def run(admin: Admin, *words: str) -> Result:
-    """A command at this gateway."""
-    return CliRunner().invoke(main, [*words, "--admin", admin.edge.admin])
-
-
-def told(admin: Admin, *words: str) -> Any:
-    """What it says to programs."""
-    result = run(admin, *words, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
 
 
 @pytest.mark.parametrize("kind", OFF)

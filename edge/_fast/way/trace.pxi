@@ -117,11 +117,9 @@ cdef void put_spans(Writer* out, Exchange x) noexcept:
 
 
 cdef bytes trace_name(Exchange x):
-    """The trace's id for who looks it up; where there are no traces the request's id is one."""
+    """The trace's id for who looks it up."""
     cdef char name[32]
     cdef Writer out
-    if not x.trace.span:
-        return PyBytes_FromStringAndSize(x.request_id, x.request_id_size)
     write_into(&out, name, sizeof(name))
     put_trace_id(&out, &x.trace)
     return PyBytes_FromStringAndSize(name, written(&out))

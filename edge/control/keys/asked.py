@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,23 @@ def _known(said: Mapping[str, Any]) -> None:
     if isinstance(limits, dict):
         levels.append(("rate_limit.", limits, {*KeyRateLimit.model_fields}))
     for place, given, fields in levels:
-        for name, value in given.items():
-            if value is None and name not in fields:
-                raise invalid(f"{place}{name}", "is not a known key", f"there are: {', '.join(sorted(fields))}")
+        only((name for name, value in given.items() if value is None), sorted(fields), place)
+
+
+def only(said: Iterable[str], fields: Collection[str], at: str = "") -> None:
+    """Refusal: it says something that there is not; `at` is what it stands in."""
+    for field in said:
+        if field not in fields:
+            raise invalid(f"{at}{field}", "is not a known key",
+                          f"there {'are' if len(fields) > 1 else 'is'}: {', '.join(fields)}")
+
+
+def new(said: dict[str, Any]) -> Any:
+    """Takes out the name of what is to be made. Refusal: it has none."""
+    name = said.pop("name", None)
+    if name is None:
+        raise Refusal(Condition.field_missing, {Slot.S_FIELD: "name"})
+    return name
 
 
 def merged(before: Mapping[str, Any], said: Any) -> Any:
@@ -116,9 +130,7 @@ def checked(name: str, policy: Mapping[str, Any]) -> None:
 
 def overlap(said: Mapping[str, Any]) -> float:
     """Of a rotation, in seconds."""
-    for field in said:
-        if field != "overlap":
-            raise invalid(field, "is not a known key", "there is: overlap")
+    only(said, ("overlap",))
     seconds = said.get("overlap", OVERLAP)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_OVERLAP:
         raise invalid("overlap", f"must be a number of seconds from 0 to {LONGEST_OVERLAP:.0f}",

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from edge._fast import Condition, Slot
 from edge.config import keys
-from edge.control.keys.show import moment
 from edge.control.refusal import Refusal
 from edge.store import Party, Row, Secrets, Store
 from edge.store.tables import R
+from edge.values.moments import moment
 from edge.values.parties import KINDS
 from edge.values.snapshot import KeyState, Secret
 

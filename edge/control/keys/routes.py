@@ -11,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from edge._fast import Condition, Slot
 from edge.control.guard import admin
 from edge.control.keys import asked, changes, show
 from edge.control.keys.changes import Wanted, conflict, there
 from edge.control.keys.keeper import Keeper
-from edge.control.refusal import Refusal, request_id
+from edge.control.refusal import request_id
 from edge.control.state import State
 from edge.store import KEYS, Deed, Party, Row, Secrets, Store
 from edge.values import directory, figures
@@ -78,9 +77,7 @@ class Keys:
     async def create(self, request: Request) -> Response:
         """201, and the new key with its secret, which is shown this once."""
         said = await asked.body(request)
-        name = said.pop("name", None)
-        if name is None:
-            raise Refusal(Condition.field_missing, {Slot.S_FIELD: "name"})
+        name = asked.new(said)
         wanted = asked.wanted(name, Wanted({}, {}, ()), said)
         if self.of_file(name) is not None:
             raise conflict(f"There is a key named {name} in the configuration's file already: choose another name")

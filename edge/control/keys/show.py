@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from edge.store import Entry, Party, Row
 from edge.store.keys import CONCURRENT, PRIORITIES
 from edge.values.hours import DAYS, Hours
+from edge.values.moments import moment
 from edge.values.points import MICRO, SETTINGS
 from edge.values.snapshot import Key
 
@@ -65,8 +65,3 @@ def entry(each: Entry) -> dict[str, Any]:
 def known(shown: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """As the audit has it."""
     return None if shown is None else dict(shown)
-
-
-def moment(when: float) -> str:
-    """A Unix time for people and programs."""
-    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from edge._fast import Condition, Slot
 from edge.control.guard import admin
 from edge.control.keys import asked, changes, show
 from edge.control.keys.changes import conflict, there
@@ -19,7 +18,6 @@ from edge.control.keys.keeper import Keeper
 from edge.control.keys.routes import MOST, PAGE, answer, deed, of_row
 from edge.control.parties import rules
 from edge.control.parties.rules import RULES
-from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.store import PARTIES, Party, Store
 from edge.values.parties import PartyKind
@@ -66,9 +64,7 @@ class Parties:
     async def create(self, request: Request) -> Response:
         """201, and the new one."""
         said = await asked.body(request)
-        name = said.pop("name", None)
-        if name is None:
-            raise Refusal(Condition.field_missing, {Slot.S_FIELD: "name"})
+        name = asked.new(said)
         now = time.time()
         new = replace(rules.wanted(Party(self.kind, name), said, self.providers), version=1, created=now, changed=now)
 
@@ -83,7 +79,6 @@ class Parties:
     async def patch(self, request: Request) -> Response:
         """It, after a merge patch."""
         said = await asked.body(request)
-
         return await self.changed(request, "update", lambda row: rules.wanted(row, said, self.providers))
 
     @admin

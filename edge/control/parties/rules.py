@@ -42,12 +42,12 @@ RULES: Mapping[PartyKind, Rules] = {
 def wanted(row: Party, said: Mapping[str, Any], providers: Collection[str]) -> Party:
     """The row with what is said: a member replaces the one of its name, null takes it out (RFC 7396)."""
     rules = RULES[row.kind]
+    fields = sorted((*rules.fields, *OWN))
     for field in said:
         if field in ("name", "state", "number"):
             raise invalid(field, "cannot be set", f"a POST to {' or '.join(rules.actions)} changes the state; name and "
                           "number stay")
-        if field not in (*rules.fields, *OWN):
-            raise invalid(field, "is not a known key", f"there are: {', '.join(sorted((*rules.fields, *OWN)))}")
+        asked.only((field,), fields)
     if isinstance(row.name, str) and len(row.name) > LONGEST:
         raise invalid("name", f"is longer than {LONGEST} characters", "shorten it")
     policy = asked.merged(row.policy, {field: value for field, value in said.items() if field not in OWN})
@@ -86,8 +86,7 @@ def _quota(value: Any) -> None:
     for name, most in value.items():
         if name == "period" and most not in PERIODS:
             raise invalid("quota.period", f"must be {' or '.join(PERIODS)}", example)
-        if name not in ("period", *UNITS):
-            raise invalid(f"quota.{name}", "is not a known key", f"there are: period, {', '.join(UNITS)}")
+        asked.only((name,), ("period", *UNITS), "quota.")
         if name != "period" and (isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST):
             raise invalid(f"quota.{name}", f"must be a whole number from 1 to {MOST}", example)
     if value and not value.keys() & {*UNITS}:

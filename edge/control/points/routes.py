@@ -122,9 +122,7 @@ class Points:
 
 def credited(said: dict[str, Any]) -> tuple[int, str]:
     """Micro-points and the reference. Refusal: it is no credit."""
-    for field in said:
-        if field not in ("points", "reference"):
-            raise invalid(field, "is not a known key", "there are: points, reference")
+    asked.only(said, ("points", "reference"))
     if "points" not in said:
         raise Refusal(Condition.field_missing, {Slot.S_FIELD: "points"})
     reference = said.get("reference", "")
