@@ -17,8 +17,8 @@ from typing import cast
 import httptools
 
 from bench.harness.report import table as table
+from tests.support.patience import PATIENCE
 
-PATIENCE = 30.0         # seconds until a request counts as never answered
 SOURCES = 200           # addresses of 127.0.0.0/8 that clients come from
 
 

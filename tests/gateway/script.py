@@ -10,7 +10,8 @@ import struct
 from types import TracebackType
 from typing import Any
 
-PATIENCE = 10.0
+from tests.support.patience import PATIENCE
+
 LINGER_ZERO = struct.pack("ii", 1, 0)       # close() then sends a RST: socket(7)
 
 

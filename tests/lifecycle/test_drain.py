@@ -33,18 +33,23 @@ def begun(edge: Gateway, stack: contextlib.ExitStack, fault: str | None, **field
     return talk
 
 
-def companion(edge: Gateway, stack: contextlib.ExitStack, stream: Talk) -> Talk:
-    """A kept connection of the same worker as another connection."""
+def companion(edge: Gateway, stack: contextlib.ExitStack, stream: Talk, same: bool = True) -> Talk:
+    """A kept connection of the same worker as another connection, or of the other worker."""
     while True:
         talk = stack.enter_context(Talk(edge.port))
         assert talk.send(READY).answer("GET").status == 200
-        if worker_of(edge, talk) == worker_of(edge, stream):
+        if (worker_of(edge, talk) == worker_of(edge, stream)) is same:
             return talk
 
 
 def drains(edge: Gateway) -> None:
     """Waits until control says that it drains."""
     edge.wait(lambda: httpx.get(f"{edge.admin}/readyz", **PLAIN).status_code == 503)
+
+
+def told(edge: Gateway, probe: Talk) -> None:
+    """Waits until the worker of this connection says so: it hears of it apart from control."""
+    edge.wait(lambda: probe.send(READY).answer("GET").status == 503)
 
 
 @pytest.fixture
@@ -98,8 +103,9 @@ def test_running_requests_finish(edge: Gateway, stack: contextlib.ExitStack) -> 
 def test_new_requests_are_refused_in_contract(running_on: RunningOn) -> None:
     """While a stream runs on, a request on a kept connection gets 503 with Retry-After, and /readyz is 503."""
     edge, stack, stream, over = running_on
-    kept = companion(edge, stack, stream)
+    kept, probe = (companion(edge, stack, stream) for _ in range(2))
     edge.process.send_signal(signal.SIGTERM)
+    told(edge, probe)
     drains(edge)
     answer = in_contract(kept.send(chat()).answer(), "draining")
     assert answer.header("retry-after") == "1" and answer.header("x-should-retry") == "true"
@@ -118,11 +124,11 @@ def test_new_requests_are_refused_in_contract(running_on: RunningOn) -> None:
 
 def test_new_connections_while_draining(running_on: RunningOn) -> None:
     """While one worker drains a stream, new connections are told so at once, whichever worker they fall to."""
-    edge, _, stream, over = running_on
+    edge, stack, stream, over = running_on
+    probes = [companion(edge, stack, stream, same) for same in (True, False)]
     edge.process.send_signal(signal.SIGTERM)
-    drains(edge)
-    time_is_up = time.monotonic() + 0.3         # time for a worker with nothing to do to be gone
-    edge.wait(lambda: time.monotonic() > time_is_up)
+    for probe in probes:
+        told(edge, probe)
     for _ in range(12):
         with Talk(edge.port) as talk:
             assert talk.send(READY).answer("GET", seconds=2).status == 503

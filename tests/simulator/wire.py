@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from tests.support.patience import PATIENCE
+
 # Seconds without a byte after which the peer counts as silent: in an answer, and behind a complete one.
 SILENT = 0.5
 DONE = 0.03
@@ -96,7 +98,7 @@ class Wire:
 
     def answer(self) -> Seen:
         """One whole answer, without a look at what is behind it."""
-        self.socket.settimeout(5)
+        self.socket.settimeout(PATIENCE)
         seen = Seen(b"", "open")
         while not seen.complete:
             piece = self.socket.recv(1 << 20)

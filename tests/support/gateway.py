@@ -18,6 +18,7 @@ import httpx2 as httpx
 import orjson
 
 from tests.support.forkserver import Child, ForkServers
+from tests.support.patience import PATIENCE
 
 FORK_SERVERS = ForkServers()
 KEY = "sk-test-0123456789abcdef"
@@ -131,7 +132,7 @@ class Gateway:
         whole = self.log().rpartition("\n")[0]          # the last one may be on its way
         return [orjson.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
+    def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Asks again until the condition holds; what it gave. AssertionError after `seconds`."""
         end = time.monotonic() + seconds
         while not (value := condition()):

@@ -17,6 +17,7 @@ import h11
 from edge import contract
 from edge._fast import Condition
 from tests.support.gateway import KEY
+from tests.support.patience import PATIENCE
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 Surface = Literal["openai", "anthropic"]
@@ -76,7 +77,7 @@ class Talk:
             pass
         return self
 
-    def answer(self, method: str = "POST", seconds: float = 10) -> Answer:
+    def answer(self, method: str = "POST", seconds: float = PATIENCE) -> Answer:
         """The next answer. Gone where there is none."""
         parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
         parser.send(h11.Request(method=method, target="/", headers=[("host", "x"), ("content-length", "0")]))
