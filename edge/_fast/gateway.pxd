@@ -38,6 +38,7 @@ cdef class Queue:
     cdef Exchange out(self, Exchange x)
     cdef Exchange pop(self, bint used)
     cdef Exchange late(self, int64_t since)
+    cdef list shut_off(self)
     cdef Exchange outranked(self, int priority)
     cdef int remove(self, Exchange x) except -1
 
@@ -211,6 +212,8 @@ cdef class Exchange:                    # one request's way
     cdef uint8_t empty                  # it has no members beside what is put in
     cdef Form form                      # of a form
     cdef bytes asked                    # the model, as the client calls it
+    cdef tuple others                   # and those that a provider may take in its place, where the body has some
+    cdef Model model                    # what is known of it
     cdef Py_ssize_t model_start
     cdef Py_ssize_t model_end
     cdef object details                 # of the provider's own error inside its answer
@@ -435,5 +438,5 @@ cdef class Gateway:
     cdef int serve(self, Peer peer, uint32_t events) except -1
     cdef uint64_t oldest(self)
     cdef int tell_epochs(self) noexcept
-    cdef int recheck_keys(self) except -1
+    cdef int recheck_waiting(self) except -1
     cdef int take_bounds(self, bounds) except -1

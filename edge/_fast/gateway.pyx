@@ -122,7 +122,9 @@ from .shared.slab cimport (
     bucket_give, bucket_hold, bucket_left, bucket_limit, bucket_reserve, bucket_settle, bucket_wait, concurrency_give,
     concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
 )
-from .shared.switches cimport SWITCHED_OFF, UNSAID, is_anything_said, maintained_for, maintained_until, switched
+from .shared.switches cimport (
+    SWITCHED_OFF, UNSAID, is_anything_said, maintained_for, maintained_until, switched, switched_alike,
+)
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
@@ -183,6 +185,7 @@ include "way/catalogue.pxi"
 include "way/usage.pxi"
 include "way/upload.pxi"
 include "way/intent.pxi"
+include "way/renew.pxi"
 include "way/request.pxi"
 include "way/makers.pxi"
 include "way/relay.pxi"
@@ -568,7 +571,7 @@ cdef class Gateway:
         run_jobs(self)
         self.counts.oldest = self.oldest()
         self.tell_epochs()
-        self.recheck_keys()
+        self.recheck_waiting()
         bury(self)
 
     cdef uint64_t oldest(self):
@@ -583,18 +586,18 @@ cdef class Gateway:
             version = min(version, pool.version)
         return version
 
-    cdef int recheck_keys(self) except -1:
-        """Requests that wait, and whose keys have changed, need not wait for their turn to hear of it."""
+    cdef int recheck_waiting(self) except -1:
+        """Requests that wait need not wait for their turn to hear that their key has changed, or what operators say."""
         cdef Downstream downstream
         cdef Exchange x
-        cdef int64_t generations = directory_generations(self)
-        if generations == self.rechecked:
+        cdef int64_t changes = directory_generations(self) + EDGE_SEE(&self.board.word)    # (both but grow)
+        if changes == self.rechecked:
             return 0
-        self.rechecked = generations
+        self.rechecked = changes
         for downstream in tuple(self.connections):
             x = downstream.exchange
             if x is not None and (x.state == DRAWING or x.state == QUEUED or x.state == PAUSED):
-                x.drive(KEY_CHANGED, 0, NULL, 0, None)
+                x.drive(RULES_CHANGED, 0, NULL, 0, None)
         return run_jobs(self)
 
     cdef int tell_epochs(self) noexcept:

@@ -13,9 +13,9 @@ FUNCTION = re.compile(r"^cdef (?:inline )?(?:[\w*]+ )*\**(\w+)\(", re.M)
 CALL = re.compile(r"(?<![.\w])(\w+)\(")
 
 
-# Stages that not every chat request passes: bodies in a coding, ids of one among several providers, a full provider,
-# errors; and a plain answer that is held or a stream, never both.
-SOME = {"codings", "makers", "queue", "words", "stream"}
+# Stages that not every chat request passes: bodies in a coding, ids of one among several providers, keys that change
+# meanwhile, a full provider, errors; and a plain answer that is held or a stream, never both.
+SOME = {"codings", "makers", "renew", "queue", "words", "stream"}
 
 
 def code(path: Path) -> str:

@@ -11,6 +11,7 @@ cdef enum:
 
 cdef int switched(const Board* board, const char* name, Py_ssize_t size) noexcept nogil
 cdef int64_t maintained_until(const Board* board) noexcept nogil
+cdef int switched_alike(const Board* board, const char* name, Py_ssize_t size) noexcept nogil
 cdef bytes maintained_for(const Board* board)
 
 cdef inline bint is_anything_said(const Board* board) noexcept nogil:

@@ -13,6 +13,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+cdef extern from "strings.h" nogil:
+    int strncasecmp(const char* a, const char* b, size_t size)
+
 from .atomic cimport EDGE_FENCE, EDGE_SEE, EDGE_SET
 from .slab cimport HOLDS, MESSAGE_ROOM, MOST_SWITCHED, NAME_BYTES, SWITCH_SLOTS, Board, Said, Slab, Switch, hash_of
 
@@ -44,6 +47,27 @@ cdef int switched(const Board* board, const char* name, Py_ssize_t size) noexcep
     while word != EDGE_SEE(&board.word):
         word = EDGE_SEE(&board.word)
         found = look_up(&board.sides[word & 1], name, size)
+        EDGE_FENCE()
+    return found
+
+
+cdef int look_alike(const Said* said, const char* name, Py_ssize_t size) noexcept nogil:
+    cdef int i
+    cdef const Switch* switch
+    for i in range(min(<int>MOST_SWITCHED, said.models)):
+        switch = &said.switched[i]
+        if switch.size == size and switch.on == SWITCHED_OFF and strncasecmp(switch.name, name, size) == 0:
+            return SWITCHED_OFF
+    return UNSAID
+
+
+cdef int switched_alike(const Board* board, const char* name, Py_ssize_t size) noexcept nogil:
+    """SWITCHED_OFF where that is said of a name that differs in the case of its letters alone; else UNSAID."""
+    cdef int64_t word = -1
+    cdef int found = UNSAID
+    while word != EDGE_SEE(&board.word):
+        word = EDGE_SEE(&board.word)
+        found = look_alike(&board.sides[word & 1], name, size)
         EDGE_FENCE()
     return found
 

@@ -47,13 +47,7 @@ cdef int authenticate(Exchange x, const char* buf, const Head* head) except -1:
         d.tenant = tenant
     x.tenant = tenant
     x.epochs = g.epochs
-    condition = judge_key(x, tenant)
-    if condition:
-        return condition
-    if not tenant.scopes & (<uint64_t>1 << x.route.index):
-        x.say(S_FIELD, x.route.name)
-        return scope_missing
-    return 0
+    return judge_key(x, tenant)
 
 
 cdef int judge_parties(Exchange x, Tenant tenant) except -1:
@@ -85,25 +79,34 @@ cdef int lacking(Exchange x, str reason) except -1:
 
 
 cdef int judge_key(Exchange x, Tenant tenant) except -1:
-    """Whether the key may be used: at all, by who asks, and now."""
-    cdef int64_t now
-    cdef int condition
+    """Whether the key may be used: at all, by who asks, now, and for this route."""
+    cdef int condition = 0
     if tenant.state:
         x.say(S_REASON, tenant.state_name)
         return tenant.state
     if tenant.backed:
         condition = judge_parties(x, tenant)
-        if condition:
-            return condition
+    condition = condition or judge_address(x, tenant)
+    if condition == 0 and (tenant.expires or tenant.hours is not None):
+        condition = judge_time(x, tenant)
+    if condition == 0 and not tenant.scopes & (<uint64_t>1 << x.route.index):
+        x.say(S_FIELD, x.route.name)
+        condition = scope_missing
+    return condition
+
+
+cdef int judge_address(Exchange x, Tenant tenant) except -1:
     if tenant.denied_from is not None and tenant.denied_from.hold(&x.client):
         x.say(S_GOT, text_of_address(&x.client))
         return ip_denied
     if tenant.allowed_from is not None and not tenant.allowed_from.hold(&x.client):
         x.say(S_GOT, text_of_address(&x.client))
         return ip_not_allowed
-    if not tenant.expires and tenant.hours is None:
-        return 0
-    now = time(NULL)
+    return 0
+
+
+cdef int judge_time(Exchange x, Tenant tenant) except -1:
+    cdef int64_t now = time(NULL)
     if tenant.expires and now >= tenant.expires:
         return key_expired
     if tenant.hours is None:
@@ -115,28 +118,6 @@ cdef int judge_key(Exchange x, Tenant tenant) except -1:
         return 0
     x.say(S_EXPECTED, tenant.closed)
     return time_window_denied
-
-
-cdef int renew(Exchange x) except -1:
-    """Its key may have changed since its head was read. Returns the condition that ends it, or 0.
-
-    Where it has taken of its limits already it keeps to them; whether it may go on is told by what its key is now.
-    """
-    cdef Tenant tenant
-    if is_current(x.tenant):
-        return 0
-    tenant = find_tenant(x.gateway, x.downstream.key)
-    if tenant is None:
-        return key_unknown
-    if not x.limited:
-        x.tenant = tenant
-    return judge_key(x, tenant)
-
-
-cdef int recheck(Exchange x) except -1:
-    """The verdict on a request that waits."""
-    cdef int condition = renew(x)
-    return x.refuse(condition) if condition else AWAIT
 
 
 cdef bint is_allowed(Tenant tenant, bytes model) except -1:

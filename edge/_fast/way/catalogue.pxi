@@ -18,9 +18,12 @@ cdef enum:
 cdef int judge_model(Exchange x, Model model) except -1:
     """Whether the model is on, and made for the request. Returns the condition that ends it, or 0."""
     cdef uint32_t missing
-    if (model.off or is_anything_said(x.gateway.board)) and is_off(x, model):
-        x.say(S_MODEL, x.asked)
-        return model_disabled
+    cdef int condition
+    x.model = model
+    if model.off or x.others is not None or is_anything_said(x.gateway.board):
+        condition = judge_switches(x)
+        if condition:
+            return condition
     if model.lacks == 0:
         return 0
     missing = model.lacks & x.route.asks
@@ -31,6 +34,35 @@ cdef int judge_model(Exchange x, Model model) except -1:
     x.say(S_MODEL, x.asked)
     x.say(S_EXPECTED, ", ".join([name for bit, name in enumerate(x.gateway.capabilities) if missing >> bit & 1]))
     return model_capability
+
+
+cdef int judge_switches(Exchange x) except -1:
+    """Whether the model, and those that a provider may take in its place, are on."""
+    if is_off(x.gateway, x.asked, x.model):
+        x.say(S_MODEL, x.asked)
+        return model_disabled
+    return judge_others_on(x) if x.others is not None else 0
+
+
+cdef int judge_others_on(Exchange x) except -1:
+    cdef bytes name
+    cdef Model model
+    for name in x.others:
+        model = look_up(x.gateway, name)
+        if model is not None and is_off(x.gateway, name, model):
+            x.say(S_MODEL, name)
+            return model_disabled
+    return 0
+
+
+cdef Model look_up(Gateway g, bytes name):
+    """By name, else by pattern; what a pattern gave is remembered, within bounds: names come from outside."""
+    cdef Model model = g.models.get(name)
+    if model is None:
+        model = g.resolve(name)
+        if model is not None and len(g.models) < 4096 and len(name) <= REMEMBERED_MAX:
+            g.models[name] = model
+    return model
 
 
 cdef uint32_t missed_by(Exchange x, uint32_t lacks) noexcept:

@@ -102,7 +102,7 @@ cdef enum Event:
     CONNECTION_FAILED   # `number` is the condition, `words` are the reason
     CROWDED_OUT     # there is no place for it at its target
     PAUSE_OVER
-    KEY_CHANGED     # or another one; it waits
+    RULES_CHANGED   # its own, or those of others; it waits
     FELL_SILENT     # its client has heard nothing for long
     ANSWER_CAME     # bytes from the provider
     ANSWER_CLOSED   # its connection has closed; `words` say how
@@ -184,7 +184,7 @@ cdef int meet(Exchange x, int event, int number, char* data, Py_ssize_t size, ob
         return redraw(x)
     if event == PAUSE_OVER:
         return resume(x)
-    if event == KEY_CHANGED:
+    if event == RULES_CHANGED:
         return recheck(x)
     if event == ANSWER_CLOSED:
         return read_end(x, words)
@@ -269,7 +269,9 @@ cdef int prepare(Exchange x) except -1:
     cdef int condition
     if x.coding is not None:
         return begin_decoding(x)
-    condition = read_intent(x) if x.route.json else read_relayed(x)
+    condition = renew(x)
+    if condition == 0:
+        condition = read_intent(x) if x.route.json else read_relayed(x)
     if condition:
         return x.refuse(condition)
     if x.route.makers is not None:
@@ -283,7 +285,7 @@ cdef int prepare(Exchange x) except -1:
 
 cdef int enter(Exchange x) except -1:
     """It is admitted and has a target, or not; or that cannot be told yet."""
-    cdef int condition = renew(x) or admit(x)
+    cdef int condition = admit(x)
     if condition == SHORT:
         return DRAW if x.state == READING else AWAIT
     condition = condition or route(x)
@@ -295,7 +297,7 @@ cdef int enter(Exchange x) except -1:
 
 cdef int redraw(Exchange x) except -1:
     """It may be there by now what a limit has missed."""
-    cdef int verdict = enter(x)
+    cdef int condition = renew(x), verdict = x.refuse(condition) if condition else enter(x)
     if verdict != AWAIT:
         leave_queues(x)
     return verdict

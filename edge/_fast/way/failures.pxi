@@ -26,6 +26,7 @@ cdef dict TRAITS_OF = {
     provider_cut: BREAKS | ELSEWHERE,
     provider_stalled: BREAKS,
     gateway_overloaded: ELSEWHERE,        # this target's queue is full
+    circuit_open: ELSEWHERE,              # an operator has taken it out, from under who waits for it
 }
 cdef uint8_t TRAITS[N_OUTCOMES]
 for _condition in range(<int>N_OUTCOMES):
@@ -52,8 +53,8 @@ cdef int note_failure(Exchange x, int condition, int traits) except -1:
         due = g.now + x.retry_after_ms * 1000000
         if x.soonest <= g.now or due < x.soonest:       # what was said before and is over says nothing any more
             x.soonest = due
-    if traits == 0 or condition == gateway_overloaded:
-        return end_probe(x)
+    if traits == 0 or condition == gateway_overloaded or condition == circuit_open:
+        return end_probe(x)             # nobody has asked it
     count_failure(target.health, condition)
     if traits & BREAKS:
         if failed(g.slab, target.index, &g.rules, g.now, x.sent or g.now, next_random(g)):

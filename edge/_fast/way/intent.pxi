@@ -90,8 +90,8 @@ cdef int read_intent(Exchange x) except -1:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
     if route.fill_at >= 0 and members[route.fill_at].kind <= NULL_:
         fill_in(x, &members[route.fill_at])
-    if x.tenant.allows is not None and route.models_at >= 0:
-        condition = judge_others(x, &members[route.models_at])
+    if route.models_at >= 0 and members[route.models_at].kind > NULL_:
+        condition = read_others(x, &members[route.models_at])
         if condition:
             return condition
     if x.deployment is not None:
@@ -113,23 +113,42 @@ cdef int judge_query(Exchange x) except -1:
     return field_value
 
 
-cdef int judge_others(Exchange x, const Member* models) except -1:
+cdef int read_others(Exchange x, const Member* models) except -1:
     """The models that a provider may take in place of the one asked for: a key that may not use one may not name it."""
-    if models.kind <= NULL_:
-        return 0
     try:
         names = orjson.loads(PyBytes_FromStringAndSize(x.body.at + models.start, models.end - models.start))
     except ValueError:
         names = None                # right JSON, but with a number that nothing here can hold
-    for name in names if isinstance(names, list) else (names,):
-        if not isinstance(name, str) or not is_allowed(x.tenant, name.encode()):
-            return deny(x, orjson.dumps(name), name.encode() if isinstance(name, str) else b"")
+    names = names if isinstance(names, list) else [names]
+    if x.tenant.allows is not None:
+        for name in names:
+            if not isinstance(name, str):
+                return deny(x, x.tenant, orjson.dumps(name), b"")
+    x.others = tuple([(<str>name).encode() for name in names if isinstance(name, str)])
+    return 0 if x.tenant.allows is None else judge_others(x, x.tenant)
+
+
+cdef int judge_others(Exchange x, Tenant tenant) except -1:
+    cdef bytes name
+    for name in x.others:
+        if not is_allowed(tenant, name):
+            return deny(x, tenant, orjson.dumps(name.decode()), name)
     return 0
 
 
-cdef int deny(Exchange x, bytes said, bytes name) except -1:
+cdef int judge_names(Exchange x, Tenant tenant) except -1:
+    """Whether a key may use all models that a request names, or one that names none that was read."""
+    if x.asked is not None and not is_allowed(tenant, x.asked):
+        return deny(x, tenant, x.asked, x.asked)
+    if not x.route.json and is_unread(x, x.asked) and not tenant.named >> x.route.index & 1:
+        x.say(S_FIELD, x.route.name)
+        return scope_missing
+    return 0 if x.others is None else judge_others(x, tenant)
+
+
+cdef int deny(Exchange x, Tenant tenant, bytes said, bytes name) except -1:
     """The key may not use the model, and hears which it may: its own, as the operator wrote them; or its group's."""
-    cdef Tenant tenant = x.tenant, group = x.tenant.of_group
+    cdef Tenant group = tenant.of_group
     if group is not None and group.allows is not None and not is_allowed(group, name):
         tenant = group
     most = listed(tenant.models) if tenant.models else "all"
@@ -147,12 +166,17 @@ cdef int keep_to_group(Exchange x) except -1:
         if len(group.plans) < PLANS_MAX:
             group.plans[x.plan] = plan
     if not plan:
-        x.say(S_MODEL, x.asked or b"of this path")
-        x.say(S_EXPECTED, f"what these providers serve: {listed(tuple(sorted(group.providers)))}")
-        return group_denied
+        return deny_provider(x, group)
     x.plan = plan
     x.target = <Target>x.plan[0]
     return 0
+
+
+cdef int deny_provider(Exchange x, Tenant group) except -1:
+    """None of the group's providers is to have the request."""
+    x.say(S_MODEL, x.asked or b"of this path")
+    x.say(S_EXPECTED, f"what these providers serve: {listed(tuple(sorted(group.providers)))}")
+    return group_denied
 
 
 cdef str listed(tuple models):
@@ -249,16 +273,6 @@ cdef int check_member(Exchange x, int i, const Member* member) except -1:
     return 0
 
 
-cdef Model look_up(Gateway g, bytes name):
-    """By name, else by pattern; what a pattern gave is remembered, within bounds: names come from outside."""
-    cdef Model model = g.models.get(name)
-    if model is None:
-        model = g.resolve(name)
-        if model is not None and len(g.models) < 4096 and len(name) <= REMEMBERED_MAX:
-            g.models[name] = model
-    return model
-
-
 cdef int find_model(Exchange x, const Member* member) except -1:
     """Model name -> targets. The name's span is kept, so that an alias can be spliced in."""
     cdef Downstream d = x.downstream
@@ -298,7 +312,7 @@ cdef int find_targets(Exchange x, Model model) except -1:
     dialect serves it."""
     cdef int condition
     if x.tenant.allows is not None and not is_allowed(x.tenant, x.asked):
-        return deny(x, x.asked, x.asked)
+        return deny(x, x.tenant, x.asked, x.asked)
     condition = judge_model(x, model)
     if condition:
         return condition
@@ -332,14 +346,11 @@ cdef int read_relayed(Exchange x) except -1:
     if condition:
         return condition
     name = x.asked
-    if is_unread(x, name) and not (x.tenant.allows is None or x.tenant.named >> x.route.index & 1):
-        x.say(S_FIELD, x.route.name)
-        return scope_missing
-    if name is None:
-        return 0
-    if x.tenant.allows is not None and not is_allowed(x.tenant, name):
-        return deny(x, name, name)
-    return lead(x, look_up(x.gateway, name))
+    if x.tenant.allows is not None:
+        condition = judge_names(x, x.tenant)
+        if condition:
+            return condition
+    return 0 if name is None else lead(x, look_up(x.gateway, name))
 
 
 cdef bint is_unread(Exchange x, bytes name) noexcept:
@@ -400,8 +411,8 @@ cdef int read_name(Exchange x) except -1:
         result = check_member(x, 0, &members[0])
         if result:
             return result
-    if x.tenant.allows is not None:
-        result = judge_others(x, &members[x.route.models_at])
+    if members[x.route.models_at].kind > NULL_:
+        result = read_others(x, &members[x.route.models_at])
         if result:
             return result
     place_in_json(x, &members[0])
@@ -418,7 +429,7 @@ cdef int read_form(Exchange x) except -1:
     if result != FORM_OK:
         return 0 if x.tenant.allows is None else body_unreadable
     if x.form.others and x.tenant.allows is not None:
-        return deny(x, b"of the field models", b"")
+        return deny(x, x.tenant, b"of the field models", b"")
     if x.form.start:
         x.place, x.model_start, x.model_end = IN_FORM, x.form.start, x.form.end
         if x.asked is None:
@@ -429,9 +440,11 @@ cdef int read_form(Exchange x) except -1:
 
 
 cdef int read_listed(Exchange x) except -1:
-    """A relayed list of models is for all keys; one model of it for those that may use it."""
+    """A relayed list of models is for all keys; one model of it, if it is on, for those that may use it."""
     cdef bytes name = x.gateway.named(x.line.partition(b"?")[0][len("/v1/models/"):])
-    if name and x.tenant.allows is not None and not is_allowed(x.tenant, name):
+    cdef Model model = look_up(x.gateway, name) if name else None
+    if (name and x.tenant.allows is not None and not is_allowed(x.tenant, name)
+            or model is not None and is_off(x.gateway, name, model)):
         x.say(S_MODEL, name)
         return model_unknown
     return 0

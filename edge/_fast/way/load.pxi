@@ -176,6 +176,8 @@ cdef int watch_queue(Pool pool) except -1:
     """Some times a second: sends away who has waited for too long, and shows the load to others."""
     cdef int64_t now = pool.gateway.now
     cdef Exchange x
+    for x in pool.waiting.shut_off() if pool.waiting.count else ():
+        x.drive(RULES_CHANGED, 0, NULL, 0, None)
     while pool.waiting.count:
         x = pool.waiting.late(now - patience(pool))
         if x is None:

@@ -36,6 +36,11 @@ cdef class Queue:
                     return self.out(row.popleft())
         return None
 
+    cdef list shut_off(self):
+        """Those whose target an operator has taken out meanwhile."""
+        cdef Exchange x
+        return [x for row in self.rows for x in row if x.target.health.forced == FORCED_OPEN]
+
     cdef Exchange outranked(self, int priority):
         """The last to come of those with the lowest priority, if that is below the given one, taken out; else None."""
         cdef int lower

@@ -101,9 +101,9 @@ cdef int send_request(Exchange x) except -1:
     """The request goes out; of an upload its head, and then it is the client's turn."""
     cdef Gateway g = x.gateway
     cdef int64_t begun = g.now
-    cdef int condition = renew(x)
-    if condition:
-        return x.refuse(condition)
+    cdef int verdict = recheck(x)
+    if verdict != AWAIT:
+        return verdict
     x.move(CONNECTED)
     write_request(x, x.upstream)
     g.now = x.sent = monotonic_ns()

@@ -21,11 +21,15 @@ cdef int judge_maintenance(Exchange x) except -1:
     return maintenance
 
 
-cdef bint is_off(Exchange x, Model model) except -1:
+cdef bint is_off(Gateway g, bytes asked, Model model) except -1:
     """What an operator says of a model: of the name that was asked for, else of those patterns that it goes by; else
-    what the configuration says."""
-    cdef const Board* board = x.gateway.board
-    cdef int said = switched(board, PyBytes_AS_STRING(x.asked), PyBytes_GET_SIZE(x.asked))
+    what the configuration says. (What is off is so in letters of any case, as what a key is denied.)"""
+    cdef const Board* board = g.board
+    cdef bytes plain
+    cdef int said = switched(board, PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked))
+    if said == UNSAID:
+        plain = asked.strip()
+        said = switched_alike(board, PyBytes_AS_STRING(plain), PyBytes_GET_SIZE(plain))
     if said == UNSAID:
         said = switched(board, PyBytes_AS_STRING(model.listed), PyBytes_GET_SIZE(model.listed))
     if said == UNSAID:
