@@ -115,6 +115,8 @@ def test_who_is_not_meant_waits_on(narrow: tuple[Admin, str]) -> None:
         admin.done("PATCH", "keys/K", {"models": ["gpt-4*"], "denied_models": ["gpt-5*"]})
         admin.done("PATCH", "groups/K", {"providers": ["openai"]})
         admin.done("POST", "models", {"model": "gpt-5", "enabled": False})
+        assert talk.silent(0.3)                 # for three ticks
+        first.socket.close()
         assert talk.answer().status == 200
     admin.done("PATCH", "keys/K", {"models": None, "denied_models": None})
     admin.done("PATCH", "groups/K", {"providers": None})
