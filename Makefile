@@ -66,7 +66,7 @@ fleet: $(VENV)/.built $(VENV)/.dev         ## three gateways that share a limit,
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 BUILDS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 locks: $(VENV)/.deploy      ## lock the dependencies anew, in deploy/requirements*.txt
-	@$(LOCK) --no-annotate pyproject.toml --output-file deploy/requirements.txt
+	@$(LOCK) --no-annotate --extra postgresql pyproject.toml --output-file deploy/requirements.txt
 	@$(BIN)/python -c '$(BUILDS)' | \
 	    $(LOCK) --no-annotate - --output-file deploy/requirements-build.txt
 

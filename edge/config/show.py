@@ -24,6 +24,7 @@ from edge.config.sections.providers import UPSTREAM
 from edge.config.shape import field_at
 from edge.config.tree import find, present
 from edge.dialects.kinds import KEY_HEADERS
+from edge.store import places
 from edge.strict_yaml import Path
 from edge.strict_yaml.writing import flow, scalar
 
@@ -78,6 +79,9 @@ def _effective(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Any]:
             section["proxy"] = MASK if "@" in proxy else proxy
         elif variable := proxies.variable(provider.base_url, environ):
             section["proxy"] = _Noted(f"env:{variable}", variable)
+    if settings.store is not None:
+        place = settings.store.get_secret_value()
+        tree["store"] = MASK if places.is_url(place) and places.has_password(place) else place
     if settings.rate_limit and settings.rate_limit.requests_per_second is None:
         tree["rate_limit"]["requests_per_second"] = _Noted(settings.rate_limit.rate, "default")
     for index, key in enumerate(settings.keys):

@@ -79,7 +79,8 @@ def text(file: Path) -> str:
 
 def places(snapshot: Snapshot) -> list[str]:
     """The folders that the gateway writes into."""
-    files = [snapshot.store, None if snapshot.access_log is None else snapshot.access_log.path]
+    store, log = snapshot.store, snapshot.access_log
+    files = [None if store is None else store.journals, None if log is None else log.path]
     return list(dict.fromkeys(str(Path(file).parent) for file in files if file and file != "-"))
 
 

@@ -1,4 +1,4 @@
-"""What an operator does with the store's file: look whether it is whole, migrate it, copy it, put a copy back."""
+"""What an operator does with the store: look whether it is whole, migrate it, copy it, put a copy back."""
 
 from __future__ import annotations
 
@@ -9,70 +9,92 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.store import migrations
+from edge.store import sqlite as file
+from edge.store.opening import clients, postgresql
 from edge.store.rows import Unavailable
-from edge.store.sqlite import clients, opened, readable, reading, told
+from edge.store.sqlite import DIALECT, readable, reading, told
+from edge.values.snapshot import StorePlace
+
+PROGRAMS = "PostgreSQL is copied by its own programs, also while gateways run: "
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A store that is whole."""
 
-    version: int                        # of the file
+    version: int                        # of the database
     newest: int                         # that this program knows
     keys: int
     entries: int                        # of the audit
 
 
-def check(path: str) -> Found:
+def check(place: StorePlace) -> Found:
     """Reads all of it. Unavailable: it is not there, damaged, of a newer version, or holds what no key can be."""
+    if place.url is not None:
+        version, entries = postgresql().check(place)
+        return Found(version, len(migrations.MIGRATIONS), len(clients(place).keys), entries)
+    path = place.name
     with told():
         there = Path(path).exists()
     if not there:
         raise Unavailable("there is no such file")
     with told(), closing(sqlite3.connect(reading(path), uri=True)) as connection:
-        version = migrations.check(connection)
+        version = migrations.check(connection, DIALECT)
         said = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if said != "ok":
         raise Unavailable(f"it is damaged ({said}): restore a backup")
-    keys = len(clients(path).keys)
+    keys = len(clients(place).keys)
     with told(), closing(readable(path)) as connection:
         entries = int(connection.execute("SELECT count(*) FROM audit").fetchone()[0])
     return Found(version, len(migrations.MIGRATIONS), keys, entries)
 
 
-def migrate(path: str) -> tuple[int, int]:
+def migrate(place: StorePlace) -> tuple[int, int]:
     """The version before, and now. Unavailable."""
-    with told(), closing(opened(path)) as connection:
-        return migrations.migrate(connection), migrations.version(connection)
+    if place.url is not None:
+        return int(postgresql().migrated(place)), len(migrations.MIGRATIONS)
+    with told(), closing(file.opened(place.name)) as connection:
+        return migrations.migrate(connection, DIALECT), migrations.version(connection, DIALECT)
 
 
-def backup(path: str, target: str) -> Found:
+def backup(place: StorePlace, target: str) -> Found:
     """Copies it as it is at one moment, also while a gateway writes. Nothing is written over. Unavailable."""
-    check(path)
+    if place.url is not None:
+        raise Unavailable(f"{PROGRAMS}pg_dump --format=custom --file={target} '{place}'")
+    check(place)
     with told():
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
-            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+            with closing(sqlite3.connect(place.name)) as source, closing(sqlite3.connect(target)) as copy:
                 source.backup(copy)
         except BaseException:
             Path(target).unlink()
             raise
-    return check(target)
+    return check(at(target))
 
 
-def restore(path: str, source: str) -> Found:
+def restore(place: StorePlace, source: str) -> Found:
     """Puts a backup in the place of what is there, in one transaction, and migrates it. Unavailable."""
+    if place.url is not None:
+        raise Unavailable(f"{PROGRAMS}pg_restore --clean --if-exists --single-transaction --no-owner "
+                          f"--dbname='{place}' {source}; then reload every gateway")
+    path = place.name
     try:
-        check(source)
+        check(at(source))
     except Unavailable as error:
         raise Unavailable(f"{source} is no backup to restore: {error}") from None
     with told(), closing(sqlite3.connect(reading(source), uri=True)) as copy:
         try:
-            target = opened(path)
+            target = file.opened(path)
         except sqlite3.DatabaseError as error:
             raise Unavailable(f"{error}: end the gateway, and move it, {path}-wal and {path}-shm away first") from None
         with closing(target):
             copy.backup(target)
             target.execute("PRAGMA journal_mode = WAL")
-            migrations.migrate(target)
-    return check(path)
+            migrations.migrate(target, DIALECT)
+    return check(place)
+
+
+def at(path: str) -> StorePlace:
+    """Of a file."""
+    return StorePlace(path, "")

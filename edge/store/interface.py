@@ -2,19 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
 
 from edge.store.rows import Deed, Entry
 from edge.store.tables import R, Table
 from edge.values.parties import Numbers, PartyKind
+from edge.values.snapshot import Key, StorePlace
 
 Show = Callable[[R], Mapping[str, Any]]     # how the audit shows a row: without digests
 Change = Callable[[R | None], R | None]
 
 
+class Stored(NamedTuple):
+    """All keys of a store, and all who stand behind them; the number of the audit's last entry then."""
+
+    keys: tuple[Key, ...] = ()
+    parties: tuple[Key, ...] = ()
+    last: int = 0
+
+
+class Found(Protocol):
+    """The rows that a statement gives."""
+
+    def fetchone(self) -> Any:
+        """The next one; None: there is none."""
+
+    def fetchall(self) -> list[Any]:
+        """All that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Session(Protocol):
+    """What runs statements: in SQLite's words, with ? where values go."""
+
+    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Found:
+        """One statement."""
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> object:
+        """One for each of the rows."""
+
+
 class Store(Protocol):
-    """What control asks for. Everything may raise Unavailable, and then nothing has changed."""
+    """What control asks for, in one thread. Everything may raise Unavailable, and then nothing has changed.
+
+    It is opened, and the database migrated, when it is first needed.
+    """
+
+    place: StorePlace
+
+    @property
+    def opened(self) -> int:
+        """How often it was: what was read through another opening may be of another database."""
+
+    def close(self) -> None:
+        """The next call opens it again."""
+
+    def exists(self) -> bool:
+        """Whether there is a database, though it may be empty; False where it would be made."""
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A transaction that writes, all or nothing, and alone; of the newest version."""
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that reads, all of one moment; inside of another one that one."""
+
+    def stored(self) -> Stored:
+        """All keys, and who stands behind them."""
 
     def find(self, table: Table[R], name: str) -> R | None:
         """A row by what it is called for good, else by its name."""
@@ -26,6 +82,9 @@ class Store(Protocol):
         """In one transaction: the row of `deed` as it is goes to `change`, which gives what is to be of it (None:
         nothing), and the audit gets its entry. What `change` raises goes through, and nothing has changed. Taken.
         """
+
+    def note(self, deed: Deed, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
+        """An entry of the audit, of what is called so for good, in the transaction that is under way."""
 
     def numbers(self, named: Mapping[str, Any]) -> Numbers:
         """Of the parties whose names by kind are in `named`, as far as there are such."""

@@ -6,14 +6,13 @@ the store knows which number comes next, so that what is posted again changes no
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge._fast import JournalEntry
-from edge.store.sqlite import SQLite, told
+from edge.store.interface import Session, Store
 from edge.values.points import MOST, shown
 
 HOUR = 3600
@@ -22,9 +21,12 @@ TOTALS = ("requests", "input", "cached", "output", "points", "estimated")
 _LEDGER = ("INSERT INTO ledger (boot, worker, number, time, account, key, model, request, input, cached, output, "
            "points, estimated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _HOURS = (f"INSERT INTO hours (hour, account, key, model, {', '.join(TOTALS)}) VALUES ({', '.join('?' * 10)}) "
-          "ON CONFLICT DO UPDATE SET " + ", ".join(f"{name} = {name} + excluded.{name}" for name in TOTALS))
+          "ON CONFLICT (hour, account, key, model) DO UPDATE SET "
+          + ", ".join(f"{name} = hours.{name} + excluded.{name}" for name in TOTALS))
 _SPENT = ("INSERT INTO spent (boot, owner, points) VALUES (?, ?, ?) "
-          "ON CONFLICT DO UPDATE SET points = points + excluded.points")
+          "ON CONFLICT (boot, owner) DO UPDATE SET points = spent.points + excluded.points")
+_MARKS = ("INSERT INTO marks (boot, worker, number) VALUES (?, ?, ?) "
+          "ON CONFLICT (boot, worker) DO UPDATE SET number = excluded.number")
 GROUPS = {"account": "account", "key": "key", "model": "model", "day": "hour / 24", "hour": "hour"}
 
 
@@ -47,18 +49,18 @@ def owner(account: int) -> str:
     return f"#{account}"
 
 
-def post(store: SQLite, postings: Iterable[Posting]) -> int:
+def post(store: Store, postings: Iterable[Posting]) -> int:
     """Writes what the store does not have yet, all or nothing. How many entries that were. Unavailable."""
     hours: dict[tuple[int, int, str, str], list[int]] = {}
     spent: Counter[tuple[int, str]] = Counter()
     count = 0
-    with told(), store.writing() as connection:
+    with store.writing() as session:
         for posting in postings:
-            known = _next(connection, posting)
+            known = _next(session, posting)
             fresh = [each for each in posting.entries if each is not None and each.number >= known]
-            connection.executemany(_LEDGER, [
+            session.executemany(_LEDGER, [
                 (posting.boot, posting.worker, each.number, each.time, each.account, each.key, each.model, each.request,
-                 each.input, each.cached, each.output, -each.points, each.estimated) for each in fresh])
+                 each.input, each.cached, each.output, -each.points, int(each.estimated)) for each in fresh])
             for each in fresh:
                 sums = hours.setdefault((each.time // HOUR, each.account, each.key, each.model), [0] * len(TOTALS))
                 for place, value in enumerate((1, each.input, each.cached, each.output, each.points, each.estimated)):
@@ -66,65 +68,65 @@ def post(store: SQLite, postings: Iterable[Posting]) -> int:
                 for boot in (ADMIN, posting.boot):
                     spent[boot, owner(each.account)] += each.points
                     spent[boot, each.key] += each.points
-            connection.execute("INSERT OR REPLACE INTO marks (boot, worker, number) VALUES (?, ?, ?)", (
+            session.execute(_MARKS, (
                 posting.boot, posting.worker, max(known, posting.first + len(posting.entries))))
             count += len(fresh)
-        connection.executemany(_HOURS, [(*place, *sums) for place, sums in hours.items()])
-        connection.executemany(_SPENT, [(*place, points) for place, points in spent.items()])
+        session.executemany(_HOURS, [(*place, *sums) for place, sums in hours.items()])
+        session.executemany(_SPENT, [(*place, points) for place, points in spent.items()])
     return count
 
 
-def _next(connection: sqlite3.Connection, posting: Posting) -> int:
-    found = connection.execute("SELECT number FROM marks WHERE boot = ? AND worker = ?",
-                               (posting.boot, posting.worker)).fetchone()
+def _next(session: Session, posting: Posting) -> int:
+    found = session.execute("SELECT number FROM marks WHERE boot = ? AND worker = ?",
+                            (posting.boot, posting.worker)).fetchone()
     return 0 if found is None else int(found[0])
 
 
-def forget(store: SQLite, boot: int) -> None:
+def forget(store: Store, boot: int) -> None:
     """Nobody writes journals of a memory any more, and all of them are posted. Unavailable."""
-    with told(), store.writing() as connection:
-        connection.execute("DELETE FROM marks WHERE boot = ?", (boot,))
-        connection.execute("DELETE FROM spent WHERE boot = ?", (boot,))
+    with store.writing() as session:
+        session.execute("DELETE FROM marks WHERE boot = ?", (boot,))
+        session.execute("DELETE FROM spent WHERE boot = ?", (boot,))
 
 
-def credit(connection: sqlite3.Connection, account: int, points: int, reference: str, when: float) -> tuple[int, int]:
+def credit(session: Session, account: int, points: int, reference: str, when: float) -> tuple[int, int]:
     """Credits points, or takes them back; in the caller's transaction. The balance before and then: the same where this
     credit, by its reference, was there already. Overflow."""
-    before = balance(connection, account)
-    if connection.execute("SELECT 1 FROM ledger WHERE boot = 0 AND worker = 0 AND account = ? AND request = ?",
-                          (account, reference)).fetchone() is not None:
+    before = balance(session, account)
+    if session.execute("SELECT 1 FROM ledger WHERE boot = 0 AND worker = 0 AND account = ? AND request = ?",
+                       (account, reference)).fetchone() is not None:
         return before, before
     if not 0 <= before + points <= MOST and points:
         raise Overflow(f"the balance would be {shown(before + points)} points; it may be 0 to {shown(MOST)}")
-    number = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM ledger WHERE boot = 0 AND worker = 0"
-                                ).fetchone()[0]
-    connection.execute(_LEDGER, (ADMIN, 0, number, int(when), account, "", "", reference, 0, 0, 0, points, 0))
-    connection.execute("INSERT INTO credited (account, points) VALUES (?, ?) "
-                       "ON CONFLICT DO UPDATE SET points = points + excluded.points", (account, points))
+    number = session.execute("SELECT coalesce(max(number), 0) + 1 FROM ledger WHERE boot = 0 AND worker = 0"
+                             ).fetchone()[0]
+    session.execute(_LEDGER, (ADMIN, 0, number, int(when), account, "", "", reference, 0, 0, 0, points, 0))
+    session.execute("INSERT INTO credited (account, points) VALUES (?, ?) "
+                    "ON CONFLICT (account) DO UPDATE SET points = credited.points + excluded.points", (account, points))
     return before, before + points
 
 
-def balance(connection: sqlite3.Connection, account: int) -> int:
+def balance(session: Session, account: int) -> int:
     """All that was credited, less all that is posted."""
-    return _sum(connection, "SELECT points FROM credited WHERE account = ?", account) - _spent(
-        connection, ADMIN, owner(account))
+    return _sum(session, "SELECT points FROM credited WHERE account = ?", account) - _spent(
+        session, ADMIN, owner(account))
 
 
-def _spent(connection: sqlite3.Connection, boot: int, name: str) -> int:
-    return _sum(connection, "SELECT points FROM spent WHERE boot = ? AND owner = ?", boot, name)
+def _spent(session: Session, boot: int, name: str) -> int:
+    return _sum(session, "SELECT points FROM spent WHERE boot = ? AND owner = ?", boot, name)
 
 
-def _sum(connection: sqlite3.Connection, question: str, *values: object) -> int:
-    found = connection.execute(question, values).fetchone()
+def _sum(session: Session, question: str, *values: object) -> int:
+    found = session.execute(question, values).fetchone()
     return int(found[0] or 0) if found is not None else 0
 
 
-def granted(connection: sqlite3.Connection, boot: int, accounts: Iterable[int] | None = None) -> dict[int, int]:
+def granted(session: Session, boot: int, accounts: Iterable[int] | None = None) -> dict[int, int]:
     """What the workers of a memory may spend in all of its time, by account: all that was credited less what others
     have spent. None: of all accounts that ever had a credit."""
     if accounts is not None:
-        return {each: balance(connection, each) + _spent(connection, boot, owner(each)) for each in accounts}
-    found = connection.execute(
+        return {each: balance(session, each) + _spent(session, boot, owner(each)) for each in accounts}
+    found = session.execute(
         "SELECT accounts.number, coalesce(credited.points, 0) - coalesce(every.points, 0) + coalesce(own.points, 0) "
         "FROM accounts LEFT JOIN credited ON credited.account = accounts.number "
         "LEFT JOIN spent AS every ON every.boot = 0 AND every.owner = '#' || accounts.number "
@@ -132,26 +134,26 @@ def granted(connection: sqlite3.Connection, boot: int, accounts: Iterable[int] |
     return {int(account): int(points) for account, points in found}
 
 
-def key_granted(connection: sqlite3.Connection, boot: int, key: str, points: Sequence[int],
+def key_granted(session: Session, boot: int, key: str, points: Sequence[int],
                 begun: Sequence[int]) -> list[int | None]:
     """The same of a key's own parts: `points` are in all, a month, a day, an hour (0: any number); `begun`: the hours
     (since 1970) with which this month, day and hour began."""
-    own = _spent(connection, boot, key)
-    used = [_spent(connection, ADMIN, key)]
-    used += [_sum(connection, "SELECT sum(points) FROM hours WHERE key = ? AND hour >= ?", key, hour) if most else 0
+    own = _spent(session, boot, key)
+    used = [_spent(session, ADMIN, key)]
+    used += [_sum(session, "SELECT sum(points) FROM hours WHERE key = ? AND hour >= ?", key, hour) if most else 0
              for hour, most in zip(begun, points[1:], strict=True)]
     return [most - spent + own if most else None for most, spent in zip(points, used, strict=True)]
 
 
-def usage(store: SQLite, by: Sequence[str], begin: int, end: int, only: Mapping[str, Any]) -> list[dict[str, Any]]:
+def usage(store: Store, by: Sequence[str], begin: int, end: int, only: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Sums of the hours from `begin` to before `end` (since 1970), by GROUPS, of what `only` names. Unavailable."""
     groups = [GROUPS[name] for name in by]
     terms = ["hour >= ?", "hour < ?", *(f"{name} = ?" for name in only)]
-    sums = ", ".join(f"sum({name})" for name in TOTALS)
+    sums = ", ".join(f"CAST(sum({name}) AS INTEGER)" for name in TOTALS)
     question = f"SELECT {', '.join([*groups, sums])} FROM hours WHERE {' AND '.join(terms)}"
     if groups:
         places = ", ".join(str(place + 1) for place in range(len(groups)))
         question += f" GROUP BY {places} ORDER BY {places}"
-    with told():
-        found = store.connection.execute(question, (begin, end, *only.values())).fetchall()
+    with store.reading() as session:
+        found = session.execute(question, (begin, end, *only.values())).fetchall()
     return [dict(zip((*by, *TOTALS), each, strict=True)) for each in found if each[-1] is not None]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
 
+from edge.store.interface import Session
 from edge.store.rows import Unavailable
 
 # Never changed once released, only added to. The number of a version is its place, from 1.
@@ -48,38 +50,56 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def version(connection: sqlite3.Connection) -> int:
-    """0 of an empty file."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What databases say in words of their own."""
+
+    begin: str                  # a transaction that writes, beside no other that does
+    commit: str                 # what it has written
+    moment: str                 # a transaction that reads, all as it is at one moment
+    version: str                # asks which it is, 0 of an empty database
+    set_version: str            # with {} where the number goes
 
 
-def check(connection: sqlite3.Connection) -> int:
+def version(session: Session, dialect: Dialect) -> int:
+    """0 of an empty database."""
+    return int(session.execute(dialect.version).fetchone()[0])
+
+
+def check(session: Session, dialect: Dialect) -> int:
     """The version. Unavailable: a newer program's, of which this one knows nothing."""
-    found = version(connection)
+    found = version(session, dialect)
     if found > len(MIGRATIONS):
         raise Unavailable(f"it is of version {found}, and this edge knows versions up to {len(MIGRATIONS)}: run the "
                           "edge that has migrated it, or restore a backup from before")
     return found
 
 
-def migrate(connection: sqlite3.Connection) -> int:
+def migrate(session: Session, dialect: Dialect) -> int:
     """Up to the newest version, and the version from which it came.
 
     Under the lock of writers: of two programs one waits, and then finds that there is nothing to do.
     """
-    before = check(connection)
+    before = check(session, dialect)
     if before == len(MIGRATIONS):
         return before
-    connection.execute("BEGIN IMMEDIATE")
     try:
-        before = check(connection)
-        for statements in MIGRATIONS[before:]:
-            for statement in statements:
-                connection.execute(statement)
-        if before < len(MIGRATIONS):
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        session.execute(dialect.begin)
+        before = steps(session, dialect)
+        session.execute(dialect.commit)
+    except BaseException:
+        with suppress(Exception):               # it may have been taken back by itself
+            session.execute("ROLLBACK")
+        raise
+    return before
+
+
+def steps(session: Session, dialect: Dialect) -> int:
+    """All that are left to do, in the transaction that is under way; the version before."""
+    before = check(session, dialect)
+    for statements in MIGRATIONS[before:]:
+        for statement in statements:
+            session.execute(statement)
+    if before < len(MIGRATIONS):
+        session.execute(dialect.set_version.format(len(MIGRATIONS)))
     return before

@@ -18,14 +18,14 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from edge._fast import Directory
 from edge.config import FAULT, FULL, INVALID, MEMORY, ConfigError, Place, Problem
 from edge.process import log, notify
-from edge.process.apart import Ended
+from edge.process.apart import Ended, apart
 from edge.process.channel import Abort, Commit, Kind, Prepare, Record, Reloaded, publish
+from edge.store import lost
 from edge.supervisor.children import Child
 from edge.supervisor.force import Force, forgive
 from edge.values.directory import STORE
@@ -134,13 +134,13 @@ class Reloads:
 
     def hold_store(self, snapshot: Snapshot) -> None:
         """ConfigError: the store's file was lost under the keys in force, which would all be unknown."""
-        path = snapshot.store
-        if path is None or path != self.force.snapshot.store or not len(Directory(self.force.slab, STORE)):
+        place, known = snapshot.store, self.force.snapshot.store
+        if place is None or known is None or place.name != known.name or not len(Directory(self.force.slab, STORE)):
             return
-        if not Path(path).exists() or not Path(path).stat().st_size:
+        if not any(key.id for key in snapshot.keys) and apart(lambda: lost(place)):
             raise ConfigError([Problem(
-                INVALID, Place(snapshot.source), "store", f"{path} was there, and is gone",
-                "put a backup in its place by `edge store restore`; or name another file, to begin anew")])
+                INVALID, Place(snapshot.source), "store", f"{place} was there, and is gone",
+                "put a backup in its place by `edge store restore`; or name another one, to begin anew")])
 
     def settled(self) -> int:
         """No request is on its way that began before this version."""

@@ -1,4 +1,4 @@
-"""Points: what of them a key may spend, how they are written, and where their journals lie.
+"""Points: what of them a key may spend, and how they are written.
 
 A point has a million micro-points, in which everything is counted: money is integers.
 """
@@ -6,7 +6,6 @@ A point has a million micro-points, in which everything is counted: money is int
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 MICRO = 10**6
@@ -37,7 +36,3 @@ def read(text: str) -> int:
         raise ValueError(f"must be {MOST // MICRO} points at most")
     return sign * (int(whole) * MICRO + int(rest.ljust(6, "0")))
 
-
-def folder(store: str) -> Path:
-    """Where a store's journals lie: what requests have cost and it does not know yet."""
-    return Path(f"{store}.points")

@@ -39,6 +39,21 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class StorePlace:
+    """Where the store is: in a file, or by its URL in PostgreSQL. People are told its name, never the URL.
+
+    `journals` is the folder of what requests have cost and it does not know yet.
+    """
+
+    name: str
+    journals: str
+    url: Secret | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """A token bucket: `rate` requests per second, `burst` at once. `rate` 0: unlimited."""
 
@@ -338,7 +353,7 @@ class Snapshot:
     anthropic_members: bool = True      # errors of /v1/messages are framed as Anthropic's
     tells_limits: bool = False          # rate_limit_headers: gateway
     workspace: str | None = None        # whose keys alone may come, of those that have any
-    store: str | None = None            # the absolute path of the keys' database
+    store: StorePlace | None = None     # the keys' database
     key_secret: Secret | None = None
     admin_key: Secret | None = None
     admin_tokens: tuple[AdminToken, ...] = ()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 from edge._fast import Journal, Slab
-from edge.values.points import folder
+from edge.values.snapshot import StorePlace
 
 AGAIN_SECONDS = 1.0         # between two tries to make one
 
@@ -17,16 +18,16 @@ class Books:
 
     def __init__(self, slab: Slab, stripe: int, log: logging.Logger) -> None:
         self.slab, self.stripe, self.log = slab, stripe, log
-        self.store: str | None = None
+        self.store: StorePlace | None = None
         self.journal: Journal | None = None
         self.tried = float("-inf")
 
-    def use(self, store: str | None) -> None:
+    def use(self, store: StorePlace | None) -> None:
         """Another version is in force. What a worker before this one has written there goes on."""
         if store == self.store:
             return
         self.store, self.journal, self.tried = store, None, float("-inf")
-        if store is not None and (folder(store) / self.name).exists():
+        if store is not None and Path(store.journals, self.name).exists():
             self()
 
     @property
@@ -39,7 +40,7 @@ class Books:
         if self.journal is not None or self.store is None or time.monotonic() < self.tried + AGAIN_SECONDS:
             return self.journal
         self.tried = time.monotonic()
-        place = folder(self.store)
+        place = Path(self.store.journals)
         try:
             place.mkdir(mode=0o700, exist_ok=True)
             self.journal = Journal(str(place / self.name), self.slab.host, self.stripe)

@@ -165,8 +165,8 @@ BOUND_ELSEWHERE = {"access_log.path", "listen_addr", "admin.listen_addr", "contr
                    "contract.anthropic",
                    "contract_files.0", "fallback.openai", "fallback.openai.0", "keys.0.expires", "keys.0.scopes.0",
                    "keys.0.allowed_addresses.0", "keys.0.denied_addresses.0", "keys.0.hours.0", "trusted_proxies.0",
-                   "models.m.0.provider", "providers.openai.ca_bundle", "redis.ca_bundle", "routes.openai", "store",
-                   "tracing.headers.openai"}
+                   "models.m.0.provider", "points.journals", "providers.openai.ca_bundle", "redis.ca_bundle",
+                   "routes.openai", "store", "tracing.headers.openai"}
 
 
 def test_every_text_is_bounded() -> None:

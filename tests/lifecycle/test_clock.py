@@ -116,7 +116,7 @@ WALL = {
     "edge/control/keys/routes.py": ["when a key was made"],
     "edge/control/parties/routes.py": ["when a party was made"],
     "edge/control/keys/show.py": ["whether its former secret still works"],
-    "edge/store/sqlite.py": ["when an admin did something"],
+    "edge/store/sql.py": ["when an admin did something"],
     "edge/control/fleet/process.py": ["the clock's offset from Redis's", "how long it was away",
                                       "since when it answers", "since when it is away"],
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -11,11 +13,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge.cli import main
+from edge.store import Store, opened
+from edge.store.places import place as placed
+from edge.values.snapshot import StorePlace
 from tests.support.gateway import PLAIN, Gateway, configuration
+from tests.support.postgresql import Server
 from tests.support.simulator import Simulator
 from tests.support.talk import Answer, Talk, ask, chat, in_contract
 
 Start = Callable[..., "Admin"]
+DATABASES = ("sqlite", "postgresql")
 
 
 class Admin:
@@ -53,6 +60,11 @@ class Admin:
             return answer
         return in_contract(answer, condition)
 
+    def rows(self, question: str) -> list[Any]:
+        """What another program is told by the store."""
+        given = orjson.loads(self.edge.file.read_bytes())["store"]
+        return asked(placed(given, self.edge.file.parent), question)
+
     def limits(self, owner: str) -> list[dict[str, Any]]:
         """What there is of an owner's limits."""
         said = httpx.get(f"{self.edge.admin}/stats", **PLAIN).json()["limits"]
@@ -73,6 +85,34 @@ def told(admin: Admin, *words: str) -> Any:
     result = run(admin, *words, "--json")
     assert result.exit_code == 0, result.output
     return orjson.loads(result.output)
+
+
+def asked(place: StorePlace, question: str) -> list[Any]:
+    """What another program is told by a store."""
+    with closing(opened(place)) as store, store.writing() as session:
+        found = session.execute(question)
+        return found.fetchall() if question.startswith("SELECT") else []
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A server that nobody stops."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> StorePlace:
+    """Of an empty store, of each kind."""
+    kind = request.param
+    return placed("edge.db" if kind == "sqlite" else request.getfixturevalue("postgresql").database(), tmp_path)
+
+
+@pytest.fixture
+def store(place: StorePlace) -> Iterator[Store]:
+    """An empty one, of each kind."""
+    with closing(opened(place)) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +138,9 @@ def start(simulator: Simulator) -> Iterator[Start]:
         each.__exit__()
 
 
-@pytest.fixture(scope="module")
-def admin(simulator: Simulator) -> Iterator[Admin]:
+@pytest.fixture(scope="module", params=DATABASES)
+def admin(request: pytest.FixtureRequest, simulator: Simulator) -> Iterator[Admin]:
     """One that tests share, whose keys have names of their own."""
-    with Gateway(configuration(simulator.url, store="edge.db", workers=2)) as edge:
+    store = "edge.db" if request.param == "sqlite" else request.getfixturevalue("postgresql").database()
+    with Gateway(configuration(simulator.url, store=store, workers=2)) as edge:
         yield Admin(edge)

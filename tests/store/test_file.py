@@ -1,18 +1,18 @@
-"""The store's file: versions, checks and copies, by the commands that an operator has."""
+"""The store in its place: versions, checks and copies, by the commands that an operator has."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from edge.cli import main
-from edge.store import KEYS, Deed, Row, Secrets, SQLite, Unavailable, clients, migrations
-from tests.store.conftest import Start
+from edge.store import KEYS, Deed, Row, Secrets, Store, Unavailable, clients, migrations, opened
+from edge.store.places import place as placed
+from edge.values.snapshot import StorePlace
+from tests.store.conftest import Start, asked
 
 LATER = (("ALTER TABLE keys ADD COLUMN owner TEXT",), ("CREATE TABLE owners (id TEXT PRIMARY KEY)",))
 
@@ -29,7 +29,12 @@ def row(name: str = "a") -> Row:
     return Row(f"key_{name}", name, "sk-...", Secrets(name.encode() * 32))
 
 
-def put(store: SQLite, new: Row) -> None:
+def url(place: StorePlace) -> str:
+    """What `--store` takes."""
+    return place.name if place.url is None else place.url.reveal()
+
+
+def put(store: Store, new: Row) -> None:
     """Writes a new key."""
     store.change(KEYS, Deed("test", "create", "req-1", new.id), lambda _: new, lambda shown: {"name": shown.name})
 
@@ -39,16 +44,15 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS + LATER)
 
 
-def test_migrations_run_once_whoever_runs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrations_run_once_whoever_runs_them(place: StorePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that find an older store at the same time migrate it once, one after the other, and lose nothing."""
-    path = str(tmp_path / "edge.db")
-    put(SQLite(path), row())
+    put(opened(place), row())
     later(monkeypatch)
     failed: list[Exception] = []
     gate = threading.Barrier(8)
 
     def migrate() -> None:
-        store = SQLite(path)
+        store = opened(place)
         gate.wait()
         try:
             assert store.find(KEYS, "a") == row()
@@ -61,43 +65,40 @@ def test_migrations_run_once_whoever_runs_them(tmp_path: Path, monkeypatch: pyte
     for thread in threads:
         thread.join()
     assert failed == []
-    assert f"version {len(migrations.MIGRATIONS)}" in edge("store", "check", "--store", path)
+    assert f"version {len(migrations.MIGRATIONS)}" in edge("store", "check", "--store", url(place))
 
 
-def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_changes_nothing(place: StorePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that cannot be done takes those before it back."""
-    path = str(tmp_path / "edge.db")
-    put(SQLite(path), row())
+    put(opened(place), row())
     known = migrations.MIGRATIONS
     monkeypatch.setattr(migrations, "MIGRATIONS", (*known, *LATER, ("no SQL",)))
     with pytest.raises(Unavailable, match="syntax error"):
-        SQLite(path).find(KEYS, "a")
+        opened(place).find(KEYS, "a")
     monkeypatch.setattr(migrations, "MIGRATIONS", known)
-    assert SQLite(path).find(KEYS, "a") == row()
+    assert opened(place).find(KEYS, "a") == row()
 
 
-def test_the_version_before_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_before_is_told(place: StorePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that runs on while a newer one migrates its store reads and writes no more, and says why."""
-    path = str(tmp_path / "edge.db")
-    store = SQLite(path)
+    store = opened(place)
     put(store, row())
     with monkeypatch.context() as patch:
         later(patch)
-        SQLite(path).find(KEYS, "a")
+        opened(place).find(KEYS, "a")
     for act in (lambda: store.find(KEYS, "a"), lambda: store.page(KEYS, "", 1), lambda: put(store, row("b")),
-                lambda: store.audit(None, None, 1), lambda: clients(path)):
+                lambda: store.audit(None, None, 1), lambda: clients(place)):
         with pytest.raises(Unavailable, match=f"version {len(migrations.MIGRATIONS) + 2}"):
             act()
 
 
-def test_an_older_store_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_store_is_read_as_it_is(place: StorePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who only reads an older store finds its keys, and has not migrated it."""
-    path = str(tmp_path / "edge.db")
-    put(SQLite(path), row())
+    put(opened(place), row())
     with monkeypatch.context() as patch:
         later(patch)
-        assert [key.name for key in clients(path).keys] == ["a"]
-    assert SQLite(path).find(KEYS, "a") == row()
+        assert [key.name for key in clients(place).keys] == ["a"]
+    assert opened(place).find(KEYS, "a") == row()
 
 
 def test_backup_and_restore(start: Start, tmp_path: Path) -> None:
@@ -137,17 +138,14 @@ def test_what_is_no_store(tmp_path: Path, arguments: tuple[str, ...], content: s
 def test_a_backup_writes_nothing_over(tmp_path: Path) -> None:
     """A backup to a file that is there is refused."""
     path, copy = tmp_path / "edge.db", tmp_path / "copy.db"
-    put(SQLite(str(path)), row())
+    put(opened(placed(str(path), tmp_path)), row())
     copy.write_text("mine")
     result = CliRunner().invoke(main, ["store", "backup", str(copy), "--store", str(path)])
     assert result.exit_code == 1 and copy.read_text() == "mine"
 
 
-def test_a_key_that_nobody_checked(tmp_path: Path) -> None:
+def test_a_key_that_nobody_checked(place: StorePlace) -> None:
     """What somebody else has written into the store, and no key can be, is found."""
-    path = str(tmp_path / "edge.db")
-    put(SQLite(path), row())
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("UPDATE keys SET policy = '{\"hours\": [\"always\"]}'")
-        other.commit()
-    assert "cannot be used" in CliRunner().invoke(main, ["store", "check", "--store", path]).output
+    put(opened(place), row())
+    asked(place, "UPDATE keys SET policy = '{\"hours\": [\"always\"]}'")
+    assert "cannot be used" in CliRunner().invoke(main, ["store", "check", "--store", url(place)]).output

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge._fast import JournalEntry
-from edge.store import SQLite, ledger
+from edge.store import Store, ledger
 from edge.store.ledger import Posting
 from edge.values.points import MOST, read, shown
 
 HOUR, BOOT = 3600, 99
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SQLite]:
-    """An empty one."""
-    with closing(SQLite(str(tmp_path / "edge.db"))) as made:
-        yield made
 
 
 def entry(number: int, points: int = 5, *, account: int = 1, key: str = "a", hour: int = 10) -> JournalEntry:
@@ -31,23 +21,36 @@ def entry(number: int, points: int = 5, *, account: int = 1, key: str = "a", hou
     return JournalEntry(number, hour * HOUR + number % HOUR, account, points, key, "m", f"r-{number}", 7, 2, 3, False)
 
 
-def credited(store: SQLite, account: int, points: int) -> int:
+def credited(store: Store, account: int, points: int) -> int:
     """The balance after a credit."""
-    with store.writing() as connection:
-        connection.execute("INSERT OR IGNORE INTO accounts VALUES (?, ?, 'active', '{}', '{}', 1, 0, 0)",
-                           (account, f"a{account}"))
-        reference = f"r{connection.execute('SELECT count(*) FROM ledger').fetchone()[0]}"
+    with store.writing() as session:
+        session.execute("INSERT INTO accounts VALUES (?, ?, 'active', '{}', '{}', 1, 0, 0) ON CONFLICT DO NOTHING",
+                        (account, f"a{account}"))
+        reference = f"r{session.execute('SELECT count(*) FROM ledger').fetchone()[0]}"
         for _ in range(2):          # a reference is a credit's own
-            found = ledger.credit(connection, account, points, reference, 10 * HOUR)
+            found = ledger.credit(session, account, points, reference, 10 * HOUR)
         return found[1]
 
 
-def balance(store: SQLite, account: int) -> int:
+def balance(store: Store, account: int) -> int:
     """Of an account."""
-    return ledger.balance(store.connection, account)
+    with store.reading() as session:
+        return ledger.balance(session, account)
 
 
-def test_what_is_posted_again_counts_once(store: SQLite) -> None:
+def granted(store: Store, accounts: list[int] | None = None) -> dict[int, int]:
+    """What the workers of BOOT may spend."""
+    with store.reading() as session:
+        return ledger.granted(session, BOOT, accounts)
+
+
+def key_granted(store: Store, points: tuple[int, ...], begun: tuple[int, ...]) -> list[int | None]:
+    """What they may of a key's own."""
+    with store.reading() as session:
+        return ledger.key_granted(session, BOOT, "a", points, begun)
+
+
+def test_what_is_posted_again_counts_once(store: Store) -> None:
     """A clerk that is killed at any point posts some entries again, in other batches: each of them counts once."""
     entries = [entry(number, number + 1) for number in range(50)]
     credited(store, 1, 10_000)
@@ -59,13 +62,14 @@ def test_what_is_posted_again_counts_once(store: SQLite) -> None:
         ledger.post(store, [Posting(BOOT, 0, first, entries[first:last])])
         done = max(done, last)
     assert balance(store, 1) == 10_000 - sum(each.points for each in entries)
-    assert store.connection.execute("SELECT count(*), sum(points) FROM ledger WHERE boot = ?", (BOOT,)).fetchone() == (
-        50, -sum(range(51)))
+    with store.reading() as session:
+        assert session.execute("SELECT count(*), sum(points) FROM ledger WHERE boot = ?", (BOOT,)).fetchone() == (
+            50, -sum(range(51)))
     assert ledger.usage(store, [], 0, 99, {}) == [
         {"requests": 50, "input": 350, "cached": 100, "output": 150, "points": sum(range(51)), "estimated": 0}]
 
 
-def test_journals_do_not_disturb_each_other(store: SQLite) -> None:
+def test_journals_do_not_disturb_each_other(store: Store) -> None:
     """Entries of one number, of two workers and of two memories, are different ones; one that was torn is passed."""
     for boot, worker in ((1, 0), (1, 1), (2, 0)):
         assert ledger.post(store, [Posting(boot, worker, 0, [entry(0), None, entry(2)])]) == 2
@@ -73,39 +77,39 @@ def test_journals_do_not_disturb_each_other(store: SQLite) -> None:
     assert balance(store, 1) == -30
 
 
-def test_what_is_granted_is_not_changed_by_what_is_posted(store: SQLite) -> None:
+def test_what_is_granted_is_not_changed_by_what_is_posted(store: Store) -> None:
     """A memory's workers may spend what was credited less what others have spent, whatever of theirs is posted."""
     credited(store, 1, 1000)
     ledger.post(store, [Posting(1, 0, 0, [entry(0, 100)])])
-    assert ledger.granted(store.connection, BOOT) == ledger.granted(store.connection, BOOT, [1]) == {1: 900}
+    assert granted(store) == granted(store, [1]) == {1: 900}
     ledger.post(store, [Posting(BOOT, 0, 0, [entry(0, 300)])])
-    assert ledger.granted(store.connection, BOOT) == ledger.granted(store.connection, BOOT, [1]) == {1: 900}
+    assert granted(store) == granted(store, [1]) == {1: 900}
     ledger.forget(store, 1)
-    assert ledger.granted(store.connection, BOOT) == {1: 900} and balance(store, 1) == 600
+    assert granted(store) == {1: 900} and balance(store, 1) == 600
 
 
-def test_what_a_key_may_spend(store: SQLite) -> None:
+def test_what_a_key_may_spend(store: Store) -> None:
     """A key's part is what it may spend in all, less what it has; a period's what was spent since it began."""
     ledger.post(store, [Posting(1, 0, 0, [entry(0, 100, hour=1), entry(1, 20, hour=9), entry(2, 3, hour=10),
                                           entry(3, 5000, key="b")])])
     ledger.post(store, [Posting(BOOT, 0, 0, [entry(0, 7, hour=10)])])
-    found = ledger.key_granted(store.connection, BOOT, "a", (1000, 1000, 1000, 1000), (0, 9, 10))
+    found = key_granted(store, (1000, 1000, 1000, 1000), (0, 9, 10))
     assert found == [1000 - 130 + 7, 1000 - 130 + 7, 1000 - 30 + 7, 1000 - 10 + 7]
-    assert ledger.key_granted(store.connection, BOOT, "a", (0, 0, 5, 0), (0, 9, 10)) == [None, None, 5 - 30 + 7, None]
+    assert key_granted(store, (0, 0, 5, 0), (0, 9, 10)) == [None, None, 5 - 30 + 7, None]
 
 
-def test_credits(store: SQLite) -> None:
+def test_credits(store: Store) -> None:
     """Credits are entries of the ledger; a balance has an end, and no admin takes more than there is."""
     assert credited(store, 1, 100) == 100 and credited(store, 1, -30) == 70
     for points in (-71, MOST):
         with pytest.raises(ledger.Overflow, match="points; it may be 0 to 1000000000000"):
             credited(store, 1, points)
     assert balance(store, 1) == 70
-    assert store.connection.execute("SELECT number, points FROM ledger ORDER BY number").fetchall() == [
-        (1, 100), (2, -30)]
+    with store.reading() as session:
+        assert session.execute("SELECT number, points FROM ledger ORDER BY number").fetchall() == [(1, 100), (2, -30)]
 
 
-def test_usage(store: SQLite) -> None:
+def test_usage(store: Store) -> None:
     """Usage is told by any of account, key, model, day and hour, of what is wanted alone."""
     ledger.post(store, [Posting(1, 0, 0, [
         entry(0, 1, hour=23), entry(1, 2, hour=24), entry(2, 4, account=2, key="b", hour=24), entry(3, 8, hour=47)])])

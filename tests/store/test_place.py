@@ -14,6 +14,7 @@ import orjson
 
 from edge.config import keys
 from edge.store import care
+from edge.store.places import place as placed
 from tests.store.conftest import Admin, Start
 
 
@@ -28,7 +29,7 @@ def test_another_file_in_its_place(start: Start, tmp_path: Path) -> None:
     """A change is written to the file that is there, not to the one that was there when the gateway opened it."""
     admin = start(workers=1)
     made = admin.done("POST", "keys", {"name": "early"})["secret"]
-    care.backup(str(admin.store), str(tmp_path / "copy.db"))
+    care.backup(placed(str(admin.store), tmp_path), str(tmp_path / "copy.db"))
     admin.done("POST", "keys", {"name": "later"})
     moved(admin.store, tmp_path / "copy.db")
     admin.done("POST", "keys/early/revoke")
@@ -41,7 +42,7 @@ def test_a_file_that_is_gone(start: Start, tmp_path: Path) -> None:
     """Without the file keys go on, also over a reload, and admins are told; no empty one takes its place."""
     admin = start(workers=1)
     made = admin.done("POST", "keys", {"name": "early"})["secret"]
-    care.backup(str(admin.store), str(tmp_path / "copy.db"))
+    care.backup(placed(str(admin.store), tmp_path), str(tmp_path / "copy.db"))
     for name in admin.store.parent.glob("edge.db*"):
         name.unlink()
     admin.wrong("store_unavailable", "POST", "keys", {"name": "late"})
@@ -52,7 +53,7 @@ def test_a_file_that_is_gone(start: Start, tmp_path: Path) -> None:
     assert not admin.store.exists()
     moved(admin.store, tmp_path / "copy.db")
     admin.use(admin.done("POST", "keys", {"name": "late"})["secret"])
-    assert care.check(str(admin.store)).keys == 2
+    assert care.check(placed(str(admin.store), tmp_path)).keys == 2
 
 
 def test_what_another_program_wrote(start: Start) -> None:

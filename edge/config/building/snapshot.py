@@ -25,9 +25,22 @@ from edge.config.report import Report
 from edge.config.sections.maximums import MAX_MODEL, MAX_PLAN, MAX_WORKERS
 from edge.config.sections.settings import Settings
 from edge.config.tree import ABSENT, find
+from edge.store import places
 from edge.strict_yaml import Path as Where
 from edge.values.registry import Registry, RegistryFull
-from edge.values.snapshot import Bounds, Breaker, Key, Overload, Provider, Relay, Retry, Secret, Snapshot, Traits
+from edge.values.snapshot import (
+    Bounds,
+    Breaker,
+    Key,
+    Overload,
+    Provider,
+    Relay,
+    Retry,
+    Secret,
+    Snapshot,
+    StorePlace,
+    Traits,
+)
 from edge.values.snapshot import Model as ServedModel
 
 # Keys, ids that no two requests share, and what the gateway says itself (x-edge-* too).
@@ -73,7 +86,8 @@ class Builder:
             self.report.problem(("proxy_protocol",), "has no trusted_proxies: nobody's word would count",
                                 "set trusted_proxies to the networks of the proxies in front")
         own = clients.clients(self.report, settings.keys, self.secrets, secret)
-        stored = self._stored(settings, own)
+        place = self._store(settings)
+        stored = self._stored(place, own)
         chosen, wording = contracts(self.report, settings.contract, contract_files)
         check_members(self.report, chosen, settings.anthropic_members)
         snapshot = Snapshot(
@@ -81,7 +95,7 @@ class Builder:
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, catalogue=listed, relays=relays,
-            keys=own + stored.keys, parties=stored.parties, store=self._store(settings),
+            keys=own + stored.keys, parties=stored.parties, store=place,
             workspace=settings.workspace,
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
@@ -108,23 +122,31 @@ class Builder:
             self._fits(snapshot)
         return snapshot
 
-    def _store(self, settings: Settings) -> str | None:
+    def _store(self, settings: Settings) -> StorePlace | None:
         """Where the store is."""
-        return None if settings.store is None else str((self.folder / settings.store).absolute())
+        if settings.store is None:
+            return None
+        given = settings.store.get_secret_value()
+        open_ = places.is_url(given) and places.has_password(given)
+        secret = self.secrets.get(settings.store, ("store",), plain=not open_)
+        try:
+            return None if secret is None else places.place(secret.reveal(), self.folder, settings.points.journals)
+        except places.Wrong as wrong:
+            self.report.problem(("store",), *wrong.args)
+            return None
 
-    def _stored(self, settings: Settings, own: tuple[Key, ...]) -> store.Stored:
+    def _stored(self, place: StorePlace | None, own: tuple[Key, ...]) -> store.Stored:
         """The store's keys, none of which is one of the file's, and who stands behind them."""
-        path = self._store(settings)
-        if path is None:
+        if place is None:
             for index, key in enumerate(own):
                 if any(key.points):
                     self.report.problem(("keys", index), "may spend so many points, and there is no store that counts "
                                         "them", "set store: edge.db, for instance")
             return store.Stored()
         try:
-            stored = store.clients(path)
+            stored = store.clients(place)
         except store.Unavailable as error:
-            self.report.problem(("store",), f"{path} cannot be used: {error}", "`edge store check` says more")
+            self.report.problem(("store",), f"{place} cannot be used: {error}", "`edge store check` says more")
             return store.Stored()
         ids = {key.name: key.id for key in stored.keys}
         digests = {digest: key for key in stored.keys for digest in (key.digest, key.former and key.former.digest)}

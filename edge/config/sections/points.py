@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edge.config.sections.base import Count, Strict, about
+from edge.config.sections.base import Count, Strict, Text, about
 
 # So high that no request's cost, nor its worth, leaves 63 bits: MOST_TOKENS of permit.pxi each way.
 Price = Annotated[int, Field(ge=0, le=10**9)]
@@ -28,7 +28,10 @@ class Prices(Strict):
 
 
 class Points(Strict):
-    """What a point is in money."""
+    """What a point is in money, and where it is noted who has spent any."""
 
     worth: Annotated[Worth, about("millionths of the currency for a point; 0: it is told in points alone", 10000)] = 0
+    journals: Annotated[Text | None, about(
+        "the folder of what requests have cost and the store does not have yet; unless set beside the store's file, or "
+        "beside this one, called as PostgreSQL's database", "/var/lib/edge/points")] = None
     currency: Annotated[Annotated[str, Field(pattern=r"^[A-Z]{3}$")], about("its code (ISO 4217)", "EUR")] = "USD"

@@ -51,9 +51,9 @@ class Settings(Strict):
         "upstream services by name", {"openai": {"key": "env:OPENAI_API_KEY"}})]
     keys: Annotated[list[ClientKey], about(
         "the keys clients present", [{"name": "team-a", "hash": "blake2b:..."}])] = []
-    store: Annotated[Text | None, about(
-        "the file of the keys that admins make, which is made if need be; none unless this is here",
-        "/var/lib/edge/edge.db")] = None
+    store: Annotated[SecretStr | None, about(
+        "where keys are that admins make: a file, made if need be, or a reference to a URL of PostgreSQL; none unless "
+        "this is here", "/var/lib/edge/edge.db")] = None
     workspace: Annotated[Name | None, about(
         "keys of other workspaces may not come here; all may unless this is here", "search")] = None
     key_secret: Annotated[SecretStr | None, about(

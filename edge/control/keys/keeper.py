@@ -21,7 +21,6 @@ from edge.store import (
     Deed,
     Party,
     Row,
-    SQLite,
     Store,
     Stored,
     Table,
@@ -30,11 +29,12 @@ from edge.store import (
     clients,
     made,
     made_party,
+    opened,
 )
 from edge.store.tables import R
 from edge.values.directory import PARTIES, STORE, Directory, DirectoryFull, secrets
 from edge.values.parties import behind
-from edge.values.snapshot import Key
+from edge.values.snapshot import Key, StorePlace
 
 Answer = TypeVar("Answer")
 
@@ -50,9 +50,10 @@ class Keeper:
         self.changed = changed
         self.granting = granting
         self.thread = ThreadPoolExecutor(1, "store")
-        self.store: SQLite | None = None        # the thread's alone
+        self.store: Store | None = None         # the thread's alone
         self.turn = asyncio.Lock()
         self.loaded: str | None = None          # where the directory's keys are from; None: a control before had them
+        self.fault = ""
 
     async def load(self) -> None:
         """The directory has what the store has. A store that cannot be read, or is lost, leaves it as it is."""
@@ -60,41 +61,53 @@ class Keeper:
             await self._load()
 
     async def _load(self) -> None:
-        path, slab = self.state().snapshot.store, self.state().slab
+        place, slab = self.state().snapshot.store, self.state().slab
         keys, parties = Directory(slab, STORE), Directory(slab, PARTIES)
-        known = len(keys.rows) > 0 and self.loaded in (None, path)
+        known = len(keys.rows) > 0 and (self.loaded is None or place is None or self.loaded == place.name)
         try:
-            found = Stored() if path is None else await self._run(lambda: clients(path, known))
+            found = Stored() if place is None else await self._run(lambda: clients(place, known))
             for directory, rows in ((parties, found.parties), (keys, found.keys)):
                 for row in rows:
                     directory.put(row)
             for directory, rows in ((keys, found.keys), (parties, found.parties)):
                 directory.keep(digests(*rows))
-            self.loaded = path
+            self.loaded = "" if place is None else place.name
         except (Unavailable, DirectoryFull) as error:
-            said = {"store": path, "reason": str(error)}
+            said = {"store": str(place), "reason": str(error)}
             log.warning("keys of the store stay as they are", extra={"facts": said})
 
-    async def ask(self, question: Callable[[SQLite], Answer]) -> Answer:
+    async def ask(self, question: Callable[[Store], Answer]) -> Answer:
         """Has the store answer. Refusal: it cannot, or there is none."""
-        path = self.state().snapshot.store
-        if path is None:
+        place = self.state().snapshot.store
+        if place is None:
             raise conflict("The configuration has no store for keys: set store: edge.db, for instance, and reload")
         try:
-            return await self._run(lambda: self._answer(path, question))
+            found = await self._run(lambda: question(self._opened(place)))
+            self._tell(place, "")
+            return found
         except Unavailable as error:
-            log.warning("the store cannot be used", extra={"facts": {"store": path, "reason": str(error)}})
+            self._tell(place, str(error))
             raise Refusal(Condition.store_unavailable, {Slot.S_REASON: str(error)}) from None
 
     async def _run(self, call: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self.thread, call)
 
-    def _answer(self, path: str, question: Callable[[SQLite], Answer]) -> Answer:
-        if self.store is None or self.store.path != path:
+    def _tell(self, place: StorePlace, fault: str) -> None:
+        """Once, when the store cannot be used any more, and once when it can again."""
+        facts = {"facts": {"store": str(place), "reason": fault or self.fault}}
+        if fault and not self.fault:
+            log.warning("the store cannot be used", extra=facts)
+        elif self.fault and not fault:
+            log.info("the store can be used again", extra=facts)
+        self.fault = fault
+
+    def _opened(self, place: StorePlace) -> Store:
+        """The thread's."""
+        if self.store is None or self.store.place != place:
             if self.store is not None:
                 self.store.close()
-            self.store = SQLite(path)
-        return question(self.store)
+            self.store = opened(place)
+        return self.store
 
     async def change(self, table: Table[R], deed: Deed, change: Callable[[R | None, Store], R | None]) -> R | None:
         """The row afterwards, when that is in force everywhere."""

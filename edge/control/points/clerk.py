@@ -20,10 +20,9 @@ from typing import TypeVar
 from edge import _fast
 from edge._fast import Balances, Journal
 from edge.control.state import State
-from edge.store import SQLite, Unavailable, ledger
+from edge.store import Store, Unavailable, ledger, opened
 from edge.values import directory
-from edge.values.points import folder
-from edge.values.snapshot import Key
+from edge.values.snapshot import Key, StorePlace
 
 TURN = 0.2                  # seconds between two looks
 AGAIN = 1.0                 # from the end of a period to a second look: what was on its way counts for it, too
@@ -43,7 +42,7 @@ class Clerk:
         self.thread = ThreadPoolExecutor(1, "ledger")
         self.turn_of = asyncio.Lock()
         self.awake = asyncio.Event()                # there is a store
-        self.store: SQLite | None = None            # the thread's alone, as the journals are
+        self.store: Store | None = None             # the thread's alone, as the journals are
         self.journals: dict[str, Journal] = {}
         self.posted = self.torn = self.waiting = 0
         self.since = 0                              # when the oldest entry was written that the store has not; 0: none
@@ -68,15 +67,15 @@ class Clerk:
 
     async def turn(self) -> bool:
         """Posts what there is. Whether there may be more at once."""
-        path = self.state().snapshot.store
-        if path is None:
+        place = self.state().snapshot.store
+        if place is None:
             return False
         async with self.turn_of:
             try:
-                more, strange = await self._run(lambda: self._post(path))
-                self._tell(path, "")
+                more, strange = await self._run(lambda: self._post(place))
+                self._tell(place, "")
             except (Unavailable, OSError) as error:
-                self._tell(path, str(error))
+                self._tell(place, str(error))
                 return False
         if strange:
             await self.grant()
@@ -85,15 +84,15 @@ class Clerk:
     async def grant(self, keys: Sequence[Key] | None = None, accounts: Sequence[int] = ()) -> None:
         """Workers know what there is to spend, as the store has it now: for these, or, without keys, for all."""
         state = self.state()
-        path = state.snapshot.store
-        if path is None:
+        place = state.snapshot.store
+        if place is None:
             return
         async with self.turn_of:
             try:
-                await self._run(lambda: self._grant(path, state, keys, accounts))
-                self._tell(path, "")
+                await self._run(lambda: self._grant(place, state, keys, accounts))
+                self._tell(place, "")
             except (Unavailable, OSError, OverflowError) as error:
-                self._tell(path, str(error))
+                self._tell(place, str(error))
                 self.due = 0.0
 
     async def load(self) -> None:
@@ -117,9 +116,9 @@ class Clerk:
     async def _run(self, call: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self.thread, call)
 
-    def _tell(self, path: str, fault: str) -> None:
+    def _tell(self, place: StorePlace, fault: str) -> None:
         """Once, when the store takes nothing any more, and once when it does again."""
-        facts = {"facts": {"store": path, "reason": fault or self.fault}}
+        facts = {"facts": {"store": str(place), "reason": fault or self.fault}}
         if fault and not self.fault:
             log.warning("costs of requests stay in the journals, as the store does not take them", extra=facts)
         elif self.fault and not fault:
@@ -128,22 +127,22 @@ class Clerk:
 
     # The thread's
 
-    def _open(self, path: str) -> SQLite:
+    def _open(self, place: StorePlace) -> Store:
         """Unavailable: the file is gone, and a new one would have nothing of what was in it."""
-        if self.store is None or self.store.path != path:
+        if self.store is None or self.store.place != place:
             if self.store is not None:
                 self.store.close()
-            self.store, self.journals = SQLite(path), {}
-        if not Path(path).exists() and len(_fast.Directory(self.state().slab, directory.STORE)):
+            self.store, self.journals = opened(place), {}
+        if not self.store.exists() and len(_fast.Directory(self.state().slab, directory.STORE)):
             raise Unavailable("the file was there, and is gone: put a backup in its place by `edge store restore`")
         return self.store
 
-    def _post(self, path: str) -> tuple[bool, bool]:
+    def _post(self, place: StorePlace) -> tuple[bool, bool]:
         """Whether a journal has more, and whether other memories' entries were among them."""
-        if not folder(path).exists():
+        if not Path(place.journals).exists():
             return False, False
-        store, boot = self._open(path), self.state().slab.host
-        self._look(folder(path))
+        store, boot = self._open(place), self.state().slab.host
+        self._look(Path(place.journals))
         found = []
         for name, journal in list(self.journals.items()):
             if journal.boot == boot or journal.abandoned():
@@ -171,19 +170,19 @@ class Clerk:
                     with contextlib.suppress(ValueError, OSError):      # it is being made, or another version's
                         self.journals[path.name] = Journal(str(path))
 
-    def _remove(self, store: SQLite, name: str, boot: int) -> None:
+    def _remove(self, store: Store, name: str, boot: int) -> None:
         """Another memory's journal is posted, whole, and nobody writes it any more."""
         journal = self.journals.pop(name)
         Path(journal.path).unlink(missing_ok=True)
         if all(other.boot != boot for other in self.journals.values()):
             ledger.forget(store, boot)
 
-    def _grant(self, path: str, state: State, keys: Sequence[Key] | None, accounts: Sequence[int]) -> None:
+    def _grant(self, place: StorePlace, state: State, keys: Sequence[Key] | None, accounts: Sequence[int]) -> None:
         bounded = list(quotas(state)) if keys is None else [(key.name, key.points) for key in keys if any(key.points)]
-        if not bounded and not accounts and (keys is not None or not Path(path).exists()):
+        if not bounded and not accounts and (keys is not None or not opened(place).exists()):
             self.due = time.time() + AGAIN          # nobody has made it yet
             return
-        store, balances, boot = self._open(path), Balances(state.slab), state.slab.host
+        store, balances, boot = self._open(place), Balances(state.slab), state.slab.host
         begun, ends = periods(datetime.fromtimestamp(time.time(), UTC))
         with store.reading() as connection:
             for account, there in ledger.granted(connection, boot, None if keys is None else accounts).items():

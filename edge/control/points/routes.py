@@ -23,8 +23,7 @@ from edge.control.keys.keeper import Keeper
 from edge.control.keys.routes import deed
 from edge.control.refusal import Refusal
 from edge.control.state import State
-from edge.store import PARTIES, Party, SQLite, ledger
-from edge.store.sqlite import told
+from edge.store import PARTIES, Party, Store, ledger
 from edge.values.points import MICRO, read, shown
 
 DAYS = 30                           # that are told where nobody says since when
@@ -59,11 +58,11 @@ class Points:
         points, reference = credited(said)
         done = deed(request, "credit account", name)
 
-        def change(store: SQLite) -> Party:
-            with told(), store.writing() as connection:
+        def change(store: Store) -> Party:
+            with store.writing() as session:
                 account = there(store.find(PARTIES["account"], name), "account", name)
                 before, after = ledger.credit(
-                    connection, account.number, points, reference or done.request, time.time())
+                    session, account.number, points, reference or done.request, time.time())
                 if after != before:
                     store.note(done, account.id, *({"name": account.name, "balance": shown(each)}
                                                    for each in (before, after)))

@@ -1,0 +1,47 @@
+"""Which database it is, by its place. PostgreSQL's client is an extra, which who has a file needs not."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from edge.store import sqlite
+from edge.store.interface import Store, Stored
+from edge.store.rows import Unavailable
+from edge.values.snapshot import StorePlace
+
+
+def opened(place: StorePlace) -> Store:
+    """The store, for one thread. Unavailable: there is no client for it here."""
+    if place.url is None:
+        return sqlite.SQLite(place)
+    made: Store = postgresql().PostgreSQL(place)
+    return made
+
+
+def clients(place: StorePlace, known: bool = False) -> Stored:
+    """All keys, and who stands behind them. Where there is no store, or nothing in it, there are none; an older one is
+    not changed.
+
+    Unavailable: it cannot be read, or is lost while keys of it are known.
+    """
+    found: Stored = sqlite.clients(place.name) if place.url is None else postgresql().clients(place)
+    if known and not found.keys and lost(place):
+        raise Unavailable(f"{'the file' if place.url is None else 'it'} was there, and is gone: put a backup in its "
+                          "place by `edge store restore`")
+    return found
+
+
+def lost(place: StorePlace) -> bool:
+    """Whether there is no store in its place, or nothing in it. Unavailable."""
+    found: bool = sqlite.lost(place.name) if place.url is None else postgresql().lost(place)
+    return found
+
+
+def postgresql() -> ModuleType:
+    """Unavailable: what it needs is not installed."""
+    try:
+        from edge.store import postgresql as found
+    except ImportError:
+        raise Unavailable("psycopg, by which PostgreSQL is spoken to, is not installed: "
+                          "pip install 'edge-gateway[postgresql]'") from None
+    return found

@@ -1,0 +1,192 @@
+"""The store in SQL: what both databases are asked, in one text; how one is opened and begins is the database's own."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from edge.store import migrations
+from edge.store.interface import Change, Session, Show, Stored
+from edge.store.keys import made, made_party
+from edge.store.migrations import Dialect
+from edge.store.rows import Deed, Entry, Party, Taken, Unavailable
+from edge.store.tables import KEYS, PARTIES, R, Table, dumped
+from edge.values.parties import KINDS, Numbers, PartyKind, behind
+from edge.values.snapshot import StorePlace
+
+ENTRY = "number, time, who, action, request, key, before, after"
+
+
+class SQL(ABC):
+    """See `Store`: all of it that is not one database's own."""
+
+    dialect: Dialect
+
+    def __init__(self, place: StorePlace) -> None:
+        self.place = place
+        self.opened = 0
+        self._under_way: Session | None = None      # a transaction
+
+    @abstractmethod
+    def told(self) -> AbstractContextManager[None]:
+        """What the database raises, as Unavailable."""
+
+    @abstractmethod
+    def session(self) -> Session:
+        """Open, and of the newest version when it was opened."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """See `Store`."""
+
+    @contextmanager
+    def _transaction(self, begin: str, commit: str) -> Iterator[Session]:
+        with self.told():
+            session = self.session()
+            self._under_way = session
+            try:
+                session.execute(begin)
+                migrations.check(session, self.dialect)     # another program may have migrated it meanwhile
+                yield session
+                session.execute(commit)
+            except BaseException:
+                self._undo(session)
+                raise
+            finally:
+                self._under_way = None
+
+    def _undo(self, session: Session) -> None:
+        try:
+            session.execute("ROLLBACK")
+        except Exception:
+            self.close()            # it has been taken back by itself, or with the connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """See `Store`."""
+        with self._transaction(self.dialect.begin, self.dialect.commit) as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """See `Store`."""
+        if self._under_way is not None:
+            yield self._under_way
+            return
+        with self._transaction(self.dialect.moment, "COMMIT") as session:
+            yield session
+
+    def stored(self) -> Stored:
+        """See `Store`."""
+        with self.reading() as session:
+            return everything(session)
+
+    def find(self, table: Table[R], name: str) -> R | None:
+        """See `Store`."""
+        with self.reading() as session:
+            found = session.execute(
+                f"SELECT {table.columns} FROM {table.name} WHERE ? IN ({table.by}, name) ORDER BY {table.by} = ? DESC "
+                "LIMIT 1", (name, name)).fetchone()
+        return None if found is None else table.read(found)
+
+    def page(self, table: Table[R], after: str, limit: int) -> list[R]:
+        """See `Store`."""
+        with self.reading() as session:
+            return [table.read(each) for each in session.execute(
+                f"SELECT {table.columns} FROM {table.name} WHERE {table.by} > ? ORDER BY {table.by} LIMIT ?",
+                (after, limit))]
+
+    def numbers(self, named: Mapping[str, Any]) -> Numbers:
+        """See `Store`."""
+        found = {(kind, named[kind]): self.find(PARTIES[kind], named[kind]) for kind in KINDS if kind in named}
+        return {name: party.number for name, party in found.items() if party is not None}
+
+    def key_of(self, kind: PartyKind, name: str) -> str | None:
+        """See `Store`."""
+        with self.reading() as session:
+            found = session.execute(
+                f"SELECT name FROM keys WHERE json_extract(policy, '$.{kind}') = ? LIMIT 1", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def change(self, table: Table[R], deed: Deed, change: Change[R], show: Show[R]) -> R | None:
+        """See `Store`."""
+        with self.writing() as session:
+            before = self.find(table, deed.key)
+            after = change(before)
+            if after != before:
+                known = after or before
+                assert known is not None
+                after = write(session, table, before, after)
+                shown = [None if each is None else show(each) for each in (before, after)]
+                self.note(deed, (after or known).id, *shown)
+        return after
+
+    def note(self, deed: Deed, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
+        """See `Store`."""
+        assert self._under_way is not None
+        shown = [None if each is None else dumped(each) for each in (before, after)]
+        self._under_way.execute(
+            "INSERT INTO audit (time, who, action, request, key, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (time.time(), deed.who, deed.action, deed.request, name, *shown))
+
+    def audit(self, key: str | None, before: int | None, limit: int) -> list[Entry]:
+        """See `Store`."""
+        terms: list[str] = []
+        values: list[Any] = []
+        if key is not None:
+            terms.append("? IN (key, json_extract(coalesce(after, before), '$.name'))")
+            values.append(key)
+        if before is not None:
+            terms.append("number < ?")
+            values.append(before)
+        where = f"WHERE {' AND '.join(terms)} " if terms else ""
+        with self.reading() as session:
+            return [entry(each) for each in session.execute(
+                f"SELECT {ENTRY} FROM audit {where}ORDER BY number DESC LIMIT ?", (*values, limit))]
+
+
+def write(session: Session, table: Table[R], before: R | None, after: R | None) -> R | None:
+    """One in the place of the other. As it is then: a new party has its number. Taken."""
+    if before is not None:
+        session.execute(f"DELETE FROM {table.name} WHERE name = ?", (before.name,))
+    if after is None:
+        return None
+    if session.execute(f"SELECT 1 FROM {table.name} WHERE name = ?", (after.name,)).fetchone() is not None:
+        raise Taken(after.name)
+    cells = {column: value for column, value in zip(table.columns.split(", "), table.cells(after), strict=True)
+             if value is not None}                  # (a number that is not there is the database's to find)
+    session.execute(f"INSERT INTO {table.name} ({', '.join(cells)}) VALUES ({', '.join('?' * len(cells))})",
+                    tuple(cells.values()))
+    if not isinstance(after, Party):
+        return after
+    number = session.execute(f"SELECT number FROM {table.name} WHERE name = ?", (after.name,)).fetchone()[0]
+    return replace(after, number=number)
+
+
+def everything(session: Session) -> Stored:
+    """All keys, and who stands behind them, of the transaction's moment. Unavailable: one of them can be no key."""
+    parties = [row for table in PARTIES.values() for row in _all(session, table)]
+    numbers: dict[tuple[str, str], int] = {(party.kind, party.name): party.number for party in parties}
+    try:
+        keys = tuple(made(key, behind(key.policy, numbers)) for key in _all(session, KEYS))
+        last = session.execute("SELECT coalesce(max(number), 0) FROM audit").fetchone()[0]
+        return Stored(keys, tuple(map(made_party, parties)), int(last))
+    except (ValueError, TypeError, KeyError) as error:
+        raise Unavailable(f"a key in it cannot be used ({error!r}): restore a backup") from error
+
+
+def _all(session: Session, table: Table[R]) -> Iterator[R]:
+    for each in session.execute(f"SELECT {table.columns} FROM {table.name} ORDER BY {table.by}"):
+        yield table.read(each)
+
+
+def entry(found: Sequence[Any]) -> Entry:
+    """A row of the audit."""
+    number, when, who, action, request, key, before, after = found
+    shown = [None if each is None else json.loads(each) for each in (before, after)]
+    return Entry(number, when, Deed(who, action, request, key), *shown)
