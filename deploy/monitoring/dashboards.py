@@ -191,6 +191,11 @@ INSIDES = Dashboard("gateway", "The gateway's insides: workers, connections, mem
         (rate("edge_requests_unbilled_total", "instance"), "{{instance}} refused a second"))),
     Panel("Age of costs that the store does not have", (
         (f"max by (instance) (edge_journal_lag_seconds{{{JOB}}})", BY_INSTANCE),), "s"),
+    Panel("Requests that the response cache was asked for", (
+        (rate("edge_cache_requests_total", "instance, result"), "{{instance}} {{result}}"),
+        (rate("edge_cache_answers_total", "instance"), "{{instance}} put in")), "ops"),
+    Panel("Response cache in use", (
+        (f"edge_cache_used_bytes{{{JOB}}} / edge_cache_size_bytes{{{JOB}}}", BY_INSTANCE),), "percentunit"),
     Panel("Processors in use by process", (
         (rate("process_cpu_seconds_total", "instance, process"), BY_PROCESS),)),
     Panel("Memory by process", ((f"process_resident_memory_bytes{{{JOB}}}", BY_PROCESS),), "bytes"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import re
 from dataclasses import dataclass
 from functools import cache
 
 from edge import contract
-from edge._fast import Slab
+from edge._fast import Cache, Slab
 from edge.control.fleet.process import Fleet
 from edge.control.known import Known
 from edge.control.metrics import SlabCollector
@@ -51,7 +52,8 @@ async def collected() -> list[Family]:
     state = State.of(Slab(1), registry, snapshot)
     state.slab.set_bucket(registry.bucket("gateway"), 1, 1)
     fleet = Fleet(redis, state)
-    known = Known(lambda: fleet, requests=Requests(state.slab), clerk=Clerk(lambda: state))
+    known = Known(lambda: fleet, requests=Requests(state.slab), clerk=Clerk(lambda: state),
+                  cache=Cache(mmap.mmap(-1, 1 << 20), 2))
     return [Family(each.name, each.type, each.documentation, tuple(getattr(each, "_labelnames", ())))
             for each in SlabCollector(lambda: state, known).collect()]
 

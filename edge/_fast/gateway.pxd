@@ -9,6 +9,7 @@ from .http.chunk cimport Chunked
 from .http.head cimport Head
 from .http.multipart cimport Form
 from .json.scan cimport MAX_NAMES, Member, Names, Scan
+from .shared.cache cimport Cache
 from .shared.health cimport Rules
 from .shared.journal cimport Journal
 from .shared.slab cimport (
@@ -232,6 +233,11 @@ cdef class Exchange:                    # one request's way
     cdef int64_t allowed                # ns that this deadline gives
     cdef int64_t retry_after_ms
     cdef Prices prices                  # of its model; None: it costs nothing
+    cdef uint8_t caching                # of the cache, what it wants: see Use in cache.pxi
+    cdef bint hit                       # its answer was there
+    cdef bytes marks                    # fields that change what a provider answers,
+    cdef bytes digest                   # and what the answer is called in the cache
+    cdef Store gathered                 # what has gone out of a stream that will be kept
     cdef bint billed                    # its account has so many points reserved for it
     cdef int64_t points
     cdef Limits model_limits            # what was taken from,
@@ -335,6 +341,11 @@ cdef class Gateway:
     cdef object books                   # callable() -> Journal, or None: it cannot be had
     cdef int64_t worth                  # of a point, in millionths of the currency; 0: it is not told
     cdef bytes currency
+    cdef Cache cache                    # None: no answer is kept
+    cdef int cache_area                 # where this worker's are,
+    cdef int64_t cache_ttl              # and for how many seconds
+    cdef object cache_owner
+    cdef object cache_name
     cdef const Board* board             # what operators say
     cdef Limits limits
     cdef Head head                      # of the request being parsed

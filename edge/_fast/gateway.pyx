@@ -21,6 +21,7 @@
     usage       tokens asked for, or estimated      ratelimit   what an answer's head says of the limits
     points      what it costs, and who pays         switches    what operators say meanwhile
     access      a line for each request that asks   catalogue   what the model is made for
+    cache       answers for who asks the same again
 
 The files are included here, so that the C compiler sees one unit: calls between stages cost nothing. Each calls
 functions of those before it alone; objects are called by the methods that gateway.pxd names.
@@ -104,6 +105,7 @@ from .shared.health cimport (
 )
 from .shared.atomic cimport EDGE_SEE, EDGE_SET
 from .shared.balances cimport UNGRANTED, balance_find, balance_settle, balance_settled, balance_take, period_end
+from .shared.cache cimport Kept, Sighting, cache_copy, cache_find, cache_put
 from .shared.directory cimport directory_find, directory_policy, directory_text, is_as_found
 from .shared.journal cimport (
     KEY_ROOM, MODEL_ROOM, REQUEST_ROOM, Entry, journal_add, journal_is_full, journal_next,
@@ -118,7 +120,7 @@ from .shared.purse cimport (
     take_alone,
 )
 from .shared.slab cimport (
-    ACCOUNT, FILE, GROUP, MAX_PROVIDER_KEYS, PARTIES, STORE, USER, WORKSPACE, bucket_charge, bucket_full_in,
+    ACCOUNT, FILE, GENERATION, GROUP, MAX_PROVIDER_KEYS, PARTIES, STORE, USER, WORKSPACE, bucket_charge, bucket_full_in,
     bucket_give, bucket_hold, bucket_left, bucket_limit, bucket_reserve, bucket_settle, bucket_wait, concurrency_give,
     concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
 )
@@ -188,6 +190,7 @@ include "way/intent.pxi"
 include "way/renew.pxi"
 include "way/request.pxi"
 include "way/makers.pxi"
+include "way/cache.pxi"
 include "way/relay.pxi"
 include "way/refuse.pxi"
 include "way/words.pxi"
@@ -302,7 +305,7 @@ cdef class Policy:
     def __init__(self, policy, tuple takes, str outage, uint64_t scopes, allows, hours):
         self.providers = frozenset(policy.providers) if policy.providers else None
         self.takes, self.shadow, self.outage = takes, policy.minute.shadow, outage
-        self.bounded = any(policy.points)
+        self.bounded, self.caches = any(policy.points), policy.cache
         self.priority = policy.priority
         self.allowed_from = Networks(policy.allowed_addresses) if policy.allowed_addresses else None
         self.denied_from = Networks(policy.denied_addresses) if policy.denied_addresses else None
@@ -429,12 +432,12 @@ cdef class Gateway:
         self.limits = tables.limits
         self.worth, self.currency = tables.worth, tables.currency
         self.books, self.unbooked = tables.books, True
+        take_cache(self, tables)
         self.resolve = tables.resolve
         self.policy, self.digest = tables.policy, tables.digest
         self.known, self.parties, self.policies = {}, {}, {}
         self.surfaces, self.capabilities, self.interface = tables.surfaces, tables.capabilities, tables.interface
-        self.workspace = tables.workspace
-        self.owned = tables.owned
+        self.workspace, self.owned = tables.workspace, tables.owned
         self.cors = tables.cors
         self.bearer_only = tables.bearer_only
         self.proxies, self.proxy_protocol = tables.proxies, tables.proxy_protocol

@@ -38,6 +38,7 @@ COMMANDS = {
     "fleet": ("edge.cli.fleet", "Show the hosts that share limits, and what is left of them."),
     "models": ("edge.cli.models", "List the models, and switch them off and on."),
     "maintenance": ("edge.cli.maintenance", "Answer all requests with 503 for a while."),
+    "cache": ("edge.cli.cache", "Show the response cache, and clear it."),
     "circuits": ("edge.cli.circuits", "List a running gateway's targets, and take one out or put it back."),
 }
 

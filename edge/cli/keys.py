@@ -23,7 +23,7 @@ LISTS = {"model": "models", "deny_model": "denied_models", "address": "allowed_a
          "deny_address": "denied_addresses", "hours": "hours", "scope": "scopes", "tag": "tags",
          "provider": "providers"}
 OF_KEYS = ("model", "address", "deny_address", "hours", "scope", "party", "tag", "limit", "points", "expires",
-           "priority", "metadata")
+           "priority", "cache", "metadata")
 LIMITS = ("requests_per_second", "burst_size", "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute",
           "output_tokens_per_minute", "concurrent_requests")
 
@@ -59,6 +59,8 @@ OPTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     "expires": (click.option("--expires", metavar="DATE", help="It ends then: 2027-01-31, or with a time."),),
     "priority": (click.option("--priority", type=click.Choice(("high", "normal", "low")),
                               help="Who waits for whom when there is not enough for all."),),
+    "cache": (click.option("--cache/--no-cache", default=None, help="Its requests may be answered from the response "
+                           "cache."),),
     "provider": (click.option("--provider", multiple=True, metavar="NAME", help="These providers alone."),),
     "feature": (click.option("--feature", multiple=True, metavar="ROUTE=on|off", help="Switch a route off, or on."),),
     "quota": (click.option("--quota", multiple=True, metavar="UNITS=N", help="requests, tokens, input_tokens or "
@@ -82,7 +84,7 @@ def body(given: dict[str, Any]) -> dict[str, Any]:
     limits = {name: given.pop(name, None) for name in LIMITS}
     if limits := {name: value for name, value in limits.items() if value is not None}:
         said["rate_limit"] = limits
-    texts = ("expires", "priority", *SETTINGS, *KINDS)
+    texts = ("expires", "priority", "cache", *SETTINGS, *KINDS)
     said |= {name: value for name in texts if (value := given.pop(name, None)) is not None}
     if pairs := given.pop("metadata"):
         said["metadata"] = dict(pair.partition("=")[::2] for pair in pairs)

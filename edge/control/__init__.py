@@ -5,20 +5,18 @@ Its libraries are imported when it runs, not before: supervisor and workers do w
 
 from __future__ import annotations
 
-import socket
-
-from edge._fast import CONTROL, Slab
+from edge._fast import Slab
+from edge.control.inheritance import Inheritance
 from edge.values.registry import Registry
 from edge.values.snapshot import Snapshot
 
 
-def run(slab: Slab, registry: Registry, snapshot: Snapshot, channel: socket.socket,
-        listener: socket.socket, stripe: int = CONTROL) -> None:
-    """Serve on `listener` until SIGTERM, the end of a drain, a successor's start, or the supervisor's own end."""
+def run(inheritance: Inheritance) -> None:
+    """Serve on its listener until SIGTERM, the end of a drain, a successor's start, or the supervisor's own end."""
     from edge.control.process import main
     from edge.control.state import State
 
-    main(State.of(slab, registry, snapshot), channel, listener, stripe)
+    main(State.of(inheritance.slab, inheritance.registry, inheritance.snapshot), inheritance)
 
 
 def rehearse(slab: Slab, registry: Registry, snapshot: Snapshot) -> None:
@@ -29,4 +27,4 @@ def rehearse(slab: Slab, registry: Registry, snapshot: Snapshot) -> None:
     State.of(slab, registry, snapshot)
 
 
-__all__ = ["rehearse", "run"]
+__all__ = ["Inheritance", "rehearse", "run"]

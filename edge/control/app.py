@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge import __version__
 from edge._fast import Condition, Slot
 from edge.control import circuits, status
+from edge.control.cache import CacheRoutes
 from edge.control.guard import admin, owner
 from edge.control.keys.keeper import Keeper
 from edge.control.keys.routes import Keys
@@ -77,6 +78,7 @@ class Routes:
                 Route("/admin/stop", self.stop, methods=["POST"]),
                 *Keys(self.state, self.keeper).routes(), *parties.routes(self.state, self.keeper),
                 *Points(self.state, self.keeper).routes(),
+                *CacheRoutes(self.state, self.known.cache).routes(),
                 *MaintenanceRoutes(self.state).routes(), *ModelRoutes(self.state).routes(),
             ],
             exception_handlers=handlers)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge._fast import Cache
 from edge.control.reloads import Outcomes
 from edge.control.requests import Requests
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class Known:
     """The fleet, if this host is of one; when providers' certificates end; requests that have ended; reloads.
 
-    `supervisor` is its process, `clerk` has what is posted.
+    `supervisor` is its process, `clerk` has what is posted. Of the response cache an error says why there is none.
     """
 
     fleet: Callable[[], Fleet | None] = lambda: None
@@ -27,3 +28,4 @@ class Known:
     reloads: Outcomes = field(default_factory=Outcomes)
     supervisor: int = 0
     clerk: Clerk | None = None
+    cache: Cache | OSError | None = None

@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from edge import __version__, contract
-from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, Condition, SeriesTotal
+from edge._fast import LONG_BOUNDS, RELAYED, RELAYED_STATUSES, Cache, Condition, SeriesTotal
+from edge.control import cache
 from edge.control.health_metrics import certificates, of_providers, of_targets
 from edge.control.known import Known
 from edge.control.points.clerk import Clerk
@@ -65,6 +66,8 @@ class SlabCollector(Collector):
             yield from of_traces(self._known.requests.traces)
         if self._known.clerk is not None:
             yield from of_journals(self._known.clerk)
+        if isinstance(self._known.cache, Cache):
+            yield from cache.metrics(self._known.cache)
         fleet = self._known.fleet()
         if fleet is not None:
             from edge.control.fleet.report import metrics

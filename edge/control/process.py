@@ -15,6 +15,7 @@ import uvloop
 from edge.control import circuits, maintenance, strain
 from edge.control.app import Routes, date
 from edge.control.health import Checks
+from edge.control.inheritance import Inheritance
 from edge.control.keys.keeper import Keeper
 from edge.control.known import Known
 from edge.control.points.clerk import Clerk
@@ -37,25 +38,26 @@ BEAT_SECONDS = 1.0          # between signs of life
 LOOK_SECONDS = 0.05         # between looks for the workers' end, while draining
 
 
-def main(state: State, channel: socket.socket, listener: socket.socket, stripe: int) -> None:
+def main(state: State, inherited: Inheritance) -> None:
     """Serve until the end."""
     # The terminal's Ctrl-C reaches every process of the group; the supervisor decides what it means.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     logger = log.setup("control", debug=state.snapshot.debug)
-    control = Control(state, channel, logger, stripe)
+    control = Control(state, inherited, logger)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(control.serve(listener))
+        runner.run(control.serve(inherited.listener))
 
 
 class Control:
     """One life of the process."""
 
-    def __init__(self, state: State, channel: socket.socket, logger: logging.Logger, stripe: int) -> None:
+    def __init__(self, state: State, inherited: Inheritance, logger: logging.Logger) -> None:
         self.state = state
-        self.stripe = stripe
-        self.channel = channel
-        self.reader = Reader(channel)
+        self.stripe = inherited.stripe
+        self.cache = inherited.cache
+        self.channel = inherited.channel
+        self.reader = Reader(self.channel)
         self.log = logger
         self.prepared: tuple[int, State] | None = None
         self.draining = False
@@ -81,7 +83,7 @@ class Control:
         self.checks = Checks(self.loop, self.mark)
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
                         Known(lambda: self.fleet, self.checks.expiries, self.requests, self.outcomes, os.getppid(),
-                              self.clerk),
+                              self.clerk, self.cache),
                         self.keeper)
         self.join()
         self.check()

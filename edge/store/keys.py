@@ -50,6 +50,7 @@ def terms(policy: Mapping[str, Any]) -> dict[str, Any]:
         "expires": None if expires is None else moment(expires),
         "hours": tuple(map(hours.read, policy.get("hours", ()))),
         "priority": PRIORITIES.index(policy.get("priority", "normal")),
+        "cache": policy.get("cache", False),
         "points": points.parts(policy),
         **{field: tuple(policy.get(field, ())) for field in LISTS},
         # (No route has the last name, and none at all would mean all of them.)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edge._fast import Healths, Slab
+from edge._fast import Cache, Healths, Slab
 from edge.values.directory import FILE, PARTIES, STORE, Directory, source_of
 from edge.values.registry import Fresh, Registry, apply
 from edge.values.snapshot import Snapshot
@@ -17,6 +17,7 @@ class Force:
     slab: Slab
     snapshot: Snapshot                  # without its keys, which are in the directory
     registry: Registry
+    cache: Cache | OSError | None = None        # of answers; an error: it cannot be had
 
     digests: frozenset[bytes] = frozenset()     # of the file's keys
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edge import control, worker
-from edge._fast import CONTROL, GENERATION, Slab, Spoken, Switches
+from edge._fast import CONTROL, GENERATION, Cache, Slab, Spoken, Switches
 from edge.process import sockets
 from edge.process.channel import Records
 from edge.supervisor.children import Child
@@ -43,12 +43,14 @@ class Generation:
         """What worker `index` does after the fork."""
         return lambda channel: worker.run(Inheritance(
             f"worker-{index}", self.first + index, self.force.slab, self.force.registry, self.force.snapshot,
-            channel, self.share(index)))
+            channel, self.share(index),
+            self.force.cache if isinstance(self.force.cache, Cache) else None))
 
     def start_control(self, channel: socket.socket) -> None:
         """What control does after the fork."""
         force = self.force
-        control.run(force.slab, force.registry, force.snapshot, channel, self.listeners.admin, self.first + CONTROL)
+        control.run(control.Inheritance(force.slab, force.registry, force.snapshot, channel, self.listeners.admin,
+                                        self.first + CONTROL, force.cache))
 
     def share(self, index: int) -> list[socket.socket]:
         """The listening sockets of worker `index`."""

@@ -18,6 +18,7 @@ from edge._fast import Slab, Switches
 from edge.process import descriptors, log, notify
 from edge.process.apart import Ended, apart
 from edge.process.channel import PROTOCOL, Garbage, Kind, Record
+from edge.supervisor import cache
 from edge.supervisor.children import Child
 from edge.supervisor.family import Family
 from edge.supervisor.force import Force, forget
@@ -51,6 +52,7 @@ class Supervisor:
         else:
             self.listeners = Listeners.inherited(handed, snapshot, self.log)
             force, first, before = take_over(handed, snapshot, self.log)
+        force.cache = cache.opened(snapshot.cache, snapshot.workers, self.log)
         self.force = force
         force.take(snapshot, force.registry, prepare(force.slab, force.registry, snapshot))
         force.fill(snapshot)

@@ -98,6 +98,7 @@ class Prices:
     output: int = 0
     request: int = 0
     most_output: int = 4096
+    cache_hit: int = 0                  # in place of all these: for an answer from the response cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,7 @@ class Key:
     denied_models: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()        # names of routes (edge.dialects.routes); empty: all
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
+    cache: bool = False                 # its requests may get, and leave, answers in the response cache
     points: tuple[int, ...] = (0, 0, 0, 0)      # micro-points in all, a month, a day, an hour; 0: as the account has
     id: str = ""                        # in the store; empty: it stands in the file
     former: Former | None = None
@@ -285,6 +287,15 @@ class Overload:
     memory: float = 0.0                 # of the control group's limit, or the machine's
     memory_stalls: float = 0.0          # of the time, in which work waits for memory
     disk: float = 0.0                   # of what the gateway writes to
+
+
+@dataclass(frozen=True, slots=True)
+class Caching:
+    """How much is kept of answers, for how many seconds, and in which folder; None: in memory."""
+
+    size: int
+    ttl: int
+    folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +375,7 @@ class Snapshot:
     sticky: str | None = None           # request header whose value decides among targets of equal priority
     drain_timeout: float = 30.0
     debug: bool = False
+    cache: Caching | None = None        # of the process's start: another one comes with the next
     access_log: AccessLog | None = None
     tracing: Tracing | None = None
     warnings: tuple[str, ...] = ()

@@ -43,6 +43,7 @@ class Inheritance:
     snapshot: Snapshot
     channel: socket.socket
     listeners: list[socket.socket]
+    cache: Any = None
 
 
 def run(inheritance: Inheritance) -> None:
@@ -79,7 +80,8 @@ class Worker:
         slab = self.inherited.slab
         self.gateway = _fast.Gateway(slab, self.inherited.stripe, self.connector, self.fault)
         self.books = Books(slab, self.inherited.stripe, self.log)
-        self.compiler = Compiler(self.gateway, slab, bell.Rope(slab.host).ring, self.books)
+        self.compiler = Compiler(self.gateway, slab, bell.Rope(slab.host).ring, self.books,
+                                 self.inherited.cache)
         self.own = OwnAnswers(self.gateway, lambda key: of_key(slab, self.snapshot, key))
         self.prepare(Prepare(0, self.snapshot, self.registry))
         self.commit(0)

@@ -29,7 +29,7 @@ from edge.dialects.routes import (
 )
 from edge.dialects.surfaces import SURFACES, VERSIONS, Surface
 from edge.net.requests import heads, joined, place
-from edge.values import directory
+from edge.values import cache, directory
 from edge.values.catalogue import finder
 from edge.values.hours import closed
 from edge.values.parties import name
@@ -84,9 +84,13 @@ class Tables:
     patience: float
     ring: Callable[[], None]
     books: Callable[[], Any]
+    cache: Any
+    cache_ttl: int
     worth: int
     currency: bytes
     decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
+    cache_owner: Callable[[str, int], str] = cache.owner
+    cache_name: Callable[[str, str, bytes, bytes, Any], bytes] = cache.name
     joined: Callable[[bytes, bytes], bytes] = joined
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
     details: Callable[[bytes], contract.Details] = contract.details
@@ -158,11 +162,12 @@ class Compiler:
     """Makes the tables of one worker; connections to providers that did not change are kept."""
 
     def __init__(self, gateway: Any, slab: Any, ring: Callable[[], None] = lambda: None,
-                 books: Callable[[], Any] = lambda: None) -> None:
+                 books: Callable[[], Any] = lambda: None, cache: Any = None) -> None:
         self.gateway = gateway
         self.slab = slab
         self.ring = ring
         self.books = books
+        self.cache = cache
 
     def compile(self, snapshot: Snapshot, registry: Registry, own: dict[str, Answer], notes: Notes) -> Tables:
         """All of it, or an exception. Nothing of the running version is touched: that is for `Gateway.load`."""
@@ -196,7 +201,9 @@ class Compiler:
             proxies=_fast.Networks(snapshot.trusted_proxies), proxy_protocol=snapshot.proxy_protocol,
             notes=notes, pools=pools, retry=snapshot.retry,
             breaker=snapshot.breaker, sticky=snapshot.sticky,
-            books=self.books, worth=snapshot.worth, currency=snapshot.currency.encode(),
+            books=self.books, cache=self.cache if snapshot.cache is not None else None,
+            cache_ttl=snapshot.cache.ttl if snapshot.cache is not None else 0,
+            worth=snapshot.worth, currency=snapshot.currency.encode(),
             patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
             reported=reported(debug=snapshot.debug), logged=logged(snapshot.access_log), labels=labels(),

@@ -166,7 +166,7 @@ BOUND_ELSEWHERE = {"access_log.path", "listen_addr", "admin.listen_addr", "contr
                    "contract_files.0", "fallback.openai", "fallback.openai.0", "keys.0.expires", "keys.0.scopes.0",
                    "keys.0.allowed_addresses.0", "keys.0.denied_addresses.0", "keys.0.hours.0", "trusted_proxies.0",
                    "models.m.0.provider", "points.journals", "providers.openai.ca_bundle", "redis.ca_bundle",
-                   "routes.openai", "store", "tracing.headers.openai"}
+                   "routes.openai", "store", "tracing.headers.openai", "cache_dir"}
 
 
 def test_every_text_is_bounded() -> None:

@@ -79,10 +79,11 @@ def test_unknown_subcommand() -> None:
 
 def test_validate(config: Any) -> None:
     """A good file is told what it holds; warnings go to stderr and change no exit code."""
-    path = config.write(config.good + "cache_max_size: 500MB\n")
+    path = config.write(config.good + "cache_dir: cached\n")
     done = run("config", "validate", path, environ=environ(config))
     assert (done.exit_code, done.stdout) == (0, f"ok: {path}: 1 provider, 0 models, 1 key, 1 warning\n")
-    assert done.stderr == f"warning: {path}:7:1: cache_max_size: is accepted but not in force yet\n"
+    assert done.stderr == (f"warning: {path}:7:1: cache_dir: has no effect: there is no response cache unless "
+                           "cache_max_size is set\n")
 
 
 def test_validate_tells_all_problems(config: Any) -> None:
@@ -246,7 +247,7 @@ def test_completion_script(shell: str) -> None:
 
 @pytest.mark.parametrize(("words", "current", "expected"), [
     ("edge", "", set(COMMANDS)),
-    ("edge c", "1", {"config", "circuits"}), ("edge config", "2", {"validate", "show", "init", "schema"}),
+    ("edge c", "1", {"cache", "config", "circuits"}), ("edge config", "2", {"validate", "show", "init", "schema"}),
     ("edge --v", "1", {"--version"}), ("edge auth --g", "2", {"--generate"})])
 def test_completion(words: str, current: str, expected: set[str]) -> None:
     """Subcommands and options are completed."""

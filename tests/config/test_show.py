@@ -52,7 +52,8 @@ sticky: X-Session-Id
 store: edge.db
 workspace: search
 admin: {tokens: [{name: alice, token: env:ADMIN_TOKEN, scope: viewer}]}
-cache_max_size: 1000
+cache_max_size: 100MiB
+cache_ttl: 60
 contract: tokenpak
 """
 

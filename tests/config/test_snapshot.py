@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge.config.building.memory import share
 from edge.config.building.patterns import Patterns
 from edge.values.patterns import covers
-from edge.values.snapshot import Bounds, Breaker, HealthCheck, Limit, Model, Relay, Retry, Target
+from edge.values.snapshot import Bounds, Breaker, Caching, HealthCheck, Limit, Model, Relay, Retry, Target
 
 BASE = "port: 1\nlisten_addr: 127.0.0.1\nkeys: [{name: a, key: env:KEY_A}]\n"
 LOCAL = "{kind: openai, base_url: 'http://127.0.0.1:1/v1'"
@@ -87,8 +87,7 @@ cache_max_size: 500MB
     assert loaded.providers[0].first_byte_timeout == 60 and loaded.bounds.queue == 50
     assert not loaded.breaker.enabled
     assert loaded.models == (Model("*", (Target("openai"), Target("azure", priority=1))),)
-    [warning] = loaded.warnings
-    assert warning.endswith("edge.yaml:18:1: cache_max_size: is accepted but not in force yet")
+    assert loaded.cache == Caching(500_000_000, 3600) and not loaded.warnings
 
 
 def test_no_limit(config: Any) -> None:

@@ -66,7 +66,7 @@ class Running:
             if self.pid == 0:
                 try:
                     self.channel.close()
-                    control.run(self.slab, self.registry, snapshot, theirs, listener)
+                    control.run(control.Inheritance(self.slab, self.registry, snapshot, theirs, listener))
                 finally:
                     os._exit(0)
 

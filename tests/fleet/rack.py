@@ -43,11 +43,11 @@ class Client:
     def __init__(self, gateway: Gateway) -> None:
         self.connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=30)
 
-    def ask(self, sent: bytes | None = None) -> tuple[int, dict[str, str], float]:
+    def ask(self, sent: bytes | None = None, more: dict[str, str] | None = None) -> tuple[int, dict[str, str], float]:
         """Status, fields and seconds of a request."""
         begun = time.monotonic()
         self.connection.request("POST", PATH, sent or body(), {
-            "authorization": f"Bearer {KEY}", "content-type": "application/json"})
+            "authorization": f"Bearer {KEY}", "content-type": "application/json", **(more or {})})
         answer = self.connection.getresponse()
         answer.read()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, time.monotonic() - begun

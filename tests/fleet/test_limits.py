@@ -29,8 +29,9 @@ JITTER = 0.25               # seconds: a request that is admitted may reach the 
 @pytest.fixture(scope="module")
 def rack() -> Iterator[Rack]:
     """Three hosts for all of them; a request says how many tokens its answer uses, or it is two."""
-    with Server() as server, Rack(server, {"requests_per_second": 1}, workers=2, upstream=Upstream(
-            lambda sent: json.loads(sent).get("seed", 2))) as rack:
+    upstream = Upstream(lambda sent: json.loads(sent).get("seed", 2))
+    with Server() as server, Rack(server, {"requests_per_second": 1}, workers=2, cache_max_size="8MB",
+                                  upstream=upstream) as rack:
         yield rack
 
 
@@ -124,6 +125,17 @@ def shared(host: Gateway) -> list[dict[str, Any]]:
     """What a host says of the limits that it uses."""
     found: list[dict[str, Any]] = httpx.get(f"{host.admin}/admin/fleet", **PLAIN).json()["limits"]
     return found
+
+
+def test_a_cached_answer_waits_for_its_limit(rack: Rack) -> None:
+    """Who finds an answer in the cache is a request as any other to a limit that hosts share, and misses it as well."""
+    rack.use({"requests_per_second": 1000, "burst_size": 1000}, 1)
+    host, told = rack.hosts[0], {"key": rack.name, "request": json.loads(body()), "answer": {"made": "by hand"}}
+    assert httpx.put(f"{host.admin}/admin/cache", json=told, **PLAIN).status_code == 201
+    calls, client = host.metric("edge_redis_calls_total"), Client(host)
+    status, fields, _ = client.ask(more={"x-edge-cache": "use"})
+    assert (status, fields["x-edge-cache"], fields["x-ratelimit-remaining"]) == (200, "hit", "999")
+    assert host.metric("edge_redis_calls_total") > calls and not rack.upstream.asked
 
 
 def test_a_request_waits_for_its_limit_once(rack: Rack) -> None:

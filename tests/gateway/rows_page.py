@@ -25,13 +25,13 @@ NOT_YET = {
                     "asynchronous tasks"),
     "tokenbay/convert": "translation between the providers' formats",
     "tokenfactory/playground-upstream": "the playground's proxy",
-    "tokenpak/conflict": "the response cache",
-    "tokenpak/disk": "the response cache on a disk",
 }
 # Rows whose answers other tests hold to them, at the admin port.
 ELSEWHERE = {
     "tokenpak/config-syntax": "tests/gateway/test_rows_page.py, by a reload of a broken file",
     "tokenpak/config-missing": "tests/gateway/test_rows_page.py, by a reload of a broken file",
+    "tokenpak/conflict": "tests/gateway/test_rows_page.py, by an answer put into the response cache twice",
+    "tokenpak/disk": "tests/gateway/test_rows_page.py, by one put into a cache for which the disk has no room",
     "tokenfactory/rotate-conflict": "tests/gateway/test_rows_page.py, by a second rotation",
     "tokenfactory/settings-conflict": "tests/gateway/test_rows_page.py, by an If-Match of another version",
 }

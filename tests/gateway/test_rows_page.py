@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from typing import Any
 
 import pytest
@@ -41,6 +42,27 @@ def test_rows_of_a_reload(serving: Make, text: bytes | None, code: str, message:
     assert answer.status_code == 500
     assert answer.json()["error"] == {"type": "internal_server_error", "message": message, "code": code}
     assert ask(gateway.port, post("openai")).status == 200
+
+
+@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
+def test_rows_of_the_cache(start: Make, settings: dict[str, Any]) -> None:
+    """Who puts an answer into the cache where there is one is told so, until the cache is cleared; who puts one into a
+    cache for which its disk (a small one in memory) has no room is told that, and requests go on."""
+    told = {"key": "test", "request": {"model": "sim-1", "messages": []}, "answer": {"object": "chat.completion"}}
+    with start(contract="tokenpak", cache_max_size="1MB", **settings) as gateway:
+        assert call(gateway, "PUT", "cache", told).status_code == 201
+        refused = call(gateway, "PUT", "cache", told)
+        assert refused.status_code == 409 and refused.json()["error"]["type"] == "conflict"
+        assert call(gateway, "DELETE", "cache").status_code == 200
+        assert call(gateway, "PUT", "cache", told).status_code == 201
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, start(
+            contract="tokenpak", cache_max_size="1TB", cache_dir=folder, **settings) as gateway:
+        refused = call(gateway, "PUT", "cache", told)
+        assert refused.status_code == 500
+        assert refused.json()["error"] == {"type": "internal_server_error", "message": "No space left on device",
+                                           "code": "RESOURCE_002"}
+        assert "No space left" in gateway.log() and not call(gateway, "GET", "cache").json()["on"]
+        assert ask(gateway.port, post("openai", headers={"x-edge-cache": "use"})).status == 200
 
 
 @pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)

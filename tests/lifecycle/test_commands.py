@@ -35,7 +35,7 @@ def run(edge: Gateway | Path, *arguments: str, **variables: str) -> subprocess.C
 @pytest.fixture(scope="module")
 def made(running: Simulator) -> Iterator[Gateway]:
     """A gateway with a runtime directory of its own, an admin key that commands do not know, and a warning."""
-    config = configuration(running.url, workers=2, drain_timeout=10, cache_max_size=1,
+    config = configuration(running.url, workers=2, drain_timeout=10, cache_dir=".",
                            admin={"port": 0, "key": "env:ADMIN_KEY"})
     gateway = Gateway(config, environ={"ADMIN_KEY": ADMIN_KEY})
     gateway.environ["RUNTIME_DIRECTORY"] = gateway.folder.name
@@ -107,8 +107,8 @@ def test_reload(edge: Gateway) -> None:
     before = edge.metric("edge_config_version")
     done = run(edge, "reload", "--pidfile", str(pid_of(edge)))
     assert (done.returncode, done.stdout) == (0, f"configuration version {before + 1:.0f} in force: {edge.file}\n")
-    assert "warning: " in done.stderr and "cache_max_size" in done.stderr
-    assert [line for line in edge.log_lines() if line["level"] == "warning" and "cache_max_size" in line["message"]]
+    assert "warning: " in done.stderr and "cache_dir" in done.stderr
+    assert [line for line in edge.log_lines() if line["level"] == "warning" and "cache_dir" in line["message"]]
 
 
 WRONG = b"""port: 0

@@ -179,12 +179,14 @@ cdef int leave_line(Exchange x, int flags) except -1:
     put_seconds(&out, b',"first_byte_after":', x.first_byte - x.started if x.first_byte else -1)
     put_seconds(&out, b',"overhead":', x.overhead)
     put_count(&out, b',"bytes_in":', x.length)
-    put_count(&out, b',"bytes_out":', x.passed_on if x.head_sent else -1)
+    put_count(&out, b',"bytes_out":', x.passed_on if x.head_sent or x.hit else -1)
     put_text(&out, b',"upstream_request_id":"', provider_id(x))
     if x.first_byte:
         put_count(&out, b',"input_tokens":', x.tap.usage.input)
         put_count(&out, b',"output_tokens":', x.tap.usage.output)
         put_count(&out, b',"cached_tokens":', x.tap.usage.cached)
+    if x.caching:
+        put_name(&out, b',"cache":"hit"' if x.hit else b',"cache":"miss"')
     if x.stream:
         put_name(&out, b',"stream":true')
     if x.trail is not None:

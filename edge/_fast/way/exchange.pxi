@@ -48,10 +48,11 @@ VERDICTS = ("draw", "admitted", "connected", "head", "good", "done", "retry", "p
 TRANSITIONS = {
     ("reading", "draw"): "drawing",
     ("drawing", "admitted"): "queued",
+    ("drawing", "done"): "ended",               # its answer is in the cache
     ("drawing", "refused"): "ended",
     ("drawing", "left"): "ended",
     ("reading", "admitted"): "queued",
-    ("reading", "done"): "ended",               # a route that the gateway answers itself
+    ("reading", "done"): "ended",               # a route that the gateway answers itself, or from the cache
     ("reading", "refused"): "ended",
     ("reading", "left"): "ended",
     ("queued", "connected"): "sent",
@@ -257,6 +258,7 @@ cdef int begin_anew(Exchange x, int verdict) except -1:
     x.held = None
     x.copy = None
     x.tail = None
+    x.gathered = None
     x.fields = None
     x.values = None
     x.details = None
@@ -288,6 +290,8 @@ cdef int enter(Exchange x) except -1:
     cdef int condition = admit(x)
     if condition == SHORT:
         return DRAW if x.state == READING else AWAIT
+    if condition == 0 and x.caching and find_answer(x):
+        return DONE
     condition = condition or route(x)
     if condition:
         return x.refuse(condition)

@@ -32,6 +32,29 @@ cdef int put_way(Writer* out, Exchange x) except -1:
     return 0
 
 
+cdef int put_own(Writer* out, Exchange x, const char* kind, Py_ssize_t size) except -1:
+    """The beginning of a head that is all the gateway's own, for a body of so many bytes."""
+    cdef Gateway g = x.gateway
+    put_bytes(out, <bytes>g.status_lines[x.status])
+    put(out, b"content-type: ", 14)
+    put(out, kind, strlen(kind))
+    put(out, b"\r\ncontent-length: ", 18)
+    put_number(out, size)
+    put(out, b"\r\n", 2)
+    put_date(out, g)
+    put_ids(out, x)
+    return put_cors(out, x) if g.cors is not None else 0
+
+
+cdef inline void put_end(Writer* out, Exchange x) noexcept:
+    """The end of a head, and what becomes of the connection (RFC 9112 section 9.3)."""
+    if not x.keep_alive:
+        put(out, b"connection: close\r\n", 19)
+    elif x.minor == 0:
+        put(out, b"connection: keep-alive\r\n", 24)
+    put(out, b"\r\n", 2)
+
+
 cdef int put_cors(Writer* out, Exchange x) except -1:
     """Answers differ by origin, whether it may read them or not; caches must know."""
     put(out, b"vary: origin\r\n", 14)

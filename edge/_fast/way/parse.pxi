@@ -160,6 +160,10 @@ cdef int judge_head(Exchange x, const char* buf, Head* head) except -1:
         x.say(S_REASON, value_of(buf, field_of(head, K_CONTENT_TYPE)) if head.known[K_CONTENT_TYPE] >= 0
               else "no Content-Type")
         return content_type
+    if g.cache is not None and x.route.json and x.method == M_POST:
+        condition = judge_use(x, buf, head)
+        if condition:
+            return condition
     most = g.max_body if x.route.json or x.coding is not None else g.max_upload
     if x.length > most:
         x.say(S_LIMIT, most)

@@ -14,6 +14,7 @@ cdef class Prices:
         """`prices`: an edge.values.snapshot.Prices."""
         self.input, self.cached, self.output = prices.input, prices.cached_input, prices.output
         self.request, self.most_output = prices.request, prices.most_output
+        self.hit = prices.cache_hit
 
 
 cdef inline int64_t cost_of(Prices prices, int64_t input, int64_t cached, int64_t output) noexcept nogil:
@@ -139,6 +140,11 @@ cdef int put_cost(Writer* out, Exchange x) except -1:
         return 0                        # it will be estimated
     input = max(input, <int64_t>0)
     points = cost_of(x.prices, input, max(<int64_t>0, min(x.tap.usage.cached, input)), output)
+    return put_points(out, g, points)
+
+
+cdef int put_points(Writer* out, Gateway g, int64_t points) except -1:
+    """The field that tells of so many, and of what they are worth."""
     put(out, b"x-edge-cost: ", 13)
     put_millionths(out, points)
     put(out, b" points", 7)

@@ -42,6 +42,8 @@ cdef int succeed(Exchange x) except -1:
     """The answer has ended, and it is good: only now is that known of the target as well."""
     note_success(x)
     x.condition = ok
+    if x.gathered is not None:
+        keep_answer(x, x.gathered.at, x.gathered.size, True)
     return DONE
 
 
@@ -71,6 +73,8 @@ cdef int put_chunk(Exchange x, iovec* parts, int count, Writer* line, const char
 cdef int send_events(Exchange x, char* data, Py_ssize_t size, bint last) except -1:
     if not x.head_sent:
         x.framing = F_CHUNKED if x.minor else F_CLOSE
+    if x.caching:
+        gather(x, data, size)
     return send_piece(x, data, size, last)
 
 
@@ -117,6 +121,8 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         put_bytes(&out, b"true\r\n" if x.advice == ADVISED else b"false\r\n")
     if x.limited:
         put_limits(&out, x)
+    if x.caching and x.status == 200:
+        put_cache(&out, x, b"miss")
     if x.billed and x.mode == WHOLE:
         put_cost(&out, x)
     if x.framing == F_LENGTH:
@@ -127,11 +133,7 @@ cdef int send_head(Exchange x, iovec* parts, int count) except -1:
         put(&out, b"transfer-encoding: chunked\r\n", 28)
     if x.framing == F_CLOSE or g.draining or g.retiring or x.unread:
         x.keep_alive = False
-    if not x.keep_alive:
-        put(&out, b"connection: close\r\n", 19)
-    elif x.minor == 0:
-        put(&out, b"connection: keep-alive\r\n", 24)
-    put(&out, b"\r\n", 2)
+    put_end(&out, x)
     part_of(&parts[0], g.scratch, written(&out))
     x.move(GOOD)
     x.head_sent = True

@@ -71,6 +71,7 @@ cdef class Limits:              # of requests and tokens, whose they are is thei
 cdef class Policy:              # what keys have in common: see Tenant
     cdef tuple takes            # (number of the row's bucket, what it counts, units of a full one)
     cdef bint bounded
+    cdef bint caches
     cdef bint shadow
     cdef str outage
     cdef int priority
@@ -96,6 +97,7 @@ cdef class Tenant:              # a key, as its row in the directory has it; or 
     cdef bint bounded                   # the key may not spend all that its account has,
     cdef uint64_t spender               # but what a balance of its own has: likewise
     cdef int purse
+    cdef bint caches                    # its requests get, and leave, answers in the cache
     cdef int priority                   # 0 to 2, the first is served first
     cdef int state                      # the condition of who comes with it; 0: it may be used
     cdef str state_name
@@ -138,6 +140,7 @@ cdef class Prices:              # of a model, in micro-points
     cdef int64_t cached
     cdef int64_t output
     cdef int64_t request
+    cdef int64_t hit                    # for an answer from the cache, in place of these
     cdef int64_t most_output            # tokens that are reserved where a request does not say how many
 
 cdef class Model:

@@ -60,7 +60,7 @@ cdef Tenant tenant_of(Gateway g, const Row* at, const Row* found, Policy policy)
     tenant.row, tenant.version = at, found.version
     tenant.limits = Limits(g.slab, [(found.buckets[number], kind, most) for number, kind, most in policy.takes],
                            policy.shadow, policy.outage)
-    tenant.priority = policy.priority
+    tenant.priority, tenant.caches = policy.priority, policy.caches
     tenant.state_name = KEY_STATES[found.state]
     tenant.state = STATES_OF_KEYS[tenant.state_name]
     tenant.expires = found.expires

@@ -35,6 +35,8 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
         send_head(x, parts, 2)
         return end_failed(x, condition)
     send_head(x, parts, 2)
+    if x.caching:
+        keep_answer(x, data, size, False)
     return succeed(x)
 
 

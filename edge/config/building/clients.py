@@ -63,7 +63,7 @@ def clients(report: Report, given: Sequence[ClientKey], secrets: Secrets,
             expires=_expires(report, (*at, "expires"), item.expires), hours=_hours(report, (*at, "hours"), item.hours),
             allowed_addresses=tuple(item.allowed_addresses), denied_addresses=tuple(item.denied_addresses),
             models=tuple(item.models), denied_models=tuple(item.denied_models),
-            scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority),
+            scopes=tuple(item.scopes), priority=PRIORITIES.index(item.priority), cache=item.cache,
             points=points.parts(item.model_dump(include=set(points.SETTINGS)))))
     return tuple(made)
 
@@ -105,7 +105,7 @@ def prices(report: Report, given: Mapping[str, Prices], models: Collection[str])
         if name not in models:
             report.problem(("prices", name), f"there is no model {name}", report.suggest(name, models))
     return tuple(snapshot.Prices(name, each.input, each.input if each.cached_input is None else each.cached_input,
-                                 each.output, each.request, each.most_output)
+                                 each.output, each.request, each.most_output, each.cache_hit)
                  for name, each in given.items() if name in models)
 
 

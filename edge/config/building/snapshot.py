@@ -12,6 +12,7 @@ from pathlib import Path
 from edge import store
 from edge.config import keys
 from edge.config.building import clients, routing
+from edge.config.building.cache import caching
 from edge.config.building.catalogue import catalogue
 from edge.config.building.contracts import check_members, contracts, flags
 from edge.config.building.fallbacks import Fallbacks
@@ -75,8 +76,6 @@ class Builder:
         secret = self.key_secret(settings)
         providers, models, relays, listed = self._upstream(settings)
         admin_addr, admin_port, admin_key = self._admin(settings)
-        if settings.cache_max_size is not None:
-            self.report.warn(("cache_max_size",), "is accepted but not in force yet")
         contract_files = tuple(str(self.folder / name) for name in settings.contract_files)
         bounds, limit, queue = settings.limits, settings.rate_limit, settings.queue
         workers = settings.workers or cores()
@@ -115,6 +114,7 @@ class Builder:
             breaker=self._breaker(settings), overload=self._overload(settings), sticky=self._sticky(settings.sticky),
             cors=self._cors(settings.cors.origins),
             drain_timeout=settings.drain_timeout, debug=settings.debug,
+            cache=caching(self.report, settings, workers, self.folder),
             access_log=access_log(self.report, settings.access_log, self.folder),
             tracing=tracing(self.report, settings.tracing, self.secrets),
             warnings=tuple(self.report.warnings), source=self._source(), read_at=time.time())

@@ -80,6 +80,8 @@ class ClientKey(Strict):
     models: Annotated[list[Text], about("patterns of the models it may use; empty: all", ["gpt-*"])] = []
     denied_models: Annotated[list[Text], about("patterns of those that it may not, of all these", ["gpt-*-pro"])] = []
     scopes: Annotated[list[Text], about("routes it may use; empty: all", ["chat", "models"])] = []
+    cache: Annotated[bool, about(
+        "its requests may be answered from the response cache (cache_max_size)", True)] = False
     points: Annotated[Quota | None, about("points that it may spend in all, of its account's", 1000)] = None
     points_per_month: Annotated[Quota | None, about("points that it may spend in a month, of UTC", 500)] = None
     points_per_day: Annotated[Quota | None, about("points that it may spend in a day", 50)] = None

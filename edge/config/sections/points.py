@@ -23,6 +23,7 @@ class Prices(Strict):
         "for one that the provider had cached; as `input` unless set", 25)] = None
     output: Annotated[Price, about("for a token of the answer", 2000)] = 0
     request: Annotated[Fee, about("for the request itself", 1000)] = 0
+    cache_hit: Annotated[Fee, about("for an answer from the response cache, in place of all these", 100)] = 0
     most_output: Annotated[Count, about(
         "tokens of an answer that are reserved where a request does not say how long it may be", 4096)] = 4096
 

@@ -22,7 +22,7 @@ from edge.config.sections.surfaces import ContractChoice, Contracts, Cors
 from edge.values.snapshot import Bounds
 
 _BOUNDS = Bounds()
-_SIZE = re.compile(r"\d+ ?([KMGT]i?B?|B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}) ?(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
 
 
 def _workers(value: object) -> object:
@@ -30,15 +30,18 @@ def _workers(value: object) -> object:
 
 
 def _size(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | str) or not _SIZE.fullmatch(str(value)):
+    found = _SIZE.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
+    if found is None:
         raise wrong("must be a number of bytes or a size like 500MB", "for example cache_max_size: 500MB")
-    return str(value)
+    return int(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index((found[2] or " ").upper())
 
 
 Workers = Annotated[
     Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None, BeforeValidator(_workers),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_WORKERS}]})]
-Size = Annotated[str, BeforeValidator(_size), WithJsonSchema({"type": ["integer", "string"]})]
+Size = Annotated[Annotated[int, Field(ge=1, le=1 << 40)], BeforeValidator(_size),
+                 WithJsonSchema({"type": ["integer", "string"]})]
+CacheSeconds = Annotated[int, Field(ge=1, le=366 * 86400)]
 
 
 class Settings(Strict):
@@ -125,4 +128,8 @@ class Settings(Strict):
         "seconds of silence in a stream until a comment (`: ping`) is sent; 0: none", 15)] = _BOUNDS.keepalive
     drain_timeout: Annotated[Seconds, about("seconds that running requests get to finish", 30)] = 30.0
     debug: Annotated[bool, about("log more", True)] = False
-    cache_max_size: Annotated[Size | None, about("TokenPak's; accepted, not in force yet", "500MB")] = None
+    cache_max_size: Annotated[Size | None, about(
+        "bytes of answers that are kept for who asks the same again; none unless this is here", "500MB")] = None
+    cache_ttl: Annotated[CacheSeconds, about("seconds for which an answer is kept", 600)] = 3600
+    cache_dir: Annotated[Text | None, about(
+        "a folder for the answers, which then outlast a restart; in memory unless set", "/var/cache/edge")] = None

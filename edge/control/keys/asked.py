@@ -28,8 +28,8 @@ _TAG = re.compile(r'"([0-9]{1,18})"')
 _PLACE = "keys[0]"          # of the key that is checked, in words of the configuration
 
 
-async def body(request: Request) -> dict[str, Any]:
-    """The JSON object; an empty body is one without members."""
+async def body(request: Request, depth: int | None = DEPTH) -> dict[str, Any]:
+    """The JSON object, of so many levels at most; an empty body is one without members."""
     raw = await request.body()
     try:
         said = orjson.loads(raw) if raw.strip() else {}
@@ -37,12 +37,14 @@ async def body(request: Request) -> dict[str, Any]:
         raise Refusal(Condition.json_invalid, {Slot.S_REASON: str(error)}) from None
     if not isinstance(said, dict):
         raise mistyped("body", "a JSON object", said)
+    if depth is None:                   # whatever a client and a provider say to each other is in it
+        return said
     level: list[Any] = [said]
-    for _ in range(DEPTH):
+    for _ in range(depth):
         level = [each for value in level if isinstance(value, dict | list)
                  for each in (value.values() if isinstance(value, dict) else value)]
     if level:
-        raise invalid("body", f"has more than {DEPTH} levels", "see docs/keys.md for what a key is made of")
+        raise invalid("body", f"has more than {depth} levels", "see docs/keys.md for what a key is made of")
     return said
 
 

@@ -37,12 +37,14 @@ def key(each: Key) -> dict[str, Any]:
         limits[CONCURRENT] = each.concurrent_requests
     if limits and each.minute.shadow:
         limits["shadow"] = True
-    policy = {"rate_limit": limits, "expires": None if each.expires is None else moment(each.expires),
+    policy: dict[str, Any] = {"rate_limit": limits, "expires": None if each.expires is None else moment(each.expires),
               "hours": [window(hours) for hours in each.hours],
               **{name: list(getattr(each, name)) for name in (
                   "allowed_addresses", "denied_addresses", "models", "denied_models", "scopes")}}
     if each.priority != PRIORITIES.index("normal"):
         policy["priority"] = PRIORITIES[each.priority]
+    if each.cache:
+        policy["cache"] = True
     points = {name: most // MICRO for name, most in zip(SETTINGS, each.points, strict=True) if most}
     return {"id": each.name, "name": each.name, "source": "file", "state": each.state,
             **{name: value for name, value in policy.items() if value}, **points}
