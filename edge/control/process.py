@@ -17,6 +17,7 @@ from edge.control.app import Routes, date
 from edge.control.health import Checks
 from edge.control.inheritance import Inheritance
 from edge.control.keys.keeper import Keeper
+from edge.control.keys.watch import Watch
 from edge.control.known import Known
 from edge.control.points.clerk import Clerk
 from edge.control.refusal import Refusal
@@ -67,6 +68,7 @@ class Control:
         self.outcomes = Outcomes()
         self.clerk = Clerk(lambda: self.state)
         self.keeper = Keeper(lambda: self.state, self.share, self.clerk.grant)
+        self.watch = Watch(lambda: self.state.snapshot.store, self.follow)
         self.fleet: Fleet | None = None
         self.speaking: asyncio.Task[None] | None = None
         self.looking: asyncio.Task[None] | None = None
@@ -89,7 +91,7 @@ class Control:
         self.check()
         await self.keeper.load()
         await self.clerk.load()
-        self.keeping = self.loop.create_task(self.clerk.run())
+        self.keeping = self.loop.create_task(self.clerk.run()), self.loop.create_task(self.watch.run())
         self.state.slab.hold(self.stripe, self.state.snapshot.version)
         self.ours = claims.mark(listener)       # it goes with us: without the supervisor nobody is in control
         say(self.channel, Record(Kind.SERVING, self.state.snapshot.version))
@@ -177,7 +179,13 @@ class Control:
         """The store may have been put back, or be another one; then the version is served."""
         await self.keeper.load()
         await self.clerk.load()
+        self.watch.awake.set()
         say(self.channel, Record(Kind.SERVING, version))
+
+    async def follow(self) -> None:
+        """What other hosts have written into the store is so here, too."""
+        await self.keeper.follow()
+        await self.clerk.follow()
 
     def share(self) -> None:
         """A key has other limits: the fleet is to know."""

@@ -15,7 +15,7 @@ from edge.store.rows import Unavailable
 from edge.store.sqlite import DIALECT, readable, reading, told
 from edge.values.snapshot import StorePlace
 
-PROGRAMS = "PostgreSQL is copied by its own programs, also while gateways run: "
+PROGRAMS = "PostgreSQL is copied by its own programs, beside running gateways, so run: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def restore(place: StorePlace, source: str) -> Found:
     """Puts a backup in the place of what is there, in one transaction, and migrates it. Unavailable."""
     if place.url is not None:
         raise Unavailable(f"{PROGRAMS}pg_restore --clean --if-exists --single-transaction --no-owner "
-                          f"--dbname='{place}' {source}; then reload every gateway")
+                          f"--dbname='{place}' {source}")
     path = place.name
     try:
         check(at(source))

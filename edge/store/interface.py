@@ -23,6 +23,18 @@ class Stored(NamedTuple):
     last: int = 0
 
 
+class Changes(NamedTuple):
+    """What has changed behind an entry of the audit: keys and parties as they are now, digests that are nobody's any
+    more, the accounts among the parties by number, the last entry.
+    """
+
+    keys: tuple[Key, ...]
+    parties: tuple[Key, ...]
+    ended: frozenset[bytes]
+    accounts: tuple[int, ...]
+    last: int
+
+
 class Found(Protocol):
     """The rows that a statement gives."""
 
@@ -48,7 +60,7 @@ class Session(Protocol):
 class Store(Protocol):
     """What control asks for, in one thread. Everything may raise Unavailable, and then nothing has changed.
 
-    It is opened, and the database migrated, when it is first needed.
+    It is opened, and the database migrated, when it is first needed; none is made where one is known to have been.
     """
 
     place: StorePlace
@@ -59,6 +71,10 @@ class Store(Protocol):
 
     def close(self) -> None:
         """The next call opens it again."""
+
+    def listen(self) -> int:
+        """The descriptor of a connection to which a word comes when another one has written: it can be read then. What
+        has come before is taken. For stores that hosts share."""
 
     def exists(self) -> bool:
         """Whether there is a database, though it may be empty; False where it would be made."""
@@ -71,6 +87,9 @@ class Store(Protocol):
 
     def stored(self) -> Stored:
         """All keys, and who stands behind them."""
+
+    def since(self, last: int) -> Changes | None:
+        """What has changed behind that entry of the audit; None: too much, or the store is not what it was then."""
 
     def find(self, table: Table[R], name: str) -> R | None:
         """A row by what it is called for good, else by its name."""

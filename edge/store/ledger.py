@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge._fast import JournalEntry
 from edge.store.interface import Session, Store
@@ -23,8 +23,8 @@ _LEDGER = ("INSERT INTO ledger (boot, worker, number, time, account, key, model,
 _HOURS = (f"INSERT INTO hours (hour, account, key, model, {', '.join(TOTALS)}) VALUES ({', '.join('?' * 10)}) "
           "ON CONFLICT (hour, account, key, model) DO UPDATE SET "
           + ", ".join(f"{name} = hours.{name} + excluded.{name}" for name in TOTALS))
-_SPENT = ("INSERT INTO spent (boot, owner, points) VALUES (?, ?, ?) "
-          "ON CONFLICT (boot, owner) DO UPDATE SET points = spent.points + excluded.points")
+_SPENT = ("INSERT INTO spent (boot, owner, points, turn) VALUES (?, ?, ?, ?) "
+          "ON CONFLICT (boot, owner) DO UPDATE SET points = spent.points + excluded.points, turn = excluded.turn")
 _MARKS = ("INSERT INTO marks (boot, worker, number) VALUES (?, ?, ?) "
           "ON CONFLICT (boot, worker) DO UPDATE SET number = excluded.number")
 GROUPS = {"account": "account", "key": "key", "model": "model", "day": "hour / 24", "hour": "hour"}
@@ -47,6 +47,11 @@ class Posting:
 def owner(account: int) -> str:
     """What an account's balance is called among those of keys, which have their names."""
     return f"#{account}"
+
+
+def account(owner: str) -> int:
+    """The reverse; 0: it is no account."""
+    return int(owner[1:]) if owner.startswith("#") else 0
 
 
 def post(store: Store, postings: Iterable[Posting]) -> int:
@@ -72,7 +77,8 @@ def post(store: Store, postings: Iterable[Posting]) -> int:
                 posting.boot, posting.worker, max(known, posting.first + len(posting.entries))))
             count += len(fresh)
         session.executemany(_HOURS, [(*place, *sums) for place, sums in hours.items()])
-        session.executemany(_SPENT, [(*place, points) for place, points in spent.items()])
+        turn = last(session) + 1
+        session.executemany(_SPENT, [(*place, points, turn) for place, points in spent.items()])
     return count
 
 
@@ -101,8 +107,9 @@ def credit(session: Session, account: int, points: int, reference: str, when: fl
     number = session.execute("SELECT coalesce(max(number), 0) + 1 FROM ledger WHERE boot = 0 AND worker = 0"
                              ).fetchone()[0]
     session.execute(_LEDGER, (ADMIN, 0, number, int(when), account, "", "", reference, 0, 0, 0, points, 0))
-    session.execute("INSERT INTO credited (account, points) VALUES (?, ?) "
-                    "ON CONFLICT (account) DO UPDATE SET points = credited.points + excluded.points", (account, points))
+    session.execute("INSERT INTO credited (account, points, turn) VALUES (?, ?, ?) ON CONFLICT (account) DO UPDATE SET "
+                    "points = credited.points + excluded.points, turn = excluded.turn",
+                    (account, points, last(session) + 1))
     return before, before + points
 
 
@@ -143,6 +150,30 @@ def key_granted(session: Session, boot: int, key: str, points: Sequence[int],
     used += [_sum(session, "SELECT sum(points) FROM hours WHERE key = ? AND hour >= ?", key, hour) if most else 0
              for hour, most in zip(begun, points[1:], strict=True)]
     return [most - spent + own if most else None for most, spent in zip(points, used, strict=True)]
+
+
+class News(NamedTuple):
+    """Behind a turn: what others than a memory have spent of what owners have, which accounts got credits; the last."""
+
+    spent: dict[str, int]
+    credited: tuple[int, ...]
+    turn: int
+
+
+def last(session: Session) -> int:
+    """The number of the last transaction that has posted or credited something."""
+    return max(_sum(session, "SELECT max(turn) FROM spent WHERE boot = 0"),
+               _sum(session, "SELECT max(turn) FROM credited"))
+
+
+def news(session: Session, boot: int, turn: int) -> News:
+    """Of owners who were posted or credited behind that turn, by whomever."""
+    spent = session.execute(
+        "SELECT every.owner, every.points - coalesce(own.points, 0) FROM spent AS every LEFT JOIN spent AS own "
+        "ON own.boot = ? AND own.owner = every.owner WHERE every.boot = 0 AND every.turn > ?", (boot, turn))
+    found = {str(owner): int(points) for owner, points in spent}
+    credited = session.execute("SELECT account FROM credited WHERE turn > ?", (turn,))
+    return News(found, tuple(int(account) for account, in credited), last(session))
 
 
 def usage(store: Store, by: Sequence[str], begin: int, end: int, only: Mapping[str, Any]) -> list[dict[str, Any]]:

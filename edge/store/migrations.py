@@ -47,6 +47,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
      # The number of each journal's next entry.
      """CREATE TABLE marks (boot INTEGER, worker INTEGER, number INTEGER NOT NULL, PRIMARY KEY (boot, worker))
         WITHOUT ROWID"""),
+    # What other hosts ask for: the digests, in hex, that are nobody's since an entry; who was posted or credited when:
+    # each transaction that does so has the next number.
+    ("ALTER TABLE audit ADD COLUMN ended TEXT",
+     "ALTER TABLE spent ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
+     "CREATE INDEX spent_by_turn ON spent (turn) WHERE boot = 0",
+     "ALTER TABLE credited ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
+     "CREATE INDEX credited_by_turn ON credited (turn)"),
 )
 
 

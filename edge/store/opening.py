@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 from edge.store import sqlite
 from edge.store.interface import Store, Stored
-from edge.store.rows import Unavailable
+from edge.store.rows import GONE, Unavailable
 from edge.values.snapshot import StorePlace
 
 
-def opened(place: StorePlace) -> Store:
-    """The store, for one thread. Unavailable: there is no client for it here."""
+def opened(place: StorePlace, known: Callable[[], bool] = lambda: False) -> Store:
+    """The store, for one thread; `known` says whether keys of it are in force. Unavailable: it has no client here."""
     if place.url is None:
-        return sqlite.SQLite(place)
-    made: Store = postgresql().PostgreSQL(place)
+        return sqlite.SQLite(place, known)
+    made: Store = postgresql().PostgreSQL(place, known)
     return made
 
 
@@ -26,8 +27,7 @@ def clients(place: StorePlace, known: bool = False) -> Stored:
     """
     found: Stored = sqlite.clients(place.name) if place.url is None else postgresql().clients(place)
     if known and not found.keys and lost(place):
-        raise Unavailable(f"{'the file' if place.url is None else 'it'} was there, and is gone: put a backup in its "
-                          "place by `edge store restore`")
+        raise Unavailable(GONE)
     return found
 
 

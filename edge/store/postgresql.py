@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from psycopg.types.string import StrDumperUnknown
 from edge.store import migrations
 from edge.store.interface import Stored
 from edge.store.migrations import Dialect
-from edge.store.rows import Unavailable
+from edge.store.rows import GONE, Unavailable
 from edge.store.sql import SQL, everything
 from edge.store.tables import PARTIES
 from edge.values.snapshot import StorePlace
@@ -120,11 +120,12 @@ class PostgreSQL(SQL):
     dialect = DIALECT
     told = staticmethod(told)
 
-    def __init__(self, place: StorePlace) -> None:
-        super().__init__(place)
+    def __init__(self, place: StorePlace, known: Callable[[], bool]) -> None:
+        super().__init__(place, known)
         self._session: Session | None = None
         self._again = self._pause = 0.0
         self._fault = Unavailable("")
+        self._listening = 0                         # the opening that listens
 
     def session(self) -> Session:
         """See `SQL`."""
@@ -135,7 +136,7 @@ class PostgreSQL(SQL):
                 raise Unavailable(str(self._fault))
             try:
                 with told():
-                    self._session = opened(self.place)
+                    self._session = opened(self.place, self.known)
             except Unavailable as error:
                 self._fault, self._pause = error, min(2 * self._pause or FIRST, LONGEST)
                 self._again = time.monotonic() + self._pause
@@ -143,6 +144,16 @@ class PostgreSQL(SQL):
             self._again = self._pause = 0.0
             self.opened += 1
         return self._session
+
+    def listen(self) -> int:
+        """See `Store`."""
+        with told():
+            connection = self.session().connection
+            if self.opened != self._listening:
+                connection.add_notify_handler(lambda _: None)       # else psycopg keeps them
+                self._listening = self.opened
+            connection.execute(f"LISTEN {CHANNEL}")
+            return connection.fileno()
 
     def close(self) -> None:
         """See `Store`."""
@@ -173,10 +184,12 @@ def connected(place: StorePlace) -> Session:
     return Session(connection)
 
 
-def opened(place: StorePlace) -> Session:
+def opened(place: StorePlace, known: Callable[[], bool]) -> Session:
     """A session of the newest version, to which the database is migrated. psycopg.Error, Unavailable."""
     session = connected(place)
     try:
+        if known() and (empty(session) or not migrations.version(session, DIALECT)):
+            raise Unavailable(GONE)
         migrate(session)
     except BaseException:
         session.connection.close()

@@ -14,6 +14,9 @@ class Unavailable(Exception):
     """The database cannot be used: locked, full, gone, damaged, or of a newer version. Its text is for people."""
 
 
+GONE = "it was there, and is gone: put a backup in its place by `edge store restore`"
+
+
 class Taken(Exception):
     """Another one has this name."""
 

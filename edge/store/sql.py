@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 from edge.store import migrations
-from edge.store.interface import Change, Session, Show, Stored
+from edge.store.interface import Change, Changes, Session, Show, Stored
 from edge.store.keys import made, made_party
 from edge.store.migrations import Dialect
-from edge.store.rows import Deed, Entry, Party, Taken, Unavailable
+from edge.store.rows import Deed, Entry, Party, Row, Taken, Unavailable
 from edge.store.tables import KEYS, PARTIES, R, Table, dumped
-from edge.values.parties import KINDS, Numbers, PartyKind, behind
+from edge.values.parties import KINDS, Numbers, PartyKind, behind, digest
 from edge.values.snapshot import StorePlace
 
+MOST = 500                  # entries of the audit that are followed one by one
 ENTRY = "number, time, who, action, request, key, before, after"
 
 
@@ -27,8 +28,9 @@ class SQL(ABC):
 
     dialect: Dialect
 
-    def __init__(self, place: StorePlace) -> None:
+    def __init__(self, place: StorePlace, known: Callable[[], bool]) -> None:
         self.place = place
+        self.known = known
         self.opened = 0
         self._under_way: Session | None = None      # a transaction
 
@@ -86,6 +88,27 @@ class SQL(ABC):
         with self.reading() as session:
             return everything(session)
 
+    def since(self, last: int) -> Changes | None:
+        """See `Store`."""
+        with self.reading() as session:
+            newest = session.execute("SELECT coalesce(max(number), 0) FROM audit").fetchone()[0]
+            found = session.execute(
+                "SELECT key, json_extract(coalesce(after, before), '$.name'), ended FROM audit WHERE number > ? "
+                "ORDER BY number LIMIT ?", (last, MOST + 1)).fetchall()
+            if newest < last or len(found) > MOST:
+                return None
+            named = dict.fromkeys((id_.rpartition("_")[0], id_, name) for id_, name, _ in found)
+            rows = [self.find(PARTIES[kind], name) if kind in KINDS else self.find(KEYS, id_)
+                    for kind, id_, name in named]
+            parties = [row for row in rows if isinstance(row, Party)]
+            with usable():
+                return Changes(
+                    tuple(made(row, behind(row.policy, self.numbers(row.policy))) for row in rows
+                          if isinstance(row, Row)),
+                    tuple(map(made_party, parties)),
+                    frozenset(bytes.fromhex(each) for _, _, ended in found for each in (ended or "").split()),
+                    tuple(party.number for party in parties if party.kind == "account"), newest)
+
     def find(self, table: Table[R], name: str) -> R | None:
         """See `Store`."""
         with self.reading() as session:
@@ -122,17 +145,19 @@ class SQL(ABC):
                 known = after or before
                 assert known is not None
                 after = write(session, table, before, after)
-                shown = [None if each is None else show(each) for each in (before, after)]
-                self.note(deed, (after or known).id, *shown)
+                was, is_ = (None if each is None else show(each) for each in (before, after))
+                ended = " ".join(each.hex() for each in digests(before) - digests(after))
+                self.note(deed, (after or known).id, was, is_, ended)
         return after
 
-    def note(self, deed: Deed, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
-        """See `Store`."""
+    def note(self, deed: Deed, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None,
+             ended: str = "") -> None:
+        """See `Store`. `ended` are digests, in hex."""
         assert self._under_way is not None
         shown = [None if each is None else dumped(each) for each in (before, after)]
         self._under_way.execute(
-            "INSERT INTO audit (time, who, action, request, key, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (time.time(), deed.who, deed.action, deed.request, name, *shown))
+            "INSERT INTO audit (time, who, action, request, key, before, after, ended) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (time.time(), deed.who, deed.action, deed.request, name, *shown, ended or None))
 
     def audit(self, key: str | None, before: int | None, limit: int) -> list[Entry]:
         """See `Store`."""
@@ -172,12 +197,28 @@ def everything(session: Session) -> Stored:
     """All keys, and who stands behind them, of the transaction's moment. Unavailable: one of them can be no key."""
     parties = [row for table in PARTIES.values() for row in _all(session, table)]
     numbers: dict[tuple[str, str], int] = {(party.kind, party.name): party.number for party in parties}
-    try:
+    last = session.execute("SELECT coalesce(max(number), 0) FROM audit").fetchone()[0]
+    with usable():
         keys = tuple(made(key, behind(key.policy, numbers)) for key in _all(session, KEYS))
-        last = session.execute("SELECT coalesce(max(number), 0) FROM audit").fetchone()[0]
         return Stored(keys, tuple(map(made_party, parties)), int(last))
+
+
+@contextmanager
+def usable() -> Iterator[None]:
+    """What was written by somebody else, and can be no key, as Unavailable."""
+    try:
+        yield
     except (ValueError, TypeError, KeyError) as error:
         raise Unavailable(f"a key in it cannot be used ({error!r}): restore a backup") from error
+
+
+def digests(row: Row | Party | None) -> frozenset[bytes]:
+    """By which the directory finds it."""
+    if row is None:
+        return frozenset()
+    if isinstance(row, Party):
+        return frozenset({digest(row.kind, row.number)})
+    return frozenset(filter(None, (row.secrets.digest, row.secrets.former)))
 
 
 def _all(session: Session, table: Table[R]) -> Iterator[R]:

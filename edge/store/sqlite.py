@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from edge.store import migrations
 from edge.store.interface import Stored
 from edge.store.migrations import Dialect
-from edge.store.rows import Unavailable
+from edge.store.rows import GONE, Unavailable
 from edge.store.sql import SQL, everything
 from edge.values.snapshot import StorePlace
 
@@ -41,8 +41,8 @@ class SQLite(SQL):
     dialect = DIALECT
     told = staticmethod(told)
 
-    def __init__(self, place: StorePlace) -> None:
-        super().__init__(place)
+    def __init__(self, place: StorePlace, known: Callable[[], bool]) -> None:
+        super().__init__(place, known)
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None       # that is open
 
@@ -51,6 +51,8 @@ class SQLite(SQL):
         if self._connection is not None and self._file != identity(self.place.name):
             self.close()
         if self._connection is None:
+            if lost(self.place.name) and self.known():
+                raise Unavailable(GONE)
             connection = opened(self.place.name)
             try:
                 migrations.migrate(connection, DIALECT)
@@ -66,6 +68,10 @@ class SQLite(SQL):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def listen(self) -> int:
+        """See `Store`."""
+        raise Unavailable("nobody shares a file")
 
     def exists(self) -> bool:
         """See `Store`."""

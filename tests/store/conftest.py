@@ -130,8 +130,9 @@ def start(simulator: Simulator) -> Iterator[Start]:
     def begin(**changes: Any) -> Admin:
         keys = {"store": "edge.db", "workers": 2, **changes}
         written = {name: value for name, value in keys.items() if value is not ...}
-        running.append(Gateway(configuration(simulator.url, **written)))
-        return Admin(running[-1].__enter__())
+        gateway = Gateway(configuration(simulator.url, **written))
+        running.append(gateway)
+        return Admin(gateway.__enter__())
 
     yield begin
     for each in running:

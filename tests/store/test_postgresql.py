@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from edge.store import clients, migrations, opened
 from edge.store.places import place as placed
 from tests.store.conftest import Admin, Start, asked
 from tests.store.test_file import put, row
-from tests.support.gateway import KEY, PLAIN
-from tests.support.postgresql import PASSWORD, Server
+from tests.support.gateway import KEY, PLAIN, StartedGateway, configuration
+from tests.support.postgresql import PASSWORD, PROGRAMS, Server
+from tests.support.simulator import Simulator
+from tests.support.talk import ask, chat
 
 CONFIG = """\
 port: 0
@@ -89,6 +93,36 @@ def test_commands(postgresql: Server, tmp_path: Path) -> None:
     assert "env:STORE_URL" in said(tmp_path, url, "config", "show")
 
 
+def test_two_that_begin_at_once(postgresql: Server, simulator: Simulator) -> None:
+    """Of gateways that begin with an empty database at the same time one makes its tables, and both have them."""
+    config = configuration(simulator.url, workers=1, store=postgresql.database())
+    with ExitStack() as stack, ThreadPoolExecutor(2) as threads:
+        admins = [Admin(each) for each in threads.map(
+            stack.enter_context, (StartedGateway(config), StartedGateway(config)))]
+        made = admins[0].done("POST", "keys", {"name": "early"})["secret"]
+        for admin in admins:
+            admin.edge.wait(lambda admin=admin: ask(admin.edge.port, chat(key=made)).status == 200)
+            assert [line for line in admin.edge.log_lines() if line["level"] != "info"] == []
+
+
+def test_a_backup_is_put_back(postgresql: Server, start: Start, tmp_path: Path) -> None:
+    """By the commands that `edge store` names a store is copied and put back beside a gateway, which follows."""
+    url = postgresql.database()
+    admin = start(workers=1, store=url)
+    early = admin.done("POST", "keys", {"name": "early"})["secret"]
+
+    def copied(command: str) -> None:
+        words = shlex.split(said(tmp_path, url, "store", command, str(tmp_path / "copy")).partition("run: ")[2])
+        subprocess.run([PROGRAMS / words[0], *words[1:]], check=True, env={"PGPASSWORD": PASSWORD})
+    copied("backup")
+    late = admin.done("POST", "keys", {"name": "late"})["secret"]
+    admin.done("DELETE", "keys/early")
+    copied("restore")
+    admin.edge.wait(lambda: ask(admin.edge.port, chat(key=early)).status == 200)
+    admin.use(late, "key_unknown")
+    assert admin.done("POST", "keys", {"name": "later"})["name"] == "later"
+
+
 def test_a_table_is_missing(postgresql: Server, tmp_path: Path) -> None:
     """A store without one of its tables is not whole, and the message names it."""
     url = postgresql.database()
@@ -142,13 +176,16 @@ def paying(admin: Admin) -> str:
 def test_killed_under_traffic(mortal: Server, start: Start) -> None:
     """While PostgreSQL is gone requests pass and admins get 503 in contract at once, the log has a line, and what was
     billed stands in the ledger, once, when it is there again."""
-    admin = start(workers=2, store=mortal.database(), prices={"*": {"request": POINT}})
+    store = mortal.database()
+    admin, other = (start(workers=2, store=store, prices={"*": {"request": POINT}}) for _ in range(2))
     secret = paying(admin)
     admin.use(secret)
+    other.edge.wait(lambda: ask(other.edge.port, chat(key=secret)).status == 200)
     mortal.kill()
     try:
         for _ in range(20):
             admin.use(secret)
+            other.use(secret)
             answer = admin.call("POST", "keys", {"name": "late"})
             assert (answer.status_code, answer.headers["x-edge-condition"]) == (503, "store_unavailable"), answer.text
             assert answer.elapsed.total_seconds() < 1
@@ -158,8 +195,10 @@ def test_killed_under_traffic(mortal: Server, start: Start) -> None:
     finally:
         mortal.start()
     admin.edge.wait(lambda: admin.call("POST", "keys", {"name": "late"}).status_code in (201, 409))
-    billed = "SELECT count(*), sum(points) FROM ledger WHERE boot <> 0"
-    admin.edge.wait(lambda: admin.rows(billed) == [(22, -22 * POINT)])
+    billed = "SELECT count(*), count(DISTINCT boot), sum(points) FROM ledger WHERE boot <> 0"
+    admin.edge.wait(lambda: admin.rows(billed) == [(43, 2, -43 * POINT)])
+    for each in (admin, other):
+        each.edge.wait(lambda each=each: each.done("GET", "accounts/payer/balance")["balance"] == "957")
     assert admin.edge.reload().status_code == 200
     said = [line["message"] for line in admin.edge.log_lines()]
     for message in ("the store cannot be used", "the store can be used again",

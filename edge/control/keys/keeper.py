@@ -7,17 +7,20 @@ A control that dies in between is followed by another one, which begins with wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from edge._fast import Condition, Slot
+from edge._fast import Directory as Rows
 from edge.control.keys import show
 from edge.control.keys.changes import a, conflict
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.store import (
+    Changes,
     Deed,
     Party,
     Row,
@@ -54,24 +57,55 @@ class Keeper:
         self.turn = asyncio.Lock()
         self.loaded: str | None = None          # where the directory's keys are from; None: a control before had them
         self.fault = ""
+        self.last = self.opening = 0            # the audit's entry that is in force, and the opening it is read by
 
     async def load(self) -> None:
         """The directory has what the store has. A store that cannot be read, or is lost, leaves it as it is."""
         async with self.turn:
             await self._load()
 
+    async def follow(self) -> None:
+        """What others have changed in the store is in force here; where nobody knows what that is all is read anew."""
+        async with self.turn:
+            place = self.state().snapshot.store
+            if place is None or self.loaded != place.name:
+                return await self._load()
+            with contextlib.suppress(Refusal):          # it has been said
+                found = await self.ask(self._changes)
+                if found is None:
+                    await self._load()
+                    self.changed()
+                elif found.last != self.last:
+                    await self._take(found)
+        return None
+
+    async def _take(self, found: Changes) -> None:
+        keys, parties = Directory(self.state().slab, STORE), Directory(self.state().slab, PARTIES)
+        await self.granting(found.keys, found.accounts)
+        for directory, rows in ((parties, found.parties), (keys, found.keys)):
+            for digest in found.ended - digests(*rows):
+                directory.remove(digest)
+            for row in rows:
+                try:
+                    directory.put(row)
+                except DirectoryFull as full:
+                    log.warning("a change in the store does not fit in", extra={"facts": {
+                        "name": row.name, "reason": str(full)}})
+        self.last = found.last
+        self.changed()
+
     async def _load(self) -> None:
         place, slab = self.state().snapshot.store, self.state().slab
         keys, parties = Directory(slab, STORE), Directory(slab, PARTIES)
-        known = len(keys.rows) > 0 and (self.loaded is None or place is None or self.loaded == place.name)
         try:
-            found = Stored() if place is None else await self._run(lambda: clients(place, known))
+            found = Stored() if place is None else await self._run(lambda: self._stored(place))
             for directory, rows in ((parties, found.parties), (keys, found.keys)):
                 for row in rows:
                     directory.put(row)
             for directory, rows in ((keys, found.keys), (parties, found.parties)):
                 directory.keep(digests(*rows))
             self.loaded = "" if place is None else place.name
+            self.last, self.opening = found.last, 0 if self.store is None else self.store.opened
         except (Unavailable, DirectoryFull) as error:
             said = {"store": str(place), "reason": str(error)}
             log.warning("keys of the store stay as they are", extra={"facts": said})
@@ -101,13 +135,29 @@ class Keeper:
             log.info("the store can be used again", extra=facts)
         self.fault = fault
 
+    # The thread's
+
+    def _known(self, place: StorePlace) -> bool:
+        """Whether keys of this store are in force."""
+        return len(Rows(self.state().slab, STORE)) > 0 and self.loaded in (None, place.name)
+
     def _opened(self, place: StorePlace) -> Store:
-        """The thread's."""
         if self.store is None or self.store.place != place:
             if self.store is not None:
                 self.store.close()
-            self.store = opened(place)
+            self.store, self.opening = opened(place, lambda: self._known(place)), 0
         return self.store
+
+    def _stored(self, place: StorePlace) -> Stored:
+        found = clients(place, self._known(place))
+        if place.url is not None:               # others write there: what they do from now on is followed
+            with self._opened(place).reading():
+                pass
+        return found
+
+    def _changes(self, store: Store) -> Changes | None:
+        with store.reading():
+            return store.since(self.last) if store.opened == self.opening else None
 
     async def change(self, table: Table[R], deed: Deed, change: Callable[[R | None, Store], R | None]) -> R | None:
         """The row afterwards, when that is in force everywhere."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TypeVar
 from edge import _fast
 from edge._fast import Balances, Journal
 from edge.control.state import State
-from edge.store import Store, Unavailable, ledger, opened
+from edge.store import Session, Store, Unavailable, ledger, opened
 from edge.values import directory
 from edge.values.snapshot import Key, StorePlace
 
@@ -49,6 +49,8 @@ class Clerk:
         self.fault = ""
         self.due = 0.0                              # when what keys may spend is to be said anew (Unix time),
         self.ends: tuple[int, ...] = ()             # and the ends of the periods of which it was said
+        self.opening = self.heard = 0               # the store's opening and turn up to which news are known,
+        self.spent: dict[str, int] = {}             # and what others had spent then of what owners have
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -95,6 +97,19 @@ class Clerk:
                 self._tell(place, str(error))
                 self.due = 0.0
 
+    async def follow(self) -> None:
+        """Workers know what others have posted and credited."""
+        state = self.state()
+        place = state.snapshot.store
+        if place is None:
+            return
+        async with self.turn_of:
+            try:
+                await self._run(lambda: self._follow(place, state))
+                self._tell(place, "")
+            except (Unavailable, OSError, OverflowError) as error:
+                self._tell(place, str(error))
+
     async def load(self) -> None:
         """All that other memories' workers have left is posted, and workers know what there is to spend."""
         self.awake.set()
@@ -132,10 +147,11 @@ class Clerk:
         if self.store is None or self.store.place != place:
             if self.store is not None:
                 self.store.close()
-            self.store, self.journals = opened(place), {}
-        if not self.store.exists() and len(_fast.Directory(self.state().slab, directory.STORE)):
-            raise Unavailable("the file was there, and is gone: put a backup in its place by `edge store restore`")
+            self.store, self.journals, self.opening = opened(place, self._known), {}, 0
         return self.store
+
+    def _known(self) -> bool:
+        return len(_fast.Directory(self.state().slab, directory.STORE)) > 0
 
     def _post(self, place: StorePlace) -> tuple[bool, bool]:
         """Whether a journal has more, and whether other memories' entries were among them."""
@@ -182,19 +198,50 @@ class Clerk:
         if not bounded and not accounts and (keys is not None or not opened(place).exists()):
             self.due = time.time() + AGAIN          # nobody has made it yet
             return
-        store, balances, boot = self._open(place), Balances(state.slab), state.slab.host
-        begun, ends = periods(datetime.fromtimestamp(time.time(), UTC))
-        with store.reading() as connection:
-            for account, there in ledger.granted(connection, boot, None if keys is None else accounts).items():
-                balances.grant(balances.claim(ledger.owner(account).encode()), (there, None, None, None))
-            for name, points in bounded:
-                parts = ledger.key_granted(connection, boot, name, points, begun)
-                balances.grant(balances.claim(name.encode()), parts)
+        store, balances = self._open(place), Balances(state.slab)
+        _, ends = today()
+        with store.reading() as session:
+            self._give(session, state, None if keys is None else accounts, bounded)
+            heard = ledger.last(session)
         balances.end(ends)
         if keys is not None:
             return
+        self.opening, self.heard, self.spent = store.opened, heard, {}
         self.due = ends[-1] if self.ends == ends else time.time() + AGAIN
         self.ends = ends
+
+    def _give(self, session: Session, state: State, accounts: Sequence[int] | None,
+              bounded: Iterable[tuple[str, Sequence[int]]]) -> None:
+        """Says what accounts (None: all) and keys may spend."""
+        balances, boot = Balances(state.slab), state.slab.host
+        begun, _ = today()
+        for account, there in ledger.granted(session, boot, accounts).items():
+            balances.grant(balances.claim(ledger.owner(account).encode()), (there, None, None, None))
+        for name, points in bounded:
+            balances.grant(balances.claim(name.encode()), ledger.key_granted(session, boot, name, points, begun))
+
+    def _follow(self, place: StorePlace, state: State) -> None:
+        store = self._open(place)
+        with store.reading() as session:
+            known = store.opened == self.opening and ledger.last(session) >= self.heard     # no backup was put back
+            if known:
+                news = ledger.news(session, state.slab.host, self.heard)
+                owners = {owner for owner, points in news.spent.items() if self.spent.get(owner) != points}
+                accounts = {ledger.account(owner) for owner in owners} | {*news.credited}
+                self._give(session, state, sorted(accounts - {0}), bounds(state, owners))
+                self.spent |= news.spent
+                self.heard = news.turn
+        if not known:
+            self._grant(place, state, None, ())
+
+
+def bounds(state: State, names: Iterable[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Those of keys of these names that `quotas` has."""
+    for name in names:
+        row = directory.named(state.slab, name)
+        points = () if row is None else directory.policy(row.policy).points
+        if any(points):
+            yield name, points
 
 
 def quotas(state: State) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -206,6 +253,11 @@ def quotas(state: State) -> Iterator[tuple[str, tuple[int, ...]]]:
                 known[row.policy] = directory.policy(row.policy).points
             if any(known[row.policy]):
                 yield row.name, known[row.policy]
+
+
+def today() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The periods that it is in now."""
+    return periods(datetime.fromtimestamp(time.time(), UTC))
 
 
 def periods(now: datetime) -> tuple[tuple[int, ...], tuple[int, ...]]:
