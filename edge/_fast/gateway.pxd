@@ -237,6 +237,8 @@ cdef class Exchange:                    # one request's way
     cdef bint hit                       # its answer was there
     cdef bytes marks                    # fields that change what a provider answers,
     cdef bytes digest                   # and what the answer is called in the cache
+    cdef Exchange leader                # whose answer it awaits; None: nobody's
+    cdef dict followers                 # who await its own; None: nobody may
     cdef Store gathered                 # what has gone out of a stream that will be kept
     cdef bint billed                    # its account has so many points reserved for it
     cdef int64_t points
@@ -344,6 +346,7 @@ cdef class Gateway:
     cdef Cache cache                    # None: no answer is kept
     cdef int cache_area                 # where this worker's are,
     cdef int64_t cache_ttl              # and for how many seconds
+    cdef dict leaders                   # requests whose answers it will have, by what these are called
     cdef object cache_owner
     cdef object cache_name
     cdef const Board* board             # what operators say

@@ -379,6 +379,7 @@ cdef class Gateway:
         self.delayed = []
         self.bound = {}
         self.decoding = []
+        self.leaders = {}
         self.retired = []
         self.slab = slab
         self.index = stripe
@@ -599,7 +600,7 @@ cdef class Gateway:
         self.rechecked = changes
         for downstream in tuple(self.connections):
             x = downstream.exchange
-            if x is not None and (x.state == DRAWING or x.state == QUEUED or x.state == PAUSED):
+            if x is not None and (DRAWING <= x.state <= PAUSED):
                 x.drive(RULES_CHANGED, 0, NULL, 0, None)
         return run_jobs(self)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.support.talk import Talk
 Start = Callable[..., Gateway]
 SIZE = "8MB"
 USE = {"x-edge-cache": "use"}
+EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+END = EVENT.replace(b"}}]", b'},"finish_reason":"stop"}]') + b"data: [DONE]\n\n"
 PRICES = {"sim-*": {"input": 1000, "output": 1000, "cache_hit": 7_000_000}}
 
 
@@ -154,16 +157,59 @@ def test_failures_are_not_kept(cached: Gateway, spec: str) -> None:
         assert (good.status, used(good)[0]) == (200, "miss")
 
 
+def test_the_same_at_once(start: Start, script: Script) -> None:
+    """Of many who ask for the same at once one asks the provider, and all get its answer; each is counted in flight."""
+    with start(cache_max_size=SIZE) as gateway, ExitStack() as stack:
+        for stream in (None, True):
+            body = post("openai", model="scripted", stream=stream, headers=USE)
+            first, *others = [stack.enter_context(Wire(gateway.port)) for _ in range(20)]
+            first.send(body)
+            meeting = script.meet()
+            meeting.asked()
+            for wire in others:
+                wire.send(body)
+            gateway.wait(lambda: gateway.metric("edge_requests_in_flight") == 20)
+            events = stream_head() + chunk(EVENT) + chunk(END) + chunk(b"")
+            meeting.send(answer(completion()) if stream is None else events)
+            found = [read(wire.answer()) for wire in (first, *others)]
+            assert {each.status for each in found} == {200} and len({each.body for each in found}) == 1
+            assert [used(each)[0] for each in found] == ["miss"] + ["hit"] * 19
+        assert gateway.metric("edge_upstream_connections_opened_total") == 2
+
+
+def test_who_asks_anew_waits_for_nobody(start: Start, script: Script) -> None:
+    """A request that wants a new answer asks for it, also where another one is on its way, and so do those whose leader
+    has left, or is answered with more than is kept."""
+    with start(cache_max_size="300KB") as gateway, ExitStack() as stack:
+        wires = [stack.enter_context(Wire(gateway.port)) for _ in range(4)]
+        body = post("openai", model="scripted", headers=USE)
+        wires[0].send(body)
+        first = script.meet()
+        first.asked()
+        wires[1].send(post("openai", model="scripted", headers={"x-edge-cache": "refresh"}))
+        second = script.meet()
+        second.asked()
+        wires[2].send(body)
+        gateway.wait(lambda: gateway.metric("edge_requests_in_flight") == 3)
+        wires[0].socket.close()                 # it has led the third one
+        third = script.meet()
+        third.asked()
+        for wire, meeting, text in ((wires[1], second, "second"), (wires[2], third, "third" * 10_000)):
+            meeting.send(answer(completion(text)))
+            assert used(read(wire.answer()))[0] == "miss"
+        wires[3].send(body)
+        assert b"second" in used(read(wires[3].answer()))[1]
+
+
 def test_a_client_that_leaves_keeps_nothing(cached: Gateway, script: Script) -> None:
     """A stream whose client has gone before its end is not kept, nor is one that its provider cuts."""
     body = post("openai", model="scripted", stream=True, headers=USE)
-    event = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
     for _ in range(2):
         with Wire(cached.port) as wire:
             wire.send(body)
             meeting = script.meet()
             meeting.asked()
-            meeting.send(stream_head() + chunk(event))
+            meeting.send(stream_head() + chunk(EVENT))
             assert b"x-edge-cache: miss" in wire.socket.recv(65536)
         assert meeting.has_closed()
 

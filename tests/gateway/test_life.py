@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from edge._fast import STATES, TRANSITIONS, VERDICTS, Condition
 from tests.gateway import client
 from tests.gateway.client import PATHS, ask, post, read, receive
+from tests.gateway.parties import bearer, call, key_with
 from tests.gateway.script import Script, answer, completion, stream_head
 from tests.gateway.test_contracts import BODY_BYTES, CASES, QUEUE
 from tests.gateway.test_rows import DEEDS
@@ -227,6 +228,61 @@ def left_in_the_stream(stage: Stage) -> None:
         receive(wire.send(post("openai", stream=True, spec="stall=4")), b"data: ")
 
 
+def asks_as_another(stage: Stage, *, last: bytes, leave: bool = False) -> None:
+    """Two clients that ask for the same at once; the second, which awaits the first one's answer, may leave."""
+    body = post("openai", model="scripted", headers={"x-edge-cache": "use"})
+    before = stage.gateway.metric("edge_requests_in_flight")
+    with Wire(stage.gateway.port) as first, Wire(stage.gateway.port) as second:
+        first.send(body)
+        meeting = stage.script.meet()
+        meeting.asked()
+        second.send(body)
+        stage.gateway.wait(lambda: stage.gateway.metric("edge_requests_in_flight") == before + 2)
+        if leave:
+            second.socket.close()
+            stage.gateway.wait(lambda: stage.gateway.metric("edge_requests_in_flight") == before + 1)
+        meeting.send(last)
+        assert first.answer().complete
+        if not leave and not last.startswith(b"HTTP/1.1 200"):
+            meeting = stage.script.meet()
+            meeting.asked()
+            meeting.send(last)
+        if not leave:
+            assert second.answer().complete
+    call(stage.gateway, "DELETE", "cache")
+
+
+def follows(stage: Stage) -> None:
+    """A request for what another one is about to get."""
+    asks_as_another(stage, last=answer(completion()))
+
+
+def follows_a_failure(stage: Stage) -> None:
+    """One whose leader is refused asks for itself."""
+    asks_as_another(stage, last=answer(b'{"error":{"message":"no"}}', status="400 Bad Request"))
+
+
+def left_behind_another(stage: Stage) -> None:
+    """A client that leaves while it awaits another one's answer."""
+    asks_as_another(stage, last=answer(completion()), leave=True)
+
+
+def refused_behind_another(stage: Stage) -> None:
+    """A key that is frozen while its request awaits another one's answer."""
+    headers = {"x-edge-cache": "use", **bearer(key_with(stage.gateway, name="f"))}
+    body = post("openai", model="scripted", headers=headers)
+    with Wire(stage.gateway.port) as first, Wire(stage.gateway.port) as second:
+        first.send(body)
+        meeting = stage.script.meet()
+        meeting.asked()
+        second.send(body)
+        stage.gateway.wait(lambda: stage.gateway.metric("edge_requests_in_flight") == 2)
+        call(stage.gateway, "POST", "keys/f/freeze")
+        assert read(second.answer()).fields["x-edge-condition"] == "key_frozen"
+        meeting.send(answer(completion()))
+        assert read(first.answer()).status == 200
+
+
 RELAYING_LEFT = Life("admitted connected head good left", "client_closed")
 WALKS: dict[Callable[[Stage], None], tuple[Life, ...]] = {
     answered: (GOOD,),
@@ -251,6 +307,11 @@ WALKS: dict[Callable[[Stage], None], tuple[Life, ...]] = {
     cut_stream: (Life("admitted connected head good broken", "provider_cut"),),
     stalled_stream: (Life("admitted connected head good broken", "provider_stalled"),),
     left_in_the_stream: (RELAYING_LEFT,),
+    follows: (GOOD, Life("follow done", "ok")),
+    follows_a_failure: (Life("admitted connected head good done", "provider_rejected"),
+                        Life("follow admitted connected head good done", "provider_rejected")),
+    left_behind_another: (GOOD, Life("follow left", "client_closed")),
+    refused_behind_another: (GOOD, Life("follow refused", "key_frozen")),
 }
 
 
@@ -284,7 +345,8 @@ def come_to(gateway: Gateway, ended: Counter[str]) -> Figures:
 @pytest.fixture(scope="module")
 def walking(configure: Callable[..., dict[str, Any]], environ: dict[str, str]) -> Iterator[Gateway]:
     """A gateway that tries twice, without a pause, and whatever has failed before."""
-    config = configure(retry={"max": 1, "backoff": 0, "budget": 1}, circuit_breaker={"enabled": False})
+    config = configure(retry={"max": 1, "backoff": 0, "budget": 1}, circuit_breaker={"enabled": False},
+                       cache_max_size="1MB", store="edge.db")
     config["providers"]["kept"] = {**config["providers"]["scripted"], "max_idle": 1}
     config["models"] |= {"elsewhere": ["closed", "sim"], "astray": ["scripted", "sim"], "kept": "kept",
                          "either": ["sim/sim-first", "sim/sim-second"], "sim-moment": "sim/sim-moment"}

@@ -23,8 +23,8 @@ TOO_LONG = {coding: pack(bytes(2_000_000)) for coding, pack in PACK.items()}
 ERROR = b'{"error":{"message":"no","type":"x"}}'
 
 
-def request(rng: random.Random) -> bytes:
-    """A request: mostly a good one."""
+def request(rng: random.Random, run: int) -> bytes:
+    """A request of a run: mostly a good one."""
     kind = rng.randrange(13)
     if kind == 0:
         return rng.choice((b"GET /health HTTP/1.1\r\nhost: e\r\n\r\n", b"G\x00T / HTTP/1.1\r\n\r\n", b"\r\n\r\n\r\n"))
@@ -43,6 +43,10 @@ def request(rng: random.Random) -> bytes:
     more = b"expect: 100-continue\r\n" if kind == 3 else b""
     if kind == 7:
         more, text = coded(rng, text)
+    if rng.random() < 0.4:                  # and much the same for all of a run who do
+        more += b"x-edge-cache: %b\r\n" % rng.choice((b"use", b"use", b"use", b"refresh", b"never"))
+        if path == b"/v1/chat/completions":
+            text = b'{"model":"m","messages":[],"seed":%d,"stream":%b}' % (run, rng.choice((b"true", b"false")))
     head = (b"POST %b HTTP/1.%d\r\nhost: e\r\ncontent-type: application/json\r\nauthorization: Bearer %b\r\n%b" % (
         path, kind != 4, KEY.encode() if kind != 5 else b"sk-wrong-0123456789abcdef", more))
     if kind == 6:

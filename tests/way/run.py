@@ -119,7 +119,7 @@ class Run:
     def __init__(self, world: World, seed: int, *, memory: bool) -> None:
         self.world = world
         self.steps_of = (*self.STEPS, Run.memory_ends) if memory else self.STEPS
-        self.rng = random.Random(seed)
+        self.seed, self.rng = seed, random.Random(seed)
         self.steps: list[str] = []
         self.clients: list[End] = []
         self.gone: list[End] = []
@@ -135,7 +135,7 @@ class Run:
             sock = socket.create_connection(self.world.listener.getsockname())
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)      # the kernel's clock is not ours
-            requests = [request(self.rng) for _ in range(self.rng.choice((1, 1, 1, 2, 5)))]
+            requests = [request(self.rng, self.seed) for _ in range(self.rng.choice((1, 1, 1, 2, 5)))]
             self.clients.append(End(sock, in_pieces(self.rng, b"".join(requests)), len(requests)))
             self.client_sends()
 

@@ -36,6 +36,7 @@ PROVIDERS = {
     "safe": {"kind": "openai", "base_url": "https://127.0.0.1:4/v1", "key": "env:P", "max_connections": 2}}
 CONFIG = {
     "port": 0, "listen_addr": "127.0.0.1", "workers": 1, "providers": PROVIDERS,
+    "cache_max_size": "1MB", "cache_ttl": 60,
     "queue": {"queue_size": 1, "timeout": 5},
     "models": {"m": ["one/a", "two/b"], "lone": "one", "claude": "far", "sealed": "safe"},
     "keys": [{"name": "k", "key": "env:K", "rate_limit": {
@@ -173,6 +174,7 @@ class World:
         self.slab, self.registry = _fast.Slab(1), Registry()
         values.apply(self.slab, self.registry, snapshot, values.prepare(self.slab, self.registry, snapshot))
         self.healths = _fast.Healths(self.slab)
+        self.cache = _fast.Cache(mmap.mmap(-1, 1 << 18), 2)
         self.loop = Loop()
         self.version = 0
         self.faults: list[BaseException] = []
@@ -190,7 +192,7 @@ class World:
         log.disabled = True
         notes = Notes(log, time.monotonic, debug=False)
         answers = OwnAnswers(gateway, lambda key: {}).answers(self.snapshot)
-        self.compile = lambda version: Compiler(gateway, self.slab).compile(
+        self.compile = lambda version: Compiler(gateway, self.slab, cache=self.cache).compile(
             replace(self.snapshot, version=version), self.registry, answers, notes)
         self.reload()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)

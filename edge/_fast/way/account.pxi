@@ -11,6 +11,7 @@ cdef int settle(Exchange x) except -1:
         x.downstream = None
         d.exchange = None
         detach(x)
+        disband(x)
     finally:
         leave_flight(x)
     noted = x.gateway.reported[x.condition] and is_noted(x.gateway, x.condition)

@@ -41,17 +41,52 @@ cdef int judge_use(Exchange x, const char* buf, const Head* head) except -1:
     return 0
 
 
-cdef bint find_answer(Exchange x) except -1:
-    """Whether there is one, which has gone out then. Else the request's own will be kept."""
+cdef int consult(Exchange x) except -1:
+    """The verdict DONE, where there is an answer, which has gone out then; FOLLOW, where another request is about to
+    get it; else AWAIT: this one is, and others may follow it.
+    """
+    cdef Gateway g = x.gateway
+    cdef Exchange leader
+    if x.keeps or g.cache is None:
+        x.caching = UNUSED                      # what the provider keeps under an id is made for one request alone
+        return AWAIT
+    owner = g.cache_owner(x.tenant.name, x.tenant.account)
+    x.digest = g.cache_name(owner, x.route.name, x.asked, x.marks, memoryview(x.body))
+    if x.caching == USED and is_answered(x):
+        return DONE
+    leader = g.leaders.get(x.digest)
+    if leader is None:
+        g.leaders[x.digest] = x
+        x.followers = {}
+    elif x.caching == USED:
+        leader.followers[x] = None
+        x.leader = leader
+        return FOLLOW
+    g.cache.area(g.cache_area).misses += 1
+    return AWAIT
+
+
+cdef int disband(Exchange x) except -1:
+    """Nobody follows it any more, and it follows nobody: it has ended, or its answer will not be kept."""
+    cdef Exchange follower
+    if x.leader is not None and x.leader.followers is not None:
+        x.leader.followers.pop(x)
+    x.leader = None
+    if x.followers is None:
+        return 0
+    x.gateway.leaders.pop(x.digest, None)
+    for follower in x.followers:
+        wake(x.gateway, follower.downstream)
+    x.followers = None
+    return 0
+
+
+cdef bint is_answered(Exchange x) except -1:
+    """Whether there is an answer, which has gone out then."""
     cdef Gateway g = x.gateway
     cdef Sighting found
     cdef Store data
-    if x.keeps or g.cache is None:
-        x.caching = UNUSED                      # what the provider keeps under an id is made for one request alone
-        return False
-    owner = g.cache_owner(x.tenant.name, x.tenant.account)
-    x.digest = g.cache_name(owner, x.route.name, x.asked, x.marks, memoryview(x.body))
-    if x.caching == USED and cache_find(g.cache, <uint64_t*>PyBytes_AS_STRING(x.digest), time(NULL), &found):
+    if g.cache is not None and cache_find(g.cache, <uint64_t*>PyBytes_AS_STRING(x.digest), time(NULL), &found):
         data = Store.__new__(Store)
         data.reserve(found.kept.size)
         if cache_copy(g.cache, &found, data.at):
@@ -59,7 +94,6 @@ cdef bint find_answer(Exchange x) except -1:
             count_hit(x)
             write_kept(x, data, &found.kept)
             return True
-    g.cache.area(g.cache_area).misses += 1
     return False
 
 
@@ -116,14 +150,11 @@ cdef int write_kept(Exchange x, Store data, const Kept* kept) except -1:
 
 cdef int gather(Exchange x, const char* data, Py_ssize_t size) except -1:
     """A piece of a stream, which is kept when all of it was good."""
-    if x.gateway.cache is None:
-        x.caching = UNUSED                      # a reload has taken it away
-        return 0
     if x.gathered is None:
         x.gathered = Store.__new__(Store)
-    if x.gathered.size + size > x.gateway.cache.longest:
-        x.caching, x.gathered = UNUSED, None
-        return 0
+    if x.gateway.cache is None or x.gathered.size + size > x.gateway.cache.longest:
+        x.caching, x.gathered = UNUSED, None    # a reload has taken it away, or it is too long
+        return disband(x)
     return x.gathered.append(data, size)
 
 

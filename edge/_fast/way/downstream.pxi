@@ -268,8 +268,10 @@ cdef class Downstream(Peer):
         return wake(self.gateway, self) if self.pending is not None else 0
 
     cdef int run(self) except -1:
-        """What has come behind a request that has ended."""
+        """What has come behind a request that has ended; or a request that need not follow another one any more."""
         cdef Store pending = self.pending
+        if self.exchange is not None and self.exchange.state == FOLLOWING and self.exchange.leader.followers is None:
+            return self.exchange.drive(LEADER_ENDED, 0, NULL, 0, None)
         if pending is None or self.lingering or self.closing or self.fd < 0 or self.is_full():
             return 0
         self.pending = None

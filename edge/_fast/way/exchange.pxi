@@ -2,6 +2,7 @@
 #
 #   reading    its body arrives
 #   drawing    one of its limits misses what other hosts may have left of it
+#   following  another request has asked for the same, and its answer is awaited
 #   queued     it is admitted; a connection to its target is awaited
 #   paused     an attempt has failed; the time of the next one is awaited
 #   sent       the provider has it; nothing of an answer has come
@@ -17,11 +18,12 @@
 # The table is walked, row by row, in the tests.
 
 cdef enum State:
-    READING, DRAWING, QUEUED, PAUSED, SENT, HOLDING, RELAYING, ENDED, N_STATES
+    READING, DRAWING, FOLLOWING, QUEUED, PAUSED, SENT, HOLDING, RELAYING, ENDED, N_STATES
 
 cdef enum Verdict:
     # Rows of the table.
     DRAW            # a limit that hosts share is to say whether there is more
+    FOLLOW          # it is whole and admitted; the cache will have what another one is about to get
     ADMITTED        # the request is whole, checked and admitted, and has a target
     CONNECTED       # the provider gets it
     HEAD            # the head of an answer has come
@@ -41,9 +43,9 @@ cdef enum Verdict:
     CUT             # an answer that has begun cannot even be told to have failed
     AWAIT           # something that has yet to happen
 
-STATES = ("reading", "drawing", "queued", "paused", "sent", "holding", "relaying", "ended")
-VERDICTS = ("draw", "admitted", "connected", "head", "good", "done", "retry", "pause", "resumed", "redial", "refused",
-            "broken", "left")
+STATES = ("reading", "drawing", "following", "queued", "paused", "sent", "holding", "relaying", "ended")
+VERDICTS = ("draw", "follow", "admitted", "connected", "head", "good", "done", "retry", "pause", "resumed", "redial",
+            "refused", "broken", "left")
 
 TRANSITIONS = {
     ("reading", "draw"): "drawing",
@@ -51,6 +53,12 @@ TRANSITIONS = {
     ("drawing", "done"): "ended",               # its answer is in the cache
     ("drawing", "refused"): "ended",
     ("drawing", "left"): "ended",
+    ("reading", "follow"): "following",
+    ("drawing", "follow"): "following",
+    ("following", "admitted"): "queued",        # there was nothing to share
+    ("following", "done"): "ended",
+    ("following", "refused"): "ended",
+    ("following", "left"): "ended",
     ("reading", "admitted"): "queued",
     ("reading", "done"): "ended",               # a route that the gateway answers itself, or from the cache
     ("reading", "refused"): "ended",
@@ -78,7 +86,7 @@ TRANSITIONS = {
     ("relaying", "left"): "ended",
 }
 
-cdef signed char FOLLOWING[N_STATES][N_ROWS]
+cdef signed char NEXT[N_STATES][N_ROWS]
 cdef uint64_t TAKEN[N_STATES][N_ROWS]         # how often, by all gateways of the process: see Gateway.taken
 
 
@@ -87,7 +95,7 @@ cdef int fill_transitions() except -1:
     for state in range(<int>N_STATES):
         for verdict in range(<int>N_ROWS):
             target = TRANSITIONS.get((STATES[state], VERDICTS[verdict]))
-            FOLLOWING[state][verdict] = -1 if target is None else STATES.index(target)
+            NEXT[state][verdict] = -1 if target is None else STATES.index(target)
     return 0
 
 
@@ -103,6 +111,7 @@ cdef enum Event:
     CONNECTION_FAILED   # `number` is the condition, `words` are the reason
     CROWDED_OUT     # there is no place for it at its target
     PAUSE_OVER
+    LEADER_ENDED    # the request whose answer it awaits
     RULES_CHANGED   # its own, or those of others; it waits
     FELL_SILENT     # its client has heard nothing for long
     ANSWER_CAME     # bytes from the provider
@@ -136,7 +145,7 @@ cdef class Exchange:
 
     cdef int move(self, int verdict) except -1:
         """The one gate between states. RuntimeError: the code is wrong, not the world."""
-        cdef int state = FOLLOWING[self.state][verdict]
+        cdef int state = NEXT[self.state][verdict]
         if state < 0:
             raise RuntimeError(f"a request that is {STATES[self.state]} cannot be {VERDICTS[verdict]}")
         TAKEN[self.state][verdict] += 1
@@ -185,6 +194,8 @@ cdef int meet(Exchange x, int event, int number, char* data, Py_ssize_t size, ob
         return redraw(x)
     if event == PAUSE_OVER:
         return resume(x)
+    if event == LEADER_ENDED:
+        return go_on(x)
     if event == RULES_CHANGED:
         return recheck(x)
     if event == ANSWER_CLOSED:
@@ -208,6 +219,10 @@ cdef int follow(Exchange x, int verdict) except -1:
     if verdict == DRAW:
         x.move(verdict)
         await_draw(x)
+        return AWAIT
+    if verdict == FOLLOW:
+        x.move(verdict)
+        await_within(x, AWAITS_END, 0)
         return AWAIT
     if verdict == FAILED:
         return recover(x)
@@ -287,16 +302,33 @@ cdef int prepare(Exchange x) except -1:
 
 cdef int enter(Exchange x) except -1:
     """It is admitted and has a target, or not; or that cannot be told yet."""
-    cdef int condition = admit(x)
+    cdef int condition = admit(x), verdict = AWAIT
     if condition == SHORT:
         return DRAW if x.state == READING else AWAIT
-    if condition == 0 and x.caching and find_answer(x):
-        return DONE
-    condition = condition or route(x)
+    if condition:
+        return x.refuse(condition)
+    if x.caching:
+        verdict = consult(x)
+    return find_target(x) if verdict == AWAIT else verdict
+
+
+cdef int find_target(Exchange x) except -1:
+    """It is a provider's turn, and one is there, or not."""
+    cdef int condition = route(x)
     if condition:
         return x.refuse(condition)
     invite(x)
     return ADMITTED
+
+
+cdef int go_on(Exchange x) except -1:
+    """Who has followed another request: the cache has the answer by now, or will not get it by that one."""
+    cdef int condition
+    x.leader = None
+    condition = renew(x)
+    if condition:
+        return x.refuse(condition)
+    return DONE if is_answered(x) else find_target(x)
 
 
 cdef int redraw(Exchange x) except -1:

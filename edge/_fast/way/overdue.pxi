@@ -13,6 +13,9 @@ cdef int expire(Exchange x) except -1:
     if x.state == READING or why == AWAITS_BODY:
         x.unsynced = True
         return x.refuse(OVERDUE[why])
+    if x.state == FOLLOWING:
+        x.say(S_TIMEOUT, f"{x.allowed / 1e9:g}")
+        return x.refuse(provider_timeout)
     if x.queued and not x.target.pool.opening:
         return crowd_out(x)             # it was others' turn all the time: the provider has not heard of it
     if x.gateway.now >= x.deadline:
