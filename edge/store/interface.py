@@ -15,12 +15,19 @@ Show = Callable[[R], Mapping[str, Any]]     # how the audit shows a row: without
 Change = Callable[[R | None], R | None]
 
 
+class Mark(NamedTuple):
+    """An entry of the audit, up to which all is known: in another store, or a copy put back, there is no such one."""
+
+    number: int = 0
+    request: str = ""
+
+
 class Stored(NamedTuple):
-    """All keys of a store, and all who stand behind them; the number of the audit's last entry then."""
+    """All keys of a store, and all who stand behind them; the audit's last entry then."""
 
     keys: tuple[Key, ...] = ()
     parties: tuple[Key, ...] = ()
-    last: int = 0
+    mark: Mark = Mark()
 
 
 class Changes(NamedTuple):
@@ -32,7 +39,7 @@ class Changes(NamedTuple):
     parties: tuple[Key, ...]
     ended: frozenset[bytes]
     accounts: tuple[int, ...]
-    last: int
+    mark: Mark
 
 
 class Found(Protocol):
@@ -88,8 +95,8 @@ class Store(Protocol):
     def stored(self) -> Stored:
         """All keys, and who stands behind them."""
 
-    def since(self, last: int) -> Changes | None:
-        """What has changed behind that entry of the audit; None: too much, or the store is not what it was then."""
+    def since(self, mark: Mark) -> Changes | None:
+        """What has changed behind that entry of the audit; None: too much, or there is no such entry."""
 
     def find(self, table: Table[R], name: str) -> R | None:
         """A row by what it is called for good, else by its name."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge.store import migrations
-from edge.store.interface import Change, Changes, Session, Show, Stored
+from edge.store.interface import Change, Changes, Mark, Session, Show, Stored
 from edge.store.keys import made, made_party
 from edge.store.migrations import Dialect
 from edge.store.rows import Deed, Entry, Party, Row, Taken, Unavailable
@@ -19,6 +19,7 @@ from edge.store.tables import KEYS, PARTIES, R, Table, dumped
 from edge.values.parties import KINDS, Numbers, PartyKind, behind, digest
 from edge.values.snapshot import StorePlace
 
+PIECE = 1000                # rows that are read at once
 MOST = 500                  # entries of the audit that are followed one by one
 ENTRY = "number, time, who, action, request, key, before, after"
 
@@ -88,16 +89,17 @@ class SQL(ABC):
         with self.reading() as session:
             return everything(session)
 
-    def since(self, last: int) -> Changes | None:
+    def since(self, mark: Mark) -> Changes | None:
         """See `Store`."""
         with self.reading() as session:
-            newest = session.execute("SELECT coalesce(max(number), 0) FROM audit").fetchone()[0]
+            there = not mark.number or session.execute(
+                "SELECT 1 FROM audit WHERE number = ? AND request = ?", mark).fetchone()
             found = session.execute(
-                "SELECT key, json_extract(coalesce(after, before), '$.name'), ended FROM audit WHERE number > ? "
-                "ORDER BY number LIMIT ?", (last, MOST + 1)).fetchall()
-            if newest < last or len(found) > MOST:
+                "SELECT key, json_extract(coalesce(after, before), '$.name'), ended, number, request FROM audit "
+                "WHERE number > ? ORDER BY number LIMIT ?", (mark.number, MOST + 1)).fetchall()
+            if not there or len(found) > MOST:
                 return None
-            named = dict.fromkeys((id_.rpartition("_")[0], id_, name) for id_, name, _ in found)
+            named = dict.fromkeys((id_.rpartition("_")[0], id_, name) for id_, name, *_ in found)
             rows = [self.find(PARTIES[kind], name) if kind in KINDS else self.find(KEYS, id_)
                     for kind, id_, name in named]
             parties = [row for row in rows if isinstance(row, Party)]
@@ -106,8 +108,9 @@ class SQL(ABC):
                     tuple(made(row, behind(row.policy, self.numbers(row.policy))) for row in rows
                           if isinstance(row, Row)),
                     tuple(map(made_party, parties)),
-                    frozenset(bytes.fromhex(each) for _, _, ended in found for each in (ended or "").split()),
-                    tuple(party.number for party in parties if party.kind == "account"), newest)
+                    frozenset(bytes.fromhex(each) for _, _, ended, *_ in found for each in (ended or "").split()),
+                    tuple(party.number for party in parties if party.kind == "account"),
+                    Mark(*found[-1][3:]) if found else mark)
 
     def find(self, table: Table[R], name: str) -> R | None:
         """See `Store`."""
@@ -197,10 +200,10 @@ def everything(session: Session) -> Stored:
     """All keys, and who stands behind them, of the transaction's moment. Unavailable: one of them can be no key."""
     parties = [row for table in PARTIES.values() for row in _all(session, table)]
     numbers: dict[tuple[str, str], int] = {(party.kind, party.name): party.number for party in parties}
-    last = session.execute("SELECT coalesce(max(number), 0) FROM audit").fetchone()[0]
+    last = session.execute("SELECT number, request FROM audit ORDER BY number DESC LIMIT 1").fetchone()
     with usable():
         keys = tuple(made(key, behind(key.policy, numbers)) for key in _all(session, KEYS))
-        return Stored(keys, tuple(map(made_party, parties)), int(last))
+        return Stored(keys, tuple(map(made_party, parties)), Mark(*last or ()))
 
 
 @contextmanager
@@ -222,8 +225,12 @@ def digests(row: Row | Party | None) -> frozenset[bytes]:
 
 
 def _all(session: Session, table: Table[R]) -> Iterator[R]:
-    for each in session.execute(f"SELECT {table.columns} FROM {table.name} ORDER BY {table.by}"):
-        yield table.read(each)
+    """By pieces, as nobody waits for an answer without an end."""
+    by, after = table.columns.split(", ").index(table.by), ""
+    while found := session.execute(f"SELECT {table.columns} FROM {table.name} WHERE {table.by} > ? "
+                                   f"ORDER BY {table.by} LIMIT ?", (after, PIECE)).fetchall():
+        yield from map(table.read, found)
+        after = found[-1][by]
 
 
 def entry(found: Sequence[Any]) -> Entry:

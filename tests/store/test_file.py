@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.cli import main
-from edge.store import KEYS, Deed, Row, Secrets, Store, Unavailable, clients, migrations, opened
+from edge.store import KEYS, Deed, Row, Secrets, Store, Unavailable, clients, migrations, opened, sql
 from edge.store.places import place as placed
 from edge.values.snapshot import StorePlace
 from tests.store.conftest import Start, asked
@@ -90,6 +90,30 @@ def test_the_version_before_is_told(place: StorePlace, monkeypatch: pytest.Monke
                 lambda: store.audit(None, None, 1), lambda: clients(place)):
         with pytest.raises(Unavailable, match=f"version {len(migrations.MIGRATIONS) + 2}"):
             act()
+
+
+def test_many_keys(place: StorePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All keys are read, in however many pieces."""
+    monkeypatch.setattr(sql, "PIECE", 2)
+    store = opened(place)
+    for name in "abcde":
+        put(store, row(name))
+    assert [key.name for key in clients(place).keys] == [*"abcde"]
+
+
+def test_what_has_changed_since(store: Store, place: StorePlace) -> None:
+    """Behind an entry of the audit stand the changes since, also of another opening; in a store that has another entry
+    in its place nobody knows them."""
+    put(store, row())
+    known = store.stored().mark
+    put(store, row("b"))
+    found = opened(place).since(known)
+    assert found is not None and [key.name for key in found.keys] == ["b"] and found.ended == frozenset()
+    store.change(KEYS, Deed("test", "delete", "req-2", "a"), lambda _: None, lambda shown: {"name": shown.name})
+    found = store.since(found.mark)
+    assert found is not None and (found.keys, found.ended) == ((), {row().secrets.digest})
+    asked(place, "UPDATE audit SET request = 'another'")
+    assert store.since(found.mark) is None
 
 
 def test_an_older_store_is_read_as_it_is(place: StorePlace, monkeypatch: pytest.MonkeyPatch) -> None:

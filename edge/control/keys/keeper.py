@@ -22,6 +22,7 @@ from edge.control.state import State
 from edge.store import (
     Changes,
     Deed,
+    Mark,
     Party,
     Row,
     Store,
@@ -57,7 +58,7 @@ class Keeper:
         self.turn = asyncio.Lock()
         self.loaded: str | None = None          # where the directory's keys are from; None: a control before had them
         self.fault = ""
-        self.last = self.opening = 0            # the audit's entry that is in force, and the opening it is read by
+        self.mark = Mark()                      # the audit's entry up to which all is in force
 
     async def load(self) -> None:
         """The directory has what the store has. A store that cannot be read, or is lost, leaves it as it is."""
@@ -71,11 +72,11 @@ class Keeper:
             if place is None or self.loaded != place.name:
                 return await self._load()
             with contextlib.suppress(Refusal):          # it has been said
-                found = await self.ask(self._changes)
+                found = await self.ask(lambda store: store.since(self.mark))
                 if found is None:
                     await self._load()
                     self.changed()
-                elif found.last != self.last:
+                elif found.mark != self.mark:
                     await self._take(found)
         return None
 
@@ -91,21 +92,21 @@ class Keeper:
                 except DirectoryFull as full:
                     log.warning("a change in the store does not fit in", extra={"facts": {
                         "name": row.name, "reason": str(full)}})
-        self.last = found.last
+        self.mark = found.mark
         self.changed()
 
     async def _load(self) -> None:
         place, slab = self.state().snapshot.store, self.state().slab
         keys, parties = Directory(slab, STORE), Directory(slab, PARTIES)
         try:
-            found = Stored() if place is None else await self._run(lambda: self._stored(place))
+            found = Stored() if place is None else await self._run(lambda: clients(place, self._known(place)))
             for directory, rows in ((parties, found.parties), (keys, found.keys)):
                 for row in rows:
                     directory.put(row)
             for directory, rows in ((keys, found.keys), (parties, found.parties)):
                 directory.keep(digests(*rows))
             self.loaded = "" if place is None else place.name
-            self.last, self.opening = found.last, 0 if self.store is None else self.store.opened
+            self.mark = found.mark
         except (Unavailable, DirectoryFull) as error:
             said = {"store": str(place), "reason": str(error)}
             log.warning("keys of the store stay as they are", extra={"facts": said})
@@ -145,19 +146,9 @@ class Keeper:
         if self.store is None or self.store.place != place:
             if self.store is not None:
                 self.store.close()
-            self.store, self.opening = opened(place, lambda: self._known(place)), 0
+            self.store = opened(place, lambda: self._known(place))
         return self.store
 
-    def _stored(self, place: StorePlace) -> Stored:
-        found = clients(place, self._known(place))
-        if place.url is not None:               # others write there: what they do from now on is followed
-            with self._opened(place).reading():
-                pass
-        return found
-
-    def _changes(self, store: Store) -> Changes | None:
-        with store.reading():
-            return store.since(self.last) if store.opened == self.opening else None
 
     async def change(self, table: Table[R], deed: Deed, change: Callable[[R | None, Store], R | None]) -> R | None:
         """The row afterwards, when that is in force everywhere."""
