@@ -242,6 +242,7 @@ cdef class Exchange:                    # one request's way
     cdef Store gathered                 # what has gone out of a stream that will be kept
     cdef bint billed                    # its account has so many points reserved for it
     cdef int64_t points
+    cdef Journal journal                # where what it has cost will stand
     cdef Limits model_limits            # what was taken from,
     cdef Limits gateway_limits          # with the key's
     cdef int binding                    # bucket of the limit that has refused it; -1: none has
@@ -255,6 +256,8 @@ cdef class Exchange:                    # one request's way
     cdef int64_t admitted               # when
     cdef int64_t reserved_input
     cdef int64_t reserved_output
+    cdef int64_t likely_output          # for points: as long where it does not say how long its answer may be
+    cdef uint8_t lasting                # the provider goes on with it when the client has left
     cdef int drive(self, int event, int number, char* data, Py_ssize_t size, object words) except -1
     cdef int move(self, int verdict) except -1
     cdef int refuse(self, int condition) noexcept
@@ -339,6 +342,8 @@ cdef class Gateway:
     cdef readonly int index             # the stripe that it writes
     cdef Worker* counts
     cdef Journal journal                # of what requests cost
+    cdef bytes store                    # which has the ledger
+    cdef bint priced                    # a model has a price
     cdef bint unbooked                  # which is yet to be opened, or is another store's
     cdef object books                   # callable() -> Journal, or None: it cannot be had
     cdef int64_t worth                  # of a point, in millionths of the currency; 0: it is not told

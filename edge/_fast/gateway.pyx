@@ -249,7 +249,7 @@ cdef class Route:
         self.methods = sum(1 << METHODS.index(method) for method in route.methods)
         self.allow = b"allow: %b\r\n" % b", ".join(route.methods)
         self.model_at = self.models_at = self.stream_at = self.count_at = self.keep_at = -1
-        self.options_at = self.fill_at = -1
+        self.options_at = self.fill_at = self.drafts_at = self.prompts_at = self.lasts_at = -1
         self.asks = route.asks
         self.names = Names(tuple(rule.name for rule in route.fields))
         self.words = tuple(" or ".join(f"{'an' if kind[0] in 'ao' else 'a'} {kind}" for kind in rule.types)
@@ -271,6 +271,12 @@ cdef class Route:
                 self.count_at = i
             elif rule.role == "most_output":
                 self.most_output |= 1 << i
+            elif rule.role == "drafts":
+                self.drafts_at = i
+            elif rule.role == "prompts":
+                self.prompts_at = i
+            elif rule.role == "lasts":
+                self.lasts_at = i
             elif rule.role == "keeps":
                 self.keep_at = i
             elif rule.role == "refers":
@@ -431,7 +437,7 @@ cdef class Gateway:
         self.named, self.is_plain, self.says_model = tables.named, tables.is_plain, tables.says_model
         self.models = dict(tables.models)
         self.limits = tables.limits
-        self.worth, self.currency = tables.worth, tables.currency
+        self.store, self.priced, self.worth, self.currency = tables.store, tables.priced, tables.worth, tables.currency
         self.books, self.unbooked = tables.books, True
         take_cache(self, tables)
         self.resolve = tables.resolve

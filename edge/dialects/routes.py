@@ -10,8 +10,10 @@ from edge.dialects.kinds import Kind
 
 Dialect = Literal["none", "chat", "responses", "messages", "object"]
 Type = Literal["string", "number", "boolean", "array", "object"]
-# What the gateway itself reads of a body: who is to answer, how, at what length at most, and which ids it holds.
-Role = Literal["model", "models", "stream", "stream_options", "choices", "most_output", "keeps", "refers"]
+# What the gateway itself reads of a body: who is to answer, how, how often and at what length at most, whether that
+# goes on without the client, and which ids it holds.
+Role = Literal["model", "models", "stream", "stream_options", "prompts", "choices", "drafts", "most_output", "lasts",
+               "keeps", "refers"]
 
 
 _METHODS = {"POST": (b"POST",), "GET": (b"GET", b"HEAD"),
@@ -120,12 +122,13 @@ ROUTES: tuple[Route, ...] = (
         FieldRule("response_format", ("object",), needs="json"), *_object("metadata"),
         FieldRule("logprobs", ("boolean",)), _STORE), capability="chat"),
     Route("completions", "POST", "/v1/completions", "openai", "chat", fields=(
-        _MODEL, _MODELS, FieldRule("prompt", _TEXTS), _STREAM, _TEMPERATURE, _TOP_P,
-        _most("max_tokens", low=0), _CHOICES, *_SAMPLING), capability="completions"),
+        _MODEL, _MODELS, FieldRule("prompt", _TEXTS, role="prompts"), _STREAM, _TEMPERATURE, _TOP_P,
+        _most("max_tokens", low=0), _CHOICES, _count("best_of", role="drafts"), *_SAMPLING), capability="completions"),
     Route("responses", "POST", "/v1/responses", "openai", "responses", fields=(
         _MODEL, _MODELS, FieldRule("input", _TEXTS, needs="vision"), _STREAM, _TEMPERATURE, _TOP_P,
         _most("max_output_tokens"), *_TOOLS, *_object("metadata", "reasoning"),
-        FieldRule("text", ("object",), needs="json"), *_array("include"), _PREVIOUS, _CONVERSATION), capability="chat"),
+        FieldRule("text", ("object",), needs="json"), *_array("include"), _PREVIOUS, _CONVERSATION,
+        FieldRule("background", ("boolean",), role="lasts")), capability="chat"),
     Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("input", _TEXTS, required=True), _count("dimensions")), capability="embeddings"),
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(

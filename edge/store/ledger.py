@@ -34,6 +34,10 @@ class Overflow(ValueError):
     """A balance would be more than there can be, or less than nothing by an admin's doing."""
 
 
+class Other(ValueError):
+    """A reference is that of a credit of another sum."""
+
+
 @dataclass(frozen=True, slots=True)
 class Posting:
     """Entries of one journal, from a number on; None is one that was torn."""
@@ -97,12 +101,15 @@ def forget(store: Store, boot: int) -> None:
 
 def credit(session: Session, account: int, points: int, reference: str, when: float) -> tuple[int, int]:
     """Credits points, or takes them back; in the caller's transaction. The balance before and then: the same where this
-    credit, by its reference, was there already. Overflow."""
+    credit, by its reference, was there already. An account that owes something may be given less. Overflow, Other."""
     before = balance(session, account)
-    if session.execute("SELECT 1 FROM ledger WHERE boot = 0 AND worker = 0 AND account = ? AND request = ?",
-                       (account, reference)).fetchone() is not None:
+    known = session.execute("SELECT points FROM ledger WHERE boot = 0 AND account = ? AND request = ?",
+                            (account, reference)).fetchone() if reference else None
+    if known is not None and known[0] != points:
+        raise Other(f"a credit of {shown(known[0])} points has the reference {reference}")
+    if known is not None:
         return before, before
-    if not 0 <= before + points <= MOST and points:
+    if points < 0 > before + points or before + points > MOST:
         raise Overflow(f"the balance would be {shown(before + points)} points; it may be 0 to {shown(MOST)}")
     number = session.execute("SELECT coalesce(max(number), 0) + 1 FROM ledger WHERE boot = 0 AND worker = 0"
                              ).fetchone()[0]
@@ -142,13 +149,13 @@ def granted(session: Session, boot: int, accounts: Iterable[int] | None = None) 
 
 
 def key_granted(session: Session, boot: int, key: str, points: Sequence[int],
-                begun: Sequence[int]) -> list[int | None]:
-    """The same of a key's own parts: `points` are in all, a month, a day, an hour (0: any number); `begun`: the hours
-    (since 1970) with which this month, day and hour began."""
+                periods: Sequence[tuple[int, int]]) -> list[int | None]:
+    """The same of a key's own parts: `points` are in all, a month, a day, an hour (0: any number); `periods`: the hours
+    (since 1970) with which this month, day and hour began, and which follow them."""
     own = _spent(session, boot, key)
     used = [_spent(session, ADMIN, key)]
-    used += [_sum(session, "SELECT sum(points) FROM hours WHERE key = ? AND hour >= ?", key, hour) if most else 0
-             for hour, most in zip(begun, points[1:], strict=True)]
+    used += [_sum(session, "SELECT sum(points) FROM hours WHERE key = ? AND hour >= ? AND hour < ?", key, *period)
+             if most else 0 for period, most in zip(periods, points[1:], strict=True)]
     return [most - spent + own if most else None for most, spent in zip(points, used, strict=True)]
 
 

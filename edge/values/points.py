@@ -36,3 +36,7 @@ def read(text: str) -> int:
         raise ValueError(f"must be {MOST // MICRO} points at most")
     return sign * (int(whole) * MICRO + int(rest.ljust(6, "0")))
 
+
+def balance(store: object, owner: str) -> bytes:
+    """What a balance is called in shared memory: what one store says of an owner is nothing to another one's."""
+    return f"{store}\n{owner}".encode()

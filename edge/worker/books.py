@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,22 @@ class Books:
         place = Path(self.store.journals)
         try:
             place.mkdir(mode=0o700, exist_ok=True)
-            self.journal = Journal(str(place / self.name), self.slab.host, self.stripe)
+            self.journal = self.made(place / self.name)
         except (OSError, ValueError) as error:
             self.log.error("no journal for what requests cost", extra={"facts": {
                 "file": str(place / self.name), "reason": str(error)}})
         else:
             self.journal.restore(self.slab)
         return self.journal
+
+    def made(self, file: Path) -> Journal:
+        """Opened, and made if need be; one that is spoilt makes room, for people to look at."""
+        try:
+            return Journal(str(file), self.slab.host, self.stripe)
+        except ValueError as error:
+            spoilt = file.with_name(f"{file.name}.spoilt-{os.getpid()}")
+            file.rename(spoilt)
+            self.log.error("a journal of what requests cost is spoilt", extra={"facts": {
+                "file": str(spoilt), "reason": str(error),
+                "way_out": "what the store did not have of it is lost: compare its usage with your provider's"}})
+            return Journal(str(file), self.slab.host, self.stripe)

@@ -86,6 +86,8 @@ class Tables:
     books: Callable[[], Any]
     cache: Any
     cache_ttl: int
+    store: bytes
+    priced: bool
     worth: int
     currency: bytes
     decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
@@ -203,6 +205,7 @@ class Compiler:
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             books=self.books, cache=self.cache if snapshot.cache is not None else None,
             cache_ttl=snapshot.cache.ttl if snapshot.cache is not None else 0,
+            store=str(snapshot.store or "").encode(), priced=bool(snapshot.prices),
             worth=snapshot.worth, currency=snapshot.currency.encode(),
             patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,

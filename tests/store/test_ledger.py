@@ -14,6 +14,7 @@ from edge.store.ledger import Posting
 from edge.values.points import MOST, read, shown
 
 HOUR, BOOT = 3600, 99
+PERIODS = ((0, 20), (9, 20), (10, 11))      # month, day and hour
 
 
 def entry(number: int, points: int = 5, *, account: int = 1, key: str = "a", hour: int = 10) -> JournalEntry:
@@ -44,10 +45,10 @@ def granted(store: Store, accounts: list[int] | None = None) -> dict[int, int]:
         return ledger.granted(session, BOOT, accounts)
 
 
-def key_granted(store: Store, points: tuple[int, ...], begun: tuple[int, ...]) -> list[int | None]:
+def key_granted(store: Store, points: tuple[int, ...], periods: tuple[tuple[int, int], ...]) -> list[int | None]:
     """What they may of a key's own."""
     with store.reading() as session:
-        return ledger.key_granted(session, BOOT, "a", points, begun)
+        return ledger.key_granted(session, BOOT, "a", points, periods)
 
 
 def test_what_is_posted_again_counts_once(store: Store) -> None:
@@ -93,9 +94,9 @@ def test_what_a_key_may_spend(store: Store) -> None:
     ledger.post(store, [Posting(1, 0, 0, [entry(0, 100, hour=1), entry(1, 20, hour=9), entry(2, 3, hour=10),
                                           entry(3, 5000, key="b")])])
     ledger.post(store, [Posting(BOOT, 0, 0, [entry(0, 7, hour=10)])])
-    found = key_granted(store, (1000, 1000, 1000, 1000), (0, 9, 10))
+    found = key_granted(store, (1000, 1000, 1000, 1000), PERIODS)
     assert found == [1000 - 130 + 7, 1000 - 130 + 7, 1000 - 30 + 7, 1000 - 10 + 7]
-    assert key_granted(store, (0, 0, 5, 0), (0, 9, 10)) == [None, None, 5 - 30 + 7, None]
+    assert key_granted(store, (0, 0, 5, 0), PERIODS) == [None, None, 5 - 30 + 7, None]
 
 
 def test_credits(store: Store) -> None:

@@ -22,8 +22,14 @@ cdef inline bint is_named(const Event* event, const Shape* shape) noexcept nogil
         shape.type_size == 0 or memcmp(event.type.text, shape.type, shape.type_size) == 0)
 
 
+cdef inline bint is_part(const Event* event) noexcept nogil:
+    """Whether a typed event is some of the answer: others repeat it, or the request. (Without a type who knows?)"""
+    return event.type.size == 0 or (
+        event.type.size > 5 and memcmp(event.type.text + event.type.size - 5, "delta", 5) == 0)
+
+
 cdef inline void count_bytes(Tap* tap, const Event* event) noexcept nogil:
-    if event.data.size > 6:                 # [DONE]
+    if event.data.size > 6 and (tap.dialect.n_signs == 0 or is_part(event)):    # (6: [DONE])
         tap.bytes += event.data.size
         tap.least = min(tap.least, <uint64_t>event.data.size)
 

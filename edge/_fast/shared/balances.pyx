@@ -128,11 +128,12 @@ cdef int64_t balance_settled(Slab slab, int stripe, int index) noexcept nogil:
 
 
 cdef void balance_restore(Slab slab, int stripe, int index, int64_t settled) noexcept nogil:
-    """A worker's predecessor had written down that it has settled so much; it may have been killed just then."""
+    """A worker's predecessor had written down that it has settled so much; it may have been killed just then. (What it
+    has settled since, with an entry in another store's journal, stands.)"""
     cdef Worker* worker = slab.worker(stripe)
     if <uint64_t>index >= worker.balances_used:
         worker.balances_used = <uint64_t>index + 1
-    EDGE_SET(&spent_of(slab, stripe, index).settled, settled)
+    EDGE_SET(&spent_of(slab, stripe, index).settled, max(settled, spent_of(slab, stripe, index).settled))
 
 
 cdef int64_t period_end(Slab slab, int part) noexcept nogil:

@@ -37,10 +37,13 @@ cdef struct JournalHead:        # the first page. Numbers grow for ever; two wri
 
 cdef class Journal:
     cdef readonly str path
+    cdef readonly int64_t boot          # of the memory whose worker writes it,
+    cdef readonly int64_t stripe        # and of that worker
     cdef object mapping
     cdef int file
     cdef char* base
     cdef JournalHead* head
+    cdef bint is_sound(self) noexcept
 
 cdef bint journal_is_full(Journal journal, int64_t expected) noexcept nogil
 cdef Entry* journal_next(Journal journal) noexcept nogil

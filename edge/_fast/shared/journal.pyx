@@ -5,7 +5,8 @@ allocated. Its room is taken from the disk when the file is made, and a request 
 where its entry has a place: what was served has one. An entry counts with the one store that moves the head over it; so
 does what a killed worker had written, as the file's pages are the kernel's. Control reads what lies between tail and
 head, writes it to the store, and moves the tail: if it is killed in between, the store finds by the entries' numbers
-that it has them (boot of the memory, stripe of the worker, number).
+that it has them (boot of the memory, stripe of the worker, number). Numbers begin with the clock that never goes back:
+a file that takes the place of one that was lost has none of its numbers, which the store would think it has.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ from libc.string cimport memcpy
 
 from .atomic cimport EDGE_CAS, EDGE_SEE, EDGE_SET
 from .balances cimport balance_restore
-from .slab cimport Slab
+from .slab cimport Slab, monotonic_ns
 
 cdef enum:
     FIRST = 4096                # where the entries begin
@@ -84,9 +85,16 @@ cdef class Journal:
         self.head = <JournalHead*>self.base
         if ours and self.head.magic == 0:
             self.head.form, self.head.boot, self.head.stripe = FORM, boot, stripe
+            self.head.head = self.head.tail = monotonic_ns()
             EDGE_SET(<int64_t*>&self.head.magic, <int64_t>MAGIC)
         if self.head.magic != MAGIC or self.head.form != FORM:
             raise ValueError("it is of another version of edge")
+        self.boot, self.stripe = self.head.boot, self.head.stripe
+
+    cdef bint is_sound(self) noexcept:
+        """Whether its head is still one: the file may be anybody's."""
+        return (self.head.magic == MAGIC and self.head.form == FORM
+                and 0 <= EDGE_SEE(&self.head.head) - EDGE_SEE(&self.head.tail) <= JOURNAL_ENTRIES)
 
     def __del__(self):
         if self.file >= 0:
@@ -94,19 +102,24 @@ cdef class Journal:
             self.file = -1
 
     @property
-    def boot(self):
-        """Of the memory whose worker writes it."""
-        return self.head.boot
+    def inode(self):
+        """The number of its file, which no other has while this one is open."""
+        return os.fstat(self.file).st_ino
 
     @property
-    def stripe(self):
-        """Of that worker."""
-        return self.head.stripe
+    def lost(self):
+        """Whether its file is no more where it was: what is written into it nobody else will find."""
+        cdef bint there = False
+        try:
+            there = os.stat(self.path).st_ino == os.fstat(self.file).st_ino
+        except OSError:
+            pass
+        return not there
 
     @property
     def waiting(self):
         """How many entries the store does not have."""
-        return EDGE_SEE(&self.head.head) - EDGE_SEE(&self.head.tail)
+        return EDGE_SEE(&self.head.head) - EDGE_SEE(&self.head.tail) if self.is_sound() else 0
 
     @property
     def since(self):
@@ -127,9 +140,11 @@ cdef class Journal:
         cdef int64_t tail = EDGE_SEE(&self.head.tail), end = min(EDGE_SEE(&self.head.head), tail + most), number
         cdef Entry* entry
         found = []
+        if not self.is_sound():
+            return tail, found
         for number in range(tail, end):
             entry = entry_at(self, number)
-            if entry.number != number + 1:
+            if entry.number != number + 1 or min(entry.points, entry.account, entry.time) < 0:
                 found.append(None)
                 continue
             found.append(JournalEntry(
@@ -150,11 +165,9 @@ cdef class Journal:
         """Its last entry counts in the balances, also where the worker was killed just behind it."""
         cdef Entry* entry
         cdef int i
-        if self.head.head == 0:
-            return
         entry = entry_at(self, self.head.head - 1)
         for i in range(2):
-            if entry.balances[i]:
+            if entry.number == self.head.head and entry.balances[i]:
                 balance_restore(slab, self.head.stripe, entry.balances[i], entry.settled[i])
 
     def add(self, entry, balances=(0, 0), settled=(0, 0)):

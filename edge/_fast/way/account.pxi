@@ -104,22 +104,22 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
     cdef int64_t input = -1, output = -1, estimate
     cdef bint estimated = False
     if x.first_byte:
-        input, output = min(x.tap.usage.input, <int64_t>MOST_TOKENS), min(x.tap.usage.output, <int64_t>MOST_TOKENS)
+        read_told(x, &input, &output)
         series.input_tokens += max(input, <int64_t>0)
         series.output_tokens += max(output, <int64_t>0)
         series.cached_tokens += max(<int64_t>0, min(x.tap.usage.cached, <int64_t>MOST_TOKENS))
-    if x.head_sent and x.status < 400 and has_tokens(x):
+    if x.head_sent and x.status < 400 and has_tokens(x) and not (x.lasting and input < 0):
         series.without_usage += input < 0 and output < 0
         estimated = input < 0
         if input < 0:
             input = min(body_tokens(x), <int64_t>MOST_TOKENS)
             series.estimated_input += input
         estimate = min(answer_tokens(x), <int64_t>MOST_TOKENS)
-        if output < 0 or not x.tap.terminal and output < estimate:
+        if makes_text(x) and (output < 0 or not x.tap.terminal and output < estimate):
             series.estimated_output += estimate - max(output, <int64_t>0)
-            output = estimate
+            output = max(estimate, x.likely_output) if x.mode == PASS else estimate
             estimated = True
-    elif input < 0 and output < 0 and (is_unanswered(x) or is_left(x)):
+    elif input < 0 and output < 0 and (is_unanswered(x) or is_left(x) or x.lasting and x.head_sent):
         if x.counted:
             spend_tokens(x)             # the provider may have done it all: what was reserved stays spent
         if x.billed:
@@ -134,7 +134,7 @@ cdef int settle_usage(Exchange x, Series* series) noexcept:
 
 cdef bint is_left(Exchange x) noexcept:
     """Whether its client has left while the provider, whose head has come, works for it."""
-    return x.condition == client_closed and x.sent and x.first_byte and not x.told
+    return x.condition == client_closed and x.sent and x.first_byte and not x.told and not is_refused(x)
 
 
 cdef enum Report:               # of a condition

@@ -88,6 +88,7 @@ cdef int read_intent(Exchange x) except -1:
     x.keeps = route.makers is not None and (route.keep_at < 0 or members[route.keep_at].kind == TRUE_)
     if route.count_at >= 0 and members[route.count_at].kind == NUMBER:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
+    x.lasting = route.lasts_at >= 0 and members[route.lasts_at].kind == TRUE_
     if route.fill_at >= 0 and members[route.fill_at].kind <= NULL_:
         fill_in(x, &members[route.fill_at])
     if route.models_at >= 0 and members[route.models_at].kind > NULL_:
@@ -102,7 +103,7 @@ cdef int read_intent(Exchange x) except -1:
 
 cdef int judge_query(Exchange x) except -1:
     """A parameter that some servers put before the body's model. (Behind an operator's own path it may be the one.)"""
-    if b"?" not in x.line or x.route.pinned and x.tenant.allows is None:
+    if b"?" not in x.line or x.route.pinned and x.tenant.allows is None and not x.tenant.pays:
         return 0
     name = names_model(x.line.partition(b"?")[2])
     if name is None:
@@ -114,11 +115,14 @@ cdef int judge_query(Exchange x) except -1:
 
 
 cdef int read_others(Exchange x, const Member* models) except -1:
-    """The models that a provider may take in place of the one asked for: a key that may not use one may not name it."""
+    """The models that a provider may take in place of the one asked for: a key that may not use one may not name it,
+    and who pays may name none, as what is asked for has one price."""
     try:
         names = orjson.loads(PyBytes_FromStringAndSize(x.body.at + models.start, models.end - models.start))
     except ValueError:
         names = None                # right JSON, but with a number that nothing here can hold
+    if x.tenant.pays and names != []:
+        return other_models(x)
     names = names if isinstance(names, list) else [names]
     if x.tenant.allows is not None:
         for name in names:
@@ -126,6 +130,14 @@ cdef int read_others(Exchange x, const Member* models) except -1:
                 return deny(x, x.tenant, orjson.dumps(name), b"")
     x.others = tuple([(<str>name).encode() for name in names if isinstance(name, str)])
     return 0 if x.tenant.allows is None else judge_others(x, x.tenant)
+
+
+cdef int other_models(Exchange x) except -1:
+    """Refuses them."""
+    x.say(S_FIELD, "models")
+    x.say(S_EXPECTED, "left out, as who pays with points asks for one model, which has one price")
+    x.say(S_GOT, "several")
+    return field_value
 
 
 cdef int judge_others(Exchange x, Tenant tenant) except -1:
@@ -339,6 +351,7 @@ cdef bytes path_of(Exchange x, Model model):
 cdef int read_relayed(Exchange x) except -1:
     """The same for a relayed path. Without a model, or with one that nobody knows, it goes to the path's provider."""
     cdef bytes name
+    cdef Model model
     cdef int condition
     x.plan = x.route.plan
     x.target = <Target>x.plan[0]
@@ -350,7 +363,17 @@ cdef int read_relayed(Exchange x) except -1:
         condition = judge_names(x, x.tenant)
         if condition:
             return condition
-    return 0 if name is None else lead(x, look_up(x.gateway, name))
+    model = None if name is None else look_up(x.gateway, name)
+    if model is None and needs_price(x):
+        x.say(S_FIELD, x.route.name)
+        return scope_missing
+    return lead(x, model)
+
+
+cdef bint needs_price(Exchange x) noexcept:
+    """Whether it may be work that costs something, and somebody is to pay for it whose key does not name the scope."""
+    return (x.tenant.pays and x.gateway.priced and x.method not in (M_GET, M_HEAD, M_DELETE)
+            and not x.tenant.named >> x.route.index & 1)
 
 
 cdef bint is_unread(Exchange x, bytes name) noexcept:
@@ -428,6 +451,8 @@ cdef int read_form(Exchange x) except -1:
         return misnamed(x, x.form.named)
     if result != FORM_OK:
         return 0 if x.tenant.allows is None else body_unreadable
+    if x.form.others and x.tenant.pays:
+        return other_models(x)
     if x.form.others and x.tenant.allows is not None:
         return deny(x, x.tenant, b"of the field models", b"")
     if x.form.start:

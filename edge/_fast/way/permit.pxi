@@ -343,6 +343,11 @@ cdef inline bint has_tokens(Exchange x) noexcept:
     return x.route.dialect.has_tokens
 
 
+cdef inline bint makes_text(Exchange x) noexcept:
+    """Whether the answer is made of tokens, too: not so of embeddings."""
+    return x.route.stream_at >= 0
+
+
 cdef inline int64_t body_tokens(Exchange x) noexcept:
     """What the request's body may have."""
     return max(x.length, <int64_t>0) // BYTES_A_TOKEN
@@ -351,16 +356,51 @@ cdef inline int64_t body_tokens(Exchange x) noexcept:
 cdef int reserve_tokens(Exchange x) noexcept:
     """What the request may use, as far as one can tell before."""
     cdef const Member* members = members_of(x)
-    cdef double most = 0.0
+    cdef double most = 0.0, answers
     cdef int i
+    x.likely_output = 0
     if not has_tokens(x):
         return 0
     x.reserved_input = min(body_tokens(x), <int64_t>MOST_TOKENS)
     for i in range(x.route.names.table.count):
         if x.route.most_output >> i & 1 and members[i].kind == NUMBER:
             most = max(most, min(number(x.body.at, &members[i]), <double>MOST_TOKENS))
-    x.reserved_output = min(<int64_t>most * max(<int64_t>1, x.choices), <int64_t>MOST_TOKENS)
+    answers = answers_of(x, members)
+    x.reserved_output = <int64_t>min(<double><int64_t>most * answers, <double>MOST_TOKENS)
+    x.likely_output = x.reserved_output
+    if most < 1 and x.route.most_output and x.prices is not None:       # it does not say how long its answer may be
+        x.likely_output = <int64_t>min(x.prices.most_output * answers, <double>MOST_TOKENS)
     return 0
+
+
+cdef double answers_of(Exchange x, const Member* members) noexcept:
+    """How many are made: each prompt has so many; of more than are sent back the provider takes the best."""
+    cdef Route route = x.route
+    cdef double answers = max(1.0, <double>x.choices)
+    if route.drafts_at >= 0 and members[route.drafts_at].kind == NUMBER:
+        answers = max(answers, min(number(x.body.at, &members[route.drafts_at]), <double>MOST_TOKENS))
+    if route.prompts_at >= 0 and members[route.prompts_at].kind == ARRAY:
+        answers *= prompts_in(x.body.at + members[route.prompts_at].start, x.body.at + members[route.prompts_at].end)
+    return answers
+
+
+cdef int64_t prompts_in(const char* p, const char* end) noexcept:
+    """How many prompts an array has: each text and each array in it is one; numbers are the tokens of one."""
+    cdef int64_t found = 0
+    cdef int depth = 0
+    while p < end:
+        if p[0] == c'"':
+            found += depth == 1
+            p += 1
+            while p < end and p[0] != c'"':
+                p += 2 if p[0] == c"\\" else 1
+        elif p[0] == c"[":
+            found += depth == 1
+            depth += 1
+        elif p[0] == c"]":
+            depth -= 1
+        p += 1
+    return max(found, <int64_t>1)
 
 
 cdef int settle_limits(Exchange x, int64_t input, int64_t output) noexcept:

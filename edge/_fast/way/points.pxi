@@ -24,18 +24,26 @@ cdef inline int64_t cost_of(Prices prices, int64_t input, int64_t cached, int64_
     return prices.request + (input - cached) * prices.input + cached * prices.cached + output * prices.output
 
 
+cdef int read_told(Exchange x, int64_t* input, int64_t* output) noexcept:
+    """Tokens that the provider has told, within bounds. -1: none, or none of a request, which always has some."""
+    input[0], output[0] = min(x.tap.usage.input, <int64_t>MOST_TOKENS), min(x.tap.usage.output, <int64_t>MOST_TOKENS)
+    if input[0] == 0 and has_tokens(x):
+        input[0] = -1
+    if input[0] < 0 and output[0] == 0:
+        output[0] = -1
+    return 0
+
+
 cdef int reserve_points(Exchange x) except -1:
     """Takes what the request may cost, of account and key, or of neither. The condition, or 0."""
     cdef Gateway g = x.gateway
     cdef Tenant tenant = x.tenant
-    cdef int64_t cost, output = x.reserved_output
+    cdef int64_t cost
     cdef int lack
     if g.unbooked and not open_books(g) or journal_is_full(g.journal, g.counts.reservations):
         g.counts.unbilled += 1
         return disk_full
-    if output == 0 and x.route.most_output and x.prices is not None:
-        output = x.prices.most_output       # it has not said how long the answer may be
-    cost = cost_of(x.prices, x.reserved_input, 0, output)
+    cost = cost_of(x.prices, x.reserved_input, 0, x.likely_output)
     if tenant.account > 0 and tenant.balance == 0:
         tenant.balance = balance_find(g.slab, tenant.payer)
     if tenant.bounded and tenant.purse == 0:
@@ -51,7 +59,7 @@ cdef int reserve_points(Exchange x) except -1:
             return untold_points(x) if lack == UNGRANTED else key_balance_insufficient
         x.retry_after_ms = max(<int64_t>1, period_end(g.slab, lack - 1) - time(NULL)) * 1000
         return key_period_limited
-    x.points, x.billed = cost, True
+    x.points, x.billed, x.journal = cost, True, g.journal
     g.counts.reservations += 1
     return 0
 
@@ -97,14 +105,14 @@ cdef int settle_points(Exchange x, int64_t input, int64_t output, bint estimated
 
 cdef int spend_points(Exchange x) except -1:
     """What was reserved stays spent: the provider may have done it all."""
-    return bill(x, x.points, Tokens(x.reserved_input, 0, x.reserved_output), True)
+    return bill(x, x.points, Tokens(x.reserved_input, 0, x.likely_output), True)
 
 
 cdef int bill(Exchange x, int64_t cost, Tokens tokens, bint estimated) except -1:
     """The entry first, and then the balances: whoever is killed in between, its successor finds the entry."""
     cdef Gateway g = x.gateway
     cdef Tenant tenant = x.tenant
-    cdef Entry* entry = journal_next(g.journal)
+    cdef Entry* entry = journal_next(x.journal)
     cdef Py_ssize_t size
     cdef const char* name = PyUnicode_AsUTF8AndSize(tenant.name, &size)
     x.billed = False
@@ -118,7 +126,7 @@ cdef int bill(Exchange x, int64_t cost, Tokens tokens, bint estimated) except -1
     entry.balances[0], entry.balances[1] = tenant.balance, tenant.purse
     entry.settled[0] = balance_settled(g.slab, g.index, tenant.balance) + cost
     entry.settled[1] = balance_settled(g.slab, g.index, tenant.purse) + cost
-    journal_add(g.journal)
+    journal_add(x.journal)
     settle_balances(x, cost)
     g.counts.reservations -= 1
     g.counts.points += <uint64_t>cost
@@ -134,11 +142,11 @@ cdef inline uint8_t copy_into(char* into, const char* at, Py_ssize_t size, int r
 cdef int put_cost(Writer* out, Exchange x) except -1:
     """What a whole answer has cost, where its provider has told its tokens: points, and what they are worth."""
     cdef Gateway g = x.gateway
-    cdef int64_t input = min(x.tap.usage.input, <int64_t>MOST_TOKENS)
-    cdef int64_t output = max(<int64_t>0, min(x.tap.usage.output, <int64_t>MOST_TOKENS)), points
-    if has_tokens(x) and (input < 0 or x.tap.usage.output < 0 and x.route.stream_at >= 0):
+    cdef int64_t input, output, points
+    read_told(x, &input, &output)
+    if has_tokens(x) and (input < 0 or output < 0 and makes_text(x)):
         return 0                        # it will be estimated
-    input = max(input, <int64_t>0)
+    input, output = max(input, <int64_t>0), max(output, <int64_t>0)
     points = cost_of(x.prices, input, max(<int64_t>0, min(x.tap.usage.cached, input)), output)
     return put_points(out, g, points)
 

@@ -61,7 +61,12 @@ cdef int put_remedy(Writer* out, Exchange x, int condition, bint last) except -1
 
 cdef bint is_unanswered(Exchange x) noexcept:
     """Whether the provider has the whole request and has not refused it: it may do it, and would be paid twice."""
-    return x.sent and not x.unread and not x.told and not x.undone
+    return x.sent and not x.unread and not x.told and not x.undone and not is_refused(x)
+
+
+cdef inline bint is_refused(Exchange x) noexcept:
+    """Whether the head of the provider's answer is an error's, also where its words have not come."""
+    return x.first_byte and x.mode == FAULT
 
 
 cdef bint write_trouble(Exchange x) except -1:

@@ -44,6 +44,9 @@ cdef class Route:
     cdef int stream_at
     cdef int options_at                 # of stream_options
     cdef int count_at                   # of choices
+    cdef int drafts_at                  # of how many answers the best are sent back,
+    cdef int prompts_at                 # for each of these
+    cdef int lasts_at                   # of what makes a request go on without its client
     cdef int keep_at                    # the member by which a provider keeps the answer; -1: it does, or never
     cdef uint32_t most_output           # bits of those that say how long an answer may be
     cdef uint32_t refers                # bits: members that hold ids

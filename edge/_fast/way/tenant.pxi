@@ -73,9 +73,10 @@ cdef Tenant tenant_of(Gateway g, const Row* at, const Row* found, Policy policy)
     tenant.account, tenant.bounded = found.parties[<int>ACCOUNT] or -1, policy.bounded
     tenant.pays = tenant.account > 0 or tenant.bounded
     if tenant.pays:
-        name = b"#%d" % tenant.account
+        name = b"%b\n#%d" % (g.store, tenant.account)
         tenant.payer = hash_of(name, len(name))
-        tenant.spender = hash_of(found.name, found.name_size)
+        name = b"%b\n%b" % (g.store, found.name[:found.name_size])
+        tenant.spender = hash_of(name, len(name))
     tenant.of_account = party_of(g, tenant, found, ACCOUNT)
     tenant.of_user = party_of(g, tenant, found, USER)
     tenant.of_group = party_of(g, tenant, found, GROUP)

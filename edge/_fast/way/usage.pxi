@@ -31,14 +31,18 @@ cdef int plan_usage(Exchange x, const Member* options) except -1:
     return 0
 
 
+cdef enum:
+    FORM_MAX = 512              # bytes of an event that are not text: more would be text that all events have much of
+
+
 cdef int64_t answer_tokens(Exchange x) noexcept:
     """Tokens of an answer that tells none, at BYTES_A_TOKEN: what it has beyond its form, which a stream's shortest
     event shows, and one an event at least. What is too long to be looked at has used what was reserved: it may be
     pictures or sound."""
-    cdef uint64_t form
+    cdef uint64_t form, formal = <uint64_t>x.tap.events - 1
     if x.mode == PASS:
         return x.reserved_output
-    if x.mode == STREAM and x.tap.events > 1:
-        form = min(x.tap.bytes, (x.tap.events - 1) * x.tap.least)
+    if x.mode == STREAM and x.tap.events:
+        form = min(x.tap.bytes, (formal or 1) * min(x.tap.least, <uint64_t>FORM_MAX))
         return max(<int64_t>((x.tap.bytes - form) // <uint64_t>BYTES_A_TOKEN), <int64_t>x.tap.events)
-    return x.answer_length // BYTES_A_TOKEN if x.mode == WHOLE and x.route.stream_at >= 0 else 0
+    return x.answer_length // BYTES_A_TOKEN if x.mode == WHOLE and makes_text(x) else 0

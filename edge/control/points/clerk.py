@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,14 @@ from edge._fast import Balances, Journal
 from edge.control.state import State
 from edge.store import Session, Store, Unavailable, ledger, opened
 from edge.values import directory
+from edge.values.points import balance
 from edge.values.snapshot import Key, StorePlace
 
 TURN = 0.2                  # seconds between two looks
 AGAIN = 1.0                 # from the end of a period to a second look: what was on its way counts for it, too
 END_SECONDS = 1.0
 MOST = 4096                 # entries of one journal at a time
+STRANGE = 10                # looks at a file that is no journal, until it is told of
 
 Found = TypeVar("Found")
 
@@ -43,12 +46,13 @@ class Clerk:
         self.turn_of = asyncio.Lock()
         self.awake = asyncio.Event()                # there is a store
         self.store: Store | None = None             # the thread's alone, as the journals are
-        self.journals: dict[str, Journal] = {}
+        self.journals: dict[int, Journal] = {}      # by the number of their file
+        self.strange: dict[str, int] = {}           # files that are none, and how often they were looked at
         self.posted = self.torn = self.waiting = 0
         self.since = 0                              # when the oldest entry was written that the store has not; 0: none
         self.fault = ""
-        self.due = 0.0                              # when what keys may spend is to be said anew (Unix time),
-        self.ends: tuple[int, ...] = ()             # and the ends of the periods of which it was said
+        self.due = 0.0                              # when what keys may spend is to be said anew, also while it is the
+        self.said: tuple[tuple[int, int], ...] = () # same month, day and hour: those of which it was said last
         self.opening = self.heard = 0               # the store's opening and turn up to which news are known,
         self.spent: dict[str, int] = {}             # and what others had spent then of what owners have
 
@@ -61,7 +65,7 @@ class Clerk:
                 await self.awake.wait()
             try:
                 more = await self.turn()
-                if time.time() >= self.due:
+                if self.is_due():
                     await self.grant()
             except Exception:
                 log.exception("costs of requests stay in the journals")
@@ -95,7 +99,7 @@ class Clerk:
                 self._tell(place, "")
             except (Unavailable, OSError, OverflowError) as error:
                 self._tell(place, str(error))
-                self.due = 0.0
+                self.due = time.monotonic() + AGAIN
 
     async def follow(self) -> None:
         """Workers know what others have posted and credited."""
@@ -123,6 +127,10 @@ class Clerk:
             async with asyncio.timeout(END_SECONDS):
                 await self.turn()
 
+    def is_due(self) -> bool:
+        """Whether what keys may spend is to be said anew. (The clock may have been set, forth or back.)"""
+        return time.monotonic() >= self.due or (bool(self.said) and periods() != self.said)
+
     @property
     def lag(self) -> float:
         """Seconds since the oldest entry was written that the store does not have."""
@@ -147,7 +155,8 @@ class Clerk:
         if self.store is None or self.store.place != place:
             if self.store is not None:
                 self.store.close()
-            self.store, self.journals, self.opening = opened(place, self._known), {}, 0
+            self.store, self.journals, self.strange = opened(place, self._known), {}, {}
+            self.opening = 0
         return self.store
 
     def _known(self) -> bool:
@@ -160,13 +169,14 @@ class Clerk:
         store, boot = self._open(place), self.state().slab.host
         self._look(Path(place.journals))
         found = []
-        for name, journal in list(self.journals.items()):
+        for number, journal in list(self.journals.items()):
+            living = journal.boot == boot and not journal.lost
             if journal.boot == boot or journal.abandoned():
                 first, entries = journal.read(MOST)
                 if entries:
                     found.append((journal, ledger.Posting(journal.boot, journal.stripe, first, entries)))
-                elif journal.boot != boot:
-                    self._remove(store, name, journal.boot)
+                elif not living and journal.abandoned():
+                    self._remove(store, number, journal)
         self.waiting = sum(journal.waiting for journal in self.journals.values())
         self.since = min(filter(None, (journal.since for journal in self.journals.values())), default=0)
         if not found:
@@ -180,45 +190,62 @@ class Clerk:
 
     def _look(self, place: Path) -> None:
         """Opens the journals that are new."""
+        known = {journal.path for journal in self.journals.values() if not journal.lost}
         with contextlib.suppress(FileNotFoundError):
             for path in place.iterdir():
-                if path.name not in self.journals:
-                    with contextlib.suppress(ValueError, OSError):      # it is being made, or another version's
-                        self.journals[path.name] = Journal(str(path))
+                if str(path) not in known and ".spoilt-" not in path.name:
+                    self._take(path)
 
-    def _remove(self, store: Store, name: str, boot: int) -> None:
-        """Another memory's journal is posted, whole, and nobody writes it any more."""
-        journal = self.journals.pop(name)
-        Path(journal.path).unlink(missing_ok=True)
-        if all(other.boot != boot for other in self.journals.values()):
-            ledger.forget(store, boot)
+    def _take(self, path: Path) -> None:
+        """Opens one. What stays strange is told of, once: it is just being made, or nobody will ever post it."""
+        try:
+            journal = Journal(str(path))
+            self.journals[journal.inode] = journal
+        except (ValueError, OSError) as error:
+            self.strange[path.name] = self.strange.get(path.name, 0) + 1
+            if self.strange[path.name] == STRANGE:
+                log.warning("a file among the journals of costs cannot be read", extra={"facts": {
+                    "file": str(path), "reason": str(error),
+                    "way_out": "run the edge that wrote it on this store once more, or take it away"}})
+
+    def _remove(self, store: Store, number: int, journal: Journal) -> None:
+        """It is posted, whole, and nobody writes it any more. What the store knows of it goes when its name is gone
+        for good: else a power cut could bring it back, to be posted again."""
+        del self.journals[number]
+        if not journal.lost:
+            Path(journal.path).unlink(missing_ok=True)
+            synced(Path(journal.path).parent)
+        if journal.boot != self.state().slab.host and all(
+                other.boot != journal.boot for other in self.journals.values()):
+            ledger.forget(store, journal.boot)
 
     def _grant(self, place: StorePlace, state: State, keys: Sequence[Key] | None, accounts: Sequence[int]) -> None:
         bounded = list(quotas(state)) if keys is None else [(key.name, key.points) for key in keys if any(key.points)]
         if not bounded and not accounts and (keys is not None or not opened(place).exists()):
-            self.due = time.time() + AGAIN          # nobody has made it yet
+            self.due = time.monotonic() + AGAIN     # nobody has made it yet
             return
         store, balances = self._open(place), Balances(state.slab)
-        _, ends = today()
+        now = periods()
         with store.reading() as session:
             self._give(session, state, None if keys is None else accounts, bounded)
             heard = ledger.last(session)
-        balances.end(ends)
+        balances.end([end * ledger.HOUR for _, end in now])
         if keys is not None:
             return
         self.opening, self.heard, self.spent = store.opened, heard, {}
-        self.due = ends[-1] if self.ends == ends else time.time() + AGAIN
-        self.ends = ends
+        self.due = float("inf") if self.said == now else time.monotonic() + AGAIN
+        self.said = now
 
     def _give(self, session: Session, state: State, accounts: Sequence[int] | None,
               bounded: Iterable[tuple[str, Sequence[int]]]) -> None:
         """Says what accounts (None: all) and keys may spend."""
-        balances, boot = Balances(state.slab), state.slab.host
-        begun, _ = today()
+        balances, boot, now = Balances(state.slab), state.slab.host, periods()
+        place = state.snapshot.store
         for account, there in ledger.granted(session, boot, accounts).items():
-            balances.grant(balances.claim(ledger.owner(account).encode()), (there, None, None, None))
+            balances.grant(balances.claim(balance(place, ledger.owner(account))), (there, None, None, None))
         for name, points in bounded:
-            balances.grant(balances.claim(name.encode()), ledger.key_granted(session, boot, name, points, begun))
+            parts = ledger.key_granted(session, boot, name, points, now)
+            balances.grant(balances.claim(balance(place, name)), parts)
 
     def _follow(self, place: StorePlace, state: State) -> None:
         store = self._open(place)
@@ -233,6 +260,15 @@ class Clerk:
                 self.heard = news.turn
         if not known:
             self._grant(place, state, None, ())
+
+
+def synced(folder: Path) -> None:
+    """What a folder has is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def bounds(state: State, names: Iterable[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -255,17 +291,11 @@ def quotas(state: State) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield row.name, known[row.policy]
 
 
-def today() -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The periods that it is in now."""
-    return periods(datetime.fromtimestamp(time.time(), UTC))
-
-
-def periods(now: datetime) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The hours (since 1970) with which this month, day and hour began in UTC, and when each ends (Unix times)."""
-    hour = now.replace(minute=0, second=0, microsecond=0)
+def periods() -> tuple[tuple[int, int], ...]:
+    """This month, day and hour of UTC, by the hour (since 1970) with which each began, and the one that follows it."""
+    hour = datetime.fromtimestamp(time.time(), UTC).replace(minute=0, second=0, microsecond=0)
     day = hour.replace(hour=0)
     month = day.replace(day=1)
     following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
-    begun = tuple(int(when.timestamp()) // ledger.HOUR for when in (month, day, hour))
-    return begun, (int(following.timestamp()), int(day.timestamp()) + 24 * ledger.HOUR,
-                   int(hour.timestamp()) + ledger.HOUR)
+    first, last, today, now = (int(when.timestamp()) // ledger.HOUR for when in (month, following, day, hour))
+    return (first, last), (today, today + 24), (now, now + 1)

@@ -24,7 +24,7 @@ from edge.control.keys.routes import deed
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.store import PARTIES, Party, Store, ledger
-from edge.values.points import MICRO, read, shown
+from edge.values.points import MICRO, balance, read, shown
 
 DAYS = 30                           # that are told where nobody says since when
 COLUMNS = (*ledger.TOTALS, "money")
@@ -62,22 +62,22 @@ class Points:
             with store.writing() as session:
                 account = there(store.find(PARTIES["account"], name), "account", name)
                 before, after = ledger.credit(
-                    session, account.number, points, reference or done.request, time.time())
+                    session, account.number, points, reference, time.time())
                 if after != before:
                     store.note(done, account.id, *({"name": account.name, "balance": shown(each)}
                                                    for each in (before, after)))
             return account
         try:
             account = await self.keeper.ask(change)
-        except ledger.Overflow as overflow:
-            raise conflict(f"Of {name} {overflow}") from None
+        except (ledger.Overflow, ledger.Other) as error:
+            raise conflict(f"Of {name} {error}") from None
         await self.keeper.granting([], [account.number])
         return self.shown(account)
 
     def shown(self, account: Party) -> Response:
         """An account's balance, as workers have it."""
         balances = Balances(self.state().slab)
-        index = balances.find(ledger.owner(account.number).encode())
+        index = balances.find(balance(self.state().snapshot.store or "", ledger.owner(account.number)))
         left, held = (balances.left(index)[0] or 0, balances.held(index)) if index else (0, 0)
         worth = self.state().snapshot.worth
         return Response(orjson.dumps({
