@@ -15,6 +15,7 @@ from edge.cli.circuits import columns
 from edge.cli.running import find, options
 from edge.values.parties import KINDS
 from edge.values.points import SETTINGS
+from edge.values.printable import printable
 
 TIMEOUT = 130.0             # seconds: the answer comes when all workers know of it
 PAGE = 1000
@@ -157,6 +158,23 @@ def create(name: str, as_json: bool, **given: Any) -> None:
     """Make a key; its secret is shown this once."""
     said = {"name": name, **body(given)}
     tell(find(**given).ask("/admin/keys", TIMEOUT, body=encoded(said)), as_json)
+
+
+@keys.command("try")
+@named
+@click.argument("model")
+@click.argument("text")
+@as_json
+@options
+def try_(name: str, model: str, text: str, as_json: bool, **given: str | None) -> None:
+    """Ask a model as the key would, with its models, limits and points; its secret is not needed."""
+    said = encoded({"model": model, "messages": [{"role": "user", "content": text}]})
+    admin = find(**given)
+    status, found = admin.answer(f"/admin/playground/v1/chat/completions?key={quote(name)}", TIMEOUT, body=said)
+    if not 200 <= status < 300:
+        why = found.get("details", {}).get("condition")
+        raise click.ClickException(f"{admin.url}: {why}: {found['message']}" if why else admin.wrong(status, found))
+    click.echo(dumped(found) if as_json else printable(found["choices"][0]["message"]["content"] or ""))
 
 
 @keys.command("set")

@@ -29,6 +29,7 @@ from edge.control.maintenance import MaintenanceRoutes
 from edge.control.metrics import SlabCollector, expose
 from edge.control.models import ModelRoutes
 from edge.control.parties import routes as parties
+from edge.control.playground import Playground
 from edge.control.points.clerk import Clerk
 from edge.control.points.routes import Points
 from edge.control.problems import refused
@@ -78,6 +79,7 @@ class Routes:
                 Route("/admin/stop", self.stop, methods=["POST"]),
                 *Keys(self.state, self.keeper).routes(), *parties.routes(self.state, self.keeper),
                 *Points(self.state, self.keeper).routes(),
+                *Playground(self.state, self.known.address).routes(),
                 *CacheRoutes(self.state, self.known.cache).routes(),
                 *MaintenanceRoutes(self.state).routes(), *ModelRoutes(self.state).routes(),
             ],

@@ -21,3 +21,4 @@ class Inheritance:
     listener: socket.socket
     stripe: int = CONTROL
     cache: Cache | OSError | None = None
+    address: tuple[str, int] | None = None      # where workers listen; None: as the configuration says

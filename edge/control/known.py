@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Known:
     """The fleet, if this host is of one; when providers' certificates end; requests that have ended; reloads.
 
-    `supervisor` is its process, `clerk` has what is posted. Of the response cache an error says why there is none.
+    `supervisor` is its process, `clerk` has what is posted. Of the response cache an error says why there is none;
+    `address` is where workers listen.
     """
 
     fleet: Callable[[], Fleet | None] = lambda: None
@@ -29,3 +30,4 @@ class Known:
     supervisor: int = 0
     clerk: Clerk | None = None
     cache: Cache | OSError | None = None
+    address: tuple[str, int] | None = None

@@ -56,7 +56,7 @@ class Control:
     def __init__(self, state: State, inherited: Inheritance, logger: logging.Logger) -> None:
         self.state = state
         self.stripe = inherited.stripe
-        self.cache = inherited.cache
+        self.cache, self.address = inherited.cache, inherited.address
         self.channel = inherited.channel
         self.reader = Reader(self.channel)
         self.log = logger
@@ -85,7 +85,7 @@ class Control:
         self.checks = Checks(self.loop, self.mark)
         routes = Routes(lambda: self.state, lambda: self.draining, self.reload, os.getppid(),
                         Known(lambda: self.fleet, self.checks.expiries, self.requests, self.outcomes, os.getppid(),
-                              self.clerk, self.cache),
+                              self.clerk, self.cache, self.address),
                         self.keeper)
         self.join()
         self.check()

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edge import control, worker
 from edge._fast import CONTROL, GENERATION, Cache, Slab, Spoken, Switches
@@ -35,7 +36,8 @@ class Generation:
 
     def children(self) -> list[Child]:
         """All of them, none of them alive yet."""
-        return [Child("control", self.first + CONTROL, self.start_control, self.kept_by_control),
+        address: tuple[str, int] = self.listeners.workers[0].getsockname()[:2]      # which control does not keep
+        return [Child("control", self.first + CONTROL, partial(self.start_control, address), self.kept_by_control),
                 *(Child(f"worker-{index}", self.first + index, self.start_worker(index), self.kept_by_worker(index))
                   for index in range(self.workers))]
 
@@ -46,11 +48,12 @@ class Generation:
             channel, self.share(index),
             self.force.cache if isinstance(self.force.cache, Cache) else None))
 
-    def start_control(self, channel: socket.socket) -> None:
+    def start_control(self, address: tuple[str, int], channel: socket.socket) -> None:
         """What control does after the fork."""
         force = self.force
         control.run(control.Inheritance(force.slab, force.registry, force.snapshot, channel, self.listeners.admin,
-                                        self.first + CONTROL, force.cache))
+                                        self.first + CONTROL, force.cache,
+                                        address))
 
     def share(self, index: int) -> list[socket.socket]:
         """The listening sockets of worker `index`."""

@@ -24,7 +24,6 @@ NOT_YET = {
     **dict.fromkeys(("tokenbay/task-not-found", "tokenbay/task-failed", "tokenbay/video-task", "tokenbay/video-fetch"),
                     "asynchronous tasks"),
     "tokenbay/convert": "translation between the providers' formats",
-    "tokenfactory/playground-upstream": "the playground's proxy",
 }
 # Rows whose answers other tests hold to them, at the admin port.
 ELSEWHERE = {
@@ -32,6 +31,7 @@ ELSEWHERE = {
     "tokenpak/config-missing": "tests/gateway/test_rows_page.py, by a reload of a broken file",
     "tokenpak/conflict": "tests/gateway/test_rows_page.py, by an answer put into the response cache twice",
     "tokenpak/disk": "tests/gateway/test_rows_page.py, by one put into a cache for which the disk has no room",
+    "tokenfactory/playground-upstream": "tests/gateway/test_playground.py, by a provider that fails",
     "tokenfactory/rotate-conflict": "tests/gateway/test_rows_page.py, by a second rotation",
     "tokenfactory/settings-conflict": "tests/gateway/test_rows_page.py, by an If-Match of another version",
 }
