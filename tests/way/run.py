@@ -27,20 +27,27 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from zlib import crc32
 
-from edge._fast import Condition, gateway
-from edge.contract import provider_errors
-from edge.worker import own
+from edge._fast import Condition
 from tests.way.messages import PLAIN, answer, good, in_pieces, request
 from tests.way.world import SECOND, Tls, World, snapshot_of
 
 BLOCK = 100             # seeds that share a world
+
+
+# orjson 3.13 ends the process where there is no memory.
+CAREFUL = SimpleNamespace(
+    OPT_SORT_KEYS=1, JSONDecodeError=json.JSONDecodeError,
+    loads=lambda data: json.loads(data if isinstance(data, str) else bytes(data)),
+    dumps=lambda value, default=sorted, option=0: json.dumps(
+        value, sort_keys=option == 1,
+        default=lambda each: asdict(each) if is_dataclass(each) else default(each)).encode())
 
 
 class Unwatched:
@@ -330,9 +337,9 @@ def run_all(clock: mmap.mmap, first: int, runs: int, *, memory: bool) -> tuple[i
     """All seeds from the first of its block on; how many requests there were, the last world, and its trace."""
     snapshot, requests = snapshot_of(), 0
     if memory:
-        for module in (provider_errors, own, gateway):      # orjson 3.13 ends the process where there is no memory
-            module.orjson = SimpleNamespace(                # type: ignore[attr-defined]
-                loads=json.loads, dumps=lambda value: json.dumps(value).encode())
+        for name, module in sys.modules.items():
+            if name.startswith("edge.") and hasattr(module, "orjson"):
+                module.orjson = CAREFUL
     start = first - first % BLOCK
     world, trace = World(clock, snapshot, start), 0
     asyncio._set_running_loop(world.loop)           # type: ignore[attr-defined]
