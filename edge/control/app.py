@@ -216,7 +216,7 @@ def masked(snapshot: Snapshot, keys: Iterable[Key]) -> dict[str, Any]:
     fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)
               if field.name != "wording"}
     fields["keys"] = [{field.name: getattr(key, field.name) for field in dataclasses.fields(key)
-                       if field.name not in ("digest", "former", "id")} for key in keys]
+                       if field.name not in ("digest", "former")} for key in keys]
     return fields
 
 

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from edge._fast import CONTROL, Cache, Slab
+from edge.values.directory import Mark
 from edge.values.registry import Registry
 from edge.values.snapshot import Snapshot
 
@@ -22,3 +23,4 @@ class Inheritance:
     stripe: int = CONTROL
     cache: Cache | OSError | None = None
     address: tuple[str, int] | None = None      # where workers listen; None: as the configuration says
+    stored: Mark | None = None          # up to where the directory has the store's keys; None: nobody has read them

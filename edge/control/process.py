@@ -67,7 +67,7 @@ class Control:
         self.requests = Requests(state.slab)
         self.outcomes = Outcomes()
         self.clerk = Clerk(lambda: self.state)
-        self.keeper = Keeper(lambda: self.state, self.share, self.clerk.grant)
+        self.keeper = Keeper(lambda: self.state, self.share, self.clerk.grant, inherited.stored)
         self.watch = Watch(lambda: self.state.snapshot.store, self.follow)
         self.fleet: Fleet | None = None
         self.speaking: asyncio.Task[None] | None = None

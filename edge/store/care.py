@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edge.store import migrations
 from edge.store import sqlite as file
-from edge.store.opening import clients, postgresql
+from edge.store.filling import stored
+from edge.store.opening import postgresql
 from edge.store.rows import Unavailable
 from edge.store.sqlite import DIALECT, readable, reading, told
 from edge.values.snapshot import StorePlace
@@ -32,7 +33,7 @@ def check(place: StorePlace) -> Found:
     """Reads all of it. Unavailable: it is not there, damaged, of a newer version, or holds what no key can be."""
     if place.url is not None:
         version, entries = postgresql().check(place)
-        return Found(version, len(migrations.MIGRATIONS), len(clients(place).keys), entries)
+        return Found(version, len(migrations.MIGRATIONS), keys_of(place), entries)
     path = place.name
     with told():
         there = Path(path).exists()
@@ -43,10 +44,16 @@ def check(place: StorePlace) -> Found:
         said = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if said != "ok":
         raise Unavailable(f"it is damaged ({said}): restore a backup")
-    keys = len(clients(place).keys)
+    keys = keys_of(place)
     with told(), closing(readable(path)) as connection:
         entries = int(connection.execute("SELECT count(*) FROM audit").fetchone()[0])
     return Found(version, len(migrations.MIGRATIONS), keys, entries)
+
+
+def keys_of(place: StorePlace) -> int:
+    """How many there are, all read. Unavailable: one of them can be no key."""
+    with stored(place) as found:
+        return sum(not row.former for row, _ in found.rows)
 
 
 def migrate(place: StorePlace) -> tuple[int, int]:

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from edge.store.rows import Deed, Entry
 from edge.store.tables import R, Table
+from edge.values.directory import Mark
 from edge.values.parties import Numbers, PartyKind
 from edge.values.snapshot import Key, StorePlace
 
+T = TypeVar("T")
 Show = Callable[[R], Mapping[str, Any]]     # how the audit shows a row: without digests
 Change = Callable[[R | None], R | None]
-
-
-class Mark(NamedTuple):
-    """An entry of the audit, up to which all is known: in another store, or a copy put back, there is no such one."""
-
-    number: int = 0
-    request: str = ""
-
-
-class Stored(NamedTuple):
-    """All keys of a store, and all who stand behind them; the audit's last entry then."""
-
-    keys: tuple[Key, ...] = ()
-    parties: tuple[Key, ...] = ()
-    mark: Mark = Mark()
 
 
 class Changes(NamedTuple):
@@ -87,19 +74,26 @@ class Store(Protocol):
         """Whether there is a database, though it may be empty; False where it would be made."""
 
     def writing(self) -> AbstractContextManager[Session]:
-        """A transaction that writes, all or nothing, and alone; of the newest version."""
+        """A transaction that writes, all or nothing, and alone; of the newest version. Inside of another one that one.
+        """
 
     def reading(self) -> AbstractContextManager[Session]:
         """A transaction that reads, all of one moment; inside of another one that one."""
-
-    def stored(self) -> Stored:
-        """All keys, and who stands behind them."""
 
     def since(self, mark: Mark) -> Changes | None:
         """What has changed behind that entry of the audit; None: too much, or there is no such entry."""
 
     def find(self, table: Table[R], name: str) -> R | None:
         """A row by what it is called for good, else by its name."""
+
+    def named(self, table: Table[R], name: str) -> R | None:
+        """A row by its name alone."""
+
+    def name_of(self, id_: str) -> str | None:
+        """Of what was called so for good, and may be there no more."""
+
+    def each(self, deeds: Sequence[Callable[[], T]]) -> list[T | Exception]:
+        """What each gives, or raises; then it has changed nothing. All in one transaction, which is there or is not."""
 
     def page(self, table: Table[R], after: str, limit: int) -> list[R]:
         """The next rows behind one, in the order of what they are called for good."""

@@ -27,7 +27,7 @@ PERIODS = {"day": 86400.0, "month": 30 * 86400.0}       # of a quota
 def made(row: Row, parties: tuple[int, ...]) -> Key:
     """The key, and the numbers of who stands behind it. ValueError, TypeError, KeyError: no check has let it in."""
     return Key(
-        name=row.name, digest=row.secrets.digest, state=row.state, id=row.id, parties=parties, **terms(row.policy),
+        name=row.name, digest=row.secrets.digest, state=row.state, parties=parties, **terms(row.policy),
         former=Former(row.secrets.former, row.secrets.until) if row.secrets.former is not None else None)
 
 

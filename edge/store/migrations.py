@@ -54,6 +54,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
      "CREATE INDEX spent_by_turn ON spent (turn) WHERE boot = 0",
      "ALTER TABLE credited ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
      "CREATE INDEX credited_by_turn ON credited (turn)"),
+    ("CREATE INDEX keys_of_former ON keys (former) WHERE former IS NOT NULL",
+     "CREATE INDEX audit_of_name ON audit (json_extract(coalesce(after, before), '$.name'), number)"),
 )
 
 

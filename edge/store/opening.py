@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from edge.store import sqlite
-from edge.store.interface import Store, Stored
-from edge.store.rows import GONE, Unavailable
+from edge.store.interface import Session, Store
+from edge.store.rows import Unavailable
 from edge.values.snapshot import StorePlace
 
 
@@ -19,16 +20,12 @@ def opened(place: StorePlace, known: Callable[[], bool] = lambda: False) -> Stor
     return made
 
 
-def clients(place: StorePlace, known: bool = False) -> Stored:
-    """All keys, and who stands behind them. Where there is no store, or nothing in it, there are none; an older one is
-    not changed.
-
-    Unavailable: it cannot be read, or is lost while keys of it are known.
-    """
-    found: Stored = sqlite.clients(place.name) if place.url is None else postgresql().clients(place)
-    if known and not found.keys and lost(place):
-        raise Unavailable(GONE)
-    return found
+@contextmanager
+def moment(place: StorePlace) -> Iterator[Session | None]:
+    """What reads a store as it is at one moment; None: there is none, or nothing in it. An older one is not changed.
+    Unavailable."""
+    with sqlite.moment(place.name) if place.url is None else postgresql().moment(place) as session:
+        yield session
 
 
 def lost(place: StorePlace) -> bool:

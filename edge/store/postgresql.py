@@ -17,10 +17,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import StrDumperUnknown
 
 from edge.store import migrations
-from edge.store.interface import Stored
 from edge.store.migrations import Dialect
 from edge.store.rows import GONE, Unavailable
-from edge.store.sql import SQL, everything
+from edge.store.sql import SQL
 from edge.store.tables import PARTIES
 from edge.values.snapshot import StorePlace
 
@@ -218,19 +217,21 @@ def empty(session: Session) -> bool:
     return session.execute("SELECT to_regclass('version')").fetchone() == (None,)
 
 
-def clients(place: StorePlace) -> Stored:
-    """See `edge.store.clients`. An older database is migrated in a transaction that is taken back."""
+@contextmanager
+def moment(place: StorePlace) -> Iterator[Session | None]:
+    """See `edge.store.opening.moment`. An older database is migrated in a transaction that is taken back."""
     with told(), closing(connected(place).connection) as connection:
         session = Session(connection)
         if empty(session) or not migrations.check(session, DIALECT):
-            return Stored()
+            yield None
+            return
         if migrations.version(session, DIALECT) == len(migrations.MIGRATIONS):
             session.execute(DIALECT.moment)
         else:
             session.execute(DIALECT.begin)
             migrations.steps(session, DIALECT)
         try:
-            return everything(session)
+            yield session
         finally:
             session.execute("ROLLBACK")
 

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from edge.store import migrations
-from edge.store.interface import Change, Changes, Mark, Session, Show, Stored
+from edge.store.interface import Change, Changes, Session, Show, T
 from edge.store.keys import made, made_party
 from edge.store.migrations import Dialect
 from edge.store.rows import Deed, Entry, Party, Row, Taken, Unavailable
 from edge.store.tables import KEYS, PARTIES, R, Table, dumped
+from edge.values.directory import Mark
 from edge.values.parties import KINDS, Numbers, PartyKind, behind, digest
 from edge.values.snapshot import StorePlace
 
@@ -72,8 +73,28 @@ class SQL(ABC):
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """See `Store`."""
+        if self._under_way is not None:
+            yield self._under_way
+            return
         with self._transaction(self.dialect.begin, self.dialect.commit) as session:
             yield session
+
+    def each(self, deeds: Sequence[Callable[[], T]]) -> list[T | Exception]:
+        """See `Store`."""
+        found: list[T | Exception] = []
+        with self.writing() as session:
+            for deed in deeds:
+                session.execute("SAVEPOINT deed")
+                try:
+                    with self.told():
+                        found.append(deed())
+                except Unavailable:
+                    raise
+                except Exception as error:
+                    session.execute("ROLLBACK TO SAVEPOINT deed")
+                    found.append(error)
+                session.execute("RELEASE SAVEPOINT deed")
+        return found
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -83,11 +104,6 @@ class SQL(ABC):
             return
         with self._transaction(self.dialect.moment, "COMMIT") as session:
             yield session
-
-    def stored(self) -> Stored:
-        """See `Store`."""
-        with self.reading() as session:
-            return everything(session)
 
     def since(self, mark: Mark) -> Changes | None:
         """See `Store`."""
@@ -116,9 +132,24 @@ class SQL(ABC):
         """See `Store`."""
         with self.reading() as session:
             found = session.execute(
-                f"SELECT {table.columns} FROM {table.name} WHERE ? IN ({table.by}, name) ORDER BY {table.by} = ? DESC "
-                "LIMIT 1", (name, name)).fetchone()
+                f"SELECT {table.columns} FROM {table.name} WHERE {table.by} = ? OR name = ? "
+                f"ORDER BY {table.by} = ? DESC LIMIT 1", (name, name, name)).fetchone()
         return None if found is None else table.read(found)
+
+    def named(self, table: Table[R], name: str) -> R | None:
+        """See `Store`."""
+        with self.reading() as session:
+            found = session.execute(
+                f"SELECT {table.columns} FROM {table.name} WHERE name = ?", (name,)).fetchone()
+        return None if found is None else table.read(found)
+
+    def name_of(self, id_: str) -> str | None:
+        """See `Store`."""
+        with self.reading() as session:
+            found = session.execute(
+                "SELECT json_extract(coalesce(after, before), '$.name') FROM audit WHERE key = ? ORDER BY number DESC "
+                "LIMIT 1", (id_,)).fetchone()
+        return None if found is None or found[0] is None else str(found[0])
 
     def page(self, table: Table[R], after: str, limit: int) -> list[R]:
         """See `Store`."""
@@ -167,8 +198,8 @@ class SQL(ABC):
         terms: list[str] = []
         values: list[Any] = []
         if key is not None:
-            terms.append("? IN (key, json_extract(coalesce(after, before), '$.name'))")
-            values.append(key)
+            terms.append("(key = ? OR json_extract(coalesce(after, before), '$.name') = ?)")
+            values += [key, key]
         if before is not None:
             terms.append("number < ?")
             values.append(before)
@@ -196,14 +227,10 @@ def write(session: Session, table: Table[R], before: R | None, after: R | None) 
     return replace(after, number=number)
 
 
-def everything(session: Session) -> Stored:
-    """All keys, and who stands behind them, of the transaction's moment. Unavailable: one of them can be no key."""
-    parties = [row for table in PARTIES.values() for row in _all(session, table)]
-    numbers: dict[tuple[str, str], int] = {(party.kind, party.name): party.number for party in parties}
-    last = session.execute("SELECT number, request FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-    with usable():
-        keys = tuple(made(key, behind(key.policy, numbers)) for key in _all(session, KEYS))
-        return Stored(keys, tuple(map(made_party, parties)), Mark(*last or ()))
+def mark_of(session: Session) -> Mark:
+    """The audit's last entry."""
+    found = session.execute("SELECT number, request FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    return Mark() if found is None else Mark(*found)
 
 
 @contextmanager
@@ -224,13 +251,15 @@ def digests(row: Row | Party | None) -> frozenset[bytes]:
     return frozenset(filter(None, (row.secrets.digest, row.secrets.former)))
 
 
-def _all(session: Session, table: Table[R]) -> Iterator[R]:
-    """By pieces, as nobody waits for an answer without an end."""
-    by, after = table.columns.split(", ").index(table.by), ""
-    while found := session.execute(f"SELECT {table.columns} FROM {table.name} WHERE {table.by} > ? "
-                                   f"ORDER BY {table.by} LIMIT ?", (after, PIECE)).fetchall():
-        yield from map(table.read, found)
-        after = found[-1][by]
+def pieces(session: Session, columns: str, table: str, by: str) -> Iterator[Any]:
+    """All rows of a table in the order of a column, the first that is asked for: by pieces, as nobody waits for an
+    answer without an end."""
+    after = ""
+    while found := session.execute(f"SELECT {by}, {columns} FROM {table} WHERE {by} > ? ORDER BY {by} LIMIT ?",
+                                   (after, PIECE)).fetchall():
+        for _, *cells in found:
+            yield cells
+        after = found[-1][0]
 
 
 def entry(found: Sequence[Any]) -> Entry:

@@ -6,18 +6,20 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Lock
 from urllib.parse import quote
 
 from edge.store import migrations
-from edge.store.interface import Stored
+from edge.store.interface import Session
 from edge.store.migrations import Dialect
 from edge.store.rows import GONE, Unavailable
-from edge.store.sql import SQL, everything
+from edge.store.sql import SQL
 from edge.values.snapshot import StorePlace
 
 PATIENCE = 2.0              # seconds that a lock of others is waited for
+_TURNS: dict[str, Lock] = {}        # of those who write, by the file
 DIALECT = Dialect(begin="BEGIN IMMEDIATE", commit="COMMIT", moment="BEGIN", version="PRAGMA user_version",
                   set_version="PRAGMA user_version = {}")
 
@@ -63,6 +65,14 @@ class SQLite(SQL):
             self.opened += 1
         return self._connection
 
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """See `Store`. Threads of this process take turns: SQLite itself would look now and then whether it is its own.
+        """
+        turn = nullcontext() if self._under_way is not None else _TURNS.setdefault(self.place.name, Lock())
+        with turn, super().writing() as session:
+            yield session
+
     def close(self) -> None:
         """See `Store`."""
         if self._connection is not None:
@@ -78,13 +88,15 @@ class SQLite(SQL):
         return Path(self.place.name).exists()
 
 
-def clients(path: str) -> Stored:
-    """See `edge.store.clients`."""
+@contextmanager
+def moment(path: str) -> Iterator[Session | None]:
+    """See `edge.store.opening.moment`."""
     if lost(path):
-        return Stored()
+        yield None
+        return
     with told(), closing(readable(path)) as connection:
-        connection.execute("BEGIN")             # all as it is at one moment
-        return everything(connection)
+        connection.execute("BEGIN")
+        yield connection
 
 
 def lost(path: str) -> bool:

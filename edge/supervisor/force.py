@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edge._fast import Cache, Healths, Slab
-from edge.values.directory import FILE, PARTIES, STORE, Directory, source_of
+from edge.process.apart import apart
+from edge.values.directory import FILE, STORE, Directory, DirectoryFull, Mark
 from edge.values.registry import Fresh, Registry, apply
 from edge.values.snapshot import Snapshot
 
@@ -20,23 +22,21 @@ class Force:
     cache: Cache | OSError | None = None        # of answers; an error: it cannot be had
 
     digests: frozenset[bytes] = frozenset()     # of the file's keys
+    stored: Mark | None = None          # what admins had done when the store was read; None: it was not
 
     def take(self, snapshot: Snapshot, registry: Registry, fresh: Fresh) -> None:
         """Another version is in force, and keys that it has no more still are."""
         apply(self.slab, registry, snapshot, fresh)
-        self.snapshot, self.registry = replace(snapshot, keys=(), parties=()), registry
-        self.digests = frozenset(key.digest for key in snapshot.keys if source_of(key) == FILE)
+        self.snapshot, self.registry = replace(snapshot, keys=()), registry
+        self.digests = frozenset(key.digest for key in snapshot.keys)
 
-    def fill(self, snapshot: Snapshot) -> None:
-        """A new memory gets the store's keys, so that none is unknown before control is there, which writes them."""
-        if len(Directory(self.slab, STORE, writes=False).rows):
-            return
-        parties, keys = Directory(self.slab, PARTIES), Directory(self.slab, STORE)
-        for party in snapshot.parties:              # before the keys behind which they stand
-            parties.put(party)
-        for key in snapshot.keys:
-            if source_of(key) == STORE:
-                keys.put(key)
+    def fill(self) -> None:
+        """A new memory gets the store's keys, so that none is unknown before control is there, which writes them.
+
+        In a process of its own: what reads them is large. ConfigError; OSError, Ended: it came to nothing.
+        """
+        if self.snapshot.store is not None and not len(Directory(self.slab, STORE, writes=False).rows):
+            self.stored = apart(partial(filled, self.snapshot, self.slab))
 
     def revoke(self) -> None:
         """Now they are not.
@@ -44,6 +44,20 @@ class Force:
         Where the secret is another one, all keys have other digests: then when nobody looks by those before any more.
         """
         Directory(self.slab, FILE).keep(self.digests)
+
+
+def filled(snapshot: Snapshot, slab: Slab) -> Mark:
+    """See `Force.fill`."""
+    from edge.config import INVALID, ConfigError, Place, Problem
+    from edge.store import Unavailable, fill
+
+    assert snapshot.store is not None
+    try:
+        return fill(snapshot.store, slab)
+    except (Unavailable, DirectoryFull) as error:
+        said = f"{snapshot.store} cannot be used: {error}"
+        raise ConfigError([Problem(INVALID, Place(snapshot.source), "store", said, "`edge store check` says more")]
+                          ) from None
 
 
 def forgive(force: Force, before: Snapshot) -> None:

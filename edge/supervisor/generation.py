@@ -52,8 +52,7 @@ class Generation:
         """What control does after the fork."""
         force = self.force
         control.run(control.Inheritance(force.slab, force.registry, force.snapshot, channel, self.listeners.admin,
-                                        self.first + CONTROL, force.cache,
-                                        address))
+                                        self.first + CONTROL, force.cache, address, force.stored))
 
     def share(self, index: int) -> list[socket.socket]:
         """The listening sockets of worker `index`."""
@@ -88,4 +87,4 @@ def take_over(handed: Handover, snapshot: Snapshot, logger: logging.Logger) -> t
         sock = socket.socket(fileno=channel)
         before.append(Child(name, stripe if shared else -1, pid=pid, channel=sock, reader=Records(sock), ready=True))
     os.close(handed.snapshot)
-    return Force(slab, replace(snapshot, keys=(), parties=()), registry), first, before
+    return Force(slab, replace(snapshot, keys=()), registry), first, before

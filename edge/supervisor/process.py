@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from edge import __version__, contract
 from edge._fast import Slab, Switches
+from edge.config import ConfigError
 from edge.process import descriptors, log, notify
 from edge.process.apart import Ended, apart
 from edge.process.channel import PROTOCOL, Garbage, Kind, Record
@@ -47,7 +48,7 @@ class Supervisor:
         self.handed = handed is not None
         if handed is None:
             self.listeners = Listeners.opened(snapshot)
-            force = Force(Slab(snapshot.workers), replace(snapshot, keys=(), parties=()), Registry())
+            force = Force(Slab(snapshot.workers), replace(snapshot, keys=()), Registry())
             first, before = 0, list[Child]()
         else:
             self.listeners = Listeners.inherited(handed, snapshot, self.log)
@@ -55,7 +56,7 @@ class Supervisor:
         force.cache = cache.opened(snapshot.cache, snapshot.workers, self.log)
         self.force = force
         force.take(snapshot, force.registry, prepare(force.slab, force.registry, snapshot))
-        force.fill(snapshot)
+        self.fill()
         if handed is not None:
             forget(force)
         self.generation = Generation(force, self.listeners, first, snapshot.workers)
@@ -64,6 +65,15 @@ class Supervisor:
         self.reloads = Reloads(force, reload, self.family.everyone, self.log, self.upgrades.again)
         self.announced = False
         self.exit_code = 0
+
+    def fill(self) -> None:
+        """The store's keys. An image that takes another's place must serve, whatever it costs. ConfigError."""
+        try:
+            self.force.fill()
+        except (ConfigError, Ended, OSError) as error:
+            if not self.handed:
+                raise
+            self.log.warning("keys of the store are not in force yet", extra={"facts": {"reason": str(error)}})
 
     def run(self) -> int:
         """Starts everything, and watches it until it is told to stop."""

@@ -118,7 +118,7 @@ class Reloads:
         self.hold_store(snapshot)
         registry = copy.deepcopy(force.registry)
         fresh = prepare(force.slab, registry, snapshot, self.settled())
-        memory = publish(replace(snapshot, keys=(), parties=()), registry)
+        memory = publish(replace(snapshot, keys=()), registry)
         self.name_fixed(snapshot)
         self.serial += 1
         asked = frozenset(child for child in self.everyone()
@@ -137,7 +137,7 @@ class Reloads:
         place, known = snapshot.store, self.force.snapshot.store
         if place is None or known is None or place.name != known.name or not len(Directory(self.force.slab, STORE)):
             return
-        if not any(key.id for key in snapshot.keys) and apart(lambda: lost(place)):
+        if apart(lambda: lost(place)):
             raise ConfigError([Problem(
                 INVALID, Place(snapshot.source), "store", f"{place} was there, and is gone",
                 "put a backup in its place by `edge store restore`; or name another one, to begin anew")])

@@ -6,9 +6,9 @@ version comes into force only what differs, and everybody looks them up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -30,7 +30,7 @@ from edge.values.snapshot import Key, Limit, Minute
 FILE, STORE, PARTIES = Source.FILE, Source.STORE, Source.PARTIES
 CONCURRENT = KINDS_OF_LIMITS[-1]
 
-_OWN = {"name", "digest", "state", "expires", "id", "former", "parties"}
+_OWN = {"name", "digest", "state", "expires", "former", "parties"}
 _SHARED = [field.name for field in fields(Key) if field.name not in _OWN]
 
 Terms = tuple[float, int] | int     # rate and burst; of concurrent requests how many
@@ -38,6 +38,14 @@ Terms = tuple[float, int] | int     # rate and burst; of concurrent requests how
 
 class DirectoryFull(ValueError):
     """There are more keys, or limits of keys, than the shared memory has room for."""
+
+
+class Mark(NamedTuple):
+    """An entry of the audit, up to which a store is known: in another store, or a copy put back, there is no such one.
+    """
+
+    number: int = 0
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +95,25 @@ def numbers(key: Key) -> list[tuple[int, str, int, Terms]]:
     return found
 
 
-def source_of(key: Key) -> Source:
-    """Who has made it."""
-    return STORE if key.id else FILE
-
-
 def secrets(key: Key) -> Iterator[tuple[bytes, float, bool]]:
     """The digests of a key, each with its end and whether it is of the secret from before a rotation."""
     end = key.expires or 0.0
     yield key.digest, end, False
     if key.former is not None:
         yield key.former.digest, min(end or key.former.until, key.former.until), True
+
+
+def digests(*keys: Key) -> frozenset[bytes]:
+    """Of all their secrets."""
+    return frozenset(digest for key in keys for digest, _, _ in secrets(key))
+
+
+def terms(key: Key) -> tuple[Terms | None, ...]:
+    """Of the limits of a key, by number of its row's buckets; None: it has no such limit."""
+    found: list[Terms | None] = [None] * (len(KINDS_OF_LIMITS) + 1)
+    for number, _, _, each in numbers(key):
+        found[number] = each
+    return tuple(found)
 
 
 def shown(row: KeyRow) -> Key:
@@ -128,31 +144,40 @@ class Directory:
 
         Keys of one name have their limits in common.
         """
-        terms: list[Terms | None] = [None] * (len(KINDS_OF_LIMITS) + 1)
-        for number, _, _, each in numbers(key):
-            terms[number] = each
         said = key.name, text(key), KEY_STATES.index(key.state)
+        limits = terms(key)
+        changed = [self.put_row(KeyRow(digest, *said, end, (), former, key.parties), limits)
+                   for digest, end, former in secrets(key)]
+        return any(changed)
+
+    def put_row(self, row: KeyRow, limits: Sequence[Terms | None]) -> bool:
+        """The same of one secret, made before. DirectoryFull."""
         try:
-            changed = [self.rows.put(KeyRow(digest, *said, end, (), former, key.parties), terms)
-                       for digest, end, former in secrets(key)]
+            return self.rows.put(row, limits)
         except OverflowError as error:
             raise DirectoryFull(str(error)) from None
-        return any(changed)
 
     def remove(self, digest: bytes) -> bool:
         """Whether it was there: no worker takes the key from now on."""
         return self.rows.remove(digest)
 
+    def settle(self, name: str, keys: Iterable[Key]) -> None:
+        """Of that name there are these, and no others. DirectoryFull."""
+        wanted = list(keys)
+        for key in wanted:
+            self.put(key)
+        for digest in frozenset(self.rows.digests_of(name)) - digests(*wanted):
+            self.remove(digest)
+
     def keep(self, digests: frozenset[bytes]) -> int:
         """Removes all others. How many there were."""
         return sum(self.remove(digest) for digest in self.rows.digests() if digest not in digests)
 
-    def check(self, keys: Iterable[Key]) -> None:
-        """DirectoryFull: they would not fit in. ValueError: one of their limits is none."""
+    def check(self, keys: Iterable[Key], rows: int = 0, wanted: int = 0) -> None:
+        """DirectoryFull: they would not fit in, beside so many rows and limits. ValueError: a limit is none."""
         keys = list(keys)
-        if 2 * len(keys) + len(self.rows) > MAX_KEYS:
+        if rows + 2 * len(keys) + len(self.rows) > MAX_KEYS:
             raise DirectoryFull(f"there is room for {MAX_KEYS} keys")
-        wanted = 0
         for key in keys:
             wanted += len(numbers(key))
             for _, _, _, terms in numbers(key):

@@ -17,7 +17,7 @@ from typing import Any
 
 from edge._fast import MAX_LIMITS, MAX_POOLS, MAX_SERIES, MAX_TARGETS, Slab
 from edge.dialects.routes import MODELS, NAMES, RELAY, ROUTES
-from edge.values.directory import CONCURRENT, FILE, PARTIES, STORE, Directory, source_of
+from edge.values.directory import CONCURRENT, FILE, Directory
 from edge.values.snapshot import Key, ModelLimit, Snapshot
 
 Limited = Snapshot | Key | ModelLimit       # who has limits
@@ -227,10 +227,7 @@ def prepare(slab: Slab, registry: Registry, snapshot: Snapshot, settled: int = 0
     """Plans a version into a registry that nobody uses yet. ValueError: there is no room, or a limit is none."""
     for rate, burst in terms(snapshot).values():
         slab.terms(rate, burst)
-    for source in (FILE, STORE):
-        Directory(slab, source, writes=source == FILE).check(
-            key for key in snapshot.keys if source_of(key) == source)
-    Directory(slab, PARTIES, writes=False).check(snapshot.parties)
+    Directory(slab, FILE).check(snapshot.keys)
     return registry.plan(snapshot, settled)
 
 
@@ -243,5 +240,4 @@ def apply(slab: Slab, registry: Registry, snapshot: Snapshot, fresh: Fresh) -> N
         slab.set_concurrency(registry.bucket(name), most)
     directory = Directory(slab, FILE)
     for key in snapshot.keys:
-        if source_of(key) == FILE:
-            directory.put(key)
+        directory.put(key)

@@ -254,7 +254,6 @@ class Key:
     priority: int = 1                   # 0 high, 1 normal, 2 low: who waits for whom when there is not enough for all
     cache: bool = False                 # its requests may get, and leave, answers in the response cache
     points: tuple[int, ...] = (0, 0, 0, 0)      # micro-points in all, a month, a day, an hour; 0: as the account has
-    id: str = ""                        # in the store; empty: it stands in the file
     former: Former | None = None
     providers: tuple[str, ...] = ()     # names; empty: all
     parties: tuple[int, ...] = (0, 0, 0, 0)     # who stands behind it, by number: edge.values.parties
@@ -344,7 +343,6 @@ class Snapshot:
     catalogue: tuple[Traits, ...] = ()      # names, then patterns in their order: the first that fits counts
     relays: tuple[Relay, ...] = ()
     keys: tuple[Key, ...] = ()
-    parties: tuple[Key, ...] = ()       # who stands behind keys
     limit: Limit | None = None
     minute: Minute = Minute()
     concurrent_requests: int = 0        # 0: any number

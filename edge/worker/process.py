@@ -235,5 +235,11 @@ def rehearse(slab: Any, registry: Registry, snapshot: Snapshot) -> None:
     own = OwnAnswers(gateway, lambda key: {})
     notes = Notes(logging.getLogger("edge"), time.monotonic, debug=False)
     gateway.load(Compiler(gateway, slab).compile(snapshot, registry, own.answers(snapshot), notes))
-    for text in {directory.text(key) for key in (*snapshot.keys, *snapshot.parties)}:
+    texts = {directory.text(key) for key in snapshot.keys}
+    if snapshot.store is not None:
+        from edge.store import stored  # of all that workers do, this alone reads it
+
+        with stored(snapshot.store) as found:
+            texts |= {directory.text(party) for party in found.parties} | {row.policy for row, _ in found.rows}
+    for text in texts:
         policy(snapshot, text)

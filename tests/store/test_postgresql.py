@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge.cli import main
-from edge.store import Unavailable, clients, migrations, opened
+from edge.store import Unavailable, migrations, opened, stored
 from edge.store.places import place as placed
 from tests.store.conftest import Admin, Start, asked
 from tests.store.test_file import put, row
@@ -253,4 +253,5 @@ def test_an_empty_database_in_its_place(postgresql: Server, start: Start) -> Non
     (problem,) = admin.edge.reload().json()["problems"]
     assert problem["key"] == "store" and "gone" in problem["message"]
     admin.use(made)
-    assert clients(placed(url, Path())).keys == ()
+    with stored(placed(url, Path())) as found:
+        assert list(found.rows) == []

@@ -269,6 +269,46 @@ cdef class Directory:
                 all.append(PyBytes_FromStringAndSize(<const char*>found.digest, DIGEST))
         return all
 
+    def digests_of(self, str name):
+        """Of all that have this name, former ones as well."""
+        cdef bytes said = name.encode()
+        cdef int64_t table = self.c.indices[BY_NAME].table
+        cdef const int32_t* slots
+        cdef uint64_t hash = hash_of(said, len(said)), mask, i
+        cdef const Row* row
+        cdef int32_t entry
+        all = []
+        if table == 0:
+            return all
+        slots = slots_of(self.c, BY_NAME, table)
+        mask = (<uint64_t>1 << (table >> 1)) - 1
+        for i in range(mask + 1):
+            entry = slots[(hash + i) & mask]
+            if entry == 0:
+                break
+            row = row_at(self.c, entry - 1) if entry > 0 else NULL
+            if row != NULL and row.name_size == len(said) and memcmp(row.name, PyBytes_AS_STRING(said), len(said)) == 0:
+                all.append(PyBytes_FromStringAndSize(<const char*>row.digest, DIGEST))
+        return all
+
+    def having(self, wanted):
+        """Name and policy of each whose policy is wanted: `wanted(text)` is asked once of each policy."""
+        cdef Row found
+        cdef int64_t number, version
+        known = {}
+        for number in range(EDGE_SEE(&self.c.rows)):
+            if not copied(row_at(self.c, number), &found) or found.former:
+                continue
+            version = policy_at(self.c, found.policy).version
+            if (found.policy, version) not in known:
+                shown = self.shown(row_at(self.c, number), &found)
+                if shown is None:
+                    continue
+                known[found.policy, version] = shown.policy if wanted(shown.policy) else None
+            text = known[found.policy, version]
+            if text is not None:
+                yield PyBytes_FromStringAndSize(found.name, found.name_size).decode(), text
+
     @property
     def free_limits(self):
         """How many limits of keys there may be besides those that there are."""

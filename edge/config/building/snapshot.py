@@ -86,7 +86,7 @@ class Builder:
                                 "set trusted_proxies to the networks of the proxies in front")
         own = clients.clients(self.report, settings.keys, self.secrets, secret)
         place = self._store(settings)
-        stored = self._stored(place, own)
+        self._stored(place, own)
         chosen, wording = contracts(self.report, settings.contract, contract_files)
         check_members(self.report, chosen, settings.anthropic_members)
         snapshot = Snapshot(
@@ -94,7 +94,7 @@ class Builder:
             listen_addr=self._address(("listen_addr",), settings.listen_addr),
             workers=workers, admin_addr=admin_addr, admin_port=admin_port,
             providers=providers, models=models, catalogue=listed, relays=relays,
-            keys=own + stored.keys, parties=stored.parties, store=place,
+            keys=own, store=place,
             workspace=settings.workspace,
             limit=clients.limit(self.report, ("rate_limit",), limit.rate, limit.burst_size) if limit else None,
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
@@ -135,29 +135,24 @@ class Builder:
             self.report.problem(("store",), *wrong.args)
             return None
 
-    def _stored(self, place: StorePlace | None, own: tuple[Key, ...]) -> store.Stored:
-        """The store's keys, none of which is one of the file's, and who stands behind them."""
+    def _stored(self, place: StorePlace | None, own: tuple[Key, ...]) -> None:
+        """The store can be read, and none of its keys is one of the file's."""
         if place is None:
             for index, key in enumerate(own):
                 if any(key.points):
                     self.report.problem(("keys", index), "may spend so many points, and there is no store that counts "
                                         "them", "set store: edge.db, for instance")
-            return store.Stored()
+            return
         try:
-            stored = store.clients(place)
+            for index, name, id_ in store.clashes(place, own):
+                if name == own[index].name:
+                    self.report.problem(("keys", index, "name"), f"{name} is the name of {id_} in the store",
+                                        f"rename this one, or before it stands here: edge keys delete {id_}")
+                else:
+                    self.report.problem(("keys", index), f"is the same key as {name} ({id_}) in the store",
+                                        f"every client gets a key of its own; or first: edge keys delete {id_}")
         except store.Unavailable as error:
             self.report.problem(("store",), f"{place} cannot be used: {error}", "`edge store check` says more")
-            return store.Stored()
-        ids = {key.name: key.id for key in stored.keys}
-        digests = {digest: key for key in stored.keys for digest in (key.digest, key.former and key.former.digest)}
-        for index, key in enumerate(own):
-            if key.digest and (same := digests.get(key.digest)) is not None and key.name not in ids:
-                self.report.problem(("keys", index), f"is the same key as {same.name} ({same.id}) in the store",
-                                    f"every client gets a key of its own; or first: edge keys delete {same.id}")
-            if key.name in ids:
-                self.report.problem(("keys", index, "name"), f"{key.name} is the name of {ids[key.name]} in the store",
-                                    f"rename this one, or before it stands here: edge keys delete {ids[key.name]}")
-        return stored
 
     def _fits(self, snapshot: Snapshot) -> None:
         """Whether the shared memory has room for all that is counted."""

@@ -91,8 +91,8 @@ class Clerk:
         """Workers know what there is to spend, as the store has it now: for these, or, without keys, for all."""
         state = self.state()
         place = state.snapshot.store
-        if place is None:
-            return
+        if place is None or (keys is not None and not accounts and not any(any(key.points) for key in keys)):
+            return                                  # nobody waits for the ledger's thread for nothing
         async with self.turn_of:
             try:
                 await self._run(lambda: self._grant(place, state, keys, accounts))
@@ -283,12 +283,13 @@ def bounds(state: State, names: Iterable[str]) -> Iterator[tuple[str, tuple[int,
 def quotas(state: State) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The keys that may not spend all that their account has, and how much they may in all, a month, a day, an hour."""
     known: dict[bytes, tuple[int, ...]] = {}
+
+    def bounded(text: bytes) -> bool:
+        known[text] = directory.policy(text).points
+        return any(known[text])
     for source in (directory.FILE, directory.STORE):
-        for row in _fast.Directory(state.slab, source):
-            if row.policy not in known:
-                known[row.policy] = directory.policy(row.policy).points
-            if any(known[row.policy]):
-                yield row.name, known[row.policy]
+        for name, text in _fast.Directory(state.slab, source).having(bounded):
+            yield name, known[text]
 
 
 def periods() -> tuple[tuple[int, int], ...]:
