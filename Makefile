@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(foreach room,edge/_fast edge/_fast/*,$(addprefix $(room)/,*.pyx *.pxd *.pxi *.h)))
 ARGS   ?=
 
-.PHONY: run test test-clients check-deploy lint pages rows bench sanitize fuzz faults fleet locks sbom clean
+.PHONY: run test test-clients check-deploy lint pages prices rows bench sanitize fuzz faults fleet locks sbom clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -38,6 +38,10 @@ pages: $(VENV)/.built       ## write anew what is made of tables: states, metric
 	@for name in $(basename $(notdir $(wildcard edge/contract/contracts/*.yaml))); do \
 	    line="edge errors --contract $$name --format markdown"; \
 	    { echo "<!-- Made by: $$line -->"; $(BIN)/$$line; } >edge/contract/contracts/$$name.md; done
+
+prices: $(VENV)/.built      ## write the list of what providers ask anew, of the newest genai-prices
+	@$(PIP) --upgrade genai-prices
+	@$(BIN)/python -m deploy.prices
 
 rows: $(VENV)/.built $(VENV)/.dev          ## write docs/rows.md anew, of a run of the tests: every row of the contracts and its answer
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -p no:randomly tests/gateway/test_rows.py --write-rows

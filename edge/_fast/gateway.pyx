@@ -366,11 +366,12 @@ cdef class Model:
             for target in plan:
                 target.alone = target is plan[0] and sum(other.priority == target.priority for other in plan) == 1
 
-    def with_traits(self, str listed, bint off, uint32_t lacks):
-        """The same model as the catalogue has it: under which name, whether it is off, what it lacks (bits)."""
+    def with_traits(self, str listed, bint off, uint32_t lacks, Prices prices=None):
+        """The same model as the catalogue has it: under which name, whether it is off, what it lacks (bits), its
+        prices where a list has it."""
         cdef Model model = Model.__new__(Model)
         model.name, model.entry, model.targets = self.name, self.entry, self.targets
-        model.limits, model.prices = self.limits, self.prices
+        model.limits, model.prices = self.limits, self.prices if prices is None else prices
         model.listed = listed.encode() if listed else self.entry
         model.off, model.lacks = off, lacks
         return model

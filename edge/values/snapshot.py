@@ -89,6 +89,14 @@ class ModelLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """What a provider asks, by the names of its models or patterns of them: the first that fits counts."""
+
+    provider: str
+    prices: tuple[Prices, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prices:
     """What requests for a model cost, in micro-points. `most_output`: tokens reserved where nobody says how many."""
 
@@ -348,6 +356,7 @@ class Snapshot:
     concurrent_requests: int = 0        # 0: any number
     model_limits: tuple[ModelLimit, ...] = ()
     prices: tuple[Prices, ...] = ()
+    list_prices: tuple[Listing, ...] = ()   # of models that have no other
     worth: int = 0                      # of a point, in millionths of the currency; 0: that is nobody's business
     currency: str = "USD"
     redis: Redis | None = None

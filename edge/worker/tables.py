@@ -35,7 +35,19 @@ from edge.values.hours import closed
 from edge.values.parties import name
 from edge.values.patterns import covers, matcher
 from edge.values.registry import Limited, Registry, owners
-from edge.values.snapshot import AccessLog, Bounds, Breaker, Key, Model, Provider, Retry, Snapshot, Target, Traits
+from edge.values.snapshot import (
+    AccessLog,
+    Bounds,
+    Breaker,
+    Key,
+    Model,
+    Prices,
+    Provider,
+    Retry,
+    Snapshot,
+    Target,
+    Traits,
+)
 from edge.worker import codings
 from edge.worker.notes import Notes
 
@@ -178,9 +190,9 @@ class Compiler:
         targets = Targets(registry, pools)
         limits = {owner: self.limits(snapshot, registry, owner, limited) for owner, limited in owners(snapshot)}
         traits = finder(snapshot.catalogue)
-        priced = {each.model: _fast.Prices(each) for each in snapshot.prices}
-        models = [(model, self.model(model, targets.by_kind(model, kinds), limits, priced))
-                  for model in snapshot.models]
+        price = pricer(snapshot)
+        models = [(model, _fast.Model(model.name, targets.by_kind(model, kinds), limits.get(f"model:{model.name}"),
+                                      price(model, model.name))) for model in snapshot.models]
         surfaces = {surface.name: compiled_surface(surface, snapshot) for surface in SURFACES}
         routes, prefixes = self.routes(snapshot, targets, registry, own, surfaces)
         owned = frozenset(name.lower().encode() for provider in snapshot.providers
@@ -194,7 +206,7 @@ class Compiler:
             bounds=snapshot.bounds, routes=routes, prefixes=prefixes,
             models={model.name.encode(): compiled.with_traits(*said(traits(model.name))) for model, compiled in models
                     if "*" not in model.name},
-            resolve=resolver([(model.name, compiled) for model, compiled in models if "*" in model.name], traits),
+            resolve=resolver([each for each in models if "*" in each[0].name], traits, price),
             policy=partial(policy, snapshot),
             limits=limits["gateway"],
             digest=partial(digest, secret=snapshot.key_secret),
@@ -205,7 +217,7 @@ class Compiler:
             breaker=snapshot.breaker, sticky=snapshot.sticky,
             books=self.books, cache=self.cache if snapshot.cache is not None else None,
             cache_ttl=snapshot.cache.ttl if snapshot.cache is not None else 0,
-            store=str(snapshot.store or "").encode(), priced=bool(snapshot.prices),
+            store=str(snapshot.store or "").encode(), priced=bool(snapshot.prices or snapshot.list_prices),
             worth=snapshot.worth, currency=snapshot.currency.encode(),
             patience=snapshot.redis.patience if snapshot.redis is not None else 0.0, ring=self.ring,
             cors=frozenset(origin.encode() for origin in snapshot.cors) if snapshot.cors else None,
@@ -226,11 +238,6 @@ class Compiler:
         """What an owner's requests take from."""
         return _fast.Limits(self.slab, registry.takes(owner, limited), limited.minute.shadow,
                             outage(snapshot, limited))
-
-    @staticmethod
-    def model(model: Model, targets: dict[Any, Any], limits: Mapping[str, Any], prices: Mapping[str, Any]) -> Any:
-        """With its limits and prices, where it has some."""
-        return _fast.Model(model.name, targets, limits.get(f"model:{model.name}"), prices.get(model.name))
 
     @staticmethod
     def routes(snapshot: Snapshot, targets: Targets, registry: Registry, own: dict[str, Answer],
@@ -343,21 +350,41 @@ def compiled_route(route: Route, surfaces: Mapping[Kind, Any]) -> Any:
     return _fast.Route(route, NAMES.index(route.name), surfaces[route.surface])
 
 
-def resolver(patterns: list[tuple[str, Any]], traits: Callable[[str], Traits]) -> Callable[[bytes], Any]:
+def resolver(patterns: list[tuple[Model, Any]], traits: Callable[[str], Traits],
+             price: Callable[[Model, str], Any]) -> Callable[[bytes], Any]:
     """Finds the first pattern that fits a name, as the model that the catalogue says it is; None where none does."""
-    made: dict[tuple[str, str], Any] = {}
+    made: dict[tuple[str, str, Any], Any] = {}
 
     def resolve(name: bytes) -> Any:
         text = name.decode("utf-8", "replace")
-        fitting = next(((pattern, model) for pattern, model in patterns if covers(pattern, text)), None)
-        if fitting is None:
+        model, compiled = next(((model, each) for model, each in patterns if covers(model.name, text)), (None, None))
+        if model is None or compiled is None:
             return None
-        found = traits(text)
-        place = fitting[0], found.name
+        found, prices = traits(text), price(model, text)
+        place = model.name, found.name, prices
         if place not in made:
-            made[place] = fitting[1].with_traits(*said(found))
+            made[place] = compiled.with_traits(*said(found), prices)
         return made[place]
     return resolve
+
+
+def pricer(snapshot: Snapshot) -> Callable[[Model, str], Any]:
+    """What a model costs under a name: what the operator says, else the most that any of its targets may, by the list
+    of what its provider asks. None: nothing is known."""
+    own = {each.model: _fast.Prices(each) for each in snapshot.prices}
+    lists = {each.provider: each.prices for each in snapshot.list_prices}
+    made: dict[Prices, Any] = {}
+
+    def price(model: Model, name: str) -> Any:
+        rows = [next((row for row in lists.get(target.provider, ()) if covers(row.model, target.model or name)), None)
+                for target in model.targets] if model.name not in own else []
+        known = [row for row in rows if row is not None]
+        if not known:
+            return own.get(model.name)
+        most = Prices("", *(max(getattr(row, part) for row in known)
+                            for part in ("input", "cached_input", "output", "request")))
+        return made.setdefault(most, _fast.Prices(most))
+    return price
 
 
 def said(traits: Traits) -> tuple[str, bool, int]:

@@ -24,6 +24,7 @@ BASE: dict[str, Any] = {
                          "health_check": {"path": "/"}}, "other": OTHER},
     "models": {"model": "other", NAME: [{"provider": NAME}]}, "model_limits": {NAME: {"requests_per_second": 1}},
     "trusted_proxies": ["192.0.2.0/24"], "store": "edge.db", "prices": {NAME: {"input": 1}},
+    "points": {"worth": 5},
     "contract": {"anthropic": "generic"}, "cache_max_size": "1GB",
     "keys": [{"name": "a", "key": "env:KEY_A", "rate_limit": {"requests_per_second": 1}},
              {"name": "b", "key": "env:KEY_B"}],
@@ -41,7 +42,7 @@ VALUES: tuple[Any, ...] = (
     {"model": {"requests_per_second": 2}}, {"model": ["other/x"]}, "closed", 0.1, "redis://other", {"url": "redis://b"},
     "console", {"ok": 0.5}, "viewer", [{"name": "t", "token": "env:KEY_C", "scope": "viewer"}],
     "http://127.0.0.1:4319/v1/traces", {"endpoint": "http://127.0.0.1:4319/v1/traces"},
-    "2GB", "cached", "EUR", {"worth": 1}, {NAME: {"output": 1}},
+    "2GB", "cached", "EUR", {"worth": 1}, {NAME: {"output": 1}}, {NAME: "openai"},
     403, {NAME: {"enabled": False}}, {"memory": 0.5},
     {NAME: ["other/x"]}, [{"name": "c", "key": "env:KEY_C"}], ["http://a.example"], {NAME: OTHER, "other": OTHER})
 ENVIRON = {"KEY_B": "sk-b123456789abcdefghij", "KEY_C": "sk-c123456789abcdefghij"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge import store
 from edge.config import keys
-from edge.config.building import clients, routing
+from edge.config.building import clients, list_prices, routing
 from edge.config.building.cache import caching
 from edge.config.building.catalogue import catalogue
 from edge.config.building.contracts import check_members, contracts, flags
@@ -33,6 +33,7 @@ from edge.values.snapshot import (
     Bounds,
     Breaker,
     Key,
+    Listing,
     Overload,
     Provider,
     Relay,
@@ -100,6 +101,7 @@ class Builder:
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),
             prices=clients.prices(self.report, settings.prices, [model.name for model in models]),
+            list_prices=self._listed(settings, models),
             worth=settings.points.worth, currency=settings.points.currency,
             redis=redis(self.report, settings.redis, self.secrets, self.folder),
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},
@@ -121,6 +123,12 @@ class Builder:
         if not self.report.problems:
             self._fits(snapshot)
         return snapshot
+
+    def _listed(self, settings: Settings, models: Sequence[ServedModel]) -> tuple[Listing, ...]:
+        """What providers ask for models that have no price of their own."""
+        found = list_prices.list_prices(self.report, settings.points, settings.providers)
+        list_prices.check(self.report, found, models, settings.prices)
+        return found
 
     def _store(self, settings: Settings) -> StorePlace | None:
         """Where the store is."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edge.config.sections.base import Count, Strict, Text, about
+from edge.config.sections.base import Count, Name, Strict, Text, about
 
 # So high that no request's cost, nor its worth, leaves 63 bits: MOST_TOKENS of permit.pxi each way.
 Price = Annotated[int, Field(ge=0, le=10**9)]
@@ -32,6 +32,9 @@ class Points(Strict):
     """What a point is in money, and where it is noted who has spent any."""
 
     worth: Annotated[Worth, about("millionths of the currency for a point; 0: it is told in points alone", 10000)] = 0
+    list_prices: Annotated[dict[str, Name], about(
+        "which of our providers ask what the shipped list says of one: their models cost that unless `prices` has them",
+        {"openai": "openai", "anthropic": "anthropic"})] = {}
     journals: Annotated[Text | None, about(
         "the folder of what requests have cost and the store does not have yet; unless set beside the store's file, or "
         "beside this one, called as PostgreSQL's database", "/var/lib/edge/points")] = None
