@@ -120,9 +120,10 @@ from .shared.purse cimport (
     take_alone,
 )
 from .shared.slab cimport (
-    ACCOUNT, FILE, GENERATION, GROUP, MAX_PROVIDER_KEYS, PARTIES, STORE, USER, WORKSPACE, bucket_charge, bucket_full_in,
-    bucket_give, bucket_hold, bucket_left, bucket_limit, bucket_reserve, bucket_settle, bucket_wait, concurrency_give,
-    concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long, observe_short, relayed_slot,
+    ACCOUNT, DIGEST, FILE, GENERATION, GROUP, MAX_PROVIDER_KEYS, PARTIES, STORE, USER, WORKSPACE, bucket_charge,
+    bucket_full_in, bucket_give, bucket_hold, bucket_left, bucket_limit, bucket_reserve, bucket_settle, bucket_wait,
+    concurrency_give, concurrency_held, concurrency_take, hash_of, monotonic_ns, observe_long, observe_short,
+    relayed_slot,
 )
 from .shared.switches cimport (
     SWITCHED_OFF, UNSAID, is_anything_said, maintained_for, maintained_until, switched, switched_alike,
@@ -277,8 +278,9 @@ cdef class Route:
                 self.prompts_at = i
             elif rule.role == "lasts":
                 self.lasts_at = i
-            elif rule.role == "keeps":
+            elif rule.role == "keeps" or rule.role == "forgets":
                 self.keep_at = i
+                self.keeps = rule.role == "forgets"
             elif rule.role == "refers":
                 self.refers |= 1 << i
             if rule.needs is not None:

@@ -25,6 +25,7 @@ from edge.control.keys.routes import answer
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.dialects.routes import ROUTES
+from edge.dialects.routes import Route as Path
 from edge.values import cache, directory
 from edge.values.moments import moment
 
@@ -32,7 +33,7 @@ MEMBERS = ("key", "path", "request", "answer", "ttl")
 LONGEST_TTL = 366 * 86400
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NAME = re.compile(r"[0-9a-f]{32}")
-_PATHS = {route.path: route.name for route in ROUTES}
+_PATHS = {route.path: route for route in ROUTES}
 
 log = logging.getLogger("edge")
 
@@ -66,12 +67,13 @@ class CacheRoutes:
         """201, and the name of the answer that a request of `key` gets from now on: 409 where there is one."""
         said, memory, now = await asked.body(request, depth=None), self.there(), int(time.time())
         name, ttl = self.named(said), lifetime(said, self.ttl)
-        data = orjson.dumps(member(said, "answer"))
+        data = text(member(said, "answer"), "answer")
         if len(data) > memory.longest:
             raise invalid("answer", f"has {len(data)} bytes", f"this cache keeps up to {memory.longest}")
         if memory.find(name, now) is not None:
             raise conflict(f"There is an answer already: DELETE /admin/cache/{name.hex()} takes it out")
-        memory.put(memory.areas - 1, name, Remembered(now, now + ttl, False, data))
+        if not memory.put(memory.areas - 1, name, Remembered(now, now + ttl, False, data)):
+            raise conflict("A new version of the gateway takes over: put it in there, in a moment")
         self.note(request, "an answer was put into the response cache", name)
         return answer({"name": name.hex(), "until": moment(now + ttl)}, 201)
 
@@ -127,9 +129,31 @@ class CacheRoutes:
             raise invalid("request", "has no model", "it is what a client sends")
         if not isinstance(key, str):
             raise Refusal(Condition.field_missing, {Slot.S_FIELD: "key"})
+        if wanted.get("stream") is True:
+            raise invalid("request", "asks for a stream", "put in what answers a request without `stream`")
+        if is_kept(_PATHS[path], wanted):
+            raise invalid("request", "is about what a provider keeps, and answered by it alone",
+                          "of /v1/responses those with `store: false` have answers here")
         row = there(directory.named(self.state().slab, key), "key", key)
-        whose = cache.owner(row.name, row.parties[Party.ACCOUNT])
-        return cache.name(whose, _PATHS[path], wanted["model"].encode(), b"", orjson.dumps(wanted))
+        number = row.parties[Party.ACCOUNT]
+        account = directory.party(self.state().slab, "account", number)
+        whose = cache.owner(row.digest, None if account is None else (number, account.name))
+        return cache.name(whose, _PATHS[path].name, wanted["model"].encode(), b"", text(wanted, "request"))
+
+
+def is_kept(route: Path, wanted: Mapping[str, Any]) -> bool:
+    """As the data plane has it: by a member that says so, or refers to something."""
+    said = {rule.role: wanted.get(rule.name) for rule in route.fields if rule.role in ("keeps", "forgets")}
+    return (said.get("keeps") is True or said.get("forgets", False) is not False
+            or any(wanted.get(rule.name) is not None for rule in route.fields if rule.role == "refers"))
+
+
+def text(given: dict[str, Any], name: str) -> bytes:
+    """As JSON."""
+    try:
+        return orjson.dumps(given)
+    except orjson.JSONEncodeError:
+        raise invalid(name, "has more levels than are read here", "254 are the most") from None
 
 
 def member(said: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from edge._fast import Cache
 from edge.control import circuits, maintenance, strain
 from edge.control.app import Routes, date
 from edge.control.health import Checks
@@ -57,6 +58,8 @@ class Control:
         self.state = state
         self.stripe = inherited.stripe
         self.cache, self.address = inherited.cache, inherited.address
+        if isinstance(self.cache, Cache):
+            self.cache.claim(self.cache.areas - 1, os.getpid())
         self.channel = inherited.channel
         self.reader = Reader(self.channel)
         self.log = logger

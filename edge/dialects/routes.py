@@ -13,7 +13,7 @@ Type = Literal["string", "number", "boolean", "array", "object"]
 # What the gateway itself reads of a body: who is to answer, how, how often and at what length at most, whether that
 # goes on without the client, and which ids it holds.
 Role = Literal["model", "models", "stream", "stream_options", "prompts", "choices", "drafts", "most_output", "lasts",
-               "keeps", "refers"]
+               "keeps", "forgets", "refers"]
 
 
 _METHODS = {"POST": (b"POST",), "GET": (b"GET", b"HEAD"),
@@ -26,8 +26,9 @@ class FieldRule:
 
     Sources: OpenAI API reference (chat, completions, responses, embeddings), Anthropic API reference (messages). With
     `default` a member that is absent is sent on with that value. One that `refers` holds ids that providers gave out:
-    a string, several, or an object with an `id`; by one that `keeps` the provider keeps the answer, under an id; one of
-    `most_output` says how many tokens the answer may have. One that `needs` a capability does where its value shows it.
+    a string, several, or an object with an `id`; by one that `keeps` the provider keeps the answer, under an id, and
+    unless by one that `forgets` it does not; one of `most_output` says how many tokens the answer may have. One that
+    `needs` a capability does where its value shows it.
     """
 
     name: str
@@ -82,6 +83,7 @@ REFERRED = (_PREVIOUS, _CONVERSATION,           # and, where several providers m
             FieldRule("file_ids", ("array",), role="refers"))
 _STREAM = FieldRule("stream", ("boolean",), role="stream")
 _STORE = FieldRule("store", ("boolean",), role="keeps")
+_FORGET = FieldRule("store", ("boolean",), role="forgets")
 _STREAM_OPTIONS = FieldRule("stream_options", ("object", "boolean"), role="stream_options")
 _TEMPERATURE = FieldRule("temperature", ("number",), low=0, high=2)
 _TOP_P = FieldRule("top_p", ("number",), low=0, high=1)
@@ -128,7 +130,7 @@ ROUTES: tuple[Route, ...] = (
         _MODEL, _MODELS, FieldRule("input", _TEXTS, needs="vision"), _STREAM, _TEMPERATURE, _TOP_P,
         _most("max_output_tokens"), *_TOOLS, *_object("metadata", "reasoning"),
         FieldRule("text", ("object",), needs="json"), *_array("include"), _PREVIOUS, _CONVERSATION,
-        FieldRule("background", ("boolean",), role="lasts")), capability="chat"),
+        FieldRule("background", ("boolean",), role="lasts"), _FORGET), capability="chat"),
     Route("embeddings", "POST", "/v1/embeddings", "openai", "chat", fields=(
         _MODEL, _MODELS, FieldRule("input", _TEXTS, required=True), _count("dimensions")), capability="embeddings"),
     Route("messages", "POST", "/v1/messages", "anthropic", "messages", fields=(

@@ -20,7 +20,7 @@ class Force:
     snapshot: Snapshot                  # without its keys, which are in the directory
     registry: Registry
     cache: Cache | OSError | None = None        # of answers; an error: it cannot be had
-
+    answers: int = -1                           # the descriptor of its file; -1: it has none
     digests: frozenset[bytes] = frozenset()     # of the file's keys
     stored: Mark | None = None          # what admins had done when the store was read; None: it was not
 

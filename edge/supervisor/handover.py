@@ -37,6 +37,7 @@ class Handover:
     children: list[tuple[str, int, int, int]]   # name, stripe, process, channel
     snapshot: int                               # where the trial leaves what it read
     protocol: int                               # what the children speak
+    cache: int = -1                             # the file of the response cache; -1: there is none
     trial: bool = False
     spoken: dict[str, Any] | None = None        # by operators, for a memory that is new: edge._fast.Spoken
 
@@ -45,7 +46,8 @@ class Handover:
         if self.trial:
             return [self.snapshot]
         channels = [child[3] for child in self.children]
-        return [*self.listeners, self.admin, *self.claims, self.slab, self.snapshot, *channels]
+        files = [each for each in (self.slab, self.snapshot, self.cache) if each >= 0]
+        return [*self.listeners, self.admin, *self.claims, *files, *channels]
 
     def taken(self) -> Snapshot:
         """What was tried, so that a file that changes meanwhile does not matter."""

@@ -53,7 +53,8 @@ class Supervisor:
         else:
             self.listeners = Listeners.inherited(handed, snapshot, self.log)
             force, first, before = take_over(handed, snapshot, self.log)
-        force.cache = cache.opened(snapshot.cache, snapshot.workers, self.log)
+        force.cache, force.answers = cache.opened(snapshot.cache, snapshot.workers, self.log,
+                                                  cache.NONE if handed is None else handed.cache)
         self.force = force
         force.take(snapshot, force.registry, prepare(force.slab, force.registry, snapshot))
         self.fill()
@@ -241,4 +242,4 @@ class Supervisor:
             force.snapshot.version, [sock.fileno() for sock in listeners.workers], listeners.admin.fileno(),
             [sock.fileno() for sock in listeners.claims], listeners.addresses, force.slab.descriptor,
             self.generation.first, force.registry.given, alive, snapshot, PROTOCOL,
-            spoken=Switches(force.slab).spoken._asdict())
+            cache=force.answers, spoken=Switches(force.slab).spoken._asdict())

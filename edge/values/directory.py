@@ -24,7 +24,9 @@ from edge._fast import (
     Slab,
     Source,
 )
+from edge.values import parties
 from edge.values.hours import Hours
+from edge.values.parties import PartyKind
 from edge.values.snapshot import Key, Limit, Minute
 
 FILE, STORE, PARTIES = Source.FILE, Source.STORE, Source.PARTIES
@@ -207,6 +209,11 @@ def file_keys(slab: Slab, source: Source = FILE) -> Iterator[Key]:
 def named(slab: Slab, name: str, sources: Iterable[Source] = (FILE, STORE)) -> KeyRow | None:
     """The row of a key of that name."""
     return next(filter(None, (_fast.Directory(slab, source).named(name) for source in sources)), None)
+
+
+def party(slab: Slab, kind: PartyKind, number: int) -> KeyRow | None:
+    """The row of who stands behind keys, by number."""
+    return _fast.Directory(slab, PARTIES).find(parties.digest(kind, number)) if number else None
 
 
 def limits(row: KeyRow, source: Source = FILE) -> list[KeyLimit]:

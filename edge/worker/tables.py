@@ -103,7 +103,7 @@ class Tables:
     worth: int
     currency: bytes
     decoded: Callable[[str, memoryview], Iterator[bytes]] = codings.decoded
-    cache_owner: Callable[[str, int], str] = cache.owner
+    cache_owner: Callable[[bytes, tuple[int, str] | None], str] = cache.owner
     cache_name: Callable[[str, str, bytes, bytes, Any], bytes] = cache.name
     joined: Callable[[bytes, bytes], bytes] = joined
     classify: Callable[[int, bytes], contract.Verdict] = contract.classify
@@ -249,7 +249,7 @@ class Compiler:
         makers = targets.of_kinds(kinds)
         for route in (lenient(snapshot, route) for route in ROUTES):
             compiled = compiled_route(route, surfaces).bind(registry.series(route.name, "", ""))
-            if route.surface in makers and any(rule.role in ("refers", "keeps") for rule in route.fields):
+            if route.surface in makers and any(rule.role in ("refers", "keeps", "forgets") for rule in route.fields):
                 compiled.share(())
             exact[route.path.encode()] = compiled
         for route in OWN:

@@ -9,7 +9,7 @@ cdef struct Kept:               # what stands before an answer
     int64_t made                # Unix time
     int64_t until               # likewise
     int64_t epoch               # of the cache when it was made
-    uint64_t sum                # of its bytes
+    uint64_t sum                # of its bytes, and of what is said of them here
     uint32_t size
     uint32_t stream             # 1: server-sent events, else JSON
 
@@ -21,6 +21,7 @@ cdef struct CacheHead:          # the first page
 cdef struct Area:               # one writer's; positions grow for ever
     int64_t head                # where the next answer begins
     int64_t writing             # the end of what is being written: what lies a whole area before it is gone
+    int64_t writer              # the process that may write
     uint64_t hits
     uint64_t misses
     uint64_t kept
@@ -39,6 +40,7 @@ cdef class Cache:
     cdef int64_t room                   # bytes of an area for answers
     cdef uint64_t slots                 # of an area's index, a power of 2
     cdef readonly int64_t longest       # bytes of the longest answer that is kept
+    cdef int64_t writer                 # who we are, where an area is ours
     cdef Area* area(self, int number) noexcept nogil
     cdef int64_t* index(self, int number) noexcept nogil
     cdef char* data(self, int number) noexcept nogil

@@ -4,6 +4,9 @@ Each worker has an area of its own, and control the last: it alone writes there,
 ring, in which the oldest answers make room, with an index of where which begins. Nobody waits for a lock: a reader
 copies an answer, and then looks whether it was one, by its name, its sum, and by how far the writer has come meanwhile.
 So a writer may be killed at any point, and what a power cut leaves of a cache on a disk is good, or not there.
+
+While a version of the program takes the place of another there are two workers for an area: it is the one's that came
+last, and the other keeps nothing any more. Where both write for a moment a sum is wrong.
 """
 
 from collections import namedtuple
@@ -18,6 +21,7 @@ from .atomic cimport EDGE_ADD, EDGE_CAS, EDGE_FENCE, EDGE_SEE, EDGE_SET
 cdef enum:
     PAGE = 4096
     USUAL = 2048                # bytes of an answer: an index has a slot for each so many
+    LAST = 1 << 30              # areas' sizes that are written one after the other, in any life
     MOST = 1048576              # bytes of an answer, in the largest cache
 
 CACHE_LEAST = 65536             # bytes of an area
@@ -33,10 +37,11 @@ cdef inline int64_t whole_words(int64_t size) noexcept nogil:
     return (size + 7) & ~<int64_t>7
 
 
-cdef uint64_t sum_of(const char* data, Py_ssize_t size) noexcept nogil:
-    """Tells a torn answer from a whole one; it need not withstand anybody."""
-    cdef uint64_t sum = <uint64_t>size * 0x9E3779B97F4A7C15u, word
-    cdef Py_ssize_t at = 0
+cdef uint64_t sum_of(const Kept* kept, const char* data) noexcept nogil:
+    """Tells a torn answer, or another one than is said, from a whole one; it need not withstand anybody."""
+    cdef uint64_t sum = kept.digest[0] ^ kept.digest[1] ^ <uint64_t>kept.until ^ <uint64_t>kept.stream << 32, word
+    cdef Py_ssize_t at = 0, size = kept.size
+    sum = (sum ^ <uint64_t>size) * 0x9E3779B97F4A7C15u
     while at + 8 <= size:
         memcpy(&word, data + at, 8)
         sum = (sum ^ word) * 0xFF51AFD7ED558CCDu
@@ -87,24 +92,24 @@ cdef bint cache_copy(Cache cache, const Sighting* found, char* into) noexcept no
     """Its bytes, of which there are kept.size. False: it is there no more."""
     memcpy(into, cache.data(found.area) + found.at % cache.room + sizeof(Kept), found.kept.size)
     EDGE_FENCE()
-    return is_there(cache, found.area, found.at) and sum_of(into, found.kept.size) == found.kept.sum
+    return is_there(cache, found.area, found.at) and sum_of(&found.kept, into) == found.kept.sum
 
 
 cdef bint cache_put(Cache cache, int number, Kept* kept, const char* data) noexcept nogil:
-    """Keeps an answer in the writer's own area. False: it is too long."""
+    """Keeps an answer in the writer's own area. False: it is too long, or the area is another's by now."""
     cdef Area* area = cache.area(number)
     cdef int64_t at = area.head, total = whole_words(sizeof(Kept) + kept.size), place = at % cache.room
     cdef int64_t* index = cache.index(number) + (kept.digest[0] & (cache.slots - CACHE_WAYS))
     cdef int way, oldest = 0
     cdef Kept other
-    if kept.size > cache.longest:
+    if kept.size > cache.longest or EDGE_SEE(&area.writer) != cache.writer:
         return False
     if place + total > cache.room:              # it would not lie in one piece
         at += cache.room - place
         place = 0
     EDGE_ADD(&area.writing, max(<int64_t>0, at + total - area.writing))     # and not a byte before it
     kept.epoch = EDGE_SEE(&(<CacheHead*>cache.base).epoch)
-    kept.sum = sum_of(data, kept.size)
+    kept.sum = sum_of(kept, data)
     memcpy(cache.data(number) + place, kept, sizeof(Kept))
     memcpy(cache.data(number) + place + sizeof(Kept), data, kept.size)
     EDGE_SET(&area.head, at + total)
@@ -129,13 +134,12 @@ cdef int digest_of(bytes name, uint64_t* digest) except -1:
 
 cdef class Cache:
     """In a mapping of zeros, or of what another life of the gateway has left; for so many writers. ValueError: it is
-    too small for them."""
+    too small for them, or something else is in it."""
 
     def __init__(self, mapping, int areas):
         cdef Py_buffer view
         cdef CacheHead* head
         cdef uint64_t form
-        cdef int number
         self.mapping, self.areas, self.size = mapping, areas, len(mapping)
         self.pace = ((self.size - PAGE) // areas) & ~<size_t>(PAGE - 1) if self.size > PAGE else 0
         if <int64_t>self.pace < CACHE_LEAST:
@@ -150,12 +154,10 @@ cdef class Cache:
         self.longest = min(<int64_t>MOST, self.room // 8) - <int64_t>sizeof(Kept)
         head = <CacheHead*>self.base
         form = sizeof(Kept) << 56 ^ <uint64_t>areas << 48 ^ <uint64_t>self.size
+        if head.magic == 0 and head.form == 0:
+            head.form, head.magic = form, MAGIC
         if head.magic != MAGIC or head.form != form:
-            for number in range(areas):
-                memset(self.area(number), 0, sizeof(Area))
-                memset(self.index(number), 0, self.slots * sizeof(int64_t))
-            head.form, head.epoch = form, 0
-            head.magic = MAGIC
+            raise ValueError("this is not a cache of that form")
 
     cdef Area* area(self, int number) noexcept nogil:
         return <Area*>(self.base + PAGE + number * self.pace)
@@ -165,6 +167,19 @@ cdef class Cache:
 
     cdef char* data(self, int number) noexcept nogil:
         return <char*>self.index(number) + self.slots * sizeof(int64_t)
+
+    def claim(self, int number, int64_t writer):
+        """The area is this process's, and nobody else keeps anything there. Where a torn file says nonsense of it, it
+        is empty."""
+        cdef Area* area
+        if not 0 <= number < self.areas or writer <= 0:
+            raise IndexError(f"there are {self.areas} areas")
+        area = self.area(number)
+        self.writer = writer
+        EDGE_SET(&area.writer, writer)
+        if not 0 <= area.head <= area.writing < LAST * self.room or area.head % 8:
+            memset(self.index(number), 0, self.slots * sizeof(int64_t))
+            area.writing = area.head = area.hits = area.misses = area.kept = 0
 
     def find(self, bytes name, int64_t now):
         """A Remembered. None: there is none of that name."""
@@ -180,7 +195,7 @@ cdef class Cache:
         return Remembered(found.kept.made, found.kept.until, found.kept.stream == 1, data)
 
     def put(self, int number, bytes name, remembered):
-        """Keep it, as the writer of that area. False: it is too long."""
+        """Keep it, as the writer of that area. False: it is too long, or the area is another's."""
         cdef Kept kept
         if not 0 <= number < self.areas:
             raise IndexError(f"there are {self.areas} areas")

@@ -1,5 +1,5 @@
 # cache: answers that are kept for who asks the same again. Requests take part whose key says so, or whose own field. An
-# answer is found once the request is admitted, and left when it has gone out to its end, and was good.
+# answer is found once the request is admitted, and left when its end goes out, and it was good.
 
 cdef enum Use:                  # of the cache, by a request
     UNUSED, USED
@@ -7,25 +7,30 @@ cdef enum Use:                  # of the cache, by a request
 
 
 cdef int take_cache(Gateway g, tables) except -1:
+    cdef bint new = g.cache is None
     g.cache, g.cache_ttl = tables.cache, tables.cache_ttl
     g.cache_owner, g.cache_name = tables.cache_owner, tables.cache_name
     g.cache_area = g.index % GENERATION
+    if new and g.cache is not None and not g.draining and not g.retiring:
+        g.cache.claim(g.cache_area, os.getpid())
     return 0
 
 
 cdef int judge_use(Exchange x, const char* buf, const Head* head) except -1:
     """What the head says of the cache. Returns the condition that ends the request, or 0."""
-    cdef bytes word = field_named(buf, head, b"x-edge-cache")
-    cdef bytes control
+    cdef bytes control = b"", word = b"", value
+    cdef Surface surface = x.route.surface
     cdef int use = USED if x.tenant.caches else UNUSED, i
-    if head.known[K_CACHE_CONTROL] >= 0:                # RFC 9111 section 5.2.1
-        control = value_of(buf, field_of(head, K_CACHE_CONTROL)).lower()
-        if b"no-store" in control:
-            use = UNUSED
-        elif use and b"no-cache" in control:
-            use = RENEWED
-    if word is not None:
-        word = word.lower()
+    for i in range(head.n_fields):
+        if head.fields[i].known == K_CACHE_CONTROL:     # RFC 9111 section 5.2.1
+            control += value_of(buf, &head.fields[i]).lower() + b","
+        elif is_named(buf, &head.fields[i], b"x-edge-cache"):
+            word += (b", " if word else b"") + value_of(buf, &head.fields[i]).lower()
+    if b"no-store" in control:
+        use = UNUSED
+    elif use and b"no-cache" in control:
+        use = RENEWED
+    if word:
         if word not in (b"use", b"refresh", b"off"):
             x.say(S_FIELD, "x-edge-cache")
             x.say(S_EXPECTED, "use, refresh or off")
@@ -34,10 +39,14 @@ cdef int judge_use(Exchange x, const char* buf, const Head* head) except -1:
         use = USED if word == b"use" else RENEWED if word == b"refresh" else UNUSED
     x.caching = use
     if use:
-        x.marks = b""
+        x.marks = x.line.partition(b"?")[2]
         for i in range(head.n_fields):
-            if head.fields[i].known == K_BETA:
-                x.marks += value_of(buf, &head.fields[i]) + b"\n"
+            value = value_of(buf, &head.fields[i])
+            if head.fields[i].known == K_BETA or (
+                    surface.version >= 0 and head.fields[i].known == surface.version
+                    and surface.version_line != b"%b: %b\r\n" % (surface.version_name, value)):
+                x.marks += b"\n%b:%b" % (PyBytes_FromStringAndSize(
+                    buf + head.fields[i].name, head.fields[i].name_len).lower(), value)
     return 0
 
 
@@ -47,11 +56,10 @@ cdef int consult(Exchange x) except -1:
     """
     cdef Gateway g = x.gateway
     cdef Exchange leader
-    if x.keeps or g.cache is None:
-        x.caching = UNUSED                      # what the provider keeps under an id is made for one request alone
+    if g.cache is None:
+        x.caching = UNUSED
         return AWAIT
-    owner = g.cache_owner(x.tenant.name, x.tenant.account)
-    x.digest = g.cache_name(owner, x.route.name, x.asked, x.marks, memoryview(x.body))
+    x.digest = g.cache_name(x.tenant.shares, x.route.name, x.asked, x.marks, memoryview(x.body))
     if x.caching == USED and is_answered(x):
         return DONE
     leader = g.leaders.get(x.digest)
@@ -159,7 +167,7 @@ cdef int gather(Exchange x, const char* data, Py_ssize_t size) except -1:
 
 
 cdef int keep_answer(Exchange x, const char* data, Py_ssize_t size, bint stream) except -1:
-    """It is good, and all of it has gone out."""
+    """It is good, and has come to its end: who has that finds the answer."""
     cdef Gateway g = x.gateway
     cdef Kept kept
     if g.cache is None or x.status != 200 or size > g.cache.longest:

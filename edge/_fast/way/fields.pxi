@@ -61,10 +61,14 @@ cdef bytes field_named(const char* buf, const Head* head, bytes name):
     """The value of a field that the gateway does not know by number; None: it is not there."""
     cdef int i
     for i in range(head.n_fields):
-        if (head.fields[i].name_len == PyBytes_GET_SIZE(name) and strncasecmp(
-                buf + head.fields[i].name, PyBytes_AS_STRING(name), head.fields[i].name_len) == 0):
+        if is_named(buf, &head.fields[i], name):
             return value_of(buf, &head.fields[i])
     return None
+
+
+cdef inline bint is_named(const char* buf, const Field* field, bytes name) noexcept:
+    return field.name_len == PyBytes_GET_SIZE(name) and strncasecmp(
+        buf + field.name, PyBytes_AS_STRING(name), field.name_len) == 0
 
 
 cdef inline const Member* members_of(Exchange x) noexcept:

@@ -85,7 +85,10 @@ cdef int read_intent(Exchange x) except -1:
         x.stream = members[route.stream_at].kind == TRUE_
     if x.stream and route.options_at >= 0:
         plan_usage(x, &members[route.options_at])
-    x.keeps = route.makers is not None and (route.keep_at < 0 or members[route.keep_at].kind == TRUE_)
+    x.keeps = is_kept(route, members)
+    if x.caching and (x.keeps or is_referring(route, members)):
+        x.caching = UNUSED              # it is about what a provider keeps, for one request alone
+    x.keeps &= route.makers is not None
     if route.count_at >= 0 and members[route.count_at].kind == NUMBER:
         x.choices = <uint8_t>min(number(x.body.at, &members[route.count_at]), 255.0)
     x.lasting = route.lasts_at >= 0 and members[route.lasts_at].kind == TRUE_
@@ -99,6 +102,21 @@ cdef int read_intent(Exchange x) except -1:
         place_in_json(x, &members[route.model_at])
         return find_named(x, x.deployment)
     return find_model(x, &members[route.model_at])
+
+
+cdef bint is_kept(Route route, const Member* members) noexcept:
+    """Whether the provider keeps the answer, under an id."""
+    cdef int kind = ABSENT if route.keep_at < 0 else members[route.keep_at].kind
+    return kind == TRUE_ or route.keeps and kind != FALSE_
+
+
+cdef bint is_referring(Route route, const Member* members) noexcept:
+    """Whether it has an id of something that a provider keeps."""
+    cdef int i
+    for i in range(route.names.table.count):
+        if route.refers >> i & 1 and members[i].kind > NULL_:
+            return True
+    return False
 
 
 cdef int judge_query(Exchange x) except -1:

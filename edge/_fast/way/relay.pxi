@@ -42,8 +42,6 @@ cdef int succeed(Exchange x) except -1:
     """The answer has ended, and it is good: only now is that known of the target as well."""
     note_success(x)
     x.condition = ok
-    if x.gathered is not None:
-        keep_answer(x, x.gathered.at, x.gathered.size, True)
     return DONE
 
 
@@ -75,6 +73,8 @@ cdef int send_events(Exchange x, char* data, Py_ssize_t size, bint last) except 
         x.framing = F_CHUNKED if x.minor else F_CLOSE
     if x.caching:
         gather(x, data, size)
+    if last and x.gathered is not None and not x.tap.failed:
+        keep_answer(x, x.gathered.at, x.gathered.size, True)
     return send_piece(x, data, size, last)
 
 

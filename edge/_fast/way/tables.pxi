@@ -47,7 +47,8 @@ cdef class Route:
     cdef int drafts_at                  # of how many answers the best are sent back,
     cdef int prompts_at                 # for each of these
     cdef int lasts_at                   # of what makes a request go on without its client
-    cdef int keep_at                    # the member by which a provider keeps the answer; -1: it does, or never
+    cdef int keep_at                    # the member by which a provider keeps the answer; -1: it never does
+    cdef bint keeps                     # it does unless that says no
     cdef uint32_t most_output           # bits of those that say how long an answer may be
     cdef uint32_t refers                # bits: members that hold ids
     cdef int fill_at                    # the member that has a default; -1: there is none
@@ -100,7 +101,8 @@ cdef class Tenant:              # a key, as its row in the directory has it; or 
     cdef bint bounded                   # the key may not spend all that its account has,
     cdef uint64_t spender               # but what a balance of its own has: likewise
     cdef int purse
-    cdef bint caches                    # its requests get, and leave, answers in the cache
+    cdef bint caches                    # its requests get, and leave, answers in the cache,
+    cdef str shares                     # and who shares them
     cdef int priority                   # 0 to 2, the first is served first
     cdef int state                      # the condition of who comes with it; 0: it may be used
     cdef str state_name

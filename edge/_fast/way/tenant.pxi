@@ -81,6 +81,8 @@ cdef Tenant tenant_of(Gateway g, const Row* at, const Row* found, Policy policy)
     tenant.of_user = party_of(g, tenant, found, USER)
     tenant.of_group = party_of(g, tenant, found, GROUP)
     tenant.of_workspace = party_of(g, tenant, found, WORKSPACE)
+    account = None if tenant.of_account is None else (tenant.account, tenant.of_account.name)
+    tenant.shares = g.cache_owner(PyBytes_FromStringAndSize(<const char*>found.digest, DIGEST), account)
     if tenant.of_group is not None:
         join_group(tenant, tenant.of_group)
     return tenant

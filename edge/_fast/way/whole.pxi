@@ -34,9 +34,9 @@ cdef int judge_whole(Exchange x, char* data, Py_ssize_t size) except -1:
         condition = condition_of(x, data + x.tap.data, x.tap.data_end - x.tap.data)
         send_head(x, parts, 2)
         return end_failed(x, condition)
-    send_head(x, parts, 2)
     if x.caching:
         keep_answer(x, data, size, False)
+    send_head(x, parts, 2)
     return succeed(x)
 
 
