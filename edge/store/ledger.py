@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from edge._fast import JournalEntry
@@ -16,6 +17,7 @@ from edge.store.interface import Session, Store
 from edge.values.points import MOST, shown
 
 HOUR = 3600
+MOST_WORKERS = 2**31 - 1    # no journal has this number, or more
 ADMIN = 0                   # the boot of credits
 TOTALS = ("requests", "input", "cached", "output", "points", "estimated")
 _LEDGER = ("INSERT INTO ledger (boot, worker, number, time, account, key, model, request, input, cached, output, "
@@ -97,6 +99,26 @@ def forget(store: Store, boot: int) -> None:
     with store.writing() as session:
         session.execute("DELETE FROM marks WHERE boot = ?", (boot,))
         session.execute("DELETE FROM spent WHERE boot = ?", (boot,))
+
+
+def prune(store: Store, before: int, most: int) -> int:
+    """Forgets entries of requests that ended before then (Unix time), some of one journal's, and how many those were.
+    Credits stay, as their references must, and all sums. Unavailable."""
+    boot, worker = ADMIN, MOST_WORKERS
+    with store.writing() as session:
+        while True:
+            found = session.execute("SELECT boot, worker, time FROM ledger WHERE (boot, worker) > (?, ?) "
+                                    "ORDER BY boot, worker, number LIMIT 1", (boot, worker)).fetchone()
+            if found is None:
+                return 0
+            boot, worker, oldest = (int(each) for each in found)
+            if oldest < before:
+                break
+        rows = session.execute("SELECT number, time FROM ledger WHERE boot = ? AND worker = ? ORDER BY number LIMIT ?",
+                               (boot, worker, most)).fetchall()
+        old = [int(number) for number, _ in takewhile(lambda row: row[1] < before, rows)]
+        session.execute("DELETE FROM ledger WHERE boot = ? AND worker = ? AND number <= ?", (boot, worker, old[-1]))
+    return len(old)
 
 
 def credit(session: Session, account: int, points: int, reference: str, when: float) -> tuple[int, int]:

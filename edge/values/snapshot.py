@@ -356,6 +356,7 @@ class Snapshot:
     concurrent_requests: int = 0        # 0: any number
     model_limits: tuple[ModelLimit, ...] = ()
     prices: tuple[Prices, ...] = ()
+    ledger_days: int = 400              # entries are kept
     list_prices: tuple[Listing, ...] = ()   # of models that have no other
     worth: int = 0                      # of a point, in millionths of the currency; 0: that is nobody's business
     currency: str = "USD"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -101,3 +103,17 @@ def test_another_store(books: Books) -> None:
     edge.wait(lambda: edge.children()[1:])
     served(books, key, 1)
     assert books.call("GET", "accounts/payer/balance").json()["left"] == "7"
+
+
+def test_what_is_kept_no_longer(books: Books) -> None:
+    """A gateway forgets entries that are older than it is told to keep them; usage, balances and the rest stay."""
+    key = books.key("a", points=100)
+    served(books, key, 3)
+    assert len(books.costs("a")) == 3
+    with closing(sqlite3.connect(books.store)) as store, store:
+        store.execute("UPDATE ledger SET time = time - 86400 * 400 - 60 "
+                      "WHERE number <> (SELECT max(number) FROM ledger)")
+    os.kill(books.edge.children()[0], signal.SIGKILL)       # the next one looks at once, and not in an hour
+    served(books, key, 1)
+    books.edge.wait(lambda: books.asked("SELECT count(*) FROM ledger") == [(2,)])
+    assert books.call("GET", "usage?by=key&key=a").json()["usage"][0]["requests"] == 4

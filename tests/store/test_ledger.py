@@ -110,6 +110,22 @@ def test_credits(store: Store) -> None:
         assert session.execute("SELECT number, points FROM ledger ORDER BY number").fetchall() == [(1, 100), (2, -30)]
 
 
+def test_what_is_kept_no_longer(store: Store) -> None:
+    """Old entries go, some at a time, of each journal; new ones, credits and all sums stay."""
+    credited(store, 1, 1000)
+    for boot, hours in ((1, (1, 2, 50)), (2, (50, 51)), (3, (3, 4))):
+        ledger.post(store, [Posting(boot, 0, 0, [entry(number, hour=hour) for number, hour in enumerate(hours)])])
+    before = ledger.usage(store, ["hour"], 0, 99, {})
+    pruned = []
+    while pruned[-1:] != [0]:
+        pruned.append(ledger.prune(store, 40 * HOUR, 1))
+    assert pruned == [1, 1, 1, 1, 0]
+    with store.reading() as session:
+        assert [tuple(row) for row in session.execute("SELECT boot, number FROM ledger ORDER BY boot, number").fetchall(
+            )] == [(0, 1), (1, 2), (2, 0), (2, 1)]
+    assert ledger.usage(store, ["hour"], 0, 99, {}) == before and balance(store, 1) == 1000 - 7 * 5
+
+
 def test_usage(store: Store) -> None:
     """Usage is told by any of account, key, model, day and hour, of what is wanted alone."""
     ledger.post(store, [Posting(1, 0, 0, [

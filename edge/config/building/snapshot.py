@@ -101,7 +101,7 @@ class Builder:
             minute=clients.minute(limit), concurrent_requests=clients.concurrent_requests(limit),
             model_limits=clients.model_limits(self.report, settings.model_limits, [model.name for model in models]),
             prices=clients.prices(self.report, settings.prices, [model.name for model in models]),
-            list_prices=self._listed(settings, models),
+            list_prices=self._listed(settings, models), ledger_days=settings.points.ledger_days,
             worth=settings.points.worth, currency=settings.points.currency,
             redis=redis(self.report, settings.redis, self.secrets, self.folder),
             bounds=Bounds(**{**bounds.model_dump(), "memory_bytes": bounds.memory_bytes or share(workers)},

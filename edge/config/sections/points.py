@@ -32,6 +32,8 @@ class Points(Strict):
     """What a point is in money, and where it is noted who has spent any."""
 
     worth: Annotated[Worth, about("millionths of the currency for a point; 0: it is told in points alone", 10000)] = 0
+    ledger_days: Annotated[Annotated[int, Field(ge=1, le=36500)], about(
+        "days that the ledger keeps an entry of each request; credits and sums by the hour stay", 90)] = 400
     list_prices: Annotated[dict[str, Name], about(
         "which of our providers ask what the shipped list says of one: their models cost that unless `prices` has them",
         {"openai": "openai", "anthropic": "anthropic"})] = {}

@@ -30,6 +30,8 @@ TURN = 0.2                  # seconds between two looks
 AGAIN = 1.0                 # from the end of a period to a second look: what was on its way counts for it, too
 END_SECONDS = 1.0
 MOST = 4096                 # entries of one journal at a time
+PRUNED = 1000               # entries at a time that are kept no longer, and seconds until there may be more of them
+HOURLY = 3600.0
 STRANGE = 10                # looks at a file that is no journal, until it is told of
 
 Found = TypeVar("Found")
@@ -51,6 +53,7 @@ class Clerk:
         self.posted = self.torn = self.waiting = 0
         self.since = 0                              # when the oldest entry was written that the store has not; 0: none
         self.fault = ""
+        self.pruned = 0.0                           # when there may be entries that are kept no longer
         self.due = 0.0                              # when what keys may spend is to be said anew, also while it is the
         self.said: tuple[tuple[int, int], ...] = () # same month, day and hour: those of which it was said last
         self.opening = self.heard = 0               # the store's opening and turn up to which news are known,
@@ -67,6 +70,8 @@ class Clerk:
                 more = await self.turn()
                 if self.is_due():
                     await self.grant()
+                if not more and time.monotonic() >= self.pruned:
+                    await self.prune()
             except Exception:
                 log.exception("costs of requests stay in the journals")
             await asyncio.sleep(0.0 if more else TURN if self.journals else AGAIN)
@@ -100,6 +105,18 @@ class Clerk:
             except (Unavailable, OSError, OverflowError) as error:
                 self._tell(place, str(error))
                 self.due = time.monotonic() + AGAIN
+
+    async def prune(self) -> None:
+        """Forgets some entries that are kept no longer; the next ones come at the next turn, behind what is posted."""
+        snapshot = self.state().snapshot
+        place, before = snapshot.store, int(time.time()) - snapshot.ledger_days * 24 * ledger.HOUR
+        self.pruned = time.monotonic() + HOURLY
+        if place is None or not self.journals:
+            return
+        async with self.turn_of:
+            with contextlib.suppress(Unavailable, OSError):     # of which the posts tell
+                if await self._run(lambda: ledger.prune(self._open(place), before, PRUNED)):
+                    self.pruned = 0.0
 
     async def follow(self) -> None:
         """Workers know what others have posted and credited."""
