@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 
 SOURCES := $(wildcard $(foreach room,edge/_fast edge/_fast/*,$(addprefix $(room)/,*.pyx *.pxd *.pxi *.h)))
 ARGS   ?=
 
-.PHONY: run test test-clients check-deploy lint pages prices rows bench sanitize fuzz faults fleet locks sbom clean
+.PHONY: run test test-clients check-deploy lint pages prices rows bench scenario sanitize fuzz faults fleet locks sbom clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.built         ## start the gateway; ARGS="--config edge.yaml --workers 2" are handed on to `edge serve`
@@ -46,11 +46,14 @@ prices: $(VENV)/.built      ## write the list of what providers ask anew, of the
 rows: $(VENV)/.built $(VENV)/.dev          ## write docs/rows.md anew, of a run of the tests: every row of the contracts and its answer
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -p no:randomly tests/gateway/test_rows.py --write-rows
 
-bench: $(VENV)/.built $(VENV)/.bench       ## figures of bench/README.md that fit in a few minutes, and the latency guard
+bench: $(VENV)/.built $(VENV)/.dev         ## figures of bench/README.md that fit in a few minutes, and the latency guard
 	@$(BIN)/python bench/micro.py
 	@$(BIN)/python bench/compare.py json
 	@$(BIN)/python bench/compare.py reject
 	@$(BIN)/python bench/guard.py
+
+scenario: $(VENV)/.built $(VENV)/.dev      ## a load that teams have, and a report; ARGS="outage --seconds 30", see bench/README.md
+	@$(BIN)/python bench/scenario.py $(ARGS)
 
 sanitize: $(VENV)/.built $(VENV)/.dev   ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy
 	@PYTHON=$(abspath $(BIN))/python tests/sanitize/run.sh $(ARGS)
@@ -120,10 +123,6 @@ $(VENV)/.built: $(VENV)/.pip pyproject.toml setup.py $(SOURCES)
 $(VENV)/.dev: $(VENV)/.installed pyproject.toml
 	@$(PIP) "pip>=25.1"
 	@$(PIP) --group dev
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.dev
-	@$(PIP) --group bench
 	@touch $@
 
 $(VENV)/.deploy: $(VENV)/.dev

@@ -13,8 +13,15 @@ from .processes import LOAD_CORE, Trouble, on_core
 
 PATH = "/v1/chat/completions"
 MODEL = "gpt-4o-mini"
-KEY, SPENT_KEY, WRONG_KEY = (f"sk-bench-{name}-00000000000000000000" for name in ("good", "spent", "wrong"))
 WORDS = "Tell me about the über-fast \"edge\" proxy, line by line:\nfirst, second, third. "
+
+
+def key(name: str) -> str:
+    """The secret of a key."""
+    return f"sk-bench-{name}-00000000000000000000"
+
+
+KEY, SPENT_KEY, WRONG_KEY = map(key, ("good", "spent", "wrong"))
 
 
 def chat_body(size: int, stream: bool = False) -> bytes:

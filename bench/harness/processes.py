@@ -122,9 +122,9 @@ def free_port() -> int:
         return port
 
 
-def on_core(core: int) -> None:
-    """Binds the calling process to one core, and its life to that of its parent (for use as preexec_fn)."""
-    os.sched_setaffinity(0, {core})
+def on_core(*cores: int) -> None:
+    """Binds the calling process to a core, and its life to that of its parent (for use as preexec_fn)."""
+    os.sched_setaffinity(0, cores)
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -152,39 +152,51 @@ class Stage:
         os.sched_setaffinity(0, self._cores)
         self._folder.cleanup()
 
-    def start(self, name: str, argv: Sequence[str], core: int, port: int) -> subprocess.Popen[bytes]:
-        """Starts a process that is going to listen on `port`, and waits until it does."""
-        log = self.folder / f"{name}.log"
+    @property
+    def load_cores(self) -> tuple[int, ...]:
+        """All but the target's, for a load of many processes."""
+        return tuple(self._cores - {TARGET_CORE})
+
+    def start(self, name: str, argv: Sequence[str], core: int | tuple[int, ...],
+              port: int | None) -> subprocess.Popen[bytes]:
+        """Starts a process. If it is going to listen on `port`, waits until it does."""
+        log, cores = self.folder / f"{name}.log", core if isinstance(core, tuple) else (core,)
         clean = {key: value for key, value in os.environ.items()
                  if not key.startswith(("EDGE_", "OPENAI_", "PYTHONDONTWRITEBYTECODE"))}
         with log.open("wb") as out:
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder, env=clean,
-                start_new_session=True, preexec_fn=lambda: on_core(core))
+                start_new_session=True, preexec_fn=lambda: on_core(*cores))
         self._started.append(process)
+        if port is None:
+            return process
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return process
             time.sleep(0.05)
-        raise Trouble(f"{name} does not listen on {port}:\n{log.read_text(errors='replace')[-2000:]}")
+        raise Trouble(f"{name} does not listen on {port}:\n{self.log(name)}")
+
+    def log(self, name: str) -> str:
+        """The end of what a process has said."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """SIGTERM to the process, SIGKILL to what is left of its tree 10 s later."""
+        """SIGTERM to the process, 10 s later SIGKILL to it and to all that it has started and left behind."""
         self._started.remove(process)
-        members = tree(process.pid)
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        for member in _same(members, process.pid):
+        for member in session(process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member, signal.SIGKILL)
         process.wait()
 
 
-def _same(pids: list[int], session: int) -> Iterator[int]:
-    """Those of `pids` that are still of the session we started: a freed pid may be a stranger's by now."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            if os.getsid(pid) == session:
-                yield pid
+def session(leader: int) -> Iterator[int]:
+    """The processes of the session that one has begun. While there are any, nobody else can have its number."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.getsid(int(entry.name)) == leader:
+                    yield int(entry.name)

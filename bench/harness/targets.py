@@ -164,6 +164,14 @@ def sse_upstream(stage: Stage, events: int, delay: float) -> Upstream:
     return Upstream(process, port, tls_port, lambda: int(ask(port, {}, path="/count").body))
 
 
+def simulator(stage: Stage, *arguments: str) -> Upstream:
+    """`edge simulate`, beside the load on its core."""
+    certificates(stage)
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("edge")), "simulate", "--port", str(port), *arguments]
+    return Upstream(stage.start("simulator", command, LOAD_CORE, port), port, 0, lambda: 0)
+
+
 def _values(stage: Stage, name: str) -> dict[str, object]:
     """What every template may name."""
     return {"NAME": name, "FOLDER": stage.folder, "PORT": free_port(), "MODULES": NGINX_MODULES,

@@ -54,19 +54,20 @@ class OneAnswer:
     answers = 1
 
 
-def test_latency_added_is_the_median_of_the_turns() -> None:
-    """One disturbed turn does not decide what the gateway adds."""
-    direct = [Latency(1.0, 5.0), Latency(1.0, 5.0), Latency(9.0, 90.0)]
-    through = [Latency(1.5, 6.0), Latency(1.4, 7.0), Latency(30.0, 300.0)]
-    assert guard.added(direct, through) == Latency(pytest.approx(0.5), 2.0)
+def test_a_ratio_of_latencies_is_the_median_of_the_turns() -> None:
+    """One disturbed turn does not decide how many times the direct path's latency the gateway's is."""
+    direct = [Latency(1.0, 5.0), Latency(2.0, 5.0), Latency(9.0, 90.0)]
+    through = [Latency(1.5, 6.0), Latency(2.8, 7.0), Latency(90.0, 900.0)]
+    assert guard.times(direct, through) == Latency(pytest.approx(1.5), pytest.approx(1.4))
 
 
 def test_the_guard_says_what_is_over_its_limit() -> None:
     """Each figure over its limit is named with both values, and figures within it are not."""
-    found = {"answers": Latency(2.5, 4.0), "first events": Latency(0.1, 11.0)}
-    assert guard.beyond(found, Latency(2.0, 10.0)) == [
-        "answers: p50 adds 2.50 ms, allowed are 2 ms", "first events: p99 adds 11.00 ms, allowed are 10 ms"]
-    assert guard.beyond(found, Latency(3.0, 12.0)) == []
+    found = {"answers": Latency(2.5, 2.0), "first events": Latency(1.1, 3.1)}
+    assert guard.beyond(found, Latency(2.0, 3.0)) == [
+        "answers: p50 is 2.50 × the direct path's, allowed are 2 ×",
+        "first events: p99 is 3.10 × the direct path's, allowed are 3 ×"]
+    assert guard.beyond(found, Latency(2.5, 3.1)) == []
 
 
 def test_latency_is_median_and_99th_percentile() -> None:
