@@ -48,7 +48,7 @@ class Session(Protocol):
         """One statement."""
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> object:
-        """One for each of the rows."""
+        """An INSERT of each of the rows, no two of which have one place."""
 
 
 class Store(Protocol):
