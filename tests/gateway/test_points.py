@@ -132,7 +132,9 @@ def test_a_killed_control(books: Books) -> None:
     for _ in range(3):
         for _ in range(20):
             served += books.ask(key, model="gpt-4").status == 200
-        os.kill(edge.children()[0], signal.SIGKILL)
+        control = edge.children()[0]
+        os.kill(control, signal.SIGKILL)
+        edge.wait(lambda before=control: before not in edge.children())
         edge.wait(lambda: httpx.get(f"{edge.admin}/livez", **PLAIN).status_code == 200)
     found = books.asked("SELECT count(*), count(DISTINCT boot || '-' || worker || '-' || number), -sum(points) "
                         "FROM ledger WHERE key = 'control'")

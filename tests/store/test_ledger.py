@@ -70,6 +70,27 @@ def test_what_is_posted_again_counts_once(store: Store) -> None:
         {"requests": 50, "input": 350, "cached": 100, "output": 150, "points": sum(range(51)), "estimated": 0}]
 
 
+def test_many_entries(store: Store) -> None:
+    """However many there are at a time, and whatever their texts hold, all of them are posted."""
+    entries = [entry(number, 1, key=f"k\0{number}") for number in range(1201)]
+    assert ledger.post(store, [Posting(BOOT, 0, 0, entries)]) == 1201
+    assert ledger.usage(store, [], 0, 99, {})[0]["points"] == 1201
+    assert len(ledger.usage(store, ["key"], 0, 99, {})) == 1201
+
+
+def test_what_others_have_spent(store: Store) -> None:
+    """News are of owners who were posted or credited since, and say what others than a memory have spent."""
+    credited(store, 1, 1000)
+    with store.reading() as session:
+        turn = ledger.last(session)
+    ledger.post(store, [Posting(BOOT, 0, 0, [entry(0, 100)]), Posting(1, 0, 0, [entry(0, 7), entry(1, 1, account=2)])])
+    credited(store, 3, 5)
+    with store.reading() as session:
+        found = ledger.news(session, BOOT, turn)
+        assert (found.spent, found.credited) == ({"#1": 7, "#2": 1, "a": 8}, (3,)) and found.turn > turn
+        assert ledger.news(session, BOOT, found.turn) == ledger.News({}, (), found.turn)
+
+
 def test_journals_do_not_disturb_each_other(store: Store) -> None:
     """Entries of one number, of two workers and of two memories, are different ones; one that was torn is passed."""
     for boot, worker in ((1, 0), (1, 1), (2, 0)):

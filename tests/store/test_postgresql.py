@@ -119,6 +119,7 @@ def test_a_backup_is_put_back(postgresql: Server, start: Start, tmp_path: Path) 
     admin.done("DELETE", "keys/early")
     copied("restore")
     admin.edge.wait(lambda: ask(admin.edge.port, chat(key=early)).status == 200)
+    admin.edge.wait(lambda: ask(admin.edge.port, chat(key=late)).status != 200)
     admin.use(late, "key_unknown")
     assert admin.done("POST", "keys", {"name": "later"})["name"] == "later"
 
@@ -161,6 +162,8 @@ def test_a_user_that_only_reads(postgresql: Server, start: Start, tmp_path: Path
     assert (answer.status_code, answer.headers["x-edge-condition"]) == (503, "store_unavailable")
     assert "permission denied for table" in answer.text
     assert reader.done("GET", "keys/early")["state"] == "active"
+    shown = CliRunner().invoke(main, ["config", "show", str(admin.edge.file)], env=admin.edge.environ).output
+    assert 'store: "***"' in shown and PASSWORD not in shown
     for each in (admin, reader):
         assert PASSWORD not in each.edge.log() + str(each.done("GET", "config"))
         assert "guessed" not in each.edge.log() + str(each.done("GET", "config"))
@@ -204,7 +207,7 @@ def test_killed_under_traffic(mortal: Server, start: Start) -> None:
     for message in ("the store cannot be used", "the store can be used again",
                     "costs of requests stay in the journals, as the store does not take them",
                     "the store takes costs of requests again"):
-        assert said.count(message) == 1, said
+        assert said.count(message) == 1, [line for line in admin.edge.log_lines() if "store" in line["message"]]
 
 
 def test_it_stands_still(mortal: Server, start: Start) -> None:
@@ -239,6 +242,18 @@ def test_a_lock_of_others(postgresql: Server, start: Start) -> None:
         assert admin.done("GET", "keys/early")["state"] == "active"
         admin.edge.wait(lambda: admin.call("POST", "keys", {"name": "late"}).status_code in (201, 409))
     assert admin.done("GET", "keys/late")["state"] == "active"
+
+
+def test_a_newer_version(postgresql: Server, start: Start) -> None:
+    """A store that a newer program has migrated under a gateway is neither read nor written, its keys go on."""
+    url = postgresql.database()
+    admin = start(workers=1, store=url)
+    made = admin.done("POST", "keys", {"name": "early"})["secret"]
+    asked(placed(url, Path()), "UPDATE version SET number = number + 1")
+    assert "run the edge that has migrated it" in admin.call("POST", "keys", {"name": "late"}).text
+    (problem,) = admin.edge.reload().json()["problems"]
+    assert problem["key"] == "store" and f"version {len(migrations.MIGRATIONS) + 1}" in problem["message"]
+    admin.use(made)
 
 
 def test_an_empty_database_in_its_place(postgresql: Server, start: Start) -> None:

@@ -121,7 +121,8 @@ class Gateway:
     def children(self) -> list[int]:
         """The supervisor's children: control first, then the workers (in the order in which they were started)."""
         pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return sorted(children, key=lambda child: "control" not in title(child))    # a new one comes last
 
     def log(self) -> str:
         """Standard error so far."""
@@ -165,6 +166,14 @@ class Gateway:
             if flying == 0 or name == "edge_requests_in_flight" or time.monotonic() > end:
                 return sum(sample.value for sample in samples
                            if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def title(pid: int) -> str:
+    """What a process is called; nothing, when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 class StartedGateway(Gateway):

@@ -83,11 +83,13 @@ class Clerk:
             return False
         async with self.turn_of:
             try:
-                more, strange = await self._run(lambda: self._post(place))
-                self._tell(place, "")
+                found = await self._run(lambda: self._post(place))
+                if found is not None:
+                    self._tell(place, "")
             except (Unavailable, OSError) as error:
                 self._tell(place, str(error))
                 return False
+        more, strange = found or (False, False)
         if strange:
             await self.grant()
         return more
@@ -100,8 +102,8 @@ class Clerk:
             return                                  # nobody waits for the ledger's thread for nothing
         async with self.turn_of:
             try:
-                await self._run(lambda: self._grant(place, state, keys, accounts))
-                self._tell(place, "")
+                if await self._run(lambda: self._grant(place, state, keys, accounts)):
+                    self._tell(place, "")
             except (Unavailable, OSError, OverflowError) as error:
                 self._tell(place, str(error))
                 self.due = time.monotonic() + AGAIN
@@ -179,10 +181,11 @@ class Clerk:
     def _known(self) -> bool:
         return len(_fast.Directory(self.state().slab, directory.STORE)) > 0
 
-    def _post(self, place: StorePlace) -> tuple[bool, bool]:
-        """Whether a journal has more, and whether other memories' entries were among them."""
+    def _post(self, place: StorePlace) -> tuple[bool, bool] | None:
+        """Whether a journal has more, and whether other memories' entries were among them. None: nothing was asked of
+        the store."""
         if not Path(place.journals).exists():
-            return False, False
+            return None
         store, boot = self._open(place), self.state().slab.host
         self._look(Path(place.journals))
         found = []
@@ -197,7 +200,7 @@ class Clerk:
         self.waiting = sum(journal.waiting for journal in self.journals.values())
         self.since = min(filter(None, (journal.since for journal in self.journals.values())), default=0)
         if not found:
-            return False, False
+            return None
         self.posted += ledger.post(store, [posting for _, posting in found])
         for journal, posting in found:
             self.torn += posting.entries.count(None)
@@ -236,11 +239,12 @@ class Clerk:
                 other.boot != journal.boot for other in self.journals.values()):
             ledger.forget(store, journal.boot)
 
-    def _grant(self, place: StorePlace, state: State, keys: Sequence[Key] | None, accounts: Sequence[int]) -> None:
+    def _grant(self, place: StorePlace, state: State, keys: Sequence[Key] | None, accounts: Sequence[int]) -> bool:
+        """Whether the store was asked for it."""
         bounded = list(quotas(state)) if keys is None else [(key.name, key.points) for key in keys if any(key.points)]
         if not bounded and not accounts and (keys is not None or not opened(place).exists()):
             self.due = time.monotonic() + AGAIN     # nobody has made it yet
-            return
+            return False
         store, balances = self._open(place), Balances(state.slab)
         now = periods()
         with store.reading() as session:
@@ -248,10 +252,11 @@ class Clerk:
             heard = ledger.last(session)
         balances.end([end * ledger.HOUR for _, end in now])
         if keys is not None:
-            return
+            return True
         self.opening, self.heard, self.spent = store.opened, heard, {}
         self.due = float("inf") if self.said == now else time.monotonic() + AGAIN
         self.said = now
+        return True
 
     def _give(self, session: Session, state: State, accounts: Sequence[int] | None,
               bounded: Iterable[tuple[str, Sequence[int]]]) -> None:
