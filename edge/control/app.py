@@ -81,7 +81,7 @@ class Routes:
                 *Points(self.state, self.keeper).routes(),
                 *Playground(self.state, self.known.address).routes(),
                 *CacheRoutes(self.state, self.known.cache).routes(),
-                *MaintenanceRoutes(self.state).routes(), *ModelRoutes(self.state).routes(),
+                *MaintenanceRoutes(self.state, self.keeper).routes(), *ModelRoutes(self.state, self.keeper).routes(),
             ],
             exception_handlers=handlers)
         app.router.redirect_slashes = False

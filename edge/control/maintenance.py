@@ -17,7 +17,8 @@ from edge._fast import Slab, Switches
 from edge.control.guard import admin
 from edge.control.keys import asked
 from edge.control.keys.changes import invalid
-from edge.control.keys.routes import answer
+from edge.control.keys.keeper import Keeper
+from edge.control.keys.routes import answer, deed
 from edge.control.state import State
 from edge.store.keys import moment
 from edge.values.switches import FOREVER, Maintenance, maintenance, over
@@ -31,8 +32,9 @@ log = logging.getLogger("edge")
 class MaintenanceRoutes:
     """GET shows it, PUT begins it or changes it, DELETE ends it; each answers how it is then."""
 
-    def __init__(self, state: Callable[[], State]) -> None:
+    def __init__(self, state: Callable[[], State], keeper: Keeper) -> None:
         self.state = state
+        self.keeper = keeper
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -57,15 +59,18 @@ class MaintenanceRoutes:
         found = maintenance(slab)
         log.warning("maintenance begins" if before is None else "maintenance goes on", extra={"facts": {
             **(found.shown() if found is not None else {}), "by": request.state.who}})
+        await self.keeper.note(deed(request, "begin maintenance", "maintenance"), shown(before), shown(found))
         return told(found)
 
     @admin
     async def end(self, request: Request) -> Response:
         """It is over."""
         slab = self.state().slab
-        if maintenance(slab) is not None:
+        before = maintenance(slab)
+        if before is not None:
             log.warning("maintenance is over", extra={"facts": {"by": request.state.who}})
         stop(slab)
+        await self.keeper.note(deed(request, "end maintenance", "maintenance"), shown(before), shown(None))
         return told(None)
 
 
@@ -124,7 +129,12 @@ def settle(slab: Slab) -> None:
         log.warning("maintenance is over", extra={"facts": {"by": "its time"}})
 
 
-def told(found: Maintenance | None) -> Response:
+def shown(found: Maintenance | None) -> dict[str, Any]:
     """How it is."""
-    shown = {"since": None, "until": None, "message": ""} if found is None else found.shown()
-    return answer({"on": found is not None, **shown})
+    said = {"since": None, "until": None, "message": ""} if found is None else found.shown()
+    return {"on": found is not None, **said}
+
+
+def told(found: Maintenance | None) -> Response:
+    """The answer that says so."""
+    return answer(shown(found))

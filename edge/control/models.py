@@ -15,7 +15,8 @@ from edge.config.sections.maximums import MAX_MODEL
 from edge.control.circuits import mistyped, shown
 from edge.control.guard import admin
 from edge.control.keys import asked
-from edge.control.keys.routes import answer
+from edge.control.keys.keeper import Keeper
+from edge.control.keys.routes import answer, deed
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.values.catalogue import finder
@@ -23,6 +24,7 @@ from edge.values.patterns import covers
 from edge.values.registry import named
 from edge.values.snapshot import Model, Snapshot
 
+LONGEST = 512                   # characters of a name in the audit
 MOST = 512                      # that may be switched, see MOST_SWITCHED
 
 log = logging.getLogger("edge")
@@ -31,8 +33,9 @@ log = logging.getLogger("edge")
 class ModelRoutes:
     """GET lists them, POST switches one, and answers how it is then."""
 
-    def __init__(self, state: Callable[[], State]) -> None:
+    def __init__(self, state: Callable[[], State], keeper: Keeper) -> None:
         self.state = state
+        self.keeper = keeper
 
     def routes(self) -> list[Route]:
         """Both."""
@@ -53,6 +56,7 @@ class ModelRoutes:
         switches = Switches(state.slab)
         spoken = switches.spoken
         known(state.snapshot, spoken.models, name)
+        before = entry_in(state.snapshot, spoken.models, name)
         models = dict(spoken.models)
         models.pop(name, None)
         if enabled != by_configuration(state.snapshot, models, name):
@@ -62,7 +66,15 @@ class ModelRoutes:
                 Slot.S_REASON: f"{MOST} models are switched already: say enabled: false in the configuration"})
         switches.speak(spoken._replace(models=models))
         log.warning("model switched", extra={"facts": {"model": name, "enabled": enabled, "by": request.state.who}})
-        return answer(next(each for each in listed(state.snapshot, models, name) if each["model"] == name))
+        after = entry_in(state.snapshot, models, name)
+        await self.keeper.note(deed(request, "switch model", f"model {name}"[:LONGEST]), *(
+            {field: each[field] for field in ("model", "enabled", "by")} for each in (before, after)))
+        return answer(after)
+
+
+def entry_in(snapshot: Snapshot, switched: Mapping[str, bool], name: str) -> dict[str, Any]:
+    """How one of them is."""
+    return next(each for each in listed(snapshot, switched, name) if each["model"] == name)
 
 
 def wanted(said: Mapping[str, Any]) -> tuple[str, bool]:

@@ -207,7 +207,8 @@ def test_what_cannot_be_said(admin: Admin, kind: str) -> None:
                  {"rate_limit": {"requests_per_minute": -1}}, {"denied_addresses": ["10.0.0.0/33"]},
                  {"features": {"nothing": False}}, {"features": {"chat": 0}}, {"features": []}, {"providers": "openai"},
                  {"providers": [["openai"]]}, {"quota": {"period": "day"}}, {"quota": {"requests": 0}},
-                 {"quota": {"requests": True}}, {"quota": {"period": "year", "requests": 1}}, {"quota": {"points": 1}},
+                 {"quota": {"requests": True}}, {"quota": {"period": "year", "requests": 1}},
+                {"quota": {"period": ["day"], "requests": 1}}, {"quota": {"points": 1}},
                  {"quota": 5}, {"models": [""]}):
         told_ = admin.wrong("setting_invalid", "POST", kind, {"name": "bad", **said})
         assert told_["problems"][0]["field"].startswith(next(iter(said))) and told_["problems"][0]["way_out"]

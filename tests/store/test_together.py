@@ -133,3 +133,24 @@ def _killed(edge: Gateway) -> None:
     before = edge.children()[0]
     os.kill(before, signal.SIGKILL)
     edge.wait(lambda: before not in edge.children() and serves())
+
+
+def test_what_is_switched_is_in_the_audit(admin: Admin) -> None:
+    """Maintenance and models that an admin switches are in the audit as they were and are; keys of such names stay."""
+    made = [admin.done("POST", "keys", {"name": name})["secret"] for name in ("maintenance", "gpt-9")]
+    admin.done("PUT", "maintenance", {"for": 60, "message": "work"})
+    for _ in range(2):
+        admin.done("DELETE", "maintenance")
+    for enabled in (False, False, True):
+        admin.done("POST", "models", {"model": "gpt-9", "enabled": enabled})
+    on, off, over, begun = admin.done("GET", "audit?limit=4")["audit"]
+    assert [(each["action"], each["key"]) for each in (begun, over, off, on)] == [
+        ("begin maintenance", "maintenance"), ("end maintenance", "maintenance"), ("switch model", "model gpt-9"),
+        ("switch model", "model gpt-9")]
+    assert (begun["before"]["on"], begun["after"]["message"], over["after"]["on"]) == (False, "work", False)
+    assert (off["before"]["enabled"], off["after"], on["after"]["enabled"]) == (
+        True, {"model": "gpt-9", "enabled": False, "by": "admin"}, True)
+    assert all("127.0.0.1" in each["who"] and each["request_id"] for each in (on, off, over, begun))
+    for secret in made:
+        admin.use(secret)
+

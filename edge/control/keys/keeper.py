@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -189,6 +189,15 @@ class Keeper:
 
     def _changes(self, store: Store) -> Changes | None:
         return store.since(self.mark) if self.mark is not None else None
+
+    async def note(self, deed: Deed, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """The audit has what was done beside the store, if there is one that can be written."""
+        def noted(store: Store) -> None:
+            with store.writing():
+                store.note(deed, deed.key, before, after)
+        if self.state().snapshot.store is not None and before != after:
+            with contextlib.suppress(Refusal):          # it has been said, and what was done holds
+                await self.ask(noted)
 
     async def change(self, table: Table[R], deed: Deed, change: Callable[[R | None, Store], R | None]) -> R | None:
         """The row afterwards, when that is in force everywhere."""

@@ -118,7 +118,7 @@ class Keys:
     @admin
     async def move(self, request: Request) -> Response:
         """The key after an action of `changes.STATES`."""
-        versions, action = asked.versions(request), request.url.path.rpartition("/")[2]
+        versions, action = asked.versions(request), request.scope["path"].rpartition("/")[2]
 
         def moved(row: Row, _: Store) -> Row:
             changes.expected(row, versions)

@@ -84,7 +84,7 @@ class Parties:
     @admin
     async def move(self, request: Request) -> Response:
         """It, after one of its kind's actions."""
-        action = request.url.path.rpartition("/")[2]
+        action = request.scope["path"].rpartition("/")[2]
         return await self.changed(request, action, lambda row: rules.moved(row, action))
 
     @admin

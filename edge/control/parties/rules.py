@@ -84,7 +84,7 @@ def _quota(value: Any) -> None:
     if not isinstance(value, dict):
         raise invalid("quota", "must be a mapping", example)
     for name, most in value.items():
-        if name == "period" and most not in PERIODS:
+        if name == "period" and most not in (*PERIODS,):        # (it may be a list, which no key of a mapping is)
             raise invalid("quota.period", f"must be {' or '.join(PERIODS)}", example)
         asked.only((name,), ("period", *UNITS), "quota.")
         if name != "period" and (isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST):
