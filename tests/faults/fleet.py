@@ -1,7 +1,9 @@
 """One limit over several hosts: how much it lets through at the provider, and what Redis costs and does to requests.
 
 `python -m tests.faults.fleet` starts fleets with a Redis of their own, loads them in closed loop at more than their
-limit; then all that can happen to Redis happens under load, too. Exit code 1: a promise was broken.
+limit; then all that can happen to Redis happens under load, too. Where Redis answers later than a request waits, which
+a busy machine makes it do, a host's share lets some pass and says so: these are counted by themselves, and all others
+are none over the limit. Exit code 1: a promise was broken.
 """
 
 from __future__ import annotations
@@ -54,13 +56,15 @@ def sustained(fleet: Fleet, seconds: float, patience: float) -> list[tuple[str, 
         found = demand(fleet, rack, seconds)
         calls = sum(host.metric("edge_redis_calls_total") for host in rack.hosts) - calls
         asked = [at for at, _ in rack.upstream.asked]
-        over = rack.upstream.over(fleet.rate, fleet.burst)
+        over, lent = rack.upstream.over(fleet.rate, fleet.burst, granted=True), len(rack.upstream.lent)
+        beyond = rack.upstream.over(fleet.rate, fleet.burst)
         used = (len(asked) - fleet.burst) / (fleet.rate * (asked[-1] - asked[0]))
         good = [took for _, status, took in found if status == 200]
     middle, high = percentile(good, 0.5) * 1000, percentile(good, 0.99) * 1000
-    print(f"| {name} | {over:.1f} | {used:.1%} | {calls / seconds / fleet.hosts:.1f} | {len(found) / seconds:.0f} | "
-          f"{middle:.1f} | {high:.1f} |", flush=True)
+    print(f"| {name} | {over:.1f} | {lent}, {beyond:.1f} | {used:.1%} | {calls / seconds / fleet.hosts:.1f} | "
+          f"{len(found) / seconds:.0f} | {middle:.1f} | {high:.1f} |", flush=True)
     return [(f"{name}: no window has more than burst + rate x t", over <= fleet.rate * JITTER),
+            (f"{name}: nor by more than hosts have let pass by themselves", beyond <= max(0, over) + lent),
             (f"{name}: {fleet.least:.0%} of the rate is used", used >= fleet.least)]
 
 
@@ -74,6 +78,7 @@ def demand(fleet: Fleet, rack: Rack, seconds: float) -> list[tuple[float, int, f
                 for each in rack.load(seconds / parts, 4, [rack.hosts[turn % fleet.hosts]])]
     with Traffic(rack.hosts[1:], fleet.rate / 20 / fleet.hosts) as traffic:
         found = rack.load(seconds, 4, rack.hosts[:1])
+    rack.upstream.lent |= traffic.lent
     return found + traffic.found
 
 
@@ -92,7 +97,8 @@ def main() -> int:
 
 def limits(seconds: float, patience: float) -> list[tuple[str, bool]]:
     """Prints the table of fleets; the promises, and whether they were kept."""
-    print("| fleet | over burst + rate x t | of the rate used | calls to Redis a second and host | requests a second | "
+    print("| fleet | over burst + rate x t | let pass without Redis, over with these | of the rate used | "
+          "calls to Redis a second and host | requests a second | "
           "p50 of admitted, ms | p99 |\n|---|---|---|---|---|---|---|")
     return [promise for fleet in FLEETS for promise in sustained(fleet, seconds, patience)]
 

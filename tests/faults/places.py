@@ -107,7 +107,7 @@ def killed(patience: float, most: int = 20) -> list[tuple[str, bool]]:
             contextlib.ExitStack() as streams:
         progress("a host killed")
         for _ in range(most):
-            streams.enter_context(Talk(crowd.hosts[0].port)).send(chat(stream=True, fault="tokens=9;stall=1"))
+            crowd.hosts[0].wait(lambda: begin(crowd, streams, 0) == 200)
         crowd.hosts[0].wait(lambda: crowd.simulator.state(0)["open"] == most)
         refused = ask(crowd.hosts[1].port, chat()).status == 429
         for pid in [crowd.hosts[0].process.pid, *crowd.hosts[0].children()]:
@@ -128,8 +128,8 @@ def restarted(patience: float, most: int = 20) -> list[tuple[str, bool]]:
         progress("Redis restarted empty")
         with contextlib.ExitStack() as others:
             for _ in range(most // 2):
-                streams.enter_context(Talk(crowd.hosts[1].port)).send(chat(stream=True, fault="tokens=9;stall=1"))
-                others.enter_context(Talk(crowd.hosts[0].port)).send(chat(stream=True, fault="tokens=9;stall=1"))
+                crowd.hosts[1].wait(lambda: begin(crowd, streams) == 200)
+                crowd.hosts[0].wait(lambda: begin(crowd, others, 0) == 200)
             crowd.hosts[0].wait(lambda: crowd.simulator.state(0)["open"] == most)
             server.kill()
             server.start()
@@ -143,9 +143,10 @@ def restarted(patience: float, most: int = 20) -> list[tuple[str, bool]]:
                 ("Redis restarted empty: never more than there are places", full and crowd.peak() <= most)]
 
 
-def begin(crowd: Crowd, streams: contextlib.ExitStack) -> int:
-    """The status of one more stream at the second host."""
-    talk = streams.enter_context(Talk(crowd.hosts[1].port)).send(chat(stream=True, fault="tokens=9;stall=1"))
+def begin(crowd: Crowd, streams: contextlib.ExitStack, host: int = 1) -> int:
+    """The status of one more stream at a host. (Where Redis answers late it has to come again.)"""
+    port = crowd.hosts[host].port
+    talk = streams.enter_context(Talk(port)).send(chat(stream=True, fault="tokens=9;stall=1"))
     return int(talk.socket.recv(12, socket.MSG_PEEK)[9:])
 
 

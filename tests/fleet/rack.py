@@ -38,9 +38,10 @@ def configuration(upstream: Upstream, url: str, limit: dict[str, Any], name: str
 
 
 class Client:
-    """One connection to one host."""
+    """One connection to one host. `lent` are the answers' ids of requests that Redis has not granted."""
 
     def __init__(self, gateway: Gateway) -> None:
+        self.lent: list[int] = []
         self.connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=30)
 
     def ask(self, sent: bytes | None = None, more: dict[str, str] | None = None) -> tuple[int, dict[str, str], float]:
@@ -49,8 +50,10 @@ class Client:
         self.connection.request("POST", PATH, sent or body(), {
             "authorization": f"Bearer {KEY}", "content-type": "application/json", **(more or {})})
         answer = self.connection.getresponse()
-        answer.read()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, time.monotonic() - begun
+        text, fields = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+        if answer.status == 200 and "x-edge-degraded" in fields:
+            self.lent.append(int(json.loads(text)["id"]))
+        return answer.status, fields, time.monotonic() - begun
 
 
 class Rack:
@@ -92,7 +95,7 @@ class Rack:
             host.wait(lambda host=host: host.metric("edge_fleet_hosts") == self.count
                       and host.metric("edge_redis_state", state="answers") == 1)
         self.rest(full)
-        self.upstream.asked.clear()
+        self.upstream.forget()
         self.lines = len(self.hosts[0].log_lines())
 
     def rest(self, seconds: float) -> None:
@@ -111,6 +114,7 @@ class Rack:
             while time.monotonic() < until:
                 status, _, took = client.ask(sent())
                 found.append((time.monotonic(), status, took))
+            self.upstream.lent.update(client.lent)
         threads = [threading.Thread(target=run, args=(host,)) for host in hosts or self.hosts for _ in range(clients)]
         for thread in threads:
             thread.start()
@@ -125,7 +129,13 @@ class Traffic:
     def __init__(self, hosts: list[Gateway], rate: float) -> None:
         self.found: list[tuple[float, int, float]] = []
         self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(Client(host), 1 / rate)) for host in hosts]
+        self.clients = [Client(host) for host in hosts]
+        self.threads = [threading.Thread(target=self.run, args=(client, 1 / rate)) for client in self.clients]
+
+    @property
+    def lent(self) -> set[int]:
+        """What Redis has not granted: see Client."""
+        return {each for client in self.clients for each in client.lent}
 
     def run(self, client: Client, pause: float) -> None:
         """One of them."""

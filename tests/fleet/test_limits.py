@@ -13,7 +13,7 @@ import httpx2 as httpx
 import pytest
 import redis
 
-from tests.fleet.rack import Client, Rack, body, statuses
+from tests.fleet.rack import Client, Rack, Traffic, body, statuses
 from tests.fleet.server import Server
 from tests.fleet.upstream import Upstream
 from tests.support.gateway import PLAIN, Gateway
@@ -23,7 +23,8 @@ local _, credit, at, born, interval = struct.unpack('<c8dddd', redis.call('GET',
 return {string.format('%d', credit), string.format('%d', at), string.format('%d', born), string.format('%d', interval)}
 """
 LOST = 30                   # tokens: of a purse that is not given back in time, as the machine does other things too
-JITTER = 0.25               # seconds: a request that is admitted may reach the provider so much later than another one
+LATE = 0.1                  # seconds: a request that is admitted may reach the provider so much later than another one,
+JITTER = 0.25               # and what hosts let pass by their share, where Redis answers late, is no more
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,9 @@ def test_no_window_lets_more_through(rack: Rack, rate: int, burst: int) -> None:
     found = rack.load(2.5)
     assert {200} <= set(statuses(found)) <= {200, 429}
     asked = rack.upstream.asked
+    assert rack.upstream.over(rate, burst, granted=True) <= rate * LATE
     assert rack.upstream.over(rate, burst) <= rate * JITTER
-    assert len(asked) >= burst + 0.5 * rate * (asked[-1][0] - asked[0][0])      # of a machine that does other things
+    assert len(asked) >= burst + 0.8 * rate * (asked[-1][0] - asked[0][0])
 
 
 def test_accounts_are_the_fleets(server: Server) -> None:
@@ -89,8 +91,20 @@ def test_a_host_that_moves(rack: Rack) -> None:
         begun = len(rack.upstream.asked)
         rack.load(1.5, hosts=[host])
         asked = rack.upstream.asked[begun:]
-        assert len(asked) >= 0.6 * 60 * (asked[-1][0] - asked[0][0])
+        assert len(asked) >= 0.85 * 60 * (asked[-1][0] - asked[0][0])
     assert rack.upstream.over(60, 20) <= 60 * JITTER
+
+
+def test_what_a_host_does_not_need_is_the_others(rack: Rack) -> None:
+    """Requests that are fewer than a limit lets through are hardly refused, though they come by one host and then by
+    another: what the first one has ahead of need leaves the others enough."""
+    rack.use({"requests_per_second": 60, "burst_size": 20}, 1)
+    found = []
+    for host in rack.hosts * 2:
+        with Traffic([host] * 4, 10) as traffic:
+            time.sleep(1)
+        found += traffic.found
+    assert statuses(found)[429] <= len(found) / 20
 
 
 def test_tokens_are_the_fleets(rack: Rack) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fleet.rack import Client, Rack, statuses
 from tests.fleet.server import Server
-from tests.fleet.test_limits import JITTER, shared
+from tests.fleet.test_limits import JITTER, LATE, shared
 from tests.support.gateway import Gateway
 from tests.support.talk import ask, request
 from tests.support.talk import asked as asking
@@ -180,5 +180,6 @@ def test_a_process_dies(rack: Rack, name: str, more: int) -> None:
     for host in rack.hosts:
         host.wait(lambda host=host: len(host.children()) == 3 and host.metric("edge_redis_state", state="answers") == 1)
     rack.load(1.0)
+    assert rack.upstream.over(200, 100, granted=True) <= 200 * LATE
     assert rack.upstream.over(200, 100) <= more + 200 * JITTER
     assert state(rack, "answers")()

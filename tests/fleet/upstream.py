@@ -13,7 +13,8 @@ import httptools
 
 
 class Upstream:
-    """Runs in a thread while the `with` block does. `asked` are (time of a monotonic clock, tokens used)."""
+    """Runs in a thread while the `with` block does. `asked` are (time of a monotonic clock, tokens used); an answer's
+    id is its place there. `lent` are those that clients have found to be let pass by a host's share or policy alone."""
 
     def __init__(self, tokens: Callable[[bytes], int] = lambda body: 2, delay: float = 0.0,
                  address: str = "127.0.0.1") -> None:
@@ -22,6 +23,7 @@ class Upstream:
         self.address = address
         self.status = 200
         self.asked: list[tuple[float, int]] = []
+        self.lent: set[int] = set()
 
     def __enter__(self) -> Upstream:
         started = threading.Event()
@@ -44,10 +46,16 @@ class Upstream:
         started.set()
         await self.ended.wait()
 
-    def over(self, rate: float, burst: int, *, tokens: bool = False) -> float:
-        """Units beyond burst + rate * t, in the window in which that is most; below 0 there is none."""
+    def forget(self) -> None:
+        """It has seen nobody."""
+        self.asked.clear()
+        self.lent.clear()
+
+    def over(self, rate: float, burst: int, *, tokens: bool = False, granted: bool = False) -> float:
+        """Units beyond burst + rate * t, in the window in which that is most; below 0 there is none. `granted`: but for
+        those that were lent."""
         debt, last, most = 0.0, 0.0, 0.0
-        for at, used in self.asked:
+        for at, used in (each for place, each in enumerate(self.asked) if not granted or place not in self.lent):
             debt = max(0.0, debt - (at - last) * rate) + (used if tokens else 1)
             last, most = at, max(most, debt)
         return most - burst
@@ -78,16 +86,17 @@ class Connection(asyncio.Protocol):
         """It is whole."""
         body, self.body = self.body, b""
         used = self.upstream.tokens(body)
+        place = len(self.upstream.asked)
         self.upstream.asked.append((time.monotonic(), used))
         if self.upstream.delay:
-            self.upstream.loop.call_later(self.upstream.delay, self.answer, used)
+            self.upstream.loop.call_later(self.upstream.delay, self.answer, place, used)
         else:
-            self.answer(used)
+            self.answer(place, used)
 
-    def answer(self, used: int) -> None:
+    def answer(self, place: int, used: int) -> None:
         """A completion of so many tokens."""
         text = json.dumps({
-            "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+            "id": str(place), "object": "chat.completion", "created": 1, "model": "m",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 0, "completion_tokens": used, "total_tokens": used}}).encode()
         self.transport.write(b"HTTP/1.1 %d It is\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (

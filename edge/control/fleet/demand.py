@@ -34,9 +34,14 @@ class Demand:
         self.lump = max(lack, 1.0, self.lump + (1.0 - self.lump) * weight / 8)
         self.units, self.looked = units, now
 
-    def level(self, times: int, deviations: int) -> int:
+    def level(self, times: float, deviations: int) -> int:
         """So many times what SPAN takes, and so many deviations."""
         return ceil(times * self.rate + deviations * sqrt(self.rate * self.lump)) if self.rate >= 0.01 else 0
+
+    @property
+    def near(self) -> int:
+        """What comes within a tenth of a second: two ticks."""
+        return self.level(0.4, 0)
 
     @property
     def low(self) -> int:

@@ -48,10 +48,21 @@ class Shared:
         return 2 * self.left >= self.burst
 
     @property
+    def most(self) -> int:
+        """Ahead of need hosts together hold a quarter of the burst, or what comes before they speak again: what one of
+        them does not need any more is room that the others lack until it says so."""
+        return max(1, self.demand.near, self.burst // (4 * max(1, self.hosts)))
+
+    @property
     def target(self) -> int:
         """So much is asked for. Where there is plenty, of what is seldom wanted that is what some seconds take."""
         ahead = min(self.demand.level(16, 4), self.burst // 16) if self.plenty else 0
-        return max(self.demand.target, ahead)
+        return min(self.most, max(self.demand.target, ahead))
+
+    @property
+    def low(self) -> int:
+        """Below it more is asked for."""
+        return min(self.demand.low, -(-self.target // 2))
 
     @property
     def high(self) -> int:
@@ -147,7 +158,7 @@ class Limits:
             del self.active[index]
             return None
         if unused and held.units > 0 and not wanted:
-            purses.watch(index, demand.low, FOREVER, held.until, now)       # it lapses, and nobody may come for it
+            purses.watch(index, shared.low, FOREVER, held.until, now)       # it lapses, and nobody may come for it
             return None
         charge = max(0, said.alone)
         debt = max(0, charge - shared.burst)        # of more than that Redis keeps none
@@ -169,7 +180,7 @@ class Limits:
     @staticmethod
     def wants(shared: Shared, units: int, lack: int, *, leases: bool) -> tuple[int, int]:
         """How many units are asked for, and how many go back. Limits of few units are drawn as they are missed."""
-        low, target, high = (shared.demand.low, shared.target, shared.high) if leases else (0, 0, 0)
+        low, target, high = (shared.low, shared.target, shared.high) if leases else (0, 0, 0)
         if lack or units < low:
             return max(lack, target - units), 0
         return 0, max(0, units - target) if units > high else 0
@@ -211,7 +222,7 @@ class Limits:
         again = now if granted >= shared.wanted else max(now + self.tick, origin + interval)
         low, high, due = 0, after.units, now + IDLE
         if leases:
-            low, high = shared.demand.low, shared.high
+            low, high = shared.low, shared.high
         shared.kept = leases and shared.plenty and 0 < after.units <= shared.burst // 4
         if after.units < 0:
             due = again
@@ -241,4 +252,4 @@ class Limits:
         if fault:
             self.purses.mute(shared.index, now)
         self.unsay(shared)
-        self.purses.watch(shared.index, shared.demand.low, FOREVER, now + self.tick, now + self.tick)
+        self.purses.watch(shared.index, shared.low, FOREVER, now + self.tick, now + self.tick)
