@@ -94,10 +94,10 @@ class Connection(asyncio.Protocol):
             self.answer(place, used)
 
     def answer(self, place: int, used: int) -> None:
-        """A completion of so many tokens."""
+        """A completion of so many tokens, one of them the request's: one of none would not be believed."""
         text = json.dumps({
             "id": str(place), "object": "chat.completion", "created": 1, "model": "m",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 0, "completion_tokens": used, "total_tokens": used}}).encode()
+            "usage": {"prompt_tokens": 1, "completion_tokens": used - 1, "total_tokens": used}}).encode()
         self.transport.write(b"HTTP/1.1 %d It is\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
             self.upstream.status, len(text), text))
