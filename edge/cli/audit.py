@@ -32,5 +32,5 @@ def cells(entry: dict[str, Any]) -> tuple[str, ...]:
     before, after = entry["before"] or {}, entry["after"] or {}
     fields = [name for name in {**before, **after} if name not in SELF and before.get(name) != after.get(name)]
     what = "; ".join(f"{name}: {shown(before.get(name))} -> {shown(after.get(name))}" for name in fields)
-    known = after or before
-    return entry["time"], entry["who"], entry["action"], known["name"], what if before and after else "-"
+    name = (after or before).get("name", entry["key"])       # of a key; else what was switched
+    return entry["time"], entry["who"], entry["action"], name, what if before and after else "-"

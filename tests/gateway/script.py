@@ -103,20 +103,35 @@ class Script:
         self._meetings: list[Meeting] = []
 
     def __enter__(self) -> Script:
+        self._turn_away()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        while select.select([self._listener], [], [], 0)[0]:
-            self._listener.accept()[0].close()
+        self._turn_away()
         for meeting in self._meetings:
             meeting.close()
 
+    def _turn_away(self) -> None:
+        while select.select([self._listener], [], [], 0)[0]:
+            self._listener.accept()[0].close()
+
     def meet(self) -> Meeting:
-        """The gateway's next connection."""
+        """The gateway's next connection. One that it has closed already was for a client of the test before."""
         self._listener.settimeout(PATIENCE)
-        self._meetings.append(Meeting(self._listener.accept()[0]))
+        sock = self._listener.accept()[0]
+        while has_ended(sock):
+            sock.close()
+            sock = self._listener.accept()[0]
+        self._meetings.append(Meeting(sock))
         return self._meetings[-1]
+
+
+def has_ended(sock: socket.socket) -> bool:
+    """Whether its other side has closed, whatever is unread (poll(2), POLLRDHUP)."""
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def answer(body: bytes, *, status: str = "200 OK", fields: str = "content-type: application/json\r\n") -> bytes:

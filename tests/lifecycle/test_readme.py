@@ -117,6 +117,8 @@ def test_command(reader: Reader, tmp_path: Path, line: str) -> None:
         return
     if line.startswith("edge why"):         # about what another line has done
         reader.run(reader.pasted(next(each for each in COMMANDS if f"x-request-id: {line.split()[-1]}" in each)))
+    if line.startswith("edge store"):       # there is one from its first key on
+        reader.run("edge keys create first")
     if line.startswith("edge keys"):        # a key of this line's own, as lines come in any order
         line = line.replace(" search", f" {tmp_path.name}".replace("_", "-"))
         if " create " not in line:
