@@ -41,7 +41,7 @@ class Client:
     """One connection to one host. `lent` are the answers' ids of requests that Redis has not granted."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.lent: list[int] = []
+        self.lent: list[str] = []
         self.connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=30)
 
     def ask(self, sent: bytes | None = None, more: dict[str, str] | None = None) -> tuple[int, dict[str, str], float]:
@@ -52,7 +52,7 @@ class Client:
         answer = self.connection.getresponse()
         text, fields = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
         if answer.status == 200 and "x-edge-degraded" in fields:
-            self.lent.append(int(json.loads(text)["id"]))
+            self.lent.append(json.loads(text)["id"])
         return answer.status, fields, time.monotonic() - begun
 
 
@@ -133,7 +133,7 @@ class Traffic:
         self.threads = [threading.Thread(target=self.run, args=(client, 1 / rate)) for client in self.clients]
 
     @property
-    def lent(self) -> set[int]:
+    def lent(self) -> set[str]:
         """What Redis has not granted: see Client."""
         return {each for client in self.clients for each in client.lent}
 

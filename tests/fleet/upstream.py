@@ -23,7 +23,7 @@ class Upstream:
         self.address = address
         self.status = 200
         self.asked: list[tuple[float, int]] = []
-        self.lent: set[int] = set()
+        self.lent: set[str] = set()
 
     def __enter__(self) -> Upstream:
         started = threading.Event()
@@ -55,7 +55,7 @@ class Upstream:
         """Units beyond burst + rate * t, in the window in which that is most; below 0 there is none. `granted`: but for
         those that were lent."""
         debt, last, most = 0.0, 0.0, 0.0
-        for at, used in (each for place, each in enumerate(self.asked) if not granted or place not in self.lent):
+        for at, used in (each for place, each in enumerate(self.asked) if not granted or str(place) not in self.lent):
             debt = max(0.0, debt - (at - last) * rate) + (used if tokens else 1)
             last, most = at, max(most, debt)
         return most - burst
