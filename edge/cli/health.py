@@ -6,9 +6,7 @@ import click
 
 from edge.cli.running import Way, ask
 from edge.config import address
-from edge.net.addresses import url_of
-
-UNKNOWN = b"PROXY UNKNOWN\r\n"       # who speaks for itself, to who awaits a PROXY header (proxy-protocol.txt, 2.1)
+from edge.net.addresses import UNKNOWN, url_of
 
 
 @click.command()

@@ -26,11 +26,11 @@ from edge.control.keys.changes import there
 from edge.control.refusal import Refusal
 from edge.control.state import State
 from edge.dialects.routes import ROUTES
+from edge.net.addresses import UNKNOWN, near
 from edge.values.directory import STORE, Directory, named, shown
 
 BEGIN = "/admin/playground"
 KEY = "x-edge-key"              # the field that names the key
-UNKNOWN = b"PROXY UNKNOWN\r\n"  # who speaks for itself, to who awaits a PROXY header (proxy-protocol.txt, 2.1)
 LONGEST = 1 << 24               # bytes of an answer
 SECONDS = 3600.0                # the workers end a request in time: this is for none that does
 PIECE = 65536
@@ -110,7 +110,8 @@ class Playground:
         fields = [each for each in request.headers.raw if each[0] not in OURS]
         if "content-type" not in request.headers:
             fields.append((b"content-type", b"application/json"))
-        lines = [f"POST {request.url.path.removeprefix(BEGIN)} HTTP/1.1".encode(), b"host: edge", b"connection: close",
+        path = request.scope["path"].removeprefix(BEGIN).encode()       # the URL's is what a Host makes of it
+        lines = [b"POST %b HTTP/1.1" % path, b"host: edge", b"connection: close",
                  b"authorization: Bearer %b" % secret.encode(), b"content-length: %d" % len(body),
                  *(b"%b: %b" % each for each in fields)]
         answer = Answer()
@@ -134,7 +135,7 @@ class Playground:
     def place(self) -> tuple[str, int]:
         """Where workers listen, for who is on this host."""
         host, port = self.address or (self.state().snapshot.listen_addr, self.state().snapshot.port)
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+        return near(host), port
 
     def greeting(self) -> bytes:
         """What a connection begins with."""
